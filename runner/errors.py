@@ -1,0 +1,95 @@
+"""The tree of errors a user can meet: each prints as one line per fault, never as a traceback.
+
+ConvrunnerError
+├── ConfigError        what the user wrote is wrong              exit status 2
+├── DataError          images are missing, broken or unfit       exit status 2
+├── TrackingError      the tracking store cannot be opened       exit status 2
+└── TrainingError      a run failed while it was running         exit status 1
+    └── NonFiniteLoss  the loss became NaN or infinite           exit status 1
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong, and where: printed as `path: text`."""
+
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}" if self.path else self.text
+
+
+def must(path: str, rule: str, got: object) -> Fault:
+    """A fault of the form `path: must RULE, got VALUE`."""
+    return Fault(path, f"must {rule}, got {shown(got)}")
+
+
+def unknown(path: str, what: str, name: str, known: Iterable[str]) -> Fault:
+    """A fault for a name that nobody knows, with the nearest known one, or the whole list where it is short."""
+    names = sorted(known)
+    text = f'unknown {what} "{name}"'
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if nearest:
+        text += f'; did you mean "{nearest[0]}"?'
+    elif names and len(", ".join(names)) <= 200:
+        text += f"; must be one of {', '.join(names)}"
+    return Fault(path, text)
+
+
+def shown(value: object) -> str:
+    """A value as a user would write it in YAML, on one line and at most 60 characters long."""
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif value is None:
+        text = "null"
+    elif isinstance(value, str):
+        text = value if value.isprintable() and value.strip() else repr(value)
+    elif isinstance(value, tuple | list):
+        text = f"[{', '.join(shown(item) for item in value)}]"
+    elif isinstance(value, dict):
+        text = "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
+    else:
+        text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+class ConvrunnerError(Exception):
+    """What a user can meet: one or more faults, and the status the process exits with."""
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class ConfigError(ConvrunnerError):
+    """What the user wrote is wrong: every fault of it."""
+
+    exit_status = 2
+
+
+class DataError(ConvrunnerError):
+    """Images are missing, broken, or do not fit what the configuration says of them."""
+
+    exit_status = 2
+
+
+class TrackingError(ConvrunnerError):
+    """The tracking store cannot be opened."""
+
+    exit_status = 2
+
+
+class TrainingError(ConvrunnerError):
+    """A run failed while it was running."""
+
+
+class NonFiniteLoss(TrainingError):
+    """The loss became NaN or infinite."""

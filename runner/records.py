@@ -1,0 +1,93 @@
+"""A record is a frozen, validated value that is also a JAX pytree: its traced fields are the leaves.
+
+    >>> class Dropout(Record):
+    ...     rate: Annotated[float, Ge(0), TRACED]
+    >>> jax.tree.leaves(Dropout(rate=0.5))
+    [0.5]
+
+Everything else in a record is structure. A record that allows further arguments by name (`extra="allow"`)
+traces those that are real numbers. So two records share one compiled program exactly where
+`jax.tree.structure` of them is equal, and a record whose leaves are tracers can be used like any other.
+"""
+
+from typing import Any, Final, TypeVar
+
+import jax
+from pydantic import BaseModel, ConfigDict
+
+
+class _Traced:
+    """The marker of a field that enters the compiled program as an argument."""
+
+    def __repr__(self) -> str:
+        return "TRACED"
+
+
+TRACED: Final = _Traced()
+
+
+class Record(BaseModel):
+    """Base of everything that is configured. Unknown keys and loose types are refused."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    def static_arguments(self) -> frozenset[str]:
+        """Of a record that takes further arguments by name: those whose numbers are structure all the same."""
+        return frozenset()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        jax.tree_util.register_pytree_with_keys(
+            cls, _flatten_with_keys, lambda aux, leaves: _unflatten(cls, aux, leaves), _flatten
+        )
+
+
+R = TypeVar("R", bound=Record)
+
+
+def frozen(value: Any) -> Any:
+    """Plain containers made hashable: lists become tuples, to any depth. Mappings stay mappings."""
+    if isinstance(value, list | tuple):
+        return tuple(frozen(item) for item in value)
+    if isinstance(value, dict):
+        return {key: frozen(item) for key, item in value.items()}
+    return value
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, Record) or (isinstance(value, tuple) and any(_is_node(item) for item in value))
+
+
+def _split(record: Record) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]:
+    nodes, static = {}, []
+    for name, field in type(record).model_fields.items():
+        value = getattr(record, name)
+        if TRACED in field.metadata or _is_node(value):
+            nodes[name] = value
+        else:
+            static.append((name, value))
+    for name, value in (record.model_extra or {}).items():
+        # A tracer takes the place of a number, so what a number is not is named here.
+        if value is None or isinstance(value, bool | int | str | tuple) or name in record.static_arguments():
+            static.append((name, value))
+        else:
+            nodes[name] = value
+    return nodes, tuple(static)
+
+
+def _flatten(record: Record) -> tuple[tuple[Any, ...], Any]:
+    nodes, static = _split(record)
+    return tuple(nodes.values()), (tuple(nodes), static)
+
+
+def _flatten_with_keys(record: Record) -> tuple[tuple[Any, ...], Any]:
+    nodes, static = _split(record)
+    children = tuple((jax.tree_util.GetAttrKey(name), value) for name, value in nodes.items())
+    return children, (tuple(nodes), static)
+
+
+def _unflatten(cls: type[R], aux: Any, leaves: Any) -> R:
+    names, static = aux
+    # Leaves may be tracers, which no validator would take: the values were validated when the record was made.
+    return cls.model_construct(**dict(zip(names, leaves, strict=True)), **dict(static))
