@@ -5,7 +5,7 @@ ConvrunnerError
 ├── DataError          images are missing, broken or unfit       exit status 2
 ├── TrackingError      the tracking store cannot be opened       exit status 2
 └── TrainingError      a run failed while it was running         exit status 1
-    └── NonFiniteLoss  the loss became NaN or infinite           exit status 1
+    └── NonFiniteError the loss became NaN or infinite           exit status 1
 """
 
 import difflib
@@ -91,5 +91,5 @@ class TrainingError(ConvrunnerError):
     """A run failed while it was running."""
 
 
-class NonFiniteLoss(TrainingError):
+class NonFiniteError(TrainingError):
     """The loss became NaN or infinite."""

@@ -10,7 +10,7 @@ traces those that are real numbers. So two records share one compiled program ex
 `jax.tree.structure` of them is equal, and a record whose leaves are tracers can be used like any other.
 """
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import jax
 from pydantic import BaseModel, ConfigDict
@@ -90,4 +90,5 @@ def _flatten_with_keys(record: Record) -> tuple[tuple[Any, ...], Any]:
 def _unflatten(cls: type[R], aux: Any, leaves: Any) -> R:
     names, static = aux
     # Leaves may be tracers, which no validator would take: the values were validated when the record was made.
-    return cls.model_construct(**dict(zip(names, leaves, strict=True)), **dict(static))
+    values = dict(zip(names, leaves, strict=True)) | dict(static)
+    return cast("R", cls.model_construct(**values))
