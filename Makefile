@@ -1,0 +1,54 @@
+# `make run` and `make test` need Python 3.11 or newer, make and a network; everything they install stays in .venv.
+
+PYTHON ?= python3
+ARGS ?=
+
+venv := .venv
+python := $(venv)/bin/python
+installed := $(venv)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow check format lock schema clean
+
+help: ## list what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(installed) ## train LeNet-5 on the handwritten digits; ARGS='optimizer=sgd' overrides the configuration
+	@$(python) -m runner $(ARGS)
+
+test: $(installed) ## run the tests; ARGS='-k geometry' picks some
+	@$(python) -m pytest -q $(ARGS)
+
+test-slow: $(installed) ## run the slow tests as well
+	@$(python) -m pytest -q -m "slow or not slow" $(ARGS)
+
+check: $(installed) ## formatting, lint and types, as CI checks them
+	$(venv)/bin/ruff format --check .
+	$(venv)/bin/ruff check .
+	$(venv)/bin/mypy runner
+
+format: $(installed) ## format the code, and mend what the linter can mend
+	$(venv)/bin/ruff format .
+	$(venv)/bin/ruff check --fix .
+
+schema: $(installed) ## write the JSON Schema of the configuration to schema/
+	@$(python) -m runner schema
+
+lock: $(installed) ## pin the dependencies of pyproject.toml in requirements.lock; ARGS=--upgrade takes the newest
+	@$(python) -m pip install --quiet uv
+	$(venv)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet --no-annotate \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS) -o requirements.lock
+
+clean: ## remove .venv, caches and built packages; outputs/ stays
+	rm -rf $(venv) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find runner tests hydra_plugins benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# Made again only when what it installs has changed.
+$(installed): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "convrunner needs Python 3.11 or newer; name one as in: make run PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(python) || { echo "Making $(venv)"; $(PYTHON) -m venv $(venv); }
+	@echo "Installing the pinned dependencies into $(venv) (about a minute or two the first time)"
+	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(python) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
