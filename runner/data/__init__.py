@@ -1,0 +1,65 @@
+"""Where images come from: a record for each kind of source, and `load`, which gives the same form for all.
+
+    >>> load(Digits()).train.inputs.shape
+    (1294, 8, 8, 1)
+
+A new source is a record with `source`, `read` and a place in `Data`.
+"""
+
+from typing import Annotated, Any, get_args
+
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
+
+from runner.data.digits import Digits
+from runner.data.examples import Dataset, Examples, Report, statistics
+from runner.data.idx import Idx
+from runner.data.loading import load
+from runner.data.source import ImageSize, Source
+from runner.errors import must, unknown
+
+_Kinds = Digits | Idx
+SOURCES: dict[str, type[Source]] = {
+    get_args(kind.model_fields["source"].annotation)[0]: kind for kind in get_args(_Kinds)
+}
+
+
+def _chosen(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """The record that `source` names: its faults are then at `data.FIELD`, without the kind in between."""
+    if isinstance(value, Source):
+        return value
+    if not isinstance(value, dict) or not isinstance(value.get("source"), str):
+        raise ValueError(must("", f"be a mapping with a source ({', '.join(SOURCES)})", value).text)
+    if value["source"] not in SOURCES:
+        raise ValueError(unknown("", "data source", value["source"], SOURCES).text)
+    return SOURCES[value["source"]].model_validate(value)
+
+
+Data = Annotated[Annotated[_Kinds, Field(discriminator="source")], WrapValidator(_chosen)]
+"""Any source of images, told apart by its `source`."""
+
+
+def shape_of(data: Source) -> tuple[int, ...] | None:
+    """The declared shape of one input: (h, w, c), or (length, c), or None where only the files know."""
+    return data.shape
+
+
+def class_count(data: Source) -> int | None:
+    """The declared number of classes, or None where only the files know."""
+    return data.class_count
+
+
+__all__ = [
+    "SOURCES",
+    "Data",
+    "Dataset",
+    "Digits",
+    "Examples",
+    "Idx",
+    "ImageSize",
+    "Report",
+    "Source",
+    "class_count",
+    "load",
+    "shape_of",
+    "statistics",
+]

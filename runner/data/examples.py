@@ -1,0 +1,101 @@
+"""Labelled images on the host: what a source reads, and the data set that training sees."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+Report = Callable[[str], None]
+"""Where a source says, in one line at a time, how far it has come."""
+
+
+class Inputs(Protocol):
+    """Images that are read when they are asked for, by an array of their indices; an array is one."""
+
+    def __getitem__(self, index: Any, /) -> np.ndarray:
+        """The images at these indices, in this order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a source calls its training, validation or test set, before any of it is held out or left away."""
+
+    inputs: Inputs
+    labels: np.ndarray  # int32 (n,), in 0 … classes − 1
+
+    def take(self, index: np.ndarray) -> "Examples":
+        """The examples at these indices, read now."""
+        return Examples(np.ascontiguousarray(self.inputs[index]), self.labels[index].astype(np.int32))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything a source has. Where it has no validation or test set of its own, they are held out of `train`."""
+
+    train: Part
+    classes: tuple[str, ...]
+    test: Part | None = None
+    val: Part | None = None
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images and their classes: `inputs` uint8 or float32 (n, h, w, c), or (n, length, c); `labels` int32 (n,)."""
+
+    inputs: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images to train on, to choose by, and to judge by once; `digest` names the content, split included."""
+
+    name: str
+    train: Examples
+    val: Examples
+    test: Examples
+    classes: tuple[str, ...]
+    digest: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one input: (h, w, c) or (length, c)."""
+        return tuple(self.train.inputs.shape[1:])
+
+
+def digest_of(classes: tuple[str, ...], *parts: Examples) -> str:
+    """The first 32 hexadecimal digits of the SHA-256 of the class names and of every array with its type and shape."""
+    sha = hashlib.sha256(repr(classes).encode())
+    for part in parts:
+        for array in (part.inputs, part.labels):
+            sha.update(f"{array.dtype.str}{array.shape}".encode())
+            sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()[:32]
+
+
+def statistics(inputs: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of (n, …, c), bytes in units of 0 … 1; a constant channel's is 1.
+
+    These are the numbers that `normalise` takes, measured on the training images.
+    """
+    channels = inputs.shape[-1]
+    rows = inputs.reshape(-1, channels)
+    total, squares = np.zeros(channels), np.zeros(channels)
+    scale = 255.0 if inputs.dtype == np.uint8 else 1.0
+    step = max(1, 1_000_000 // channels)  # a few MB at a time, so that float copies stay in cache
+    # Squares about a value near the mean do not cancel, however far from zero the data lie.
+    origin = rows[: min(len(rows), 10_000)].mean(axis=0, dtype=np.float64).astype(np.float32)
+    for start in range(0, len(rows), step):
+        chunk = rows[start : start + step].astype(np.float32) - origin
+        total += chunk.sum(axis=0, dtype=np.float64)
+        squares += np.einsum("nc,nc->c", chunk, chunk, dtype=np.float64)
+    mean = total / len(rows)
+    deviation = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
+    deviation = np.where(deviation > 1e-6 * scale, deviation / scale, 1.0)
+    return tuple(((mean + origin) / scale).tolist()), tuple(deviation.tolist())

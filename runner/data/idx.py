@@ -1,0 +1,82 @@
+"""The IDX files of MNIST and of the data sets that took its form.
+
+Source of the format: LeCun, Cortes & Burges, the MNIST database, "File formats".
+"""
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from runner.data.download import Published, fetched
+from runner.data.examples import Part, Parts, Report
+from runner.data.source import Source
+from runner.errors import DataError, must
+
+IMAGES, LABELS = 3, 1  # axes of an IDX file
+UNSIGNED_BYTE = 0x08
+
+
+class Idx(Source):
+    """Two pairs of IDX files of unsigned bytes, images and labels, gzipped or plain."""
+
+    source: Literal["idx"]
+    mirrors: tuple[str, ...] = Field(default=(), description="Addresses to download from, tried in turn.")
+    train_images: Published = Field(description="Training images, (n, h, w).")
+    train_labels: Published = Field(description="Training labels, (n,).")
+    test_images: Published = Field(description="Test images, (n, h, w).")
+    test_labels: Published = Field(description="Test labels, (n,).")
+
+    def read(self, report: Report) -> Parts:
+        """Both pairs, checked against each other."""
+        files = (self.train_images, self.train_labels, self.test_images, self.test_labels)
+        paths = fetched(files, root=self.folder, mirrors=self.mirrors, folder=self.name, report=report)
+        count = self.class_count
+        train, test = _pair(*paths[:2], classes=count), _pair(*paths[2:], classes=count)
+        return Parts(train=train, test=test, classes=self.names(count or int(train.labels.max()) + 1))
+
+
+def _pair(images_path: Path, labels_path: Path, *, classes: int | None) -> Part:
+    images, labels = read_idx(images_path, axes=IMAGES), read_idx(labels_path, axes=LABELS)
+    if len(images) == 0 or images.size == 0:
+        raise DataError(must(str(images_path), "hold images", f"shape {images.shape}"))
+    if len(labels) != len(images):
+        raise DataError(must(str(labels_path), f"hold {len(images)} labels, one per image", len(labels)))
+    if classes is not None and labels.max() >= classes:
+        raise DataError(must(str(labels_path), f"hold labels below {classes}", int(labels.max())))
+    return Part(images[..., None], labels.astype(np.int32))
+
+
+def read_idx(path: Path, *, axes: int) -> np.ndarray:
+    """An IDX file of unsigned bytes as an array of `axes` axes; a name in .gz says that it is compressed.
+
+    Raises DataError, which names the file, where it is not that.
+    """
+    content = _content(path)
+    magic = bytes((0, 0, UNSIGNED_BYTE, axes))
+    if content[:4] != magic:
+        raise DataError(must(str(path), f"start with the magic number {magic.hex()}", content[:4].hex() or "no bytes"))
+    header = 4 + 4 * axes
+    if len(content) < header:
+        raise DataError(must(str(path), f"have a header of {header} bytes", f"{len(content)} bytes"))
+    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", axes, 4))
+    size_bytes = header + int(np.prod(shape, dtype=object))
+    if len(content) != size_bytes:
+        raise DataError(must(str(path), f"hold {size_bytes} bytes, as its header says", f"{len(content)} bytes"))
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(must(str(path), "be readable", error.strerror or error)) from error
+    if path.suffix != ".gz":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, OSError, zlib.error) as error:
+        raise DataError(must(str(path), "be a whole gzip file", f"a broken one ({error})")) from error

@@ -1,0 +1,65 @@
+"""From a source to a data set: declared against found, held out, limited, and named by its content."""
+
+import numpy as np
+
+from runner.data.examples import Dataset, Examples, Part, Parts, Report, digest_of
+from runner.data.source import Source, Undivided
+from runner.data.split import hold_out, limited
+from runner.errors import DataError, must
+
+
+def load(data: Source, *, report: Report | None = None) -> Dataset:
+    """Read a source and divide it: the same record over the same files gives the same arrays, in the same order.
+
+    Raises DataError where files are missing or broken, or are not what the record declares.
+    """
+    parts = data.read(report or (lambda line: None))
+    _check_classes(data, parts)
+    everything = np.arange(len(parts.train.labels))
+    train, test = _divided(data, parts.train, everything, parts.test, "test")
+    train, val = _divided(data, parts.train, train, parts.val, "val")
+    chosen, held, judged = (_read(data, part, index) for part, index in ((parts.train, train), val, test))
+    found = chosen.inputs.shape[1:]
+    if data.shape is not None and found != data.shape:
+        raise DataError(must("data.image", f"be {_by(found)}, as the images are", _by(data.shape)))
+    for name in ("mean", "std"):
+        values = getattr(data, name)
+        if values is not None and len(values) != found[-1]:
+            raise DataError(must(f"data.{name}", f"have one value per channel ({found[-1]})", values))
+    digest = digest_of(parts.classes, chosen, held, judged)
+    return Dataset(data.name, chosen, held, judged, parts.classes, digest)
+
+
+def _read(data: Source, part: Part, index: np.ndarray) -> Examples:
+    return part.take(index[limited(part.labels[index], data.limit, seed=data.split_seed)])
+
+
+def _divided(
+    data: Source, train: Part, available: np.ndarray, own: Part | None, name: str
+) -> tuple[np.ndarray, tuple[Part, np.ndarray]]:
+    """What is left of `available`, and the part `name`: the source's own, else held out of the training images."""
+    if own is not None:
+        return available, (own, np.arange(len(own.labels)))
+    if name == "test" and not isinstance(data, Undivided):
+        raise NotImplementedError(f"{type(data).__name__} reads no test set and is not Undivided")
+    field = f"{name}_fraction"
+    fraction: float = getattr(data, field)
+    labels = train.labels[available]
+    kept, held = hold_out(labels, fraction, seed=data.split_seed, purpose=name)
+    if len(np.unique(labels[kept])) < len(np.unique(labels)):
+        raise DataError(must(f"data.{field}", "leave training images of every class", fraction))
+    return available[kept], (train, available[held])
+
+
+def _check_classes(data: Source, parts: Parts) -> None:
+    count = len(parts.classes)
+    if data.class_count not in (None, count):
+        raise DataError(must("data.classes", f"be {count}, as many as the data have", data.class_count))
+    present = np.bincount(parts.train.labels, minlength=count) > 0
+    if not present.all():
+        missing = parts.classes[int(np.argmin(present))]
+        raise DataError(must(f"data ({data.name})", "have training images of every class", f'none of "{missing}"'))
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "×".join(str(size) for size in shape)
