@@ -1,0 +1,96 @@
+"""The kinds of layer that YAML can name, and how an entry of a layer list becomes one.
+
+An entry is a bare word (`relu`) or a mapping with one key, the kind: `{conv: {filters: 6, kernel_size: 5}}`.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Tag
+from pydantic_core import CoreSchema
+
+from runner.errors import shown, unknown
+from runner.layers import activation, composite, conv, dense, dropout, norm, pool, reshape
+from runner.layers.base import Layer, kinds
+
+__all__ = ["KINDS", "Layer", "LayerList", "activation", "conv", "dense", "dropout", "norm", "pool", "reshape"]
+
+KINDS: dict[str, type[Layer]] = {layer.kind: layer for layer in kinds()}
+
+
+def _checked(entry: Any) -> Any:
+    """An entry as it was, if its form and its kind are known."""
+    if isinstance(entry, Layer):
+        return entry
+    if isinstance(entry, dict) and len(entry) != 1:
+        raise ValueError(f"must have one key, the kind of layer, got {shown(entry)}")
+    kind = _kind(entry)
+    if kind is None:
+        raise ValueError(f"must be a kind of layer or a mapping from one to its arguments, got {shown(entry)}")
+    if kind not in KINDS:
+        raise ValueError(unknown("", "layer", kind, KINDS).text)
+    return entry
+
+
+def _kind(entry: Any) -> str | None:
+    if isinstance(entry, Layer):
+        return entry.kind
+    if isinstance(entry, dict) and len(entry) == 1:
+        entry = next(iter(entry))
+    return entry if isinstance(entry, str) else None
+
+
+def _arguments(entry: Any) -> Any:
+    """What stands under an entry's one key; nothing there means no arguments."""
+    if isinstance(entry, str):
+        return {}
+    if isinstance(entry, dict):
+        arguments = next(iter(entry.values()))
+        return {} if arguments is None else arguments
+    return entry
+
+
+class _OneKeyed:
+    """Gives the JSON Schema of an entry the form in which it is written."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        references = handler(schema)["oneOf"]
+        entries: list[dict[str, Any]] = []
+        for (kind, layer), reference in zip(KINDS.items(), references, strict=True):
+            described = {"description": (layer.__doc__ or "").split("\n")[0]}
+            if not any(field.is_required() for field in layer.model_fields.values()):
+                entries.append({"const": kind, **described})
+                reference = {"anyOf": [reference, {"type": "null"}]}
+            entries.append(
+                {
+                    "type": "object",
+                    "properties": {kind: reference},
+                    "required": [kind],
+                    "additionalProperties": False,
+                    **described,
+                }
+            )
+        return {"anyOf": entries}
+
+
+def _entry_type() -> Any:
+    choices: Any = None
+    for kind, layer in KINDS.items():
+        choice = Annotated[layer, BeforeValidator(_arguments), Tag(kind)]
+        choices = choice if choices is None else choices | choice
+    return Annotated[choices, Field(discriminator=Discriminator(_kind)), BeforeValidator(_checked), _OneKeyed()]
+
+
+def _flattened(entries: Any) -> Any:
+    """A list within the list stands for its entries, so that an override can put several layers in one's place."""
+    if not isinstance(entries, tuple):
+        return entries
+    flat: list[Any] = []
+    for entry in entries:
+        inner = _flattened(entry)
+        flat.extend(inner if isinstance(inner, tuple) else [inner])
+    return tuple(flat)
+
+
+LayerList = Annotated[tuple[_entry_type(), ...], BeforeValidator(_flattened)]
+
+composite.Repeat.model_rebuild(_types_namespace={"LayerList": LayerList})

@@ -1,0 +1,100 @@
+"""Activations: a function of every value on its own; softmax, of every position's channels."""
+
+from typing import Annotated, ClassVar
+
+import jax
+import jax.numpy as jnp
+from pydantic import Field
+
+from runner.layers.base import Layer, Tree
+from runner.records import TRACED
+
+
+class _Activation(Layer):
+    """A layer that is one function of its input."""
+
+    def function(self, x: jax.Array) -> jax.Array:
+        raise NotImplementedError(f"{type(self).__name__}.function")
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        return self.function(x), statistics
+
+
+class Relu(_Activation):
+    """max(x, 0). Source: Nair & Hinton 2010."""
+
+    kind: ClassVar[str] = "relu"
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jax.nn.relu(x)
+
+
+class Tanh(_Activation):
+    """The hyperbolic tangent, into (−1, 1)."""
+
+    kind: ClassVar[str] = "tanh"
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jnp.tanh(x)
+
+
+class Sigmoid(_Activation):
+    """1 / (1 + e⁻ˣ), into (0, 1)."""
+
+    kind: ClassVar[str] = "sigmoid"
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jax.nn.sigmoid(x)
+
+
+class LeakyRelu(_Activation):
+    """x where it is positive, a small multiple of it elsewhere. Source: Maas, Hannun & Ng 2013."""
+
+    kind: ClassVar[str] = "leaky_relu"
+
+    negative_slope: Annotated[float, TRACED] = Field(0.01, description="What negative values are multiplied by.")
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jnp.where(x >= 0, x, x * jnp.asarray(self.negative_slope, x.dtype))
+
+
+class Elu(_Activation):
+    """x where it is positive, α(eˣ − 1) elsewhere. Source: Clevert, Unterthiner & Hochreiter 2015, arXiv:1511.07289."""
+
+    kind: ClassVar[str] = "elu"
+
+    alpha: Annotated[float, TRACED] = Field(1.0, description="What the output tends to, negated, far below zero.")
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jax.nn.elu(x, jnp.asarray(self.alpha, x.dtype))
+
+
+class Gelu(_Activation):
+    """x Φ(x), Φ the normal distribution. Source: Hendrycks & Gimpel 2016, arXiv:1606.08415."""
+
+    kind: ClassVar[str] = "gelu"
+
+    approximate: bool = Field(False, description="Whether tanh stands in for the error function.")
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jax.nn.gelu(x, approximate=self.approximate)
+
+
+class Silu(_Activation):
+    """x times its sigmoid, also called swish. Source: Elfwing, Uchibe & Doya 2017, arXiv:1702.03118."""
+
+    kind: ClassVar[str] = "silu"
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jax.nn.silu(x)
+
+
+class Softmax(_Activation):
+    """Positive values that sum to one over the channels."""
+
+    kind: ClassVar[str] = "softmax"
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jax.nn.softmax(x, axis=-1)

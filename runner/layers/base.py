@@ -1,0 +1,172 @@
+"""A layer is one frozen record: its schema, its shape rule, its parameters, its application and its cost.
+
+A shape has no batch axis: `(height, width, channels)`, `(length, channels)` or, once flat, `(features,)`. Arrays
+carry the batch first: `(n, h, w, c)`. Adding a kind of layer is one class with a `kind` here and there:
+
+    class Scale(Layer):
+        kind = "scale"
+        by: Annotated[float, TRACED] = Field(2.0, description="What every value is multiplied by.")
+
+        def apply(self, params, statistics, x, *, training, key):
+            return x * jnp.asarray(self.by, x.dtype), statistics
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+
+from runner.errors import Fault, must
+from runner.geometry import ReceptiveField, Window
+from runner.layers.initializers import Initializer
+from runner.records import Record
+
+Shape = tuple[int, ...]
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What gradient descent learns: its shape, how it begins, and whether weight decay applies to it."""
+
+    shape: Shape
+    init: Initializer
+    decays: bool = False
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """What a layer measures while it trains, beginning at `value` everywhere."""
+
+    shape: Shape
+    value: float
+
+
+class Misfit(Exception):  # noqa: N818 - it never reaches a user: the survey turns it into a Fault with its path
+    """A layer cannot take its input. `otherwise` is the output shape with which a survey may go on looking."""
+
+    def __init__(self, name: str, rule: str, got: object, *, otherwise: Shape, needs: int = 0) -> None:
+        super().__init__(rule)
+        self.field, self.rule, self.got, self.otherwise, self.needs = name, rule, got, otherwise, needs
+
+
+class FeatureMap(NamedTuple):
+    """What flows between layers, as far as it is known without computing it."""
+
+    shape: Shape
+    fields: tuple[ReceptiveField, ...]  # one per axis of the input image
+
+
+class Row(NamedTuple):
+    """What `describe` says of one layer. Bytes are those of its output for one image in float32."""
+
+    path: str
+    kind: str
+    output: FeatureMap
+    parameters: int
+    multiply_adds: int
+
+    @property
+    def activation_bytes(self) -> int:
+        return 4 * math.prod(self.output.shape)
+
+
+@dataclass
+class Survey:
+    """What a walk over the layers found: a row for each, and what does not fit."""
+
+    input_size: int
+    rows: list[Row] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    _outgrown: bool = False
+
+    def misfit(self, path: str, misfit: Misfit) -> None:
+        """Notes that a layer does not fit, unless it may only be the consequence of one that did not before."""
+        if misfit.needs and self._outgrown and misfit.needs <= self.input_size:
+            return
+        self._outgrown |= misfit.needs > 0
+        self.faults.append(must(f"{path}.{misfit.field}" if misfit.field else path, misfit.rule, misfit.got))
+
+
+class Layer(Record):
+    """One layer of a network. The defaults here are those of a layer that learns nothing and keeps its shape."""
+
+    kind: ClassVar[str]
+
+    def bind(self, classes: int) -> "Layer":
+        """This layer for data of so many classes."""
+        del classes
+        return self
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The shape that comes of `shape`. Raises Misfit where the layer cannot take it."""
+        return shape
+
+    def parameters(self, shape: Shape) -> Tree:
+        """What is learnt, by name; the leaves are `Parameter`."""
+        del shape
+        return {}
+
+    def statistics(self, shape: Shape) -> Tree:
+        """What is measured in training, by name; the leaves are `Statistic`."""
+        del shape
+        return {}
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Multiply-adds of convolutions and dense products for one image."""
+        del shape
+        return 0
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        """What one output position sees of each axis of the input; none where it sees only its own."""
+        del shape
+        return ()
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        """The output for a batch `x`, and the statistics after it. `key` is the layer's own."""
+        raise NotImplementedError(f"{type(self).__name__}.apply")
+
+    def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
+        """Notes this layer's row, or why it does not fit, and returns what it makes of `at`."""
+        here = f"{path}.{self.kind}"
+        try:
+            shape = self.output_shape(at.shape)
+        except Misfit as misfit:
+            into.misfit(here, misfit)
+            return FeatureMap(misfit.otherwise, at.fields)
+        windows = self.windows(at.shape)
+        seen = zip(at.fields, windows, strict=True) if windows else ()
+        output = FeatureMap(shape, tuple(field.through(window) for field, window in seen) or at.fields)
+        into.rows.append(Row(here, self.kind, output, self.parameter_count(at.shape), self.multiply_adds(at.shape)))
+        return output
+
+    def parameter_count(self, shape: Shape) -> int:
+        """How many numbers are learnt."""
+        return sum(math.prod(parameter.shape) for parameter in jax.tree.leaves(self.parameters(shape)))
+
+
+def kinds(root: type[Layer] = Layer) -> Iterator[type[Layer]]:
+    """Every class of layer that has been declared, in the order of declaration."""
+    for child in root.__subclasses__():
+        if "kind" in vars(child):
+            yield child
+        yield from kinds(child)
+
+
+def by_product(shape: Shape) -> str:
+    """A shape as it is written in text: 28×28×6."""
+    return "×".join(str(size) for size in shape)
+
+
+def whole(shape: Shape) -> tuple[Window, ...]:
+    """The windows of a layer that looks at a whole feature map at once."""
+    return tuple(Window(size) for size in shape[:-1])
+
+
+def along_channels(values: jax.Array, rank: int, dtype: Any) -> jax.Array:
+    """A vector `(c,)` made ready to meet an array of `rank` axes, of which channels are the last."""
+    return values.astype(dtype).reshape((1,) * (rank - 1) + values.shape)

@@ -1,0 +1,90 @@
+"""Convolution over one or two spatial axes."""
+
+import math
+from typing import Annotated, ClassVar
+
+import jax
+from annotated_types import Ge
+from jax import lax
+from pydantic import Field
+
+from runner.geometry import Window
+from runner.layers.base import Layer, Misfit, Parameter, Shape, Tree, along_channels
+from runner.layers.initializers import InitializerField, initializer
+from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
+
+
+class Conv(Layer):
+    """Filters slid over a feature map; each makes one channel of the next.
+
+    `(n, h, w, c)` → `(n, h', w', filters)`. What is computed is the cross-correlation that the field calls
+    convolution. Source: LeCun et al. 1998, doi:10.1109/5.726791; Dumoulin & Visin 2016, arXiv:1603.07285.
+    """
+
+    kind: ClassVar[str] = "conv"
+
+    filters: Annotated[int, Ge(1)] = Field(description="Number of filters: the channels of the output.")
+    kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
+    stride: Pixels = Field(1, description="Pixels from one position of the window to the next: n, or [h, w].")
+    padding: PaddingField = Field(
+        "valid",
+        description="Pixels added around the input: valid (none), same, full, causal (one axis only), n, [h, w] or "
+        "[[top, bottom], [left, right]].",
+    )
+    padding_mode: PaddingMode = Field("zeros", description="What the added pixels hold.")
+    dilation: Pixels = Field(1, description="Pixels between neighbouring taps of a filter: n, or [h, w].")
+    groups: Annotated[int, Ge(1)] = Field(1, description="Parts that channels and filters are split into.")
+    use_bias: bool = Field(True, description="Whether every filter adds a number of its own.")
+    kernel_init: InitializerField = Field(initializer("he_normal"), description="How filters begin.")
+    bias_init: InitializerField = Field(initializer("zeros"), description="How biases begin.")
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return slide(
+            shape,
+            name="kernel_size",
+            size=self.kernel_size,
+            stride=self.stride,
+            dilation=self.dilation,
+            padding=self.padding,
+            padding_mode=self.padding_mode,
+            otherwise=(*shape[:-1], self.filters),
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        windows, otherwise = self.windows(shape), (*shape[:-1], self.filters)
+        for name, channels in (("the input's channels", shape[-1]), ("filters", self.filters)):
+            if channels % self.groups:
+                raise Misfit("groups", f"divide {name}, {channels}", self.groups, otherwise=otherwise)
+        for name, parameter in self._parameters(shape, windows).items():
+            if rule := parameter.init.refuses(parameter.shape):
+                raise Misfit(f"{name}_init", rule, parameter.shape, otherwise=otherwise)
+        return (*output_spatial(shape, windows), self.filters)
+
+    def parameters(self, shape: Shape) -> Tree:
+        return dict(self._parameters(shape, self.windows(shape)))
+
+    def _parameters(self, shape: Shape, windows: tuple[Window, ...]) -> dict[str, Parameter]:
+        sizes = tuple(window.size for window in windows)
+        kernel = Parameter((*sizes, shape[-1] // self.groups, self.filters), self.kernel_init, decays=True)
+        return {"kernel": kernel} | ({"bias": Parameter((self.filters,), self.bias_init)} if self.use_bias else {})
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return math.prod(self.parameters(shape)["kernel"].shape) * math.prod(self.output_shape(shape)[:-1])
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
+        spatial = "HW"[2 - len(windows) :]
+        y = lax.conv_general_dilated(
+            padded,
+            params["kernel"].astype(x.dtype),
+            window_strides=[window.stride for window in windows],
+            padding=[(window.low, window.high) for window in windows],
+            rhs_dilation=[window.dilation for window in windows],
+            dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
+            feature_group_count=self.groups,
+        )
+        if self.use_bias:
+            y = y + along_channels(params["bias"], y.ndim, y.dtype)
+        return y, statistics

@@ -1,0 +1,74 @@
+"""Fully connected layers: every output is a weighted sum of all inputs."""
+
+from typing import Annotated, ClassVar
+
+import jax
+from annotated_types import Ge
+from pydantic import Field
+
+from runner.layers.base import Layer, Misfit, Parameter, Shape, Tree, along_channels, by_product
+from runner.layers.initializers import InitializerField, initializer
+
+
+class _FullyConnected(Layer):
+    """What fully connected layers share; each says how many units it has."""
+
+    use_bias: bool = Field(True, description="Whether every unit adds a number of its own.")
+    bias_init: InitializerField = Field(initializer("zeros"), description="How biases begin.")
+    kernel_init: InitializerField = Field(initializer("he_normal"), description="How weights begin.")
+
+    def unit_count(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__}.unit_count")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        otherwise = (self.unit_count(),)
+        if len(shape) != 1:
+            raise Misfit("", "have a flat input (put flatten before it)", by_product(shape), otherwise=otherwise)
+        kernel = self.parameters(shape)["kernel"]
+        if rule := kernel.init.refuses(kernel.shape):
+            raise Misfit("kernel_init", rule, kernel.shape, otherwise=otherwise)
+        return otherwise
+
+    def parameters(self, shape: Shape) -> Tree:
+        kernel = Parameter((shape[0], self.unit_count()), self.kernel_init, decays=True)
+        bias = {"bias": Parameter((self.unit_count(),), self.bias_init)} if self.use_bias else {}
+        return {"kernel": kernel} | bias
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return shape[0] * self.unit_count()
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        y = x @ params["kernel"].astype(x.dtype)
+        if self.use_bias:
+            y = y + along_channels(params["bias"], y.ndim, y.dtype)
+        return y, statistics
+
+
+class Dense(_FullyConnected):
+    """A fully connected layer: `(n, features)` → `(n, units)`."""
+
+    kind: ClassVar[str] = "dense"
+
+    units: Annotated[int, Ge(1)] = Field(description="Number of outputs.")
+
+    def unit_count(self) -> int:
+        return self.units
+
+
+class Classifier(_FullyConnected):
+    """A fully connected layer with one unit for each class of the data: `(n, features)` → `(n, classes)`."""
+
+    kind: ClassVar[str] = "classifier"
+
+    # Its outputs should begin near zero, where every class is as likely, so it has no factor for a ReLU after it.
+    kernel_init: InitializerField = Field(initializer("lecun_normal"), description="How weights begin.")
+    classes: Annotated[int, Ge(1)] | None = Field(None, description="Number of classes; as many as the data have.")
+
+    def bind(self, classes: int) -> "Classifier":
+        return self if self.classes else self.model_copy(update={"classes": classes})
+
+    def unit_count(self) -> int:
+        assert self.classes is not None, "a classifier is bound to its data before anything asks for its units"
+        return self.classes

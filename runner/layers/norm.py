@@ -1,0 +1,119 @@
+"""Normalisation: of a batch, of a position's channels, of neighbouring channels."""
+
+from typing import Annotated, ClassVar
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, Gt, Le
+from jax import lax
+from pydantic import Field
+
+from runner.layers.base import Layer, Parameter, Shape, Statistic, Tree, along_channels
+from runner.layers.initializers import initializer
+from runner.records import TRACED
+
+
+def _scale_and_bias(channels: int, *, use_scale: bool, use_bias: bool) -> Tree:
+    scale = {"scale": Parameter((channels,), initializer("ones"))} if use_scale else {}
+    return scale | ({"bias": Parameter((channels,), initializer("zeros"))} if use_bias else {})
+
+
+def _rescaled(params: Tree, x: jax.Array) -> jax.Array:
+    if "scale" in params:
+        x = x * along_channels(params["scale"], x.ndim, x.dtype)
+    if "bias" in params:
+        x = x + along_channels(params["bias"], x.ndim, x.dtype)
+    return x
+
+
+class BatchNorm(Layer):
+    """Every channel to mean 0 and variance 1: of the batch in training, of what training saw in evaluation.
+
+    Computed in float32. The running variance is the unbiased one, as PyTorch keeps it. Source: Ioffe & Szegedy 2015,
+    arXiv:1502.03167.
+    """
+
+    kind: ClassVar[str] = "batch_norm"
+
+    momentum: Annotated[float, Ge(0), Le(1), TRACED] = Field(
+        0.9, description="Share of the running statistics that a batch leaves in place (PyTorch's momentum is 1 − this)."
+    )
+    epsilon: Annotated[float, Gt(0), TRACED] = Field(1e-5, description="What is added to the variance.")
+    use_scale: bool = Field(True, description="Whether every channel is then multiplied by a learnt number.")
+    use_bias: bool = Field(True, description="Whether a learnt number is then added to every channel.")
+
+    def parameters(self, shape: Shape) -> Tree:
+        return _scale_and_bias(shape[-1], use_scale=self.use_scale, use_bias=self.use_bias)
+
+    def statistics(self, shape: Shape) -> Tree:
+        return {"mean": Statistic(shape[-1:], 0.0), "variance": Statistic(shape[-1:], 1.0)}
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        wide = x.astype(jnp.float32)
+        mean, variance = statistics["mean"], statistics["variance"]
+        if training:
+            axes = tuple(range(x.ndim - 1))
+            mean = jnp.mean(wide, axes)
+            variance = jnp.mean(jnp.square(wide - along_channels(mean, x.ndim, jnp.float32)), axes)
+            statistics = self._updated(statistics, mean, variance, x.size // x.shape[-1])
+        factor = lax.rsqrt(variance + jnp.asarray(self.epsilon, jnp.float32))
+        y = (wide - along_channels(mean, x.ndim, jnp.float32)) * along_channels(factor, x.ndim, jnp.float32)
+        return _rescaled(params, y).astype(x.dtype), statistics
+
+    def _updated(self, statistics: Tree, mean: jax.Array, variance: jax.Array, count: int) -> Tree:
+        keep = jnp.asarray(self.momentum, jnp.float32)
+        unbiased = variance * (count / max(count - 1, 1))
+        return {
+            "mean": keep * statistics["mean"] + (1 - keep) * lax.stop_gradient(mean),
+            "variance": keep * statistics["variance"] + (1 - keep) * lax.stop_gradient(unbiased),
+        }
+
+
+class LayerNorm(Layer):
+    """The channels of every position to mean 0 and variance 1. Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450."""
+
+    kind: ClassVar[str] = "layer_norm"
+
+    epsilon: Annotated[float, Gt(0), TRACED] = Field(1e-5, description="What is added to the variance.")
+    use_scale: bool = Field(True, description="Whether every channel is then multiplied by a learnt number.")
+    use_bias: bool = Field(True, description="Whether a learnt number is then added to every channel.")
+
+    def parameters(self, shape: Shape) -> Tree:
+        return _scale_and_bias(shape[-1], use_scale=self.use_scale, use_bias=self.use_bias)
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        wide = x.astype(jnp.float32)
+        centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
+        variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+        y = centred * lax.rsqrt(variance + jnp.asarray(self.epsilon, jnp.float32))
+        return _rescaled(params, y).astype(x.dtype), statistics
+
+
+class LocalResponseNorm(Layer):
+    """Every value divided by (k + α Σ x²)^β, the sum over `size` neighbouring channels.
+
+    α multiplies the sum, as in the paper; libraries that take the mean instead want α times `size`. Source:
+    Krizhevsky, Sutskever & Hinton 2012, §3.3.
+    """
+
+    kind: ClassVar[str] = "local_response_norm"
+
+    size: Annotated[int, Ge(1)] = Field(5, description="Number of neighbouring channels.")
+    alpha: Annotated[float, Ge(0), TRACED] = Field(1e-4, description="What the sum of squares is multiplied by.")
+    beta: Annotated[float, TRACED] = Field(0.75, description="The power of the divisor.")
+    k: Annotated[float, Gt(0), TRACED] = Field(2.0, description="What is added to the sum.")
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        wide = x.astype(jnp.float32)
+        before, after = self.size // 2, (self.size - 1) // 2
+        padded = jnp.pad(jnp.square(wide), ((0, 0),) * (x.ndim - 1) + ((before, after),))
+        # A few shifted sums are faster than a window reduction over the fastest axis.
+        sums = sum(lax.slice_in_dim(padded, i, i + x.shape[-1], axis=-1) for i in range(self.size))
+        alpha, beta, k = (jnp.asarray(value, jnp.float32) for value in (self.alpha, self.beta, self.k))
+        return (wide * jnp.power(k + alpha * sums, -beta)).astype(x.dtype), statistics

@@ -1,0 +1,144 @@
+"""Pooling: a window that takes the largest, the mean or the sum of what it covers, channel by channel."""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from pydantic import Field
+
+from runner.geometry import Window
+from runner.layers.base import Layer, Misfit, Shape, Tree, by_product, whole
+from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
+
+
+class _Pool(Layer):
+    """The arguments that poolings share."""
+
+    size: Pixels = Field(description="Size of the window in pixels: n, or [h, w].")
+    stride: Pixels | None = Field(None, description="Pixels from one position to the next; as large as the window.")
+    padding: PaddingField = Field("valid", description="Pixels added around the input, as for conv.")
+    padding_mode: PaddingMode = Field("zeros", description="What the added pixels hold.")
+    dilation: Pixels = Field(1, description="Pixels between neighbouring taps of the window.")
+    ceil_mode: bool = Field(False, description="Whether a last window may hang over the edge, so no pixel is dropped.")
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return self._slide(shape, ceil_mode=self.ceil_mode)
+
+    def _slide(self, shape: Shape, *, ceil_mode: bool) -> tuple[Window, ...]:
+        return slide(
+            shape,
+            name="size",
+            size=self.size,
+            stride=self.size if self.stride is None else self.stride,
+            dilation=self.dilation,
+            padding=self.padding,
+            padding_mode=self.padding_mode,
+            ceil_mode=ceil_mode,
+            otherwise=shape,
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (*output_spatial(shape, self.windows(shape)), shape[-1])
+
+    def _reduce(self, x: jax.Array, windows: tuple[Window, ...], start: float, combine: object) -> jax.Array:
+        return lax.reduce_window(
+            x,
+            np.asarray(start, x.dtype),
+            combine,
+            window_dimensions=(1, *(window.size for window in windows), 1),
+            window_strides=(1, *(window.stride for window in windows), 1),
+            padding=((0, 0), *((window.low, window.high) for window in windows), (0, 0)),
+            window_dilation=(1, *(window.dilation for window in windows), 1),
+        )
+
+
+class MaxPool(_Pool):
+    """The largest value under the window. Zero padding never wins: it counts as −∞, as everywhere in the field."""
+
+    kind: ClassVar[str] = "max_pool"
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
+        return self._reduce(padded, windows, -np.inf, lax.max), statistics
+
+
+class SumPool(_Pool):
+    """The sum of the values under the window."""
+
+    kind: ClassVar[str] = "sum_pool"
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
+        return self._reduce(padded, windows, 0.0, lax.add), statistics
+
+
+class AvgPool(_Pool):
+    """The mean of the values under the window: of the pixels that are there, unless padding is to count."""
+
+    kind: ClassVar[str] = "avg_pool"
+
+    count_padding: bool = Field(False, description="Whether padded zeros count as pixels in the mean.")
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
+        sums = self._reduce(padded, windows, 0.0, lax.add)
+        counts = jnp.asarray(self._pixels(x.shape[1:]), sums.dtype)
+        return sums / counts.reshape(1, *counts.shape, 1), statistics
+
+    def _pixels(self, shape: Shape) -> np.ndarray:
+        """How many pixels each position covers: the product of what it covers along each axis, `(h', w')`."""
+        windows = self.windows(shape)
+        # What ceil_mode adds beyond the padding is never a pixel; reflected and like pixels are as good as any.
+        padded = windows if self.padding_mode != "zeros" else self._slide(shape, ceil_mode=False)
+        counts = np.ones((), np.int64)
+        for length, window, added in zip(shape, windows, padded, strict=False):
+            counted = self.count_padding or self.padding_mode != "zeros"
+            first, end = (-added.low, length + added.high) if counted else (0, length)
+            starts = np.arange(window.output_size(length)) * window.stride - window.low
+            taps = starts[:, None] + np.arange(window.size) * window.dilation
+            covered = ((taps >= first) & (taps < end)).sum(axis=1)
+            # A window that lies wholly in the padding has the mean 0, not 0 / 0.
+            counts = np.multiply.outer(counts, np.maximum(covered, 1))
+        return counts
+
+
+class _GlobalPool(Layer):
+    """What global poolings share: the spatial axes go."""
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return whole(shape)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) == 1:
+            raise Misfit("", "have an input with spatial axes", by_product(shape), otherwise=shape)
+        return shape[-1:]
+
+
+class GlobalAvgPool(_GlobalPool):
+    """The mean of every channel. Source: Lin, Chen & Yan 2013, arXiv:1312.4400."""
+
+    kind: ClassVar[str] = "global_avg_pool"
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        return jnp.mean(x, axis=tuple(range(1, x.ndim - 1))), statistics
+
+
+class GlobalMaxPool(_GlobalPool):
+    """The largest value of every channel."""
+
+    kind: ClassVar[str] = "global_max_pool"
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        return jnp.max(x, axis=tuple(range(1, x.ndim - 1))), statistics

@@ -1,0 +1,76 @@
+"""Layers one after another: every question to them is a fold over the shape."""
+
+from typing import Any
+
+import jax
+
+from runner.layers.base import FeatureMap, Layer, Shape, Survey, Tree
+
+Layers = tuple[Layer, ...]
+
+
+def name(index: int, layer: Layer) -> str:
+    """What a layer's parameters are called in those of the whole: `0_conv`."""
+    return f"{index}_{layer.kind}"
+
+
+def output_shape(layers: Layers, shape: Shape) -> Shape:
+    """The shape that comes of `shape`. Raises Misfit."""
+    for layer in layers:
+        shape = layer.output_shape(shape)
+    return shape
+
+
+def parameters(layers: Layers, shape: Shape) -> Tree:
+    """What is learnt, by the layers' names; the leaves are `Parameter`."""
+    return _collected(layers, shape, "parameters")
+
+
+def statistics(layers: Layers, shape: Shape) -> Tree:
+    """What is measured in training, by the layers' names; the leaves are `Statistic`."""
+    return _collected(layers, shape, "statistics")
+
+
+def _collected(layers: Layers, shape: Shape, what: str) -> Tree:
+    tree: dict[str, Any] = {}
+    for index, layer in enumerate(layers):
+        if own := getattr(layer, what)(shape):
+            tree[name(index, layer)] = own
+        shape = layer.output_shape(shape)
+    return tree
+
+
+def multiply_adds(layers: Layers, shape: Shape) -> int:
+    """Multiply-adds for one image."""
+    total = 0
+    for layer in layers:
+        total += layer.multiply_adds(shape)
+        shape = layer.output_shape(shape)
+    return total
+
+
+def apply(
+    layers: Layers, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+) -> tuple[jax.Array, Tree]:
+    """The output for a batch, and the statistics after it. Every layer has a key of its own."""
+    after = dict(statistics)
+    for index, layer in enumerate(layers):
+        own = name(index, layer)
+        with jax.named_scope(own):
+            x, new = layer.apply(
+                params.get(own, {}),
+                statistics.get(own, {}),
+                x,
+                training=training,
+                key=jax.random.fold_in(key, index),
+            )
+        if new:
+            after[own] = new
+    return x, after
+
+
+def survey(layers: Layers, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
+    """Notes every layer's row or fault; `path` is that of the list."""
+    for index, layer in enumerate(layers):
+        at = layer.survey(at, f"{path}[{index}]", into)
+    return at

@@ -1,0 +1,144 @@
+"""The arguments that every layer with a sliding window shares, and what they come to on a given input."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import jax
+import jax.numpy as jnp
+from pydantic import BeforeValidator, WithJsonSchema
+
+from runner import geometry
+from runner.errors import shown
+from runner.geometry import Window
+from runner.layers.base import Misfit, Shape, by_product
+
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+_NAMED_PADDINGS = ("valid", "same", "full", "causal")
+_PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+PerAxis = int | tuple[int, ...]
+
+
+def _whole_numbers(value: Any, least: int) -> bool:
+    values = value if isinstance(value, tuple) and value else (value,)
+    return all(isinstance(item, int) and not isinstance(item, bool) and item >= least for item in values)
+
+
+def _per_axis(least: int) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool) and value < least:
+            raise ValueError(f"must be ≥ {least}, got {value}")
+        if not _whole_numbers(value, least) or (isinstance(value, tuple) and len(value) > 2):
+            raise ValueError(f"must be a whole number ≥ {least}, or one for each axis as in [3, 3], got {shown(value)}")
+        return value
+
+    return check
+
+
+def _padding(value: Any) -> Any:
+    if isinstance(value, str) and value in _NAMED_PADDINGS:
+        return value
+    pairs = isinstance(value, tuple) and all(isinstance(item, tuple) and len(item) == 2 for item in value)
+    numbers = [number for pair in value for number in pair] if pairs else value
+    if not all(_whole_numbers(item, 0) for item in numbers) if pairs else not _whole_numbers(value, 0):
+        forms = "valid, same, full, causal, pixels, [h, w] or [[top, bottom], [left, right]]"
+        raise ValueError(f"must be {forms}, got {shown(value)}")
+    return value
+
+
+_PIXELS = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2}
+
+
+def _per_axis_schema(least: int) -> WithJsonSchema:
+    number = {"type": "integer", "minimum": least}
+    return WithJsonSchema({"anyOf": [number, {"type": "array", "items": number, "minItems": 1, "maxItems": 2}]})
+
+
+Pixels = Annotated[PerAxis, BeforeValidator(_per_axis(1)), _per_axis_schema(1)]
+PaddingField = Annotated[
+    Literal["valid", "same", "full", "causal"] | int | tuple[int, ...] | tuple[tuple[int, int], ...],
+    BeforeValidator(_padding),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(_NAMED_PADDINGS)},
+                {"type": "integer", "minimum": 0},
+                _PIXELS,
+                {"type": "array", "items": _PIXELS, "minItems": 1, "maxItems": 2},
+            ]
+        }
+    ),
+]
+
+
+def slide(
+    shape: Shape,
+    *,
+    name: str,
+    size: PerAxis,
+    otherwise: Shape,
+    stride: PerAxis = 1,
+    dilation: PerAxis = 1,
+    padding: Any = "valid",
+    padding_mode: PaddingMode = "zeros",
+    ceil_mode: bool = False,
+) -> tuple[Window, ...]:
+    """The window along each spatial axis of `shape`. Raises Misfit, naming the field (`name` is that of the size)."""
+    axes = len(shape) - 1
+    if axes not in (1, 2):
+        raise Misfit("", "have an input of one or two spatial axes", by_product(shape), otherwise=otherwise)
+
+    def each(field: str, value: PerAxis) -> tuple[Any, ...]:
+        values = value if isinstance(value, tuple) else (value,) * axes
+        if len(values) != axes:
+            raise Misfit(field, f"give one value for each of {axes} axes", value, otherwise=otherwise)
+        return values
+
+    sizes = each(name, size)
+    strides, dilations = each("stride", stride), each("dilation", dilation)
+    paddings = (padding,) * axes if isinstance(padding, str) else each("padding", padding)
+    if padding == "causal" and axes != 1:
+        raise Misfit("padding", "not be causal over two axes", "causal", otherwise=otherwise)
+    windows = tuple(
+        geometry.window(
+            sizes[axis],
+            axis_size=shape[axis],
+            padding=paddings[axis],
+            stride=strides[axis],
+            dilation=dilations[axis],
+            ceil_mode=ceil_mode,
+        )
+        for axis in range(axes)
+    )
+    _check_padding(shape, windows, padding, padding_mode, otherwise)
+    if not all(window.fits(length) for window, length in zip(windows, shape, strict=False)):
+        extents = tuple(window.extent for window in windows)
+        needs = max(window.extent - window.low - window.high for window in windows)
+        rule = f"fit the {by_product(shape)} input"
+        raise Misfit(name, rule, by_product(extents), otherwise=otherwise, needs=needs)
+    return windows
+
+
+def _check_padding(
+    shape: Shape, windows: tuple[Window, ...], padding: Any, padding_mode: PaddingMode, otherwise: Shape
+) -> None:
+    """Reflected and circular padding can give no more pixels than the image has."""
+    for window, length in zip(windows, shape, strict=False):
+        most = {"reflect": length - 1, "circular": length}.get(padding_mode)
+        if most is not None and max(window.low, window.high) > most:
+            rule = f"be at most {most} pixels under padding_mode {padding_mode}"
+            raise Misfit("padding", rule, padding, otherwise=otherwise)
+
+
+def output_spatial(shape: Shape, windows: tuple[Window, ...]) -> Shape:
+    """The spatial part of the shape that comes of sliding `windows`."""
+    return tuple(window.output_size(length) for window, length in zip(windows, shape, strict=False))
+
+
+def pad(x: jax.Array, windows: tuple[Window, ...], padding_mode: PaddingMode) -> tuple[jax.Array, tuple[Window, ...]]:
+    """A batch `(n, *spatial, c)` with padding that is not zeros put in place, and the windows that are left to slide."""
+    if padding_mode == "zeros" or not any(window.low or window.high for window in windows):
+        return x, windows
+    amounts = ((0, 0), *((window.low, window.high) for window in windows), (0, 0))
+    unpadded = tuple(Window(window.size, window.stride, window.dilation) for window in windows)
+    return jnp.pad(x, amounts, mode=_PAD_MODES[padding_mode]), unpadded
