@@ -1,0 +1,99 @@
+"""Losses by their Optax names, and metrics as sums and counts, so that batches and devices add up exactly.
+
+    >>> loss = SoftmaxCrossEntropy(label_smoothing=0.1)
+    >>> sums = metric_sums(loss, outputs, targets, weights)
+    >>> accuracy = sums["correct"] / sums["count"]
+
+Targets are distributions over the classes: one-hot, or mixed by mixup and cutmix. Everything is float32, whatever
+the network computes in.
+"""
+
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from annotated_types import Ge, Le
+from pydantic import Field
+
+from runner.records import TRACED, Record
+
+
+class SoftmaxCrossEntropy(Record):
+    """−Σ target · log softmax(output), over the classes (`optax.softmax_cross_entropy`)."""
+
+    name: Literal["softmax_cross_entropy"] = Field(default="softmax_cross_entropy", description="the loss, by its name")
+    label_smoothing: Annotated[float, Ge(0), Le(1), TRACED] = Field(
+        default=0.0, description="how much of each target is spread evenly over the classes, 0 to 1"
+    )
+
+    def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        """(n, k) logits, (n, k) targets → (n,). Source for the smoothing: Szegedy et al. 2016, arXiv:1512.00567, §7."""
+        smoothing = jnp.asarray(self.label_smoothing, jnp.float32)
+        smoothed = optax.smooth_labels(targets.astype(jnp.float32), smoothing)
+        losses: jax.Array = optax.softmax_cross_entropy(outputs.astype(jnp.float32), smoothed)
+        return losses
+
+    def probabilities(self, outputs: jax.Array) -> jax.Array:
+        """(n, k) logits → (n, k): their softmax."""
+        return jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)
+
+
+class L2Loss(Record):
+    """½ Σ (target − output)², over the outputs: the squared error of the textbooks (`optax.l2_loss`, summed)."""
+
+    name: Literal["l2_loss"] = Field(default="l2_loss", description="the loss, by its name")
+
+    def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        """(n, k) outputs, (n, k) targets → (n,)."""
+        return jnp.sum(optax.l2_loss(outputs.astype(jnp.float32), targets.astype(jnp.float32)), axis=-1)
+
+    def probabilities(self, outputs: jax.Array) -> jax.Array:
+        """(n, k) outputs → (n, k): the nearest distribution in squared error, which keeps the order of the outputs.
+
+        Outputs fitted to one-hot targets estimate the class probabilities themselves, so a softmax would distort
+        them. Source: Duchi et al. 2008, ICML (projection onto the simplex).
+        """
+        nearest: jax.Array = jax.vmap(optax.projections.projection_simplex)(outputs.astype(jnp.float32))
+        return nearest
+
+
+class MulticlassHingeLoss(Record):
+    """max(0, 1 + the best other class's score − the target's), as `optax.losses.multiclass_hinge_loss`."""
+
+    name: Literal["multiclass_hinge_loss"] = Field(default="multiclass_hinge_loss", description="the loss, by its name")
+
+    def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        """(n, k) scores, (n, k) targets → (n,): of a mixed target, the expectation over its classes (as mixup asks).
+
+        Source: Crammer & Singer 2001, JMLR 2:265–292; for mixed targets Zhang et al. 2018, arXiv:1710.09412.
+        """
+        scores = outputs.astype(jnp.float32)  # (n, k)
+        best = jnp.max(scores, axis=-1, keepdims=True)  # (n, 1)
+        is_best = jax.nn.one_hot(jnp.argmax(scores, axis=-1), scores.shape[-1], dtype=jnp.bool_)  # (n, k)
+        second = jnp.max(jnp.where(is_best, -jnp.inf, scores), axis=-1, keepdims=True)  # (n, 1)
+        rival = jnp.where(is_best, second, best)  # (n, k): the best score among the other classes
+        hinges = jax.nn.relu(1.0 + rival - scores)
+        return jnp.sum(targets.astype(jnp.float32) * hinges, axis=-1)
+
+    def probabilities(self, outputs: jax.Array) -> jax.Array:
+        """(n, k) scores → (n, k): their softmax. It ranks the classes, but margins are not calibrated."""
+        return jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)
+
+
+Loss = Annotated[SoftmaxCrossEntropy | L2Loss | MulticlassHingeLoss, Field(discriminator="name")]
+
+
+def metric_sums(loss: Loss, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> dict[str, jax.Array]:
+    """Sums over a batch: `loss`, `correct` (the largest output is the largest target) and `count`, float32 scalars.
+
+    Takes (n, k) outputs, (n, k) targets and (n,) weights, which are 0 for examples that only fill up the batch.
+    Whatever those hold, even NaN, adds nothing.
+    """
+    correct = jnp.argmax(outputs, axis=-1) == jnp.argmax(targets, axis=-1)  # (n,)
+    losses = jnp.where(weights > 0, loss.per_example(outputs, targets), 0.0)
+    return {
+        "loss": jnp.sum(weights * losses),
+        "correct": jnp.sum(weights * correct.astype(jnp.float32)),
+        "count": jnp.sum(weights),
+    }
