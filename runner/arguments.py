@@ -1,0 +1,179 @@
+"""What YAML may say of a function's arguments: each by its own name, checked against the function's signature.
+
+    >>> arguments(optax.adam)["b1"].read(1)
+    1.0
+
+A reading gives the value as the function takes it, or raises ValueError with the text of a fault.
+"""
+
+import functools
+import inspect
+import math
+import typing
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType, UnionType
+from typing import Any, Final
+
+import jax.numpy as jnp
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from runner.errors import must, unknown
+
+REQUIRED: Final = inspect.Parameter.empty
+
+_RULES: Final = {
+    bool: "be true or false",
+    int: "be an integer",
+    float: "be a finite number",
+    str: "be a word",
+}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument: what it takes, and what it is where nobody says.
+
+    `kind` is bool, int, float, str, tuple, "dtype", or None for what YAML cannot say (functions, arrays, masks).
+    """
+
+    name: str
+    kind: type | str | None
+    default: Any
+    optional: bool
+    options: tuple[str, ...] = ()
+
+    def read(self, value: Any) -> Any:
+        """The value as the function takes it: integers where it wants a real number become one."""
+        if value is None and self.optional:
+            return None
+        if self.kind is None:
+            raise ValueError(must("", "be left out: Optax takes a Python object here", value).text)
+        if self.kind is tuple:
+            return self._read_tuple(value)
+        if self.kind == "dtype":
+            return _read_dtype(value)
+        if self.options and value not in self.options:
+            raise ValueError(must("", f"be one of {', '.join(self.options)}", value).text)
+        return _read_plain(typing.cast(type, self.kind), value)
+
+    def _read_tuple(self, value: Any) -> Any:
+        kinds = tuple(type(item) for item in self.default)
+        if not isinstance(value, tuple) or len(value) != len(kinds):
+            raise ValueError(must("", f"be a list of {len(kinds)} values", value).text)
+        return tuple(_read_plain(kind, item) for kind, item in zip(kinds, value, strict=True))
+
+
+def _read_plain(kind: type, value: Any) -> Any:
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(must("", _RULES[kind], value).text)
+    return value
+
+
+def _read_dtype(value: Any) -> str:
+    known = ("float32", "bfloat16", "float16")
+    if value not in known or not jnp.issubdtype(jnp.dtype(value), jnp.floating):
+        raise ValueError(must("", f"be one of {', '.join(known)}", value).text)
+    return str(value)
+
+
+@functools.cache
+def arguments(function: Callable[..., Any]) -> Mapping[str, Argument]:
+    """The function's arguments, in its own order."""
+    return {
+        name: _argument(parameter)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+
+
+def _argument(parameter: inspect.Parameter) -> Argument:
+    default = parameter.default
+    members = set(_members(parameter.annotation))
+    options = tuple(member for member in members if isinstance(member, str))
+    return Argument(
+        name=parameter.name,
+        kind=_kind(parameter.name, default, members),
+        # Without a key Optax falls back to one of its own, and warns.
+        default=REQUIRED if parameter.name == "key" else default,
+        optional=parameter.name != "key" and (default is None or type(None) in members),
+        options=tuple(sorted(options)),
+    )
+
+
+def _members(annotation: Any) -> Iterable[Any]:
+    """What a union is made of, and the words of a Literal."""
+    parts = typing.get_args(annotation)
+    origin = typing.get_origin(annotation)
+    if origin is typing.Literal:
+        return parts
+    if origin in (typing.Union, UnionType):
+        return (member for part in parts for member in _members(part))
+    return (origin or annotation,)
+
+
+def _kind(name: str, default: Any, members: set[Any]) -> type | str | None:
+    if "dtype" in name:
+        return "dtype"
+    if name == "key":
+        return int  # Optax makes a key of it
+    for kind in (bool, int, float, str, tuple):
+        if type(default) is kind:
+            return kind
+    if members & {Iterable, Mapping, Any} or (callable(default) and default is not REQUIRED):
+        return None  # a pytree or a mask
+    if str in members or any(isinstance(member, str) for member in members):
+        return str
+    if float in members:
+        return float
+    return int if int in members else None
+
+
+def read_arguments(
+    owner: str,
+    function: Callable[..., Any],
+    said: Mapping[str, Any],
+    *,
+    moved: Mapping[str, str] = MappingProxyType({}),
+    filled: Collection[str] = (),
+    beside: Collection[str] = (),
+) -> tuple[dict[str, Any], list[InitErrorDetails]]:
+    """What was said, as the function takes it, and a fault for each argument that it does not take so.
+
+    `moved` maps an argument that is said elsewhere to a rule ("be said as learning_rate"); those of `filled` are
+    filled in later where nobody says them; `beside` are names that may stand beside the arguments.
+    """
+    known = arguments(function)
+    values: dict[str, Any] = {}
+    faults = []
+    for name, value in said.items():
+        try:
+            if name in known and name in moved:
+                raise ValueError(must("", moved[name], value).text)
+            if name not in known:
+                sayable = {key for key, argument in known.items() if key not in moved and argument.kind is not None}
+                raise ValueError(unknown("", f"{owner} argument", name, sayable | set(beside)).text)
+            values[name] = known[name].read(value)
+        except ValueError as error:
+            faults.append(fault(name, str(error), value))
+    for name, argument in known.items():
+        if argument.default is REQUIRED and not (name in said or name in moved or name in filled):
+            faults.append(fault(name, must("", f"be given for {owner}", None).text, None))
+    return values, faults
+
+
+def fault(name: str, text: str, value: Any) -> InitErrorDetails:
+    """A fault at the path of one argument, in pydantic's terms."""
+    return InitErrorDetails(type=PydanticCustomError("argument", "{fault}", {"fault": text}), loc=(name,), input=value)
+
+
+def with_faults(title: str, error: ValidationError | None, faults: list[InitErrorDetails]) -> ValidationError:
+    """One report of what pydantic found in a record's fields and what was found in its arguments."""
+    found = [
+        InitErrorDetails(type=item["type"], loc=item["loc"], input=item["input"], ctx=item.get("ctx", {}))
+        for item in (error.errors() if error else ())
+    ]
+    return ValidationError.from_exception_data(title, [*found, *faults])
