@@ -1,0 +1,188 @@
+"""The rules of the house that no linter knows: what may import what, what things are called, what conf/ may say."""
+
+import ast
+import graphlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = ("runner", "tests", "hydra_plugins", "benchmarks")
+
+# DESIGN's floors: a module imports only from floors below its own. The longest name that fits a module counts.
+FLOORS = {
+    "runner": 0,
+    "runner.errors": 0,
+    "runner.geometry": 0,
+    "runner.records": 0,
+    "runner.arguments": 1,
+    "runner.layers": 1,
+    "runner.model": 2,
+    "runner.optim": 2,
+    "runner.schedule": 2,
+    "runner.losses": 2,
+    "runner.data": 2,
+    "runner.settings": 2,
+    "runner.tracking.settings": 2,  # the record of conf/tracking, which is a part of the Experiment
+    "runner.experiment": 3,
+    "runner.train": 4,
+    "runner.sweep": 5,
+    "runner.tracking": 5,
+    "runner.figures": 5,
+    "runner.serving": 5,
+    "runner.run": 6,
+    "runner.cli": 7,
+    "runner.__main__": 8,
+}
+# Neighbours on one floor, where the first may import the second.
+NEIGHBOURS = {
+    ("runner.records", "runner.errors"),
+    ("runner.optim", "runner.schedule"),  # an optimiser's learning rate is a schedule
+    ("runner.settings", "runner.optim"),
+    ("runner.tracking", "runner.serving"),  # the model that tracking logs serves itself
+}
+ONLY_IMPORTER = {"mlflow": "runner.tracking", "matplotlib": "runner.figures"}
+DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "base2"}
+
+
+def files(
+    *folders: str, suffixes: tuple[str, ...] = (".py", ".yaml", ".yml", ".md", ".toml", ".lock", ".json")
+) -> list[Path]:
+    """The project's own text files in these folders, and those in the root where a folder is `.`."""
+    found = []
+    for folder in folders:
+        walk = ROOT.glob("*") if folder == "." else (ROOT / folder).rglob("*")
+        found += [path for path in walk if path.is_file() and (path.suffix in suffixes or path.name == "Makefile")]
+    return sorted(path for path in found if "__pycache__" not in path.parts)
+
+
+def module(path: Path) -> str:
+    """`runner/layers/conv.py` → `runner.layers.conv`; a package's `__init__.py` is the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path, *, when_loaded: bool = False) -> Iterator[str]:
+    """What a file imports, absolutely named; `when_loaded` leaves out what waits in functions and for type checkers."""
+    package = module(path) if path.name == "__init__.py" else module(path).rpartition(".")[0]
+    for node in _loaded(ast.parse(path.read_text())) if when_loaded else ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            for name in node.names:
+                submodule = f"{source}.{name.name}"
+                yield submodule if submodule in MODULES else source
+
+
+def _loaded(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        for_checkers = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        if not for_checkers and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from _loaded(child)
+
+
+RUNNER = files("runner", suffixes=(".py",))
+MODULES = {module(path) for path in RUNNER}
+
+
+def room(name: str) -> str:
+    """The entry of FLOORS that a module belongs to."""
+    while name not in FLOORS:
+        name = name.rpartition(".")[0]
+    return name
+
+
+@pytest.mark.parametrize("path", RUNNER, ids=module)
+def test_imports_point_only_downward(path: Path) -> None:
+    here = module(path)
+    for target in imports(path):
+        if target.split(".")[0] != "runner":
+            continue
+        there = room(target)
+        inside = there == room(here) or target.split(".")[:2] == here.split(".")[:2]
+        below = FLOORS[there] < FLOORS[room(here)]
+        assert inside or below or (room(here), there) in NEIGHBOURS, f"{here} imports {target}, which is not below it"
+
+
+def test_every_room_has_a_floor() -> None:
+    homeless = {name for name in MODULES if name != "runner" and room(name) == "runner"}
+    assert not homeless, "a new room is given its floor in FLOORS"
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {module(path): set(imports(path, when_loaded=True)) & MODULES - {module(path)} for path in RUNNER}
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+@pytest.mark.parametrize("library", ONLY_IMPORTER)
+def test_heavy_libraries_have_one_importer(library: str) -> None:
+    importers = {module(path) for path in RUNNER if any(name.split(".")[0] == library for name in imports(path))}
+    assert {name for name in importers if not f"{name}.".startswith(f"{ONLY_IMPORTER[library]}.")} == set()
+
+
+def test_what_only_tests_need_stays_out_of_the_program() -> None:
+    for path in RUNNER:
+        used = {name.split(".")[0] for name in imports(path)}
+        assert not used & {"jaxtyping", "beartype", "hypothesis", "pytest", "torch", "tests"}, path
+
+
+def test_hydra_plugins_load_light() -> None:
+    # Hydra runs them at every start of every Hydra program, before they are in sys.modules.
+    light = sys.stdlib_module_names | {"hydra", "omegaconf"}
+    for path in files("hydra_plugins", suffixes=(".py",)):
+        heavy = {name for name in imports(path, when_loaded=True) if name.split(".")[0] not in light}
+        assert not heavy, f"{path.relative_to(ROOT)} imports {heavy} when it is loaded"
+        assert "__future__" not in set(imports(path)), f"{path.relative_to(ROOT)}: breaks dataclasses in plugins"
+
+
+@pytest.mark.parametrize("path", RUNNER, ids=module)
+def test_a_module_says_its_one_idea(path: Path) -> None:
+    summary = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0]
+    assert summary
+
+
+def test_nothing_is_called_a_drawer() -> None:
+    for path in files(*CODE, "conf"):
+        for part in path.relative_to(ROOT).with_suffix("").parts:
+            assert not DRAWERS & set(part.lower().split("_")), f"{path.relative_to(ROOT)}: what is its one idea?"
+
+
+def test_no_file_names_a_folder_of_somebodys_machine() -> None:
+    machine = re.compile(r"(?<![\w.~}-])/(?:" + "|".join(("home", "root", "tmp", "Users", "work", "mnt")) + r")/")
+    for path in [*files(*CODE, "conf", "schema", "."), ROOT / ".ci" / "run"]:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            assert not machine.search(line), f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+
+
+def test_the_lock_pins_every_dependency_and_names_no_index() -> None:
+    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    for line in lines:
+        assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; .+)?", line), line
+        assert "://" not in line
+
+
+# conf/
+
+CONF = files("conf", suffixes=(".yaml", ".yml"))
+
+
+@pytest.mark.parametrize("path", CONF, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_config_opens_with_what_it_is_for(path: Path) -> None:
+    text = path.read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("# @package")]
+    assert lines, "an empty config says nothing"
+    assert re.match(r"# \w", lines[0])
+    assert isinstance(yaml.safe_load(text), dict | None)
+
+
+@pytest.mark.parametrize("path", CONF, ids=lambda path: str(path.relative_to(ROOT)))
+def test_yaml_names_things_and_never_calls_python(path: Path) -> None:
+    if path.relative_to(ROOT / "conf").parts[0] != "hydra":  # Hydra's own launchers and sweepers need it
+        assert "_target_" not in path.read_text()
