@@ -1,0 +1,238 @@
+"""The handle of one MLflow run: what it says waits in its queue until the store has taken it.
+
+What cannot be delivered by the end of a run is written to `untracked.jsonl` in the run's folder, from where
+`python -m runner.tracking FILE` sends it later.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+
+from runner.errors import TrackingError, must
+from runner.tracking import messages
+from runner.tracking.messages import DatasetFacts, Message, Opening, Status
+from runner.tracking.settings import without_secrets
+from runner.tracking.store import Store
+
+UNTRACKED = "untracked.jsonl"
+_NAME_CHARACTERS = 250
+
+_log = logging.getLogger(__name__)
+# At the end, how long the last messages may take: while the store is away, and while it takes them.
+_AWAY_SECONDS, _BUSY_SECONDS = 15.0, 600.0
+
+
+class Run:
+    """One run of an MLflow store. Every method that logs returns at once."""
+
+    def __init__(self, opening: Opening, folder: Path, *, figures: bool = True, enabled: bool = True) -> None:
+        self.opening = opening
+        self.folder = folder.absolute()
+        self.experiment_id: str | None = None
+        self._run_id: str | None = opening.run_id
+        self._figures = figures
+        self._enabled = enabled
+        self._fault: TrackingError | None = None
+        self.hurry = threading.Event()
+        self._begun = threading.Event()
+        self._ended = threading.Event()
+        self._ending = False
+        self.away = False
+        self._queue: deque[Message] = deque()
+        self._refused: list[Message] = []
+        self._lock = threading.Lock()
+
+    # What a run says ------------------------------------------------------------------------------------------
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
+        """Values by name at a step, with the time of this call."""
+        now = int(time.time() * 1000)
+        self._say(messages.Batch(metrics=tuple((name, float(value), now, step) for name, value in metrics.items())))
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Parameters by dotted path. `layers[3].conv` is recorded as `layers.3.conv`: MLflow takes no brackets."""
+        pairs = ((_plain(name), without_secrets(str(value))) for name, value in params.items())
+        self._say(messages.Batch(params=tuple(pairs)))
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Tags by name; a name said before is overwritten."""
+        self._say(messages.Batch(tags=tuple((name, without_secrets(text)) for name, text in tags.items())))
+
+    def log_text(self, text: str, path: str) -> None:
+        """A text as an artifact at `path`, with the passwords of addresses in it left out."""
+        self._say(messages.Text(path, without_secrets(text)))
+
+    def log_artifact(self, local: Path, folder: str = "") -> None:
+        """A local file, which has to stay where it is until the run ends, as an artifact in `folder`."""
+        self._say(messages.File(str(local.absolute()), folder))
+
+    def log_figure(self, path: str, make: Callable[[], bytes]) -> None:
+        """A PNG at `path`, which the writing thread draws by calling `make`; nothing where figures are off."""
+        if self._figures:
+            self._say(messages.Figure(path, str(self.folder / path), make))
+
+    def log_input(self, facts: DatasetFacts) -> None:
+        """The data set, once per split, so that runs can be found by it."""
+        self._say(messages.Input(facts))
+
+    def log_model(self, folder: Path) -> None:
+        """The model that `runner.serving.save_model` wrote to `folder`, as `runs:/<run_id>/model`."""
+        self._say(messages.Model(str(folder.absolute())))
+
+    def _say(self, message: Message) -> None:
+        if not self._enabled or self._ending:
+            return
+        with self._lock:
+            self._queue.append(message)
+
+    # What waits -----------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Waits until the store has made the run. Raises TrackingError where it cannot be opened."""
+        if self._enabled:
+            self._begun.wait()
+        if self._fault is not None:
+            raise self._fault
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id of the run, empty where tracking is off. Waits, and raises, as `check` does."""
+        self.check()
+        return self._run_id or ""
+
+    @property
+    def url(self) -> str | None:
+        """Where a server shows the run; None for a database, which `runner ui` opens, and before the run is made."""
+        if self._run_id is None or not self.opening.uri.startswith("http"):
+            return None
+        address = without_secrets(self.opening.uri).replace("***@", "").rstrip("/")
+        return f"{address}/#/experiments/{self.experiment_id}/runs/{self._run_id}"
+
+    def finish(self, status: Status) -> None:
+        """Delivers what is left and ends the run; never raises for the store's sake.
+
+        Waits while the store takes it, but no longer than 15 s while the store is away. What is left then is
+        written to `untracked.jsonl` in the run's folder.
+        """
+        if not self._enabled or self._ending:
+            return
+        self._say(messages.End(status, int(time.time() * 1000)))
+        self._ending = True
+        self.hurry.set()
+        began = time.monotonic()
+        try:
+            while not self._ended.wait(0.05):
+                if time.monotonic() - began > (_AWAY_SECONDS if self.away else _BUSY_SECONDS):
+                    break
+        finally:
+            # Also where the user lost patience: an interrupt must not cost what was measured.
+            self._ended.set()
+            self._keep_the_rest()
+
+    def _keep_the_rest(self) -> None:
+        with self._lock:
+            rest = [*self._refused, *self._queue]
+            self._queue.clear()
+        never_begun = self._run_id is None
+        if not rest or (never_begun and not any(isinstance(item, messages.Batch) and item.metrics for item in rest)):
+            return
+        path = self.folder / UNTRACKED
+        opening = replace(self.opening, uri=without_secrets(self.opening.uri), run_id=self._run_id)
+        drawn = (_drawn(message) if isinstance(message, messages.Figure) else message for message in rest)
+        lines = [messages.to_line(message) for message in (opening, *drawn) if message is not None]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        _log.warning(
+            "%s did not take everything; the rest is in %s. Send it with: python -m runner.tracking %s",
+            without_secrets(self.opening.uri),
+            path,
+            path,
+        )
+
+    # What the writer calls ------------------------------------------------------------------------------------
+
+    def advance(self, store: Store) -> None:
+        """Begins the run and delivers what is queued. Raises what a store raises that is away."""
+        if self._run_id is None:
+            try:
+                self.experiment_id, self._run_id = store.begin(self.opening)
+            except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
+                self.give_up(error)
+                return
+        self._begun.set()
+        while not self.ended and (message := self._head()) is not None:
+            if isinstance(message, messages.Figure):
+                self._swap_head(_drawn(message))
+                continue
+            try:
+                store.deliver(self.experiment_id or "", self._run_id, message)
+            except Exception as error:
+                if not store.is_refusal(error):
+                    raise
+                _log.warning("MLflow refused a %s: %s", type(message).__name__.lower(), reason(error))
+                self._refused.append(message)
+            self.away = False
+            self._swap_head(None)
+            if isinstance(message, messages.End):
+                self._ended.set()
+
+    def give_up(self, error: Exception) -> None:
+        """The run could not begin."""
+        uri = without_secrets(self.opening.uri)
+        self._fault = TrackingError(must("tracking.uri", f"be a store that MLflow can open ({reason(error)})", uri))
+        self._begun.set()
+        self._ended.set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be delivered."""
+        return self._ended.is_set()
+
+    def _head(self) -> Message | None:
+        """The next message, joined with the batches that follow it; it stays in the queue until it is delivered."""
+        with self._lock:
+            batches = [item for item in takewhile(_is_batch, self._queue) if isinstance(item, messages.Batch)]
+            if len(batches) > 1:
+                for _ in batches:
+                    self._queue.popleft()
+                self._queue.appendleft(messages.joined(batches))
+            return self._queue[0] if self._queue else None
+
+    def _swap_head(self, message: Message | None) -> None:
+        with self._lock:
+            # `finish` may have taken the queue away in the meantime.
+            if self._queue:
+                self._queue.popleft()
+                if message is not None:
+                    self._queue.appendleft(message)
+
+
+def _plain(name: str) -> str:
+    """A parameter's path with `[3]` as `.3`, and `_` for what else MLflow takes in no name."""
+    return re.sub(r"[^\w\-./ :]", "_", re.sub(r"\[(\w+)\]", r".\1", name))[:_NAME_CHARACTERS]
+
+
+def _is_batch(message: Message) -> bool:
+    return isinstance(message, messages.Batch)
+
+
+def _drawn(figure: messages.Figure) -> messages.File | None:
+    """The figure's file; None, with a warning, where it cannot be drawn: a picture must not cost the run."""
+    try:
+        return figure.drawn()
+    except Exception as error:  # noqa: BLE001 - `make` is the caller's
+        _log.warning("%s could not be drawn: %s", figure.path, reason(error))
+        return None
+
+
+def reason(error: Exception) -> str:
+    """An error's first line, without secrets and not too long; of the network's nested errors, the innermost."""
+    text = str(error).strip() or type(error).__name__
+    innermost = text.splitlines()[0].rpartition("Caused by ")[2].rstrip(")")
+    return without_secrets(innermost)[:160]

@@ -1,0 +1,84 @@
+"""What the user says of tracking, and the store's address in its two forms: to use and to show."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
+
+from runner.errors import must
+from runner.records import Record
+
+_SQLITE = "sqlite:///"
+_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
+_CREDENTIALS = re.compile(r"(://)[^/\s@]+@")
+_SECRET_ARGUMENTS = re.compile(r"(?i)([?&](?:password|passwd|token|secret|user)=)[^&\s]+")
+
+
+def _pairs(value: Any) -> Any:
+    """A mapping as sorted pairs of texts, so that the record is hashable."""
+    if isinstance(value, dict):
+        if not all(isinstance(item, str | int | float) for item in value.values()):
+            raise ValueError(must("", "map names to texts", value).text)
+        return tuple(sorted((str(name), str(item)) for name, item in value.items()))
+    return value
+
+
+Tags = Annotated[
+    tuple[tuple[str, str], ...],
+    BeforeValidator(_pairs),
+    PlainSerializer(dict, when_used="always"),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}),
+]
+
+
+class Tracking(Record):
+    """Where runs are recorded in MLflow, and what is recorded beside metrics and parameters."""
+
+    enabled: bool = Field(default=True, description="Whether the run is recorded at all.")
+    uri: str = Field(
+        default="sqlite:///outputs/mlflow.db",
+        description="MLflow tracking store: a database (sqlite:///PATH, postgresql://…) or a server (http://HOST:PORT).",
+    )
+    experiment: str = Field(default="convrunner", min_length=1, description="MLflow experiment the run belongs to.")
+    run_name: str | None = Field(default=None, description="Name of the run; null: named after what it trains.")
+    tags: Tags = Field(default=(), description="Tags to find the run by, as names and texts.")
+    log_model: bool = Field(default=True, description="Whether the trained model is logged, ready to be served.")
+    figures: bool = Field(default=True, description="Whether figures are drawn and logged.")
+
+    @field_validator("uri")
+    @classmethod
+    def _is_a_store(cls, uri: str) -> str:
+        scheme, separator, _ = uri.partition("://")
+        # `postgresql+psycopg` names the driver after the plus; plain `databricks` is a store of its own.
+        if scheme.split("+")[0] not in _SCHEMES or not (separator or uri == "databricks"):
+            rule = "be a database such as sqlite:///outputs/mlflow.db or a server such as http://localhost:5000"
+            raise ValueError(must("", rule, without_secrets(uri)).text)
+        return uri
+
+
+def without_secrets(text: str) -> str:
+    """The text with user names, passwords and tokens of the addresses in it replaced by `***`."""
+    return _SECRET_ARGUMENTS.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text))
+
+
+def database_file(uri: str) -> Path | None:
+    """The absolute path of an SQLite store's file; None for any other store."""
+    if not uri.startswith(_SQLITE):
+        return None
+    return Path(uri.removeprefix(_SQLITE).partition("?")[0]).absolute()
+
+
+def absolute_uri(uri: str) -> str:
+    """The store's address, which no change of the working folder moves."""
+    file = database_file(uri)
+    if file is None:
+        return uri
+    _, mark, arguments = uri.partition("?")
+    return f"{_SQLITE}{file}{mark}{arguments}"
+
+
+def artifact_root(uri: str) -> str | None:
+    """Where an SQLite store keeps its artifacts, beside its file, as a file URI; other stores decide it themselves."""
+    file = database_file(uri)
+    return None if file is None else (file.parent / "artifacts").as_uri()

@@ -1,0 +1,186 @@
+"""An MLflow store: opened once, told what runs say. Only this file imports MLflow, and only when a store is opened.
+
+It speaks through MlflowClient alone, so that nothing depends on MLflow's one active run per thread.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from runner.tracking.messages import Batch, DatasetFacts, End, File, Input, Message, Model, Opening, Text
+from runner.tracking.settings import artifact_root, database_file
+
+# What MLflow reads from the environment. Nothing leaves the machine but to the server the user named; and a server
+# that went away is noticed in seconds, because the writer retries by itself.
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+# MLflow's own limits on one call and on one value.
+_METRICS_PER_CALL, _PAIRS_PER_CALL = 800, 100
+_PARAM_CHARACTERS, _TAG_CHARACTERS, _DIGEST_CHARACTERS = 6000, 8000, 36
+
+
+class Store:
+    """A tracking store that answered when it was opened."""
+
+    def __init__(self, uri: str) -> None:
+        """Imports MLflow and opens the store, which is made where it is a new SQLite file; takes seconds.
+
+        Raises whatever MLflow, the database driver or the network raises.
+        """
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        if file := database_file(uri):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        import mlflow
+
+        # Making a new database is no news to the user, table by table.
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        self.mlflow = mlflow
+        self.uri = uri
+        self.client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self.client.search_experiments(max_results=1)
+
+    def begin(self, opening: Opening) -> tuple[str, str]:
+        """Makes the run, in an experiment of the given name. Returns the ids of the experiment and the run."""
+        experiment_id = self._experiment(opening.experiment)
+        tags = {name: text[:_TAG_CHARACTERS] for name, text in opening.tags.items()}
+        run = self.client.create_run(experiment_id, opening.started_ms, tags, opening.run_name)
+        return experiment_id, run.info.run_id
+
+    def _experiment(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(self.client.create_experiment(name, artifact_location=artifact_root(self.uri)))
+            except self.mlflow.MlflowException:
+                # Another process may have made it in the meantime.
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            # MLflow keeps the name of a deleted experiment, so a new one cannot be made in its place.
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def deliver(self, experiment_id: str, run_id: str, message: Message) -> None:
+        """Tells the store one thing; the same thing told twice is recorded once, a model excepted."""
+        match message:
+            case Batch():
+                self._log_batch(run_id, message)
+            case Text(path, text):
+                self.client.log_text(run_id, text, path)
+            case File(local, folder):
+                self.client.log_artifact(run_id, local, folder or None)
+            case Input(facts):
+                self._log_inputs(run_id, facts)
+            case Model(folder):
+                self._log_model(experiment_id, run_id, Path(folder))
+            case End(status, ended_ms):
+                self.client.set_terminated(run_id, status, ended_ms)
+            case _:
+                raise TypeError(f"a {type(message).__name__} cannot be delivered")
+
+    def _log_batch(self, run_id: str, batch: Batch) -> None:
+        entities = self.mlflow.entities
+        metrics = [entities.Metric(*metric) for metric in batch.metrics]
+        params = [entities.Param(name, text[:_PARAM_CHARACTERS]) for name, text in batch.params]
+        tags = [entities.RunTag(name, text[:_TAG_CHARACTERS]) for name, text in batch.tags]
+        calls: Any = zip_longest(
+            _chunks(metrics, _METRICS_PER_CALL),
+            _chunks(params, _PAIRS_PER_CALL),
+            _chunks(tags, _PAIRS_PER_CALL),
+            fillvalue=[],
+        )
+        for some_metrics, some_params, some_tags in calls:
+            self.client.log_batch(run_id, some_metrics, some_params, some_tags)
+
+    def _log_inputs(self, run_id: str, facts: DatasetFacts) -> None:
+        entities = self.mlflow.entities
+        shape = [-1, *facts.shape]
+        features = [{"name": "images", "type": "tensor", "tensor-spec": {"dtype": facts.dtype, "shape": shape}}]
+        targets = [{"name": "labels", "type": "tensor", "tensor-spec": {"dtype": "int32", "shape": [-1]}}]
+        # The two lists are texts within the text: so MLflow's own data sets write them, and so the UI reads them.
+        schema = {"mlflow_tensorspec": {"features": json.dumps(features), "targets": json.dumps(targets)}}
+        inputs = []
+        for split, count in facts.counts.items():
+            dataset = entities.Dataset(
+                name=f"{facts.name}/{split}",
+                digest=facts.digest[:_DIGEST_CHARACTERS],
+                source_type="local",
+                source=json.dumps({"uri": facts.source or facts.name}),
+                schema=json.dumps(schema),
+                profile=json.dumps({"num_rows": count, "classes": list(facts.classes)}),
+            )
+            context = entities.InputTag("mlflow.data.context", split)
+            inputs.append(entities.DatasetInput(dataset, [context]))
+        self.client.log_inputs(run_id, inputs)
+
+    def _log_model(self, experiment_id: str, run_id: str, folder: Path) -> None:
+        import mlflow.pyfunc
+        from mlflow.models import Model as ModelFile
+        from mlflow.models import ModelSignature
+        from mlflow.types import Schema, TensorSpec
+
+        from runner.serving import described
+
+        facts = described(folder)
+        signature = ModelSignature(
+            inputs=Schema([TensorSpec(facts.input_dtype, (-1, *facts.input_shape))]),
+            outputs=Schema([TensorSpec(facts.output_dtype, (-1, len(facts.classes)))]),
+        )
+        logged = self.client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
+        with tempfile.TemporaryDirectory() as scratch:
+            target = Path(scratch) / "model"
+            mlflow.pyfunc.save_model(
+                target,
+                loader_module="runner.serving",
+                data_path=str(folder),
+                mlflow_model=ModelFile(
+                    artifact_path=logged.artifact_location,
+                    run_id=run_id,
+                    model_uuid=logged.model_id,
+                    model_id=logged.model_id,
+                    metadata={"classes": list(facts.classes)},
+                ),
+                signature=signature,
+                input_example=facts.example(),
+                # Named here, because MLflow would otherwise load the model in a process of its own to find them out.
+                pip_requirements=_requirements(),
+            )
+            self.client.log_model_artifacts(logged.model_id, str(target))
+        self.client.finalize_logged_model(logged.model_id, "READY")
+        self.client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(logged.model_id, step=0)])
+
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether telling the store the same again would fail again; otherwise it may be back later."""
+        if isinstance(error, self.mlflow.MlflowException):
+            status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
+            return 400 <= status < 500 and status not in (408, 429)
+        # The network's errors and a full disk are all OSErrors; anything else is a mistake in what was said.
+        return isinstance(error, FileNotFoundError) or not isinstance(error, OSError)
+
+
+def _chunks(items: list[Any], size: int) -> list[list[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _requirements() -> list[str]:
+    found = []
+    for name in ("convrunner", "jax", "numpy", "flatbuffers"):
+        try:
+            found.append(f"{name}=={version(name)}")
+        except PackageNotFoundError:
+            # A checkout on the path without being installed.
+            continue
+    return found

@@ -1,0 +1,112 @@
+"""The MLflow UI on the store in use: `runner ui`."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import Any
+
+from runner.errors import ConfigError, TrackingError, must
+from runner.tracking.settings import Tracking, absolute_uri, artifact_root, database_file, without_secrets
+from runner.tracking.store import ENVIRONMENT
+
+_READY_SECONDS = 120.0
+_LINKS = 8
+# A chart per metric, which is what the runs of an experiment are compared by.
+_CHARTS = "compareRunsMode=CHART&workflowType=machine_learning"
+
+
+def serve_ui(tracking: Tracking, *, host: str = "127.0.0.1", port: int = 5000) -> int:
+    """Serves MLflow's UI on the store until interrupted, and prints where to look. Returns an exit status.
+
+    A store that is a server has its UI already: then only its address is printed.
+    Raises TrackingError for a database file that no run has made, ConfigError for a port in use.
+    """
+    uri = absolute_uri(tracking.uri)
+    if uri.startswith("http"):
+        print(f"The tracking server has its own UI: {without_secrets(uri).replace('***@', '')}")
+        return 0
+    file = database_file(uri)
+    if file is not None and not file.is_file():
+        raise TrackingError(must("tracking.uri", "be a store that a run has been recorded in", tracking.uri))
+    if not _is_free(host, port):
+        raise ConfigError(must("ui.port", "be free, and something listens there already", port))
+    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+    server = subprocess.Popen(command, env=_environment(uri), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        print("Opening the MLflow UI, which takes some seconds ...", flush=True)
+        address = f"http://{host}:{port}"
+        if not _is_ready(server, address):
+            server.terminate()
+            _, log = server.communicate()
+            print(without_secrets(log.decode(errors="replace")), file=sys.stderr)
+            return 1
+        for line in _links(address):
+            print(line, flush=True)
+        server.communicate()
+        return server.returncode
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _stop(server)
+
+
+def _environment(uri: str) -> dict[str, str]:
+    """The server's environment. The store's address travels here, where no list of processes shows its password."""
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    root = artifact_root(uri)
+    artifacts = {"MLFLOW_DEFAULT_ARTIFACT_ROOT": root} if root else {}
+    return {**quiet, **ENVIRONMENT, **os.environ, **artifacts, "MLFLOW_BACKEND_STORE_URI": uri}
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) != 0
+
+
+def _is_ready(server: "subprocess.Popen[bytes]", address: str) -> bool:
+    end = time.monotonic() + _READY_SECONDS
+    while server.poll() is None and time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5):
+                return True
+        except OSError:
+            time.sleep(0.2)
+    return False
+
+
+def _links(address: str) -> list[str]:
+    """The UI's address, and under it the charts of each experiment, the latest first."""
+    try:
+        found = _ask(address, "experiments/search", {"max_results": _LINKS, "order_by": ["last_update_time DESC"]})
+        experiments = [entry for entry in found.get("experiments", []) if entry["name"] != "Default"]
+    except (OSError, ValueError, KeyError):
+        experiments = []
+    width = max((len(entry["name"]) for entry in experiments), default=0)
+    return [f"MLflow UI: {address}   (Ctrl+C stops it)"] + [
+        f"  {entry['name']:<{width}}  {address}/#/experiments/{entry['experiment_id']}/runs?{_CHARTS}"
+        for entry in experiments
+    ]
+
+
+def _ask(address: str, call: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(
+        f"{address}/api/2.0/mlflow/{call}",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()

@@ -1,0 +1,160 @@
+"""The thread that writes what the runs of one store say, and the door through which runs come to it.
+
+The thread imports MLflow and opens the store while the caller goes on, retries with growing pauses while the store
+is away, and ends with the last of its runs.
+"""
+
+import getpass
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from runner.errors import ConfigError, TrackingError, must
+from runner.tracking import messages
+from runner.tracking.messages import Opening
+from runner.tracking.run import Run, reason
+from runner.tracking.settings import Tracking, absolute_uri, without_secrets
+from runner.tracking.store import Store
+
+_log = logging.getLogger(__name__)
+_GATHER_SECONDS = 0.5
+_RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
+
+
+def start(
+    tracking: Tracking,
+    *,
+    run_name: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, object],
+    folder: Path,
+    parent_run_id: str | None = None,
+) -> Run:
+    """A new run, at once: the store is opened and the run made in the background.
+
+    `folder` is where figures and what could not be delivered are written. The user's own tags and run name, in
+    `tracking`, take precedence over the ones given.
+    """
+    parent = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
+    every_tag = _source_tags() | dict(tags) | parent | dict(tracking.tags)
+    opening = Opening(
+        uri=absolute_uri(tracking.uri),
+        experiment=tracking.experiment,
+        run_name=tracking.run_name or run_name,
+        tags={name: without_secrets(text) for name, text in every_tag.items()},
+        started_ms=int(time.time() * 1000),
+    )
+    run = Run(opening, folder, figures=tracking.figures, enabled=tracking.enabled)
+    run.log_params(params)
+    if tracking.enabled:
+        Writer.take(run)
+    return run
+
+
+def _source_tags() -> dict[str, str]:
+    """MLflow's own tags for where a run comes from; the commit is the working folder's, with `-dirty` if changed."""
+    tags = {"mlflow.source.type": "LOCAL", "mlflow.source.name": " ".join(["runner", *sys.argv[1:]])}
+    try:
+        tags["mlflow.user"] = getpass.getuser()
+        command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        commit = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+        tags["mlflow.source.git.commit"] = commit
+    except (OSError, KeyError, subprocess.SubprocessError):
+        # No git, no checkout, or a user id without a name: then the run has no such tag.
+        pass
+    return tags
+
+
+def replay(path: Path, uri: str | None = None) -> str:
+    """Sends what a run could not deliver, and removes the file. Returns the run's id.
+
+    `uri` is the store to send it to, where the one in the file is no longer right or had a password.
+    Raises ConfigError for a file that is none, TrackingError where the store does not take it.
+    """
+    try:
+        opening, *rest = [messages.from_line(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise ConfigError(must("", f"be a file of what was not tracked ({reason(error)})", str(path))) from None
+    address = absolute_uri(uri or opening.uri)
+    try:
+        store = Store(address)
+        if opening.run_id is None:
+            experiment_id, run_id = store.begin(opening)
+        else:
+            run_id = opening.run_id
+            experiment_id = store.client.get_run(run_id).info.experiment_id
+        for message in rest:
+            store.deliver(experiment_id, run_id, message)
+    except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
+        rule = f"be a store that takes what was not tracked ({reason(error)})"
+        raise TrackingError(must("tracking.uri", rule, without_secrets(address))) from None
+    path.unlink()
+    return str(run_id)
+
+
+class Writer(threading.Thread):
+    """Writes the runs of one store; ends with the last of them."""
+
+    _writers: "dict[str, Writer]" = {}  # noqa: RUF012 - one per store in this process, guarded by the lock
+    _guard = threading.Lock()
+
+    def __init__(self, uri: str) -> None:
+        # A daemon: a store that never answers must not keep the process alive.
+        super().__init__(name="tracking", daemon=True)
+        self.uri = uri
+        self.runs: list[Run] = []
+        self.hurry = threading.Event()
+
+    @classmethod
+    def take(cls, run: Run) -> None:
+        """Hands a run to the writer of its store."""
+        uri = run.opening.uri
+        with cls._guard:
+            writer = cls._writers.get(uri)
+            if writer is None:
+                writer = cls._writers[uri] = cls(uri)
+                writer.start()
+            writer.runs.append(run)
+            run.hurry = writer.hurry
+
+    def run(self) -> None:
+        """The thread's life."""
+        try:
+            store = Store(self.uri)
+        except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
+            with self._guard:
+                del self._writers[self.uri]
+            for run in self.runs:
+                run.give_up(error)
+            return
+        failures = 0
+        while self._has_runs():
+            try:
+                for run in list(self.runs):
+                    run.advance(store)
+            except Exception as error:  # noqa: BLE001 - as above
+                failures += 1
+                self._is_away(failures, error)
+            else:
+                failures = 0
+            # A run that ends does not wait for others to gather.
+            self.hurry.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS)) - 1] if failures else _GATHER_SECONDS)
+            self.hurry.clear()
+
+    def _is_away(self, failures: int, error: Exception) -> None:
+        if failures == 1:
+            uri = without_secrets(self.uri)
+            _log.warning("%s does not answer (%s); training goes on, and what it says is kept", uri, reason(error))
+        for run in self.runs:
+            run.away = True
+
+    def _has_runs(self) -> bool:
+        with self._guard:
+            self.runs = [run for run in self.runs if not run.ended]
+            if not self.runs:
+                del self._writers[self.uri]
+            return bool(self.runs)
