@@ -12,6 +12,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from runner.tracking.messages import Batch, DatasetFacts, End, File, Input, Message, Model, Opening, Text
 from runner.tracking.settings import artifact_root, database_file
 
@@ -132,12 +134,12 @@ class Store:
         from mlflow.models import ModelSignature
         from mlflow.types import Schema, TensorSpec
 
-        from runner.serving import described
+        from runner.serving import described, example
 
         facts = described(folder)
         signature = ModelSignature(
-            inputs=Schema([TensorSpec(facts.input_dtype, (-1, *facts.input_shape))]),
-            outputs=Schema([TensorSpec(facts.output_dtype, (-1, len(facts.classes)))]),
+            inputs=Schema([TensorSpec(np.dtype(facts.input_dtype), (-1, *facts.input_shape))]),
+            outputs=Schema([TensorSpec(np.dtype(facts.output_dtype), (-1, len(facts.classes)))]),
         )
         logged = self.client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
         with tempfile.TemporaryDirectory() as scratch:
@@ -154,7 +156,7 @@ class Store:
                     metadata={"classes": list(facts.classes)},
                 ),
                 signature=signature,
-                input_example=facts.example(),
+                input_example=example(folder),
                 # Named here, because MLflow would otherwise load the model in a process of its own to find them out.
                 pip_requirements=_requirements(),
             )

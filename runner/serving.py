@@ -1,0 +1,152 @@
+"""A trained model as a folder that serves itself: an exported program, its variables, and what it reads and answers.
+
+    save_model(folder, function=probabilities, variables=params, images=images, classes=("0", ...))
+    ServedModel(folder).predict(images)   # (n, h, w, c) → (n, k)
+
+Nothing of the experiment is needed to load it: neither its YAML nor the code of its layers. MLflow's pyfunc finds
+`_load_pyfunc` here. Serialisation: jax.export, https://docs.jax.dev/en/latest/export/export.html.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+_PROGRAM, _VARIABLES, _FACTS, _EXAMPLE = "model.jax_export", "variables.npz", "model.json", "example.npy"
+_PLATFORMS = ("cpu", "cuda", "tpu")
+# Images are predicted in blocks of at most so many, padded to a power of two: few sizes mean few compilations.
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a saved model reads, one image of `input_shape` (h, w, c), and what it answers, one value per class.
+
+    `batch_size` is None where the program takes any number of images.
+    """
+
+    input_shape: tuple[int, ...]
+    input_dtype: str
+    output_dtype: str
+    classes: tuple[str, ...]
+    platforms: tuple[str, ...]
+    batch_size: int | None = None
+
+
+def save_model(
+    folder: Path,
+    *,
+    function: Callable[[Any, jax.Array], jax.Array],
+    variables: Any,
+    images: "np.ndarray[Any, Any]",
+    classes: tuple[str, ...],
+) -> ModelFacts:
+    """Writes the function of (variables, images (n, h, w, c)), which answers probabilities (n, k), to a folder.
+
+    `images` show the size and type of what it reads, and the first of them becomes the model's input example. It is lowered for CPU, CUDA and TPU and any number of images; where it cannot be, for what it can be.
+    """
+    leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, variables))
+
+    def program(leaves: list[jax.Array], images: jax.Array) -> jax.Array:
+        return function(jax.tree.unflatten(structure, leaves), images)
+
+    exported, batch_size = _exported(program, leaves, images.shape[1:], images.dtype)
+    facts = ModelFacts(
+        input_shape=images.shape[1:],
+        input_dtype=str(images.dtype),
+        output_dtype=str(exported.out_avals[0].dtype),
+        classes=tuple(classes),
+        platforms=tuple(exported.platforms),
+        batch_size=batch_size,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _PROGRAM).write_bytes(exported.serialize())
+    arrays = {f"leaf_{index}": np.asarray(leaf) for index, leaf in enumerate(leaves)}
+    np.savez(folder / _VARIABLES, allow_pickle=False, **arrays)
+    np.save(folder / _EXAMPLE, images[:1], allow_pickle=False)
+    (folder / _FACTS).write_text(json.dumps(asdict(facts), indent=2), encoding="utf-8")
+    return facts
+
+
+def _exported(
+    program: Callable[..., jax.Array], leaves: list[Any], input_shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> tuple[export.Exported, int | None]:
+    """The exported program, and its batch size where it could not be left open."""
+    specs = [_array(leaf.shape, leaf.dtype) for leaf in leaves]
+    (any_number,) = export.symbolic_shape("n")
+    attempts = [
+        (size, platforms)
+        for size in (any_number, _BLOCK)
+        for platforms in (_PLATFORMS, (export.default_export_platform(),))
+    ]
+    for size, platforms in attempts:
+        images = _array((size, *input_shape), dtype)
+        try:
+            exported = export.export(jax.jit(program), platforms=platforms)(specs, images)
+        except Exception:
+            # A kernel of one platform, or arithmetic on the batch size, narrows what can be exported.
+            if (size, platforms) == attempts[-1]:
+                raise
+            continue
+        return exported, None if size is any_number else _BLOCK
+    raise AssertionError("unreachable")
+
+
+def _array(shape: tuple[Any, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
+
+
+def described(folder: Path) -> ModelFacts:
+    """What the model in a folder reads and answers."""
+    stored: dict[str, Any] = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    facts: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    return ModelFacts(**facts)
+
+
+def example(folder: Path) -> "np.ndarray[Any, Any]":
+    """What the model in a folder can be tried on: (1, h, w, c)."""
+    images: np.ndarray[Any, Any] = np.load(folder / _EXAMPLE, allow_pickle=False)
+    return images
+
+
+class ServedModel:
+    """A saved model, ready to predict."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads the folder; the program is compiled at the first prediction."""
+        self.facts = described(folder)
+        exported = export.deserialize(bytearray((folder / _PROGRAM).read_bytes()))
+        with np.load(folder / _VARIABLES, allow_pickle=False) as stored:
+            leaves = [stored[f"leaf_{index}"] for index in range(len(stored.files))]
+        # An .npz knows no bfloat16 and keeps it as two raw bytes: the program knows what they are.
+        self._leaves = [leaf.view(aval.dtype) for leaf, aval in zip(leaves, exported.in_avals[:-1], strict=True)]
+        self._call = jax.jit(exported.call)
+
+    def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> "np.ndarray[Any, Any]":
+        """Probabilities (n, k) of images (n, h, w, c). `params` is MLflow's, and unused.
+
+        Raises ValueError where the images have another size than those the model was trained on.
+        """
+        images = np.asarray(inputs)
+        if images.shape[1:] != self.facts.input_shape:
+            raise ValueError(f"images: must have the shape (n, {str(self.facts.input_shape)[1:]}, got {images.shape}")
+        images = images.astype(self.facts.input_dtype, copy=False)
+        answers = [self._block(images[start : start + _BLOCK]) for start in range(0, len(images), _BLOCK)]
+        empty = np.zeros((0, len(self.facts.classes)), self.facts.output_dtype)
+        return np.concatenate([empty, *answers])
+
+    def _block(self, images: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        size = self.facts.batch_size or 1 << (len(images) - 1).bit_length()
+        padding = [(0, size - len(images)), *[(0, 0)] * (images.ndim - 1)]
+        return np.asarray(self._call(self._leaves, np.pad(images, padding)))[: len(images)]
+
+
+def _load_pyfunc(path: str) -> ServedModel:
+    """MLflow's way in: `loader_module` names this module."""
+    return ServedModel(Path(path))
