@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,14 +21,15 @@ FLOORS = {
     "runner.geometry": 0,
     "runner.records": 0,
     "runner.arguments": 1,
+    "runner.faults": 1,
     "runner.layers": 1,
+    "runner.tracking.settings": 1,  # the record of conf/tracking, which is a part of the Experiment
     "runner.model": 2,
     "runner.optim": 2,
     "runner.schedule": 2,
     "runner.losses": 2,
     "runner.data": 2,
     "runner.settings": 2,
-    "runner.tracking.settings": 2,  # the record of conf/tracking, which is a part of the Experiment
     "runner.experiment": 3,
     "runner.train": 4,
     "runner.sweep": 5,
@@ -36,13 +38,14 @@ FLOORS = {
     "runner.serving": 5,
     "runner.run": 6,
     "runner.cli": 7,
-    "runner.__main__": 8,
+    "runner.__main__": 7,
 }
 # Neighbours on one floor, where the first may import the second.
 NEIGHBOURS = {
     ("runner.records", "runner.errors"),
     ("runner.optim", "runner.schedule"),  # an optimiser's learning rate is a schedule
     ("runner.settings", "runner.optim"),
+    ("runner.__main__", "runner.cli"),
     ("runner.tracking", "runner.serving"),  # the model that tracking logs serves itself
 }
 ONLY_IMPORTER = {"mlflow": "runner.tracking", "matplotlib": "runner.figures"}
@@ -146,6 +149,23 @@ def test_hydra_plugins_load_light() -> None:
 def test_a_module_says_its_one_idea(path: Path) -> None:
     summary = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0]
     assert summary
+
+
+def test_the_layer_that_contributing_shows_works() -> None:
+    [example] = re.findall(r"```python\n(.+?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    program = f"""
+from typing import ClassVar
+import jax, jax.numpy as jnp
+from pydantic import Field
+from runner.layers.base import Layer, Parameter, Shape, Tree, along_channels
+from runner.layers.initializers import InitializerField, initializer
+{example}
+y, _ = ChannelScale().apply({{"scale": jnp.arange(3.0)}}, {{}}, jnp.ones((2, 4, 4, 3)), training=True, key=jax.random.key(0))
+print(ChannelScale().parameter_count((4, 4, 3)), *y[1, 2, 3])
+"""
+    # In a process of its own: a layer that is declared is known from then on.
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["3", "0.0", "1.0", "2.0"], done.stderr
 
 
 def test_nothing_is_called_a_drawer() -> None:
