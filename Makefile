@@ -47,7 +47,7 @@ clean: ## remove .venv, caches and built packages; outputs/ stays
 $(installed): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "convrunner needs Python 3.11 or newer; name one as in: make run PYTHON=python3.12" >&2; exit 1; }
-	@test -x $(python) || { echo "Making $(venv)"; $(PYTHON) -m venv $(venv); }
+	@test -x $(python) || { echo "Making $(venv)"; $(PYTHON) -m venv $(venv) || { rm -rf $(venv); exit 1; }; }
 	@echo "Installing the pinned dependencies into $(venv) (about a minute or two the first time)"
 	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	@$(python) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
