@@ -49,7 +49,8 @@ def save_model(
 ) -> ModelFacts:
     """Writes the function of (variables, images (n, h, w, c)), which answers probabilities (n, k), to a folder.
 
-    `images` show the size and type of what it reads, and the first of them becomes the model's input example. It is lowered for CPU, CUDA and TPU and any number of images; where it cannot be, for what it can be.
+    `images` show the size and type of what it reads; the first of them becomes the model's input example. The
+    program is lowered for CPU, CUDA and TPU and any number of images, or for as much of that as it can be.
     """
     leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, variables))
 
