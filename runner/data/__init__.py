@@ -10,8 +10,10 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 
+from runner.data.augment import Augment
 from runner.data.digits import Digits
 from runner.data.examples import Dataset, Examples, Report, statistics
+from runner.data.fit import Fit, fit, fitted_shape, normalise
 from runner.data.idx import Idx
 from runner.data.loading import load
 from runner.data.source import ImageSize, Source
@@ -50,16 +52,21 @@ def class_count(data: Source) -> int | None:
 
 __all__ = [
     "SOURCES",
+    "Augment",
     "Data",
     "Dataset",
     "Digits",
     "Examples",
+    "Fit",
     "Idx",
     "ImageSize",
     "Report",
     "Source",
     "class_count",
+    "fit",
+    "fitted_shape",
     "load",
+    "normalise",
     "shape_of",
     "statistics",
 ]

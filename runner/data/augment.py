@@ -1,0 +1,224 @@
+"""What is changed at random in every training batch, inside the compiled program.
+
+    >>> augment = Augment(random_crop=RandomCrop(padding=4), horizontal_flip=HorizontalFlip())
+    >>> images, targets = augment.apply(images, targets, key=key)
+
+Each part draws from a key of its own name, so that adding one leaves the draws of the others alone. Strengths
+are traced: changing one recompiles nothing. Batches are taken to be shuffled: mixup and cutmix pair neighbours.
+"""
+
+import zlib
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+from pydantic import Field
+
+from runner.data import warp
+from runner.data.draws import box, each, symmetric_beta, uniform
+from runner.errors import ConfigError, must
+from runner.records import TRACED, Record
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts RGB to grey
+
+
+class RandomCrop(Record):
+    """Shifted by up to `padding` pixels each way, zeros moving in (He et al. 2015, arXiv:1512.03385, §4.2)."""
+
+    padding: int = Field(ge=1, description="Zeros around the image, in pixels, of which a window is cut at random.")
+
+    def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
+        n, p = len(images), self.padding
+        starts = jax.random.randint(key, (n, 2), 0, 2 * p + 1)
+        padded = jnp.pad(images, ((0, 0), (p, p), (p, p), (0, 0)))
+
+        def window(image: jax.Array, start: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_slice(image, (start[0], start[1], 0), images.shape[1:])
+
+        return jax.vmap(window)(padded, starts)
+
+
+class HorizontalFlip(Record):
+    """Left and right exchanged."""
+
+    probability: Annotated[float, TRACED] = Field(default=0.5, ge=0, le=1, description="Share of images flipped.")
+
+    def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
+        flipped = uniform(key, len(images)) < jnp.asarray(self.probability, jnp.float32)
+        return jnp.where(each(flipped, images), jnp.flip(images, axis=2), images)
+
+
+class Affine(Record):
+    """Turned, shifted, scaled and sheared about the middle, by amounts drawn evenly from −x … x for each image."""
+
+    degrees: Annotated[float, TRACED] = Field(default=0.0, ge=0, le=180, description="Turned by up to, either way.")
+    translate: Annotated[float, TRACED] = Field(
+        default=0.0, ge=0, le=1, description="Shifted by up to this share of the height and of the width."
+    )
+    scale: Annotated[float, TRACED] = Field(
+        default=0.0, ge=0, lt=1, description="Scaled by a factor of up to 1 ± this: 0.1 is 0.9 … 1.1."
+    )
+    shear: Annotated[float, TRACED] = Field(default=0.0, ge=0, lt=90, description="Slanted by up to, in degrees.")
+
+    def positions(self, positions: warp.Positions, *, key: jax.Array) -> warp.Positions:
+        """Where each pixel comes from. Turned like torchvision's RandomAffine, which this follows."""
+        n, h, w = positions[0].shape
+        draws = uniform(key, 5 * n, -1, 1).reshape(5, n)
+        degrees, translate, scale, shear = (
+            jnp.asarray(value, jnp.float32) for value in (self.degrees, self.translate, self.scale, self.shear)
+        )
+        return warp.affine(
+            positions,
+            angle=jnp.deg2rad(degrees * draws[0]),
+            shear=jnp.deg2rad(shear * draws[1]),
+            scale=1 + scale * draws[2],
+            down=translate * draws[3] * h,
+            right=translate * draws[4] * w,
+        )
+
+
+class Elastic(Record):
+    """Every pixel moved by a smooth random field (Simard, Steinkraus & Platt 2003, doi:10.1109/ICDAR.2003.1227801)."""
+
+    alpha: Annotated[float, TRACED] = Field(
+        default=34.0, ge=0, description="Factor on the smoothed noise, in pixels; Simard's 34 for 29×29 digits."
+    )
+    sigma: Annotated[float, TRACED] = Field(
+        default=4.0, ge=1, description="Smoothness: the Gaussian's standard deviation in pixels."
+    )
+
+    def positions(self, positions: warp.Positions, *, key: jax.Array) -> warp.Positions:
+        n, h, w = positions[0].shape
+        # Noise of 256 levels is as good once it is smoothed, and takes a quarter of the random words.
+        words = jax.random.bits(key, (-(-2 * n * h * w // 4),), jnp.uint32)
+        levels = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[: 2 * n * h * w]
+        noise = (levels.astype(jnp.float32).reshape(2 * n, h, w) + 0.5) / 128 - 1
+        moved = warp.smoothed(noise, jnp.asarray(self.sigma, jnp.float32)) * jnp.asarray(self.alpha, jnp.float32)
+        return positions[0] + moved[:n], positions[1] + moved[n:]
+
+
+class Brightness(Record):
+    """Every pixel times one factor per image (torchvision's ColorJitter)."""
+
+    strength: Annotated[float, TRACED] = Field(ge=0, le=1, description="The factor is drawn from 1 ± this.")
+
+    def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
+        return jnp.clip(images * _factor(self.strength, images, key), 0, 1)
+
+
+class Contrast(Record):
+    """Every pixel's distance from its image's mean grey times one factor per image (torchvision's ColorJitter)."""
+
+    strength: Annotated[float, TRACED] = Field(ge=0, le=1, description="The factor is drawn from 1 ± this.")
+
+    def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
+        channels = images.shape[-1]
+        weights = jnp.asarray(_LUMA if channels == 3 else (1 / channels,) * channels, images.dtype)
+        grey = jnp.einsum("n...c,c->n...", images, weights).reshape(len(images), -1).mean(axis=1)
+        grey = each(grey, images)
+        return jnp.clip(grey + (images - grey) * _factor(self.strength, images, key), 0, 1)
+
+
+class Cutout(Record):
+    """A square of each image covered; its middle may lie anywhere (DeVries & Taylor 2017, arXiv:1708.04552)."""
+
+    size: Annotated[float, TRACED] = Field(gt=0, description="Side of the square, in pixels.")
+    fill: Annotated[float, TRACED] = Field(default=0.0, ge=0, le=1, description="Its colour, from 0 to 1.")
+
+    def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
+        side = jnp.broadcast_to(jnp.asarray(self.size, jnp.float32), (len(images),))
+        inside = box(images.shape, side, side, key)
+        return jnp.where(inside, jnp.asarray(self.fill, images.dtype), images)
+
+
+class Mixup(Record):
+    """Each image and target averaged with another's (Zhang et al. 2018, arXiv:1710.09412), a weight per image."""
+
+    alpha: Annotated[float, TRACED] = Field(gt=0, description="The weight is drawn from Beta(alpha, alpha).")
+
+    def apply(self, images: jax.Array, targets: jax.Array, *, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        weight = symmetric_beta(key, self.alpha, len(images))
+        return tuple(  # type: ignore[return-value]
+            each(weight, values) * values + (1 - each(weight, values)) * _neighbours(values, 1)
+            for values in (images, targets)
+        )
+
+
+class Cutmix(Record):
+    """A box of each image is another's, targets by area (Yun et al. 2019, arXiv:1905.04899), a box per image."""
+
+    alpha: Annotated[float, TRACED] = Field(gt=0, description="The share kept is drawn from Beta(alpha, alpha).")
+
+    def apply(self, images: jax.Array, targets: jax.Array, *, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        n, h, w, _ = images.shape
+        share_key, box_key = jax.random.split(key)
+        side = jnp.sqrt(1 - symmetric_beta(share_key, self.alpha, n))
+        inside = box(images.shape, side * h, side * w, box_key)
+        # The box may reach over the edge: what counts for the targets is what is left of it.
+        area = inside.astype(targets.dtype).reshape(n, h * w).mean(axis=1).reshape(n, 1)
+        # Another neighbour than mixup's, so that both together mix three images.
+        other_images, other_targets = _neighbours(images, 2), _neighbours(targets, 2)
+        return jnp.where(inside, other_images, images), (1 - area) * targets + area * other_targets
+
+
+class Augment(Record):
+    """Random changes to the training images, each null (off) or a mapping, applied in the order given here."""
+
+    random_crop: RandomCrop | None = Field(default=None, description="Shifts by whole pixels.")
+    horizontal_flip: HorizontalFlip | None = Field(default=None, description="Left and right exchanged.")
+    affine: Affine | None = Field(default=None, description="Rotation, shift, scale and shear.")
+    elastic: Elastic | None = Field(default=None, description="Smooth distortions; shares affine's interpolation.")
+    brightness: Brightness | None = Field(default=None, description="Lighter or darker.")
+    contrast: Contrast | None = Field(default=None, description="Stronger or fainter.")
+    cutout: Cutout | None = Field(default=None, description="A covered square.")
+    mixup: Mixup | None = Field(default=None, description="Averages of two images and their targets.")
+    cutmix: Cutmix | None = Field(default=None, description="A box of another image, targets by area.")
+
+    def apply(self, images: jax.Array, targets: jax.Array, *, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Changed images and targets: float32 (n, h, w, c) in 0 … 1, and float32 (n, k) that sum to 1.
+
+        Inputs (n, length, c) take brightness, contrast and mixup. Raises ConfigError for parts that need images.
+        """
+        if images.ndim != 4:
+            self._check_flat()
+        for part in (self.random_crop, self.horizontal_flip):
+            if part is not None:
+                images = part.apply(images, key=_named(key, part))
+        warps = [part for part in (self.elastic, self.affine) if part is not None]
+        if warps:
+            # One look-up for both, so that the image is interpolated, and blurred, once.
+            positions = warp.grid(images.shape)
+            for bend in warps:
+                positions = bend.positions(positions, key=_named(key, bend))
+            images = warp.look_up(images, positions)
+        for tone in (self.brightness, self.contrast, self.cutout):
+            if tone is not None:
+                images = tone.apply(images, key=_named(key, tone))
+        for mix in (self.mixup, self.cutmix):
+            if mix is not None:
+                images, targets = mix.apply(images, targets, key=_named(key, mix))
+        return images, targets
+
+    def _check_flat(self) -> None:
+        names = ("random_crop", "horizontal_flip", "affine", "elastic", "cutout", "cutmix")
+        faults = [
+            must(f"augment.{name}", "be null for one-dimensional input", getattr(self, name).model_dump())
+            for name in names
+            if getattr(self, name) is not None
+        ]
+        if faults:
+            raise ConfigError(*faults)
+
+
+def _named(key: jax.Array, part: Record) -> jax.Array:
+    return jax.random.fold_in(key, zlib.crc32(type(part).__name__.encode()))
+
+
+def _factor(strength: Any, images: jax.Array, key: jax.Array) -> jax.Array:
+    draws = uniform(key, len(images), -1, 1)
+    return each(1 + jnp.asarray(strength, jnp.float32) * draws, images)
+
+
+def _neighbours(values: jax.Array, distance: int) -> jax.Array:
+    # Looked up, not rolled: XLA would compute what comes before a roll once for each of its two halves.
+    return jnp.take(values, (jnp.arange(len(values)) - distance) % len(values), axis=0, mode="clip")

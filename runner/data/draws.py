@@ -1,0 +1,48 @@
+"""Random numbers for a batch, one per image: even ones, symmetric beta ones, and boxes."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+def uniform(key: jax.Array, count: int, low: float = 0, high: float = 1) -> jax.Array:
+    """`count` even draws from low … high: (count,)."""
+    return jax.random.uniform(key, (count,), jnp.float32, low, high)
+
+
+def each(per_image: jax.Array, like: jax.Array) -> jax.Array:
+    """One value per image, (n,), in the rank of `like`: (n, 1, …)."""
+    return per_image.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def symmetric_beta(key: jax.Array, alpha: Any, count: int) -> jax.Array:
+    """`count` draws from Beta(alpha, alpha), in closed form: (count,).
+
+    Source: Bailey 1994, doi:10.1090/S0025-5718-1994-1203020-7 (Student's t in polar form), of which
+    ½ + t / (2 √(2 alpha + t²)) with 2 alpha degrees of freedom is the symmetric beta. JAX's own draws by rejection,
+    which takes a second to compile.
+    """
+    radius, angle = uniform(key, 2 * count).reshape(2, count)
+    exponent = jnp.log1p(-radius) / jnp.asarray(alpha, jnp.float32)
+    cosine = jnp.cos(2 * jnp.pi * angle)
+    far = -jnp.expm1(exponent) * jnp.square(cosine)
+    distance = jnp.sqrt(far / jnp.maximum(jnp.exp(exponent) + far, _TINY))
+    return 0.5 + 0.5 * jnp.sign(cosine) * distance
+
+
+def box(shape: tuple[int, ...], height: jax.Array, width: jax.Array, key: jax.Array) -> jax.Array:
+    """Whether each pixel lies in its image's box of whole pixels: (n, h, w, 1). The middle is any pixel at all."""
+    n = shape[0]
+    inside = jnp.ones((n, 1, 1, 1), bool)
+    draws = uniform(key, 2 * n).reshape(2, n)
+    for axis, (side, draw) in enumerate(zip((height, width), draws, strict=True), start=1):
+        side = jnp.floor(side)
+        start = jnp.floor(draw * shape[axis]) - jnp.floor(side / 2)
+        start, side = start.reshape(n, 1, 1, 1), side.reshape(n, 1, 1, 1)
+        place = jnp.arange(shape[axis], dtype=jnp.float32).reshape(tuple(-1 if i == axis else 1 for i in range(4)))
+        inside = inside & (place >= start) & (place < start + side)
+    return inside

@@ -1,0 +1,89 @@
+"""Images made to fit a network, inside the compiled program: bytes to 0 … 1, the size, the normalisation.
+
+    >>> fit(images, (32, 32), "resize")  # uint8 (n, 28, 28, 1) to float32 (n, 32, 32, 1)
+
+Source of the resampling: jax.image.resize's "linear" with antialias, which for enlarging is plain bilinear.
+"""
+
+from functools import cache
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from runner.errors import ConfigError, must
+
+Fit = Literal["resize", "pad", "crop"]
+"""Resize takes any size to any other; pad puts the image in the middle of zeros; crop keeps its middle."""
+
+
+def fitted_shape(shape: tuple[int, ...], size: tuple[int, int], how: Fit) -> tuple[int, ...]:
+    """The shape of an input (h, w, c) after `fit`; one-dimensional inputs (length, c) stay as they are.
+
+    Raises ConfigError at `model.input` where padding would have to cut, or cropping to add.
+    """
+    if len(shape) != 3:
+        return shape
+    height, width, channels = shape
+    room = (size[0] - height, size[1] - width)
+    if (how == "pad" and min(room) < 0) or (how == "crop" and max(room) > 0):
+        bound = "at least" if how == "pad" else "at most"
+        rule = f"be {bound} {height}×{width}, the size of the images, for fit={how}"
+        raise ConfigError(must("model.input", rule, f"{size[0]}×{size[1]}"))
+    return *size, channels
+
+
+def fit(images: jax.Array, size: tuple[int, int], how: Fit = "resize") -> jax.Array:
+    """Images (n, h, w, c) as float32 (n, *size, c); bytes are divided by 255, floats keep their unit.
+
+    Inputs of rank 3, (n, length, c), keep their length. Nothing but the division happens where the size is right.
+    """
+    values = images.astype(jnp.float32)
+    if images.dtype == jnp.uint8:
+        values = values / 255
+    target = fitted_shape(images.shape[1:], size, how)
+    if target == images.shape[1:]:
+        return values
+    if how == "resize":
+        return _resized(values, size)
+    low = [(after - before) // 2 for before, after in zip(images.shape[1:3], size, strict=True)]
+    if how == "pad":
+        sides = [(lo, after - before - lo) for lo, before, after in zip(low, images.shape[1:3], size, strict=True)]
+        return jnp.pad(values, ((0, 0), *sides, (0, 0)))
+    # Cropping halves the negative difference; where it is odd the extra row or column goes at the top and left.
+    return values[:, -low[0] : size[0] - low[0], -low[1] : size[1] - low[1], :]
+
+
+def normalise(images: jax.Array, mean: ArrayLike, std: ArrayLike) -> jax.Array:
+    """(images − mean) / std, with a mean and a standard deviation per channel, (c,), over the last axis."""
+    per_channel = (1,) * (images.ndim - 1) + (-1,)
+    centre, spread = (jnp.asarray(value, images.dtype).reshape(per_channel) for value in (mean, std))
+    return (images - centre) / spread
+
+
+def _resized(values: jax.Array, size: tuple[int, int]) -> jax.Array:
+    # One small product per axis; the weights are constants of the program.
+    n, h, w, c = values.shape
+    exact = jax.lax.Precision.HIGHEST
+    if h != size[0]:
+        columns = values.reshape(n, h, w * c)
+        values = jnp.einsum("hH,nhk->nHk", jnp.asarray(_weights(h, size[0])), columns, precision=exact)
+    if w != size[1]:
+        rows = values.reshape(n * size[0], w, c)
+        values = jnp.einsum("kwc,wW->kWc", rows, jnp.asarray(_weights(w, size[1])), precision=exact)
+    return values.reshape(n, *size, c)
+
+
+@cache
+def _weights(before: int, after: int) -> np.ndarray:
+    """How much each old position gives to each new one along an axis, (before, after); columns sum to 1.
+
+    A triangle as wide as the coarser of the two grids; pixels are squares, their centres at ½.
+    """
+    ratio = before / after
+    centres = (np.arange(after) + 0.5) * ratio - 0.5
+    distance = np.abs(centres[None, :] - np.arange(before)[:, None]) / max(ratio, 1.0)
+    triangle = np.maximum(0.0, 1.0 - distance)
+    return np.asarray(triangle / triangle.sum(axis=0), np.float32)
