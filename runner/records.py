@@ -10,10 +10,15 @@ traces those that are real numbers. So two records share one compiled program ex
 `jax.tree.structure` of them is equal, and a record whose leaves are tracers can be used like any other.
 """
 
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, get_args
 
 import jax
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core.core_schema import ErrorType
+from typing_extensions import Self
+
+from runner.errors import unknown
 
 
 class _Traced:
@@ -25,11 +30,30 @@ class _Traced:
 
 TRACED: Final = _Traced()
 
+_PYDANTIC_ERRORS: Final = frozenset(get_args(ErrorType))
+
 
 class Record(BaseModel):
     """Base of everything that is configured. Unknown keys and loose types are refused."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _suggest(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Has every unknown key reported with the known one that is nearest, beside all other faults."""
+        if not isinstance(value, dict) or cls.model_config["extra"] == "allow" or set(value) <= set(cls.model_fields):
+            return handler(value)
+        faults: list[InitErrorDetails] = []
+        for key in value:
+            if key not in cls.model_fields:
+                text = unknown("", "key", str(key), cls.model_fields).text
+                faults.append(InitErrorDetails(type=_literal(text), loc=(key,), input=value[key]))
+        try:
+            handler({key: item for key, item in value.items() if key in cls.model_fields})
+        except ValidationError as error:
+            faults.extend(_again(item) for item in error.errors(include_url=False))
+        raise ValidationError.from_exception_data(cls.__name__, faults)
 
     def static_arguments(self) -> frozenset[str]:
         """Of a record that takes further arguments by name: those whose numbers are structure all the same."""
@@ -53,6 +77,17 @@ def frozen(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: frozen(item) for key, item in value.items()}
     return value
+
+
+def _literal(text: str) -> PydanticCustomError:
+    """An error that says just this: braces in the text are not places to fill in."""
+    return PydanticCustomError("fault", "{text}", {"text": text})
+
+
+def _again(item: Any) -> InitErrorDetails:
+    """An error that was reported once, ready to be reported in a longer report."""
+    kind = item["type"] if item["type"] in _PYDANTIC_ERRORS else _literal(item["msg"])
+    return InitErrorDetails(type=kind, loc=item["loc"], input=item["input"], ctx=item.get("ctx", {}))
 
 
 def _is_node(value: Any) -> bool:

@@ -3,16 +3,16 @@
 An entry is a bare word (`relu`) or a mapping with one key, the kind: `{conv: {filters: 6, kernel_size: 5}}`.
 """
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Tag
 from pydantic_core import CoreSchema
 
 from runner.errors import shown, unknown
-from runner.layers import activation, composite, conv, dense, dropout, norm, pool, reshape
+from runner.layers import activation, composite, conv, dense, dropout, norm, pool, reshape  # noqa: F401 - each declares its kinds
 from runner.layers.base import Layer, kinds
 
-__all__ = ["KINDS", "Layer", "LayerList", "activation", "conv", "dense", "dropout", "norm", "pool", "reshape"]
+__all__ = ["KINDS", "Layer", "LayerList", "flattened"]
 
 KINDS: dict[str, type[Layer]] = {layer.kind: layer for layer in kinds()}
 
@@ -80,17 +80,20 @@ def _entry_type() -> Any:
     return Annotated[choices, Field(discriminator=Discriminator(_kind)), BeforeValidator(_checked), _OneKeyed()]
 
 
-def _flattened(entries: Any) -> Any:
+def flattened(entries: Any) -> Any:
     """A list within the list stands for its entries, so that an override can put several layers in one's place."""
     if not isinstance(entries, tuple):
         return entries
     flat: list[Any] = []
     for entry in entries:
-        inner = _flattened(entry)
+        inner = flattened(entry)
         flat.extend(inner if isinstance(inner, tuple) else [inner])
     return tuple(flat)
 
 
-LayerList = Annotated[tuple[_entry_type(), ...], BeforeValidator(_flattened)]
+if TYPE_CHECKING:
+    LayerList = tuple[Layer, ...]
+else:
+    LayerList = Annotated[tuple[_entry_type(), ...], BeforeValidator(flattened)]
 
 composite.Repeat.model_rebuild(_types_namespace={"LayerList": LayerList})

@@ -75,19 +75,28 @@ class Row(NamedTuple):
 
 @dataclass
 class Survey:
-    """What a walk over the layers found: a row for each, and what does not fit."""
+    """What a walk over the layers found: a row for each, and what does not fit.
+
+    `guessed` says that some layers stand in for ones that could not be read: then only windows larger than their
+    input are certain not to fit.
+    """
 
     input_size: int
+    guessed: bool = False
     rows: list[Row] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     _outgrown: bool = False
 
     def misfit(self, path: str, misfit: Misfit) -> None:
-        """Notes that a layer does not fit, unless it may only be the consequence of one that did not before."""
+        """Notes that a layer does not fit, unless that may only follow from another that did not."""
         if misfit.needs and self._outgrown and misfit.needs <= self.input_size:
             return
+        if self.guessed and not misfit.needs:
+            return
         self._outgrown |= misfit.needs > 0
-        self.faults.append(must(f"{path}.{misfit.field}" if misfit.field else path, misfit.rule, misfit.got))
+        fault = must(f"{path}.{misfit.field}" if misfit.field else path, misfit.rule, misfit.got)
+        if fault not in self.faults:  # a repeated layer has one path
+            self.faults.append(fault)
 
 
 class Layer(Record):

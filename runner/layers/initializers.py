@@ -45,7 +45,10 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "delta_orthogonal": {"scale": 1.0},
     **{name: {} for name in (*_SCALED, *_ALIASES)},
 }
-_CHOICES = {"mode": ("fan_in", "fan_out", "fan_avg", "fan_geo_avg"), "distribution": ("truncated_normal", "normal", "uniform")}
+_CHOICES = {
+    "mode": ("fan_in", "fan_out", "fan_avg", "fan_geo_avg"),
+    "distribution": ("truncated_normal", "normal", "uniform"),
+}
 
 _UNIT_DRAWS: dict[str, Callable[[jax.Array, int], jax.Array]] = {
     "normal": lambda key, n: jax.random.normal(key, (n,)),

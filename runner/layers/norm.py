@@ -36,7 +36,8 @@ class BatchNorm(Layer):
     kind: ClassVar[str] = "batch_norm"
 
     momentum: Annotated[float, Ge(0), Le(1), TRACED] = Field(
-        0.9, description="Share of the running statistics that a batch leaves in place (PyTorch's momentum is 1 − this)."
+        0.9,
+        description="Share of the running statistics that a batch leaves in place (PyTorch's momentum is 1 − this).",
     )
     epsilon: Annotated[float, Gt(0), TRACED] = Field(1e-5, description="What is added to the variance.")
     use_scale: bool = Field(True, description="Whether every channel is then multiplied by a learnt number.")

@@ -1,0 +1,165 @@
+"""The whole of an experiment as one validated, frozen record; what it takes to say all that is wrong with one.
+
+    >>> experiment = parse({"model": {...}, "data": {...}, ...})     # raises ConfigError with every fault
+    >>> program = experiment.program(data_shape=(28, 28, 1), classes=10, mean=(0.13,), std=(0.31,))
+
+A `Program` is what the compiled program is made of: its structure is static, its leaves are traced.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
+from pydantic import Field, TypeAdapter, ValidationError
+
+from runner.data import Data, Source
+from runner.data.augment import Augment
+from runner.errors import ConfigError, Fault, must
+from runner.faults import fault
+from runner.layers.base import Shape
+from runner.layers.repair import repaired
+from runner.losses import Loss, SoftmaxCrossEntropy
+from runner.model import Model
+from runner.optim import Clip, Optimizer, Schedule
+from runner.records import TRACED, Record, frozen
+from runner.settings import Describe, Tracking, Train
+
+Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
+
+
+class Program(Record):
+    """What one compiled program computes. Two experiments share one where the structure of theirs is equal."""
+
+    seed: Annotated[int, TRACED]
+    model: Model
+    input_shape: Shape
+    mean: Annotated[tuple[float, ...], TRACED]
+    std: Annotated[tuple[float, ...], TRACED]
+    classes: int
+    augment: Augment
+    loss: Loss
+    optimizer: Optimizer
+    clip: Clip
+    ema_decay: Annotated[float | None, TRACED]
+    batch_size: int
+    accumulate: int
+    precision: Literal["float32", "bfloat16"]
+
+
+class Experiment(Record):
+    """Everything a user can say of one run. Each field is a group of `conf/`."""
+
+    seed: Seed = Field(0, description="Seed of the initial parameters, the order, the augmentation and dropout.")
+    model: Model = Field(description="The network.")
+    data: Data = Field(description="The images.")
+    augment: Augment = Field(Augment(), description="How training images are varied.")
+    loss: Loss = Field(SoftmaxCrossEntropy(), description="What training makes small.")
+    optimizer: Optimizer = Field(description="How parameters follow the gradient.")
+    schedule: Schedule = Field(Schedule(), description="How the learning rate changes from step to step.")
+    train: Train = Field(description="How long training goes on, and on what.")
+    tracking: Tracking = Field(Tracking(), description="What is recorded in MLflow, and where.")
+    describe: Describe = Field(Describe(), description="How the verb describe prints.")
+
+    def faults(self, data_shape: Shape, classes: int) -> list[Fault]:
+        """What does not fit together, for data whose inputs have this shape."""
+        faults = self.model.bind(classes).survey(data_shape, classes).faults
+        last = self.model.layers[-1]
+        if last.kind == "softmax" and isinstance(self.loss, SoftmaxCrossEntropy):
+            path = f"model.layers[{len(self.model.layers) - 1}]"
+            faults.append(Fault(path, "must not be softmax under loss softmax_cross_entropy, which applies it itself"))
+        if self.train.batch_size % self.train.accumulate:
+            rule = f"divide train.batch_size ({self.train.batch_size})"
+            faults.append(must("train.accumulate", rule, self.train.accumulate))
+        if len(data_shape) != 3 and self.augment != Augment():
+            faults.append(must("augment", "be empty for data that are not images", "augmentations"))
+        return faults
+
+    def program(self, *, data_shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Program:
+        """What of this experiment the compiled program is made of. Raises ConfigError with what does not fit."""
+        if faults := self.faults(data_shape, classes):
+            raise ConfigError(*faults)
+        return Program(
+            seed=self.seed,
+            model=self.model.bind(classes),
+            input_shape=self.model.input_shape(data_shape),
+            mean=mean,
+            std=std,
+            classes=classes,
+            augment=self.augment,
+            loss=self.loss,
+            optimizer=self.optimizer,
+            clip=self.train.clip,
+            ema_decay=self.train.ema_decay,
+            batch_size=self.train.batch_size,
+            accumulate=self.train.accumulate,
+            precision=self.train.precision,
+        )
+
+
+def parse(config: dict[str, Any]) -> Experiment:
+    """The experiment that a plain mapping describes. Raises ConfigError with every fault in it."""
+    raw = frozen(config)
+    faults: list[Fault] = []
+    try:
+        experiment = Experiment.model_validate(raw)
+    except ValidationError as error:
+        faults = [fault(item, raw) for item in error.errors(include_url=False)]
+        faults += _further_faults(raw)
+    else:
+        data = experiment.data
+        if data.shape is not None and data.class_count is not None:
+            faults = experiment.faults(data.shape, data.class_count)
+    if faults:
+        raise ConfigError(*_in_order(faults))
+    return experiment
+
+
+def _further_faults(raw: dict[str, Any]) -> list[Fault]:
+    """What does not fit in a model, though other parts of the experiment, or of the model, cannot be read."""
+    data, model = _readable(raw.get("data")), raw.get("model")
+    if data is None or data.shape is None or data.class_count is None or not isinstance(model, dict):
+        return []
+    try:
+        whole, guessed = Model.model_validate(model), False
+    except ValidationError:
+        layers = repaired(model.get("layers"))
+        try:
+            whole = Model.model_validate({**model, "name": "guessed", "layers": layers or ()})
+        except ValidationError:
+            return []
+        guessed = True
+    found = whole.bind(data.class_count).survey(data.shape, data.class_count, guessed=guessed)
+    return found.faults
+
+
+_DATA: TypeAdapter[Source] = TypeAdapter(Data)
+
+
+def _readable(data: Any) -> Source | None:
+    """A data source without what is wrong in it."""
+    try:
+        return _DATA.validate_python(data)
+    except ValidationError as error:
+        wrong = {part for item in error.errors(include_url=False) for part in item["loc"]}
+    if not isinstance(data, dict):
+        return None
+    try:
+        return _DATA.validate_python({key: value for key, value in data.items() if key not in wrong})
+    except ValidationError:
+        return None
+
+
+def _in_order(faults: Iterable[Fault]) -> list[Fault]:
+    """As they stand in an experiment: by its fields, then by index and name."""
+    fields = list(Experiment.model_fields)
+
+    def key(fault: Fault) -> tuple[int, list[tuple[int, str]]]:
+        first = re.split(r"[.\[]", fault.path)[0]
+        parts = re.findall(r"\d+|[^.\[\]]+", fault.path)
+        return (
+            fields.index(first) if first in fields else len(fields),
+            [(int(part), "") if part.isdigit() else (-1, part) for part in parts],
+        )
+
+    return sorted(dict.fromkeys(faults), key=key)

@@ -1,0 +1,70 @@
+"""From what pydantic found to what a user reads: `path: must RULE, got VALUE`, one line for each fault."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from runner.errors import Fault, must
+
+Location = tuple[int | str, ...]
+
+_RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "int_type": lambda context: "be a whole number",
+    "int_from_float": lambda context: "be a whole number",
+    "float_type": lambda context: "be a number",
+    "finite_number": lambda context: "be a finite number",
+    "bool_type": lambda context: "be true or false",
+    "string_type": lambda context: "be a word",
+    "string_too_short": lambda context: "not be empty",
+    "tuple_type": lambda context: "be a list",
+    "too_short": lambda context: f"have at least {context['min_length']} entries",
+    "too_long": lambda context: f"have at most {context['max_length']} entries",
+    "greater_than_equal": lambda context: f"be ≥ {context['ge']:g}",
+    "greater_than": lambda context: f"be > {context['gt']:g}",
+    "less_than_equal": lambda context: f"be ≤ {context['le']:g}",
+    "less_than": lambda context: f"be < {context['lt']:g}",
+    "literal_error": lambda context: f"be one of {context['expected'].replace(chr(39), '').replace(' or ', ', ')}",
+    "union_tag_invalid": lambda context: f"be one of {context['expected_tags'].replace(chr(39), '')}",
+    "model_type": lambda context: "be a mapping",
+    "model_attributes_type": lambda context: "be a mapping",
+    "dict_type": lambda context: "be a mapping",
+}
+
+
+def fault(error: Mapping[str, Any], raw: Any) -> Fault:
+    """One of pydantic's errors about `raw` as a user reads it."""
+    path, got = dotted(error["loc"], raw), error["input"]
+    match error["type"]:
+        case "missing":
+            return Fault(path, "must be given, got nothing")
+        case "union_tag_not_found":
+            tag = error["ctx"]["discriminator"].strip("'")
+            return Fault(f"{path}.{tag}", "must be given, got nothing")
+        case "union_tag_invalid":
+            tag = error["ctx"]["discriminator"].strip("'")
+            return must(f"{path}.{tag}", _RULES["union_tag_invalid"](error["ctx"]), error["ctx"]["tag"])
+        case "value_error":
+            return Fault(path, str(error["ctx"]["error"]))
+        case kind if kind in _RULES:
+            return must(path, _RULES[kind](error.get("ctx", {})), got)
+        case _:
+            return Fault(path, error["msg"])
+
+
+def dotted(location: Location, raw: Any) -> str:
+    """A location as it is written in a path: `model.layers[3].conv.stride`.
+
+    Pydantic names the member of a union that it tried between a key and what is below; what is not in `raw` and is
+    not the end of the location is such a name.
+    """
+    path, here = "", raw
+    for position, part in enumerate(location):
+        last = position == len(location) - 1
+        if isinstance(part, int):
+            path += f"[{part}]"
+            here = here[part] if isinstance(here, tuple) and part < len(here) else None
+        elif isinstance(here, dict) and part in here:
+            path += f".{part}" if path else part
+            here = here[part]
+        elif last and isinstance(here, dict):
+            path += f".{part}" if path else part
+    return path

@@ -1,0 +1,125 @@
+"""A model is a left fold of layers over a shape.
+
+>>> model = Model(name="tiny", layers=(Flatten(), Classifier())).bind(classes=10)
+>>> params, statistics = model.init(jax.random.key(0), (8, 8, 1))
+>>> outputs, statistics = model.apply(params, statistics, images, training=False, key=key)   # (n, 10)
+"""
+
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, MinLen
+from pydantic import Field
+
+from runner.data.fit import Fit, fit, fitted_shape
+from runner.errors import ConfigError, Fault, must
+from runner.geometry import ReceptiveField
+from runner.layers import LayerList, sequence
+from runner.layers.base import FeatureMap, Row, Shape, Survey, Tree, by_product
+from runner.layers.initializers import draw
+from runner.records import Record
+
+
+class InputSize(Record):
+    """The size that images are fitted to, in pixels. Channels come from the data."""
+
+    height: Annotated[int, Ge(1)] = Field(description="Rows of the fitted image, in pixels.")
+    width: Annotated[int, Ge(1)] = Field(description="Columns of the fitted image, in pixels.")
+    fit: Fit = Field(
+        "resize", description="How images come to this size: resized, padded with zeros, or cropped at the centre."
+    )
+
+
+class Model(Record):
+    """A network: the layers that images pass through, in order."""
+
+    name: Annotated[str, MinLen(1)] = Field(description="What the network is called in tables and in MLflow.")
+    input: InputSize | None = Field(
+        None, description="The size that images are fitted to; null: they stay as they are."
+    )
+    layers: Annotated[LayerList, MinLen(1)] = Field(description="The layers, in order.")
+
+    def bind(self, classes: int) -> "Model":
+        """This model for data of so many classes."""
+        return self.model_copy(update={"layers": tuple(layer.bind(classes) for layer in self.layers)})
+
+    def input_shape(self, data_shape: Shape) -> Shape:
+        """What the first layer sees of inputs of `data_shape`: `(h, w, c)`, or `(length, c)`."""
+        if self.input is None or len(data_shape) != 3:
+            return data_shape
+        return (self.input.height, self.input.width, data_shape[-1])
+
+    def survey(self, data_shape: Shape, classes: int, *, guessed: bool = False) -> Survey:
+        """A row for every layer, and every fault of how the layers fit each other and the data."""
+        shape = self.input_shape(data_shape)
+        found = Survey(input_size=max(shape[:-1], default=1), guessed=guessed)
+        found.faults.extend(self._input_faults(data_shape))
+        start = FeatureMap(shape, (ReceptiveField(),) * (len(shape) - 1))
+        end = sequence.survey(self.layers, start, "model.layers", found)
+        if not (found.faults or guessed) and end.shape != (classes,):
+            last = f"model.layers[{len(self.layers) - 1}]"
+            rule = f"give one output for each of {classes} classes (end with classifier)"
+            found.faults.append(must(last, rule, by_product(end.shape)))
+        return found
+
+    def _input_faults(self, data_shape: Shape) -> tuple[Fault, ...]:
+        if self.input is None:
+            return ()
+        if len(data_shape) != 3:
+            return (must("model.input", f"be null for data of one axis ({by_product(data_shape)})", "a size"),)
+        try:
+            fitted_shape(data_shape, (self.input.height, self.input.width), self.input.fit)
+        except ConfigError as error:
+            return error.faults
+        return ()
+
+    def fitted(self, images: jax.Array) -> jax.Array:
+        """Images as they come, uint8 or float `(n, h, w, c)`, at the size of the input: float32 in 0 … 1."""
+        size = (self.input.height, self.input.width) if self.input else images.shape[1:3]
+        return fit(images, size, self.input.fit if self.input else "resize")
+
+    def init(self, key: jax.Array, input_shape: Shape) -> tuple[Tree, Tree]:
+        """Parameters drawn from `key`, and statistics, for inputs of `input_shape`. float32."""
+        wanted, structure = jax.tree.flatten(sequence.parameters(self.layers, input_shape))
+        params = draw(key, [(parameter.init, parameter.shape) for parameter in wanted])
+        statistics = jax.tree.map(
+            lambda statistic: jnp.full(statistic.shape, statistic.value, jnp.float32),
+            sequence.statistics(self.layers, input_shape),
+        )
+        return jax.tree.unflatten(structure, params), statistics
+
+    def decays(self, input_shape: Shape) -> Any:
+        """For every parameter, whether weight decay applies to it: to weights it does, to biases it does not."""
+        return jax.tree.map(lambda parameter: parameter.decays, sequence.parameters(self.layers, input_shape))
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        """The outputs for a batch `(n, h, w, c)`, and the statistics after it."""
+        return sequence.apply(self.layers, params, statistics, x, training=training, key=key)
+
+
+class Totals(Record):
+    """The sums over a model's rows; receptive field, stride and padding are those of its last feature map."""
+
+    parameters: int
+    multiply_adds: int
+    activation_bytes: int
+    receptive_field: tuple[int, ...]
+    effective_stride: tuple[int, ...]
+    effective_padding: tuple[int, ...]
+
+
+def totals(rows: list[Row]) -> Totals:
+    """What the rows come to."""
+    maps = [row.output for row in rows if len(row.output.shape) > 1]
+    fields = maps[-1].fields if maps else ()
+    return Totals(
+        parameters=sum(row.parameters for row in rows),
+        multiply_adds=sum(row.multiply_adds for row in rows),
+        activation_bytes=sum(row.activation_bytes for row in rows),
+        receptive_field=tuple(field.size for field in fields),
+        effective_stride=tuple(field.stride for field in fields),
+        effective_padding=tuple(field.padding for field in fields),
+    )

@@ -1,0 +1,54 @@
+"""What a run is told beside its model, its data and its optimiser: how long it trains, on what, and what is kept."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import Field
+
+from runner.optim import Clip
+from runner.records import TRACED, Record
+from runner.tracking.settings import Tracking
+
+__all__ = ["Describe", "EarlyStopping", "Tracking", "Train"]
+
+
+class EarlyStopping(Record):
+    """Ends training when validation has stopped to improve."""
+
+    metric: Literal["val/loss", "val/accuracy"] = Field("val/loss", description="What should improve.")
+    patience: Annotated[int, Ge(1)] = Field(5, description="Epochs without an improvement that are waited for.")
+    min_delta: Annotated[float, Ge(0)] = Field(0.0, description="The least change that counts as an improvement.")
+
+
+class Train(Record):
+    """How a model is trained."""
+
+    epochs: Annotated[int, Ge(1)] = Field(description="How many times training goes over the training images.")
+    steps: Annotated[int, Ge(1)] | None = Field(None, description="Train for so many steps in place of `epochs`.")
+    batch_size: Annotated[int, Ge(1)] = Field(description="Images in one step.")
+    accumulate: Annotated[int, Ge(1)] = Field(
+        1, description="Parts a batch is split into, whose gradients are averaged: the same step in less memory."
+    )
+    clip: Clip = Field(Clip(), description="How gradients are clipped before the optimiser sees them.")
+    ema_decay: Annotated[Annotated[float, Ge(0), Lt(1)] | None, TRACED] = Field(
+        None, description="Evaluate a running average of the parameters that keeps this share at every step."
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="What the layers compute in; parameters and statistics stay float32."
+    )
+    device: Literal["auto", "cpu", "gpu", "tpu"] = Field("auto", description="Where; auto takes the best there is.")
+    early_stopping: EarlyStopping | None = Field(None, description="When to end before the last epoch.")
+    keep: Literal["last", "best"] = Field(
+        "last", description="The parameters that are tested and logged: the last, or the best on validation."
+    )
+    until_accuracy: Annotated[float, Gt(0), Le(1)] | None = Field(
+        None, description="End once this share of the training images is classified rightly."
+    )
+    evaluation_batch_size: Annotated[int, Ge(1)] = Field(500, description="Images evaluated at once.")
+    debug_nans: bool = Field(False, description="Stop at the operation that made a NaN; slow.")
+
+
+class Describe(Record):
+    """How `describe` prints."""
+
+    format: Literal["table", "json"] = Field("table", description="A table for people, or one JSON object.")

@@ -1,0 +1,246 @@
+"""The training program, as pure functions of a program, a state and data.
+
+    >>> state = init(program)
+    >>> state, sums = advance(program, state, feed, learning_rates, start, count)
+    >>> sums = evaluate(program, state, inputs, labels, weights)
+
+A `Program` is a pytree whose structure is static and whose leaves are traced, so each function compiles once for
+every structure (see `compiled`), whatever the learning rate, the seed or the strengths are. Every random stream is
+derived from the one seed by its name and the step, so that it does not depend on how steps are dispatched.
+"""
+
+import functools
+import zlib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from runner.data.fit import normalise
+from runner.experiment import Program
+from runner.layers.base import Tree
+from runner.losses import metric_sums
+
+
+class Sums(NamedTuple):
+    """What training adds up until it is read: float32 scalars, and where the loss first was not finite."""
+
+    loss: jax.Array
+    correct: jax.Array
+    count: jax.Array
+    last_loss: jax.Array  # mean loss of the last step whose loss was finite
+    bad_step: jax.Array  # int32, −1 while every loss was finite
+
+
+class State(NamedTuple):
+    """What training changes."""
+
+    params: Tree
+    statistics: Tree
+    optimizer: Any
+    average: Tree | None  # the running average of the parameters, where there is one
+    step: jax.Array  # int32: steps taken
+    sums: Sums
+
+
+class Feed(NamedTuple):
+    """Training images on the device, in an order: inputs uint8 or float32 (n, …); labels and order int32 (n,)."""
+
+    inputs: jax.Array
+    labels: jax.Array
+    order: jax.Array
+
+
+def stream(seed: jax.Array, name: str) -> jax.Array:
+    """The key of a random stream, by name."""
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+
+
+def no_sums() -> Sums:
+    """Sums of nothing."""
+    # Each is an array of its own, since the state's buffers are given away at every step.
+    loss, correct, count = (jnp.zeros((), jnp.float32) for _ in range(3))
+    return Sums(loss, correct, count, jnp.full((), jnp.nan, jnp.float32), jnp.full((), -1, jnp.int32))
+
+
+def init(program: Program) -> State:
+    """The state before the first step."""
+    params, statistics = program.model.init(stream(program.seed, "initialisation"), program.input_shape)
+    transformation = _transformation(program, jnp.zeros((), jnp.float32))
+    average = None if program.ema_decay is None else jax.tree.map(jnp.copy, params)
+    return State(params, statistics, transformation.init(params), average, jnp.zeros((), jnp.int32), no_sums())
+
+
+def order(program: Program, epoch: jax.Array, count: int) -> jax.Array:
+    """The order of `count` training images in an epoch: int32 (count,)."""
+    key = jax.random.fold_in(stream(program.seed, "order"), epoch)
+    return jax.random.permutation(key, count)
+
+
+def advance(
+    program: Program, state: State, feed: Feed, learning_rates: jax.Array, start: jax.Array, count: jax.Array
+) -> tuple[State, Sums]:
+    """`count` steps over the batches of `feed` from batch `start` on; at most as many as there are learning rates.
+
+    Returns the state and a copy of its sums, which can be read while the state goes on.
+    """
+    if learning_rates.shape[0] == 1:
+        state = step(program, state, feed, learning_rates[0], start)
+    else:
+        state = lax.fori_loop(0, count, lambda i, now: step(program, now, feed, learning_rates[i], start + i), state)
+    return state, jax.tree.map(jnp.copy, state.sums)
+
+
+def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, batch: jax.Array) -> State:
+    """One step of training on one batch of `feed`."""
+    size = program.batch_size
+    index = lax.dynamic_slice(feed.order, (batch * size,), (size,))
+    key = jax.random.fold_in(stream(program.seed, "step"), state.step)
+    augment_key, dropout_key = jax.random.split(key)
+    targets = jax.nn.one_hot(feed.labels[index], program.classes, dtype=jnp.float32)
+    images, targets = program.augment.apply(program.model.fitted(feed.inputs[index]), targets, key=augment_key)
+    images = normalised(program, images)
+
+    def objective(params: Tree) -> tuple[jax.Array, tuple[Tree, dict[str, jax.Array]]]:
+        return _mean_loss(program, params, state.statistics, images, targets, dropout_key)
+
+    (loss, (statistics, sums)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    transformation = _transformation(program, learning_rate)
+    updates, optimizer = transformation.update(
+        gradients,
+        state.optimizer,
+        state.params,
+        value=loss,
+        grad=gradients,
+        value_fn=lambda params: objective(params)[0],
+    )
+    params = optax.apply_updates(state.params, updates)
+    return State(
+        params=params,
+        statistics=statistics,
+        optimizer=optimizer,
+        average=_averaged(program, state.average, params),
+        step=state.step + 1,
+        sums=_added(state.sums, sums, loss, state.step),
+    )
+
+
+def evaluate(
+    program: Program, state: State, inputs: jax.Array, labels: jax.Array, weights: jax.Array
+) -> dict[str, jax.Array]:
+    """`loss`, `correct` and `count`, summed over a batch; `weights` (n,) are 0 where an example only fills it up."""
+    targets = jax.nn.one_hot(labels, program.classes, dtype=jnp.float32)
+    return metric_sums(program.loss, outputs(program, evaluated(state), state.statistics, inputs), targets, weights)
+
+
+def predict(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
+    """Class probabilities (n, k) of images as they come."""
+    return program.loss.probabilities(outputs(program, params, statistics, inputs))
+
+
+def outputs(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
+    """The network's outputs (n, k), float32, for images as they come."""
+    images = normalised(program, program.model.fitted(inputs))
+    y, _ = program.model.apply(params, statistics, images, training=False, key=jax.random.key(0))
+    return y.astype(jnp.float32)
+
+
+def evaluated(state: State) -> Tree:
+    """The parameters that are evaluated: their running average where there is one."""
+    return state.params if state.average is None else state.average
+
+
+def normalised(program: Program, images: jax.Array) -> jax.Array:
+    """Images in what the layers compute in."""
+    mean, std = (
+        jnp.stack([jnp.asarray(value, jnp.float32) for value in values]) for values in (program.mean, program.std)
+    )
+    return normalise(images, mean, std).astype(program.precision)
+
+
+def _mean_loss(
+    program: Program, params: Tree, statistics: Tree, images: jax.Array, targets: jax.Array, key: jax.Array
+) -> tuple[jax.Array, tuple[Tree, dict[str, jax.Array]]]:
+    """The mean loss of a batch, the statistics after it, and its sums; part by part where the batch is split."""
+
+    def part(statistics: Tree, piece: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[Tree, dict[str, jax.Array]]:
+        x, wanted, number = piece
+        own = jax.random.fold_in(key, number)
+        y, after = program.model.apply(params, statistics, x, training=True, key=own)
+        weights = jnp.ones(x.shape[:1], jnp.float32)
+        return after, metric_sums(program.loss, y.astype(jnp.float32), wanted, weights)
+
+    pieces = program.accumulate
+    if pieces == 1:
+        after, sums = part(statistics, (images, targets, jnp.zeros((), jnp.int32)))
+    else:
+        split = [x.reshape(pieces, -1, *x.shape[1:]) for x in (images, targets)]
+        # Each part is computed again in the backward pass: that is what saves the memory.
+        after, parts = lax.scan(jax.checkpoint(part), statistics, (*split, jnp.arange(pieces, dtype=jnp.int32)))
+        sums = jax.tree.map(lambda x: jnp.sum(x, axis=0), parts)
+    return sums["loss"] / sums["count"], (after, sums)
+
+
+def _transformation(program: Program, learning_rate: jax.Array) -> optax.GradientTransformationExtraArgs:
+    decays = program.model.decays(program.input_shape)
+    optimizer = program.optimizer.transformation(learning_rate, decays)
+    return optax.with_extra_args_support(optax.chain(program.clip.transformation(), optimizer))
+
+
+def _averaged(program: Program, average: Tree | None, params: Tree) -> Tree | None:
+    if average is None:
+        return None
+    keep = jnp.asarray(program.ema_decay, jnp.float32)
+    return jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, average, params)
+
+
+def _added(sums: Sums, new: dict[str, jax.Array], loss: jax.Array, step: jax.Array) -> Sums:
+    good = jnp.isfinite(loss)
+    return Sums(
+        loss=sums.loss + new["loss"],
+        correct=sums.correct + new["correct"],
+        count=sums.count + new["count"],
+        last_loss=jnp.where(good & (sums.bad_step < 0), loss, sums.last_loss),
+        bad_step=jnp.where(good | (sums.bad_step >= 0), sums.bad_step, step),
+    )
+
+
+class Compiled(NamedTuple):
+    """The functions of this room for one structure; each takes the program's leaves in place of the program."""
+
+    init: Any
+    order: Any
+    advance: Any
+    evaluate: Any
+    predict: Any
+
+
+def leaves(program: Program) -> tuple[Any, ...]:
+    """A program's traced values as they enter the compiled functions: float32, and uint32 for the seed."""
+    return tuple(np.uint32(leaf) if isinstance(leaf, int) else np.float32(leaf) for leaf in jax.tree.leaves(program))
+
+
+def compiled(program: Program) -> Compiled:
+    """The compiled functions of a program's structure. Programs that differ in traced values share them."""
+    return _compiled(jax.tree.structure(program))
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(structure: Any) -> Compiled:
+    def bound(function: Any, **options: Any) -> Any:
+        def call(values: tuple[Any, ...], *args: Any) -> Any:
+            return function(jax.tree.unflatten(structure, values), *args)
+
+        call.__name__ = function.__name__
+        return jax.jit(call, **options)
+
+    return Compiled(
+        init=bound(init),
+        order=bound(order, static_argnums=2),
+        advance=bound(advance, donate_argnums=1),
+        evaluate=bound(evaluate),
+        predict=bound(predict),
+    )
