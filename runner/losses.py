@@ -54,8 +54,11 @@ class L2Loss(Record):
         Outputs fitted to one-hot targets estimate the class probabilities themselves, so a softmax would distort
         them. Source: Duchi et al. 2008, ICML (projection onto the simplex).
         """
-        nearest: jax.Array = jax.vmap(optax.projections.projection_simplex)(outputs.astype(jnp.float32))
-        return nearest
+        outputs = outputs.astype(jnp.float32)  # (n, k)
+        ordered = jnp.sort(outputs, axis=-1, descending=True)
+        ranks = jnp.arange(1, outputs.shape[-1] + 1, dtype=jnp.float32)[None, :]  # (1, k)
+        excess = jnp.max((jnp.cumsum(ordered, axis=-1) - 1.0) / ranks, axis=-1, keepdims=True)  # (n, 1)
+        return jax.nn.relu(outputs - excess)
 
 
 class MulticlassHingeLoss(Record):
