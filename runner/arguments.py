@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from types import MappingProxyType, UnionType
 from typing import Any, Final
 
-import jax.numpy as jnp
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
@@ -30,16 +29,25 @@ _RULES: Final = {
     str: "be a word",
 }
 
+_JSON_TYPES: Final[Mapping[type | None, str]] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    tuple: "array",
+}
+DTYPES: Final = ("float32", "bfloat16", "float16")
+
 
 @dataclass(frozen=True)
 class Argument:
     """One argument: what it takes, and what it is where nobody says.
 
-    `kind` is bool, int, float, str, tuple, "dtype", or None for what YAML cannot say (functions, arrays, masks).
+    `kind` is bool, int, float, str or tuple, or None for what YAML cannot say (functions, arrays, masks).
     """
 
     name: str
-    kind: type | str | None
+    kind: type | None
     default: Any
     optional: bool
     options: tuple[str, ...] = ()
@@ -52,17 +60,23 @@ class Argument:
             raise ValueError(must("", "be left out: Optax takes a Python object here", value).text)
         if self.kind is tuple:
             return self._read_tuple(value)
-        if self.kind == "dtype":
-            return _read_dtype(value)
         if self.options and value not in self.options:
             raise ValueError(must("", f"be one of {', '.join(self.options)}", value).text)
-        return _read_plain(typing.cast(type, self.kind), value)
+        return _read_plain(self.kind, value)
 
     def _read_tuple(self, value: Any) -> Any:
         kinds = tuple(type(item) for item in self.default)
         if not isinstance(value, tuple) or len(value) != len(kinds):
             raise ValueError(must("", f"be a list of {len(kinds)} values", value).text)
         return tuple(_read_plain(kind, item) for kind, item in zip(kinds, value, strict=True))
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of what `read` takes."""
+        schema: dict[str, Any] = {"enum": list(self.options)} if self.options else {"type": _JSON_TYPES[self.kind]}
+        if self.kind is tuple:
+            items = [{"type": _JSON_TYPES[type(item)]} for item in self.default]
+            schema |= {"prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+        return {"anyOf": [schema, {"type": "null"}]} if self.optional else schema
 
 
 def _read_plain(kind: type, value: Any) -> Any:
@@ -71,13 +85,6 @@ def _read_plain(kind: type, value: Any) -> Any:
     if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(must("", _RULES[kind], value).text)
     return value
-
-
-def _read_dtype(value: Any) -> str:
-    known = ("float32", "bfloat16", "float16")
-    if value not in known or not jnp.issubdtype(jnp.dtype(value), jnp.floating):
-        raise ValueError(must("", f"be one of {', '.join(known)}", value).text)
-    return str(value)
 
 
 @functools.cache
@@ -93,14 +100,14 @@ def arguments(function: Callable[..., Any]) -> Mapping[str, Argument]:
 def _argument(parameter: inspect.Parameter) -> Argument:
     default = parameter.default
     members = set(_members(parameter.annotation))
-    options = tuple(member for member in members if isinstance(member, str))
+    options = DTYPES if "dtype" in parameter.name else tuple(sorted(word for word in members if isinstance(word, str)))
     return Argument(
         name=parameter.name,
         kind=_kind(parameter.name, default, members),
         # Without a key Optax falls back to one of its own, and warns.
         default=REQUIRED if parameter.name == "key" else default,
         optional=parameter.name != "key" and (default is None or type(None) in members),
-        options=tuple(sorted(options)),
+        options=options,
     )
 
 
@@ -115,9 +122,9 @@ def _members(annotation: Any) -> Iterable[Any]:
     return (origin or annotation,)
 
 
-def _kind(name: str, default: Any, members: set[Any]) -> type | str | None:
+def _kind(name: str, default: Any, members: set[Any]) -> type | None:
     if "dtype" in name:
-        return "dtype"
+        return str
     if name == "key":
         return int  # Optax makes a key of it
     for kind in (bool, int, float, str, tuple):
@@ -163,6 +170,17 @@ def read_arguments(
         if argument.default is REQUIRED and not (name in said or name in moved or name in filled):
             faults.append(fault(name, must("", f"be given for {owner}", None).text, None))
     return values, faults
+
+
+def describe_arguments(schema: dict[str, Any], properties: Mapping[str, Mapping[str, Any]]) -> None:
+    """The JSON Schema of a record told which properties each `name` brings, so that editors complete them."""
+    schema["properties"]["name"]["enum"] = list(properties)
+    schema["allOf"] = [
+        {"if": {"properties": {"name": {"const": name}}}, "then": {"properties": dict(brought)}}
+        for name, brought in properties.items()
+    ]
+    schema.pop("additionalProperties", None)
+    schema["unevaluatedProperties"] = False
 
 
 def fault(name: str, text: str, value: Any) -> InitErrorDetails:

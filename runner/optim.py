@@ -10,8 +10,8 @@ worked out beforehand and enters the compiled program as an argument, so that no
 """
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Annotated, Any, Final, Literal, Self
 
 import jax
@@ -19,10 +19,17 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 from annotated_types import Ge, Gt
-from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import InitErrorDetails
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from runner.arguments import arguments, fault, read_arguments, with_faults
+from runner.arguments import arguments, describe_arguments, fault, read_arguments, with_faults
 from runner.errors import must, unknown
 from runner.records import TRACED, Record
 from runner.schedule import Schedule
@@ -35,15 +42,16 @@ _WEIGHT_DECAY: Final = {"adafactor": "weight_decay_rate"}
 _MASKS: Final = ("mask", "weight_decay_mask")
 
 _REFUSED: Final = {
-    "dpsgd": "it needs the gradient of every example",
-    "schedule_free": "it wraps another optimiser",
-    "schedule_free_adamw": "its parameters must be converted before every evaluation",
-    "schedule_free_sgd": "its parameters must be converted before every evaluation",
-    "sophia": "it needs an estimate of the Hessian",
+    "dpsgd": "needs the gradient of every example",
+    "optimistic_adam": "gave way to optimistic_adam_v2",
+    "schedule_free": "wraps another optimiser",
+    "schedule_free_adamw": "converts its parameters before every evaluation",
+    "schedule_free_sgd": "converts its parameters before every evaluation",
+    "sophia": "needs an estimate of the Hessian",
 }
 
-# Numbers that Optax uses in Python, so that they are part of the program.
-_STATIC: Final[Mapping[str, frozenset[str]]] = {}
+# Shares of the past that an average keeps: at 1 it would never move. Some of them come as a pair.
+_AVERAGES: Final = frozenset({"b1", "b2", "b3", "beta3", "betas", "adam_b1", "adam_b2", "decay", "momentum", "rho"})
 
 Decays = Any  # a pytree shaped like the parameters: True where weight decay applies
 
@@ -54,9 +62,11 @@ def optimizers() -> Mapping[str, Callable[..., optax.GradientTransformation]]:
     found = {}
     for module in (optax.contrib, optax):
         for name, function in vars(module).items():
-            if name.startswith(("_", "scale_by")) or name in _REFUSED or not inspect.isfunction(function):
+            if name.startswith(("_", "scale_by")) or name in _REFUSED:
                 continue
-            if _LEARNING_RATE.get(name, "learning_rate") in inspect.signature(function).parameters:
+            if not isinstance(function, FunctionType | functools.partial):  # nadam is a partial
+                continue
+            if _LEARNING_RATE.get(name, "learning_rate") in arguments(function):
                 found[name] = function
     return dict(sorted(found.items()))
 
@@ -79,6 +89,20 @@ class Optimizer(Record):
         default="weights", description="what decays: weights alone, or biases and normalisation as well"
     )
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler(core)
+        properties = {
+            name: {
+                argument.name: argument.schema()
+                for argument in arguments(function).values()
+                if argument.kind is not None and argument.name not in _moved(name)
+            }
+            for name, function in optimizers().items()
+        }
+        describe_arguments(handler.resolve_ref_schema(schema), properties)
+        return schema
+
     @model_validator(mode="wrap")
     @classmethod
     def _check(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -95,9 +119,6 @@ class Optimizer(Record):
             raise with_faults(cls.__name__, None, faults)
         return record
 
-    def static_arguments(self) -> frozenset[str]:
-        return _STATIC.get(self.name, frozenset())
-
     def transformation(
         self, learning_rate: jax.typing.ArrayLike, decays: Decays
     ) -> optax.GradientTransformationExtraArgs:
@@ -108,7 +129,7 @@ class Optimizer(Record):
         """
         function = optimizers()[self.name]
         mask = decays if self.weight_decay_mask == "weights" else jax.tree.map(lambda _: True, decays)
-        numbers = {name: _traced(self, name, value) for name, value in (self.model_extra or {}).items()}
+        numbers = {name: _number(value) for name, value in (self.model_extra or {}).items()}
         numbers[_learning_rate_name(self.name)] = jnp.asarray(learning_rate, jnp.float32)
         mask_name = _mask_name(function)
         if mask_name:
@@ -120,12 +141,27 @@ class Optimizer(Record):
                 numbers[_weight_decay_name(self.name)] = weight_decay
             else:
                 penalty = (optax.add_decayed_weights(weight_decay, mask),)
-        return optax.with_extra_args_support(optax.chain(*penalty, function(**numbers)))
+        return _with_plain_promotion(optax.chain(*penalty, function(**numbers)))
 
 
-def _traced(record: Record, name: str, value: Any) -> Any:
-    static = value is None or isinstance(value, bool | int | str | tuple) or name in record.static_arguments()
-    return value if static else jnp.asarray(value, jnp.float32)
+def _with_plain_promotion(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """The same transformation, also where JAX is strict about types: Optax raises floats to integer powers."""
+    inner = optax.with_extra_args_support(inner)
+
+    def init(params: Any) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return inner.init(params)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return inner.update(updates, state, params, **extra)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _number(value: Any) -> Any:
+    """An argument as it enters the program: real numbers are float32, alone or mapped; the rest is structure."""
+    return value if value is None or isinstance(value, bool | int | str | tuple) else jnp.asarray(value, jnp.float32)
 
 
 def _learning_rate_name(name: str) -> str:
@@ -140,21 +176,40 @@ def _mask_name(function: Callable[..., Any]) -> str | None:
     return next((name for name in _MASKS if name in arguments(function)), None)
 
 
+def _moved(name: str) -> dict[str, str]:
+    """Arguments that are said by a field of the record, or by a newer name."""
+    masks = dict.fromkeys(_MASKS, "be said as weight_decay_mask")
+    return masks | {
+        _learning_rate_name(name): "be said as learning_rate",
+        _weight_decay_name(name): "be said as weight_decay",
+        "seed": "be said as key",
+    }
+
+
 def _checked(data: dict[str, Any], cls: type[Optimizer]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
+    """The data with its arguments as Optax takes them, and every fault of these."""
     name = data["name"]
     if name in _REFUSED:
-        rule = f"be an optimiser that trains from gradients alone ({_REFUSED[name]})"
-        return data, [fault("name", must("", rule, name).text, name)]
+        return data, [fault("name", must("", f"be another optimiser, as this one {_REFUSED[name]}", name).text, name)]
     if name not in optimizers():
         return data, [fault("name", unknown("", "optimizer", name, optimizers()).text, name)]
     said = {key: value for key, value in data.items() if isinstance(key, str) and key not in cls.model_fields}
-    moved = {
-        _learning_rate_name(name): "be said as learning_rate",
-        _weight_decay_name(name): "be said as weight_decay",
-        **dict.fromkeys(_MASKS, "be said as weight_decay_mask"),
-    }
-    values, faults = read_arguments(name, optimizers()[name], said, moved=moved, beside=cls.model_fields)
+    values, faults = read_arguments(name, optimizers()[name], said, moved=_moved(name), beside=cls.model_fields)
+    for key, value in values.items():
+        rule = _broken_rule(key, value)
+        if rule:
+            faults.append(fault(key, must("", rule, value).text, value))
     return {key: value for key, value in data.items() if key not in said} | values, faults
+
+
+def _broken_rule(key: str, value: Any) -> str | None:
+    """The rule of a well-known argument that its value breaks; Optax would train into NaN, or not at all."""
+    numbers = value if isinstance(value, tuple) else (value,)
+    if key in _AVERAGES and not all(number is None or 0 <= number < 1 for number in numbers):
+        return "be ≥ 0 and < 1"
+    if key.startswith("eps") and isinstance(value, float) and value < 0:
+        return "be ≥ 0"
+    return None
 
 
 def _refusals(record: Optimizer) -> list[InitErrorDetails]:
@@ -166,25 +221,34 @@ def _refusals(record: Optimizer) -> list[InitErrorDetails]:
         text = must("", f"be all, as {record.name} lets every parameter decay", record.weight_decay_mask).text
         return [fault("weight_decay_mask", text, record.weight_decay_mask)]
     try:
-        record.transformation(record.learning_rate, True)
-    except (TypeError, ValueError) as error:
-        return [fault("name", must("", f"come with arguments that Optax takes ({error})", record.name).text, None)]
+        jax.eval_shape(_one_step, record)
+    except (TypeError, ValueError, ArithmeticError, AssertionError, LookupError, NotImplementedError) as error:
+        reason = str(error).split("\n")[0][:200]
+        text = must("", f"have arguments that Optax takes ({reason})", record.name).text
+        return [InitErrorDetails(type=PydanticCustomError("argument", "{fault}", {"fault": text}), loc=(), input=None)]
     return []
+
+
+def _one_step(record: Optimizer) -> Any:
+    weights = jnp.ones((2, 2), jnp.float32)
+    transformation = record.transformation(record.learning_rate, True)
+    state = transformation.init(weights)
+    return transformation.update(weights, state, weights, value=jnp.sum(weights), grad=weights, value_fn=jnp.sum)
 
 
 class Clip(Record):
     """Gradients held within bounds before the optimiser sees them; each element first, then the whole."""
 
-    value: Annotated[Annotated[float, Gt(0)] | None, TRACED] = Field(
+    value: Annotated[Annotated[float, Gt(0), Field(allow_inf_nan=False)] | None, TRACED] = Field(
         default=None, description="the largest magnitude of any element of the gradient"
     )
-    norm: Annotated[Annotated[float, Gt(0)] | None, TRACED] = Field(
+    norm: Annotated[Annotated[float, Gt(0), Field(allow_inf_nan=False)] | None, TRACED] = Field(
         default=None, description="the largest Euclidean norm of the whole gradient; longer ones are scaled down to it"
     )
 
     def transformation(self) -> optax.GradientTransformation:
         """Source for the norm: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063."""
-        parts = []
+        parts = [optax.identity()]
         if self.value is not None:
             parts.append(optax.clip(jnp.asarray(self.value, jnp.float32)))
         if self.norm is not None:

@@ -13,10 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from annotated_types import Ge
-from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import InitErrorDetails
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, InitErrorDetails
 
-from runner.arguments import Argument, arguments, fault, read_arguments, with_faults
+from runner.arguments import Argument, arguments, describe_arguments, fault, read_arguments, with_faults
 from runner.errors import ConfigError, must, unknown
 from runner.records import Record
 
@@ -64,6 +71,12 @@ class Schedule(Record):
         default="steps", description="the unit of the boundaries of boundaries_and_scales"
     )
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler(core)
+        describe_arguments(handler.resolve_ref_schema(schema), {name: _properties(name) for name in SCHEDULES})
+        return schema
+
     @model_validator(mode="wrap")
     @classmethod
     def _check(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -88,11 +101,13 @@ class Schedule(Record):
         takes = arguments(function)
         values = _filled(self, takes, peak, warmup, total_steps, steps_per_epoch)
         try:
-            schedule = function(**values)
-            if warmup and "warmup_steps" not in takes:
-                rise = optax.linear_schedule(0.0, schedule(0), warmup)
-                schedule = optax.join_schedules([rise, schedule], [warmup])
-            rates = np.asarray(_evaluated(schedule, total_steps), np.float32)
+            # Optax mixes steps with real numbers, which strict promotion would refuse.
+            with jax.numpy_dtype_promotion("standard"):
+                schedule = function(**values)
+                if warmup and "warmup_steps" not in takes:
+                    rise = optax.linear_schedule(0.0, schedule(0), warmup)
+                    schedule = optax.join_schedules([rise, schedule], [warmup])
+                rates = _evaluated(schedule, total_steps)
         except (ValueError, TypeError) as error:
             reason = str(error).split("\n")[0]
             raise ConfigError(must("schedule", f"have arguments that Optax takes ({reason})", self.name)) from None
@@ -103,10 +118,11 @@ class Schedule(Record):
         return rates
 
 
-def _evaluated(schedule: optax.Schedule, total_steps: int) -> jax.Array:
-    counts = jnp.arange(total_steps, dtype=jnp.int32)
-    rates: jax.Array = jax.jit(jax.vmap(lambda count: jnp.asarray(schedule(count), jnp.float32)))(counts)
-    return rates
+def _evaluated(schedule: optax.Schedule, total_steps: int) -> np.ndarray:
+    """The schedule at every step, operation by operation: as one program it would be compiled again for each rate."""
+    size = max(1024, 1 << (total_steps - 1).bit_length())  # few shapes, so that few are ever compiled
+    rates = jax.vmap(lambda count: jnp.asarray(schedule(count), jnp.float32))(jnp.arange(size, dtype=jnp.int32))
+    return np.asarray(rates)[:total_steps]
 
 
 def _filled(
@@ -135,6 +151,20 @@ def _in_steps(name: str) -> str:
     return name.removesuffix("_epochs") + "_steps"
 
 
+def _in_epochs(takes: Mapping[str, Argument]) -> set[str]:
+    """The names under which arguments in steps may be given in epochs."""
+    return {name.removesuffix("_steps") + "_epochs" for name in takes if name.endswith("_steps")}
+
+
+def _properties(name: str) -> dict[str, Any]:
+    takes = arguments(SCHEDULES[name])
+    properties = {argument.name: argument.schema() for argument in takes.values() if argument.kind is not None}
+    properties |= {key: {"type": "number", "exclusiveMinimum": 0} for key in _in_epochs(takes)}
+    if "boundaries_and_scales" in takes:
+        properties["boundaries_and_scales"] = {"type": "object", "additionalProperties": {"type": "number"}}
+    return {key: value for key, value in sorted(properties.items()) if key not in Schedule.model_fields}
+
+
 def _checked(data: dict[str, Any], cls: type[Schedule]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
     """The data with its arguments as Optax takes them, and every fault of these."""
     name = data.get("name", cls.model_fields["name"].default)
@@ -144,7 +174,7 @@ def _checked(data: dict[str, Any], cls: type[Schedule]) -> tuple[dict[str, Any],
         return data, [fault("name", unknown("", "schedule", name, SCHEDULES).text, name)]
     takes = arguments(SCHEDULES[name])
     said = {key: value for key, value in data.items() if isinstance(key, str) and key not in cls.model_fields}
-    in_epochs = {key.removesuffix("_steps") + "_epochs" for key in takes if key.endswith("_steps")}
+    in_epochs = _in_epochs(takes)
     special = {key: said[key] for key in said if key in in_epochs or (key == "boundaries_and_scales" and key in takes)}
     plain = {key: value for key, value in said.items() if key not in special}
     beside = in_epochs | set(cls.model_fields)
@@ -183,8 +213,10 @@ def _read(name: str, value: Any, said: Mapping[str, Any]) -> Any:
 
 
 def _read_boundaries(value: Any) -> tuple[tuple[float, float], ...]:
-    pairs = tuple(value.items()) if isinstance(value, dict) else value
-    numbers = [number for pair in pairs for number in pair] if isinstance(pairs, tuple) else [None]
-    if not all(type(number) in (int, float) and 0 <= number < math.inf for number in numbers):
+    """A mapping as pairs in order of time, so that the record can be hashed; pairs themselves are taken too."""
+    pairs: Any = tuple(value.items()) if isinstance(value, dict) else value
+    paired = isinstance(pairs, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs)
+    numbers = [number for pair in pairs for number in pair] if paired else []
+    if not paired or not all(type(number) in (int, float) and 0 <= number < math.inf for number in numbers):
         raise ValueError(must("", "map steps or epochs to scales, all ≥ 0", value).text)
     return tuple(sorted((float(boundary), float(scale)) for boundary, scale in pairs))
