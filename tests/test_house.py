@@ -32,6 +32,7 @@ FLOORS = {
     "runner.data": 2,
     "runner.settings": 2,
     "runner.experiment": 3,
+    "runner.describe": 4,
     "runner.train": 4,
     "runner.loop": 5,
     "runner.sweep": 5,
