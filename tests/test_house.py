@@ -32,6 +32,7 @@ FLOORS = {
     "runner.data": 2,
     "runner.settings": 2,
     "runner.experiment": 3,
+    "runner.device": 3,
     "runner.describe": 4,
     "runner.train": 4,
     "runner.loop": 5,
@@ -39,6 +40,7 @@ FLOORS = {
     "runner.tracking": 5,
     "runner.figures": 5,
     "runner.serving": 5,
+    "runner.console": 6,
     "runner.run": 6,
     "runner.cli": 7,
     "runner.__main__": 7,
@@ -48,6 +50,7 @@ NEIGHBOURS = {
     ("runner.records", "runner.errors"),
     ("runner.optim", "runner.schedule"),  # an optimiser's learning rate is a schedule
     ("runner.settings", "runner.optim"),
+    ("runner.run", "runner.console"),
     ("runner.__main__", "runner.cli"),
     ("runner.tracking", "runner.serving"),  # the model that tracking logs serves itself
 }
