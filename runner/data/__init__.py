@@ -10,16 +10,19 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 
+from runner.data.arrays import Arrays, SignalSize
 from runner.data.augment import Augment
+from runner.data.cifar import Cifar
 from runner.data.digits import Digits
 from runner.data.examples import Dataset, Examples, Report, statistics
 from runner.data.fit import Fit, fit, fitted_shape, normalise
+from runner.data.folder import Folder
 from runner.data.idx import Idx
 from runner.data.loading import load
 from runner.data.source import ImageSize, Source
 from runner.errors import must, unknown
 
-_Kinds = Digits | Idx
+_Kinds = Digits | Idx | Cifar | Folder | Arrays
 SOURCES: dict[str, type[Source]] = {
     get_args(kind.model_fields["source"].annotation)[0]: kind for kind in get_args(_Kinds)
 }
@@ -52,15 +55,19 @@ def class_count(data: Source) -> int | None:
 
 __all__ = [
     "SOURCES",
+    "Arrays",
     "Augment",
+    "Cifar",
     "Data",
     "Dataset",
     "Digits",
     "Examples",
     "Fit",
+    "Folder",
     "Idx",
     "ImageSize",
     "Report",
+    "SignalSize",
     "Source",
     "class_count",
     "fit",

@@ -85,17 +85,19 @@ def statistics(inputs: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]
     These are the numbers that `normalise` takes, measured on the training images.
     """
     channels = inputs.shape[-1]
-    rows = inputs.reshape(-1, channels)
-    total, squares = np.zeros(channels), np.zeros(channels)
+    rows = inputs.reshape(len(inputs), -1)  # (n, k), k = pixels × channels
     scale = 255.0 if inputs.dtype == np.uint8 else 1.0
-    step = max(1, 1_000_000 // channels)  # a few MB at a time, so that float copies stay in cache
     # Squares about a value near the mean do not cancel, however far from zero the data lie.
-    origin = rows[: min(len(rows), 10_000)].mean(axis=0, dtype=np.float64).astype(np.float32)
+    origin = rows[:100].mean(axis=0, dtype=np.float64).reshape(-1, channels).mean(axis=0).astype(np.float32)
+    origins = np.tile(origin, rows.shape[1] // channels)
+    total, squares = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
+    step = max(1, 500_000 // rows.shape[1])  # two MB at a time, so that the float copies stay in the cache
     for start in range(0, len(rows), step):
-        chunk = rows[start : start + step].astype(np.float32) - origin
-        total += chunk.sum(axis=0, dtype=np.float64)
-        squares += np.einsum("nc,nc->c", chunk, chunk, dtype=np.float64)
-    mean = total / len(rows)
-    deviation = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
+        chunk = rows[start : start + step] - origins
+        total += chunk.sum(axis=0)
+        squares += np.einsum("nk,nk->k", chunk, chunk)
+    count = len(rows) * rows.shape[1] // channels
+    mean = total.reshape(-1, channels).sum(axis=0) / count
+    deviation = np.sqrt(np.maximum(squares.reshape(-1, channels).sum(axis=0) / count - mean**2, 0))
     deviation = np.where(deviation > 1e-6 * scale, deviation / scale, 1.0)
     return tuple(((mean + origin) / scale).tolist()), tuple(deviation.tolist())

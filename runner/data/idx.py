@@ -70,10 +70,7 @@ def read_idx(path: Path, *, axes: int) -> np.ndarray:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(must(str(path), "be readable", error.strerror or error)) from error
+    content = path.read_bytes()
     if path.suffix != ".gz":
         return content
     try:

@@ -13,12 +13,10 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
 
     Raises DataError where files are missing or broken, or are not what the record declares.
     """
-    parts = data.read(report or (lambda line: None))
-    _check_classes(data, parts)
-    everything = np.arange(len(parts.train.labels))
-    train, test = _divided(data, parts.train, everything, parts.test, "test")
-    train, val = _divided(data, parts.train, train, parts.val, "val")
-    chosen, held, judged = (_read(data, part, index) for part, index in ((parts.train, train), val, test))
+    try:
+        parts, (chosen, held, judged) = _read(data, report or (lambda line: None))
+    except OSError as error:
+        raise DataError(must(str(error.filename or data.root), "be readable", error.strerror or error)) from error
     found = chosen.inputs.shape[1:]
     if data.shape is not None and found != data.shape:
         raise DataError(must("data.image", f"be {_by(found)}, as the images are", _by(data.shape)))
@@ -30,8 +28,18 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
     return Dataset(data.name, chosen, held, judged, parts.classes, digest)
 
 
-def _read(data: Source, part: Part, index: np.ndarray) -> Examples:
-    return part.take(index[limited(part.labels[index], data.limit, seed=data.split_seed)])
+def _read(data: Source, report: Report) -> tuple[Parts, list[Examples]]:
+    """What the source holds, and of it the images to train on, to choose by and to judge by."""
+    parts = data.read(report)
+    _check_classes(data, parts)
+    train = np.arange(len(parts.train.labels))
+    train, test = _divided(data, parts.train, train, parts.test, "test")
+    train, val = _divided(data, parts.train, train, parts.val, "val")
+    examples = []
+    for part, index in ((parts.train, train), val, test):
+        few = limited(part.labels[index], data.limit, seed=data.split_seed)
+        examples.append(part.take(index[few]))
+    return parts, examples
 
 
 def _divided(

@@ -1,0 +1,112 @@
+"""Arrays saved by NumPy: an .npz with x_train, y_train and, where there are any, x_val, y_val, x_test, y_test."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from runner.data.examples import Part, Parts, Report
+from runner.data.source import Undivided
+from runner.errors import DataError, must
+from runner.records import Record
+
+
+class SignalSize(Record):
+    """Length and channels of a one-dimensional input."""
+
+    length: int = Field(ge=1, description="Samples along the axis.")
+    channels: int = Field(ge=1, description="Values per sample.")
+
+
+class Arrays(Undivided):
+    """An .npz of uint8 or float32 inputs and integer labels."""
+
+    source: Literal["arrays"]
+    name: str = Field(default="arrays", min_length=1, description="What the data set is called.")
+    axes: Literal["hwc", "lc"] = Field(
+        default="hwc", description="Images (n, h, w[, c]), or one-dimensional inputs (n, length[, c])."
+    )
+    signal: SignalSize | None = Field(default=None, description="Size of one-dimensional inputs, in place of `image`.")
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        name = "signal" if self.axes == "hwc" else "image"
+        if getattr(self, name) is not None:
+            raise ValueError(must("", f"leave {name} null for axes={self.axes}", getattr(self, name)).text)
+        return self
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The declared shape of one input: (h, w, c) or (length, c)."""
+        return (self.signal.length, self.signal.channels) if self.signal else super().shape
+
+    def read(self, report: Report) -> Parts:
+        """The pairs that are there. Integer inputs other than uint8 are refused: their range is not known."""
+        path = self.folder
+        if path is None or not path.is_file():
+            raise DataError(must("data.root", "be an .npz file of arrays", self.root))
+        arrays = _loaded(path)
+        parts = {name: self._part(path, arrays, name) for name in ("train", "val", "test")}
+        train = parts["train"]
+        if train is None:
+            raise DataError(must(str(path), "hold x_train and y_train", sorted(arrays)))
+        found = [part for part in parts.values() if part is not None]
+        shapes = {part.inputs.shape[1:] for part in found}  # type: ignore[attr-defined]
+        if len(shapes) > 1:
+            raise DataError(must(str(path), "hold inputs of one size", sorted(shapes)))
+        count = self.class_count or max(2, max(int(part.labels.max()) for part in found) + 1)
+        highest = max(int(part.labels.max()) for part in found)
+        if highest >= count:
+            raise DataError(must(str(path), f"hold labels below {count}", highest))
+        return Parts(train=train, val=parts["val"], test=parts["test"], classes=self.names(count))
+
+    def _part(self, path: Path, arrays: dict[str, np.ndarray], name: str) -> Part | None:
+        x, y = arrays.get(f"x_{name}"), arrays.get(f"y_{name}")
+        if x is None and y is None:
+            return None
+        if x is None or y is None:
+            here, missing = (f"x_{name}", f"y_{name}") if y is None else (f"y_{name}", f"x_{name}")
+            raise DataError(must(str(path), f"hold {missing} beside {here}", sorted(arrays)))
+        return Part(self._inputs(f"{path}: x_{name}", x), _labels(f"{path}: y_{name}", y, len(x)))
+
+    def _inputs(self, place: str, x: np.ndarray) -> np.ndarray:
+        rank = 1 + len(self.axes)
+        if x.ndim == rank - 1:
+            x = x[..., None]
+        if x.ndim != rank or x.size == 0:
+            axes = "(n, h, w[, c])" if self.axes == "hwc" else "(n, length[, c])"
+            raise DataError(must(place, f"have the axes {axes}", f"shape {x.shape}"))
+        if x.dtype.kind == "f":
+            if not np.isfinite(x).all():
+                raise DataError(must(place, "be finite", "NaN or infinite values"))
+            return x.astype(np.float32, copy=False)
+        if x.dtype != np.uint8:
+            raise DataError(must(place, "be of type uint8 or float32", x.dtype))
+        return x
+
+
+def _labels(place: str, y: np.ndarray, count: int) -> np.ndarray:
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]  # as Keras' own files have them
+    if y.shape != (count,):
+        raise DataError(must(place, f"hold {count} labels, one per input", f"shape {y.shape}"))
+    if y.dtype.kind not in "iu":
+        raise DataError(must(place, "hold integers", y.dtype))
+    if y.min() < 0:
+        raise DataError(must(place, "hold labels from 0", int(y.min())))
+    if y.max() > np.iinfo(np.int32).max:
+        raise DataError(must(place, "hold labels that number the classes", int(y.max())))
+    return y.astype(np.int32)
+
+
+def _loaded(path: Path) -> dict[str, np.ndarray]:
+    if not zipfile.is_zipfile(path):
+        raise DataError(must(str(path), "be an .npz archive", "a file of another kind, or a part of one"))
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files if name[:2] in ("x_", "y_")}
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(must(str(path), "be an .npz of plain arrays", f"a broken one ({error})")) from error

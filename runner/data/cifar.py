@@ -1,0 +1,145 @@
+"""CIFAR-10 and CIFAR-100 in their published binary form.
+
+Source: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images; the form is described under
+"Binary version" at https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
+
+import tarfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from runner.data.download import Published, fetched
+from runner.data.examples import Part, Parts, Report
+from runner.data.source import ImageSize, Source
+from runner.errors import DataError, must
+
+SIDE = 32
+PIXELS = 3 * SIDE * SIDE  # bytes of an image: red, green and blue planes, each row by row
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a variant is laid out: a record is a byte for each kind of label, then the image."""
+
+    folder: str
+    train: tuple[str, ...]
+    test: str
+    labels: tuple[tuple[str, int, str], ...]  # kind, classes, file of their names
+
+
+_LAYOUTS = {
+    "cifar10": _Layout(
+        folder="cifar-10-batches-bin",
+        train=tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
+        test="test_batch.bin",
+        labels=(("fine", 10, "batches.meta.txt"),),
+    ),
+    "cifar100": _Layout(
+        folder="cifar-100-binary",
+        train=("train.bin",),
+        test="test.bin",
+        labels=(("coarse", 20, "coarse_label_names.txt"), ("fine", 100, "fine_label_names.txt")),
+    ),
+}
+
+
+class Cifar(Source):
+    """The binary archive of CIFAR-10 or CIFAR-100, packed or unpacked."""
+
+    source: Literal["cifar"]
+    variant: Literal["cifar10", "cifar100"] = Field(description="Which of the two data sets.")
+    labels: Literal["fine", "coarse"] = Field(
+        default="fine", description="The 100 classes of CIFAR-100, or the 20 that they are gathered into."
+    )
+    image: ImageSize | None = Field(
+        default=ImageSize(height=SIDE, width=SIDE, channels=3), description="Size of the images: 32×32×3."
+    )
+    archive: Published = Field(description="The .tar.gz; an unpacked folder of its files is taken as well.")
+    mirrors: tuple[str, ...] = Field(default=(), description="Addresses to download from, tried in turn.")
+
+    @model_validator(mode="after")
+    def _has_labels(self) -> Self:
+        kinds = {kind: count for kind, count, _ in _LAYOUTS[self.variant].labels}
+        if self.labels not in kinds:
+            raise ValueError(must("", f"have labels=fine for {self.variant}", self.labels).text)
+        if super().class_count not in (None, kinds[self.labels]):
+            rule = f"have {kinds[self.labels]} classes for {self.variant} with {self.labels} labels"
+            raise ValueError(must("", rule, super().class_count).text)
+        return self
+
+    @property
+    def class_count(self) -> int:
+        """10, 20 or 100: known without the files."""
+        return next(count for kind, count, _ in _LAYOUTS[self.variant].labels if kind == self.labels)
+
+    def read(self, report: Report) -> Parts:
+        """Both parts, and the class names where their file is there."""
+        layout = _LAYOUTS[self.variant]
+        column = [kind for kind, _, _ in layout.labels].index(self.labels)
+        place, files = self._files(layout, report)
+        parts = [
+            _part([(f"{place}/{name}", files[name]) for name in names], layout, column)
+            for names in (layout.train, (layout.test,))
+        ]
+        names = files.get(layout.labels[column][2], b"").decode("utf-8", "replace").split()
+        known = tuple(names) if len(names) == self.class_count else self.names(self.class_count)
+        return Parts(train=parts[0], test=parts[1], classes=self.class_names or known)
+
+    def _files(self, layout: _Layout, report: Report) -> tuple[Path, dict[str, bytes]]:
+        """Where the files lie and their contents by name."""
+        needed = (*layout.train, layout.test)
+        root = self.folder
+        for folder in (root, root / layout.folder) if root else ():
+            if any((folder / name).is_file() for name in needed):
+                _check_complete(folder, needed, lambda name, at=folder: (at / name).is_file())  # type: ignore[misc]
+                wanted = (*needed, *(file for _, _, file in layout.labels))
+                return folder, {name: (folder / name).read_bytes() for name in wanted if (folder / name).is_file()}
+        if root and root.is_file():
+            path = root
+        else:
+            [path] = fetched((self.archive,), root=root, mirrors=self.mirrors, folder=self.name, report=report)
+        files = _unpacked(path)
+        _check_complete(path, needed, files.__contains__)
+        return path, files
+
+
+def _check_complete(place: Path, needed: tuple[str, ...], has: Callable[[str], bool]) -> None:
+    missing = [name for name in needed if not has(name)]
+    if missing:
+        raise DataError(must(str(place), f"hold {', '.join(needed)}", f"none of {', '.join(missing)}"))
+
+
+def _unpacked(path: Path) -> dict[str, bytes]:
+    """The files of a tar archive, by their bare names."""
+    files = {}
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.isfile() else None
+                if content is not None:
+                    files[Path(member.name).name] = content.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DataError(must(str(path), "be a whole .tar.gz archive", f"a broken one ({error})")) from error
+    return files
+
+
+def _part(files: list[tuple[str, bytes]], layout: _Layout, column: int) -> Part:
+    inputs, labels = [], []
+    size_bytes = len(layout.labels) + PIXELS
+    for path, content in files:
+        if not content or len(content) % size_bytes:
+            raise DataError(must(path, f"hold whole records of {size_bytes} bytes", f"{len(content)} bytes"))
+        records = np.frombuffer(content, np.uint8).reshape(-1, size_bytes)
+        count = layout.labels[column][1]
+        if records[:, column].max() >= count:
+            raise DataError(must(path, f"hold labels below {count}", int(records[:, column].max())))
+        planes = records[:, len(layout.labels) :].reshape(-1, 3, SIDE, SIDE)
+        inputs.append(planes.transpose(0, 2, 3, 1))  # (n, h, w, c)
+        labels.append(records[:, column].astype(np.int32))
+    return Part(np.concatenate(inputs), np.concatenate(labels))

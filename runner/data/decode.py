@@ -1,0 +1,127 @@
+"""JPEG, PNG, BMP and WebP files to arrays of one size, decoded in threads.
+
+Pillow lets other threads run while it decodes, so that large images use every core.
+"""
+
+import io
+import os
+import struct
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+
+from runner.data.examples import Report
+from runner.data.files import Tree
+from runner.data.source import ImageSize
+from runner.errors import DataError, must
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FileFit = Literal["resize", "crop", "pad"]
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+_CHANNELS = {mode: channels for channels, mode in MODES.items()}
+# What a file may hold beside these modes, and the one that it is read as.
+_READ_AS = {"1": "L", "I": "L", "I;16": "L", "I;16B": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
+_BATCH = 500  # files that a thread takes at a time
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Images:
+    """Image files that are decoded when they are asked for.
+
+    With a `size` each is fitted to it; without, all must have the size and the mode of the first file.
+    """
+
+    tree: Tree
+    paths: Sequence[str]
+    size: ImageSize | None
+    how: FileFit
+    report: Report
+
+    def __getitem__(self, index: Any, /) -> np.ndarray:
+        """The images at these indices, uint8 (n, h, w, c). Raises DataError that names the file at fault."""
+        chosen = [self.paths[place] for place in np.asarray(index)]
+        # The first file of all, not of the chosen ones, so that every part of the data set has its size.
+        size = self.size or self._opened(self.paths[0], _size_of)
+        images = np.empty((len(chosen), *size.shape), np.uint8)
+
+        def decode(start: int) -> int:
+            stop = min(start + _BATCH, len(chosen))
+            for place in range(start, stop):
+                images[place] = self._pixels(chosen[place], size)
+            return stop
+
+        pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 16))
+        try:
+            told = 0
+            for done in pool.map(decode, range(0, len(chosen), _BATCH)):
+                tenths = 10 * done // len(chosen)
+                if tenths > told:
+                    told = tenths
+                    self.report(f"decoded {done:,} of {len(chosen):,} images")
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return images
+
+    def _pixels(self, path: str, size: ImageSize) -> np.ndarray:
+        def pixels(image: "Image") -> np.ndarray:
+            same = image.size == (size.width, size.height) and image.mode == MODES[size.channels]
+            if not same and self.size is None and _size_of(image) != size:
+                rule = f"be {size} like the first image, or data.image be set"
+                raise DataError(must(f"{self.tree.root}/{path}", rule, _size_of(image)))
+            fitted = image if same else _fitted(image, size, self.how)
+            return np.frombuffer(fitted.tobytes(), np.uint8).reshape(size.shape)
+
+        return self._opened(path, pixels)
+
+    def _opened(self, path: str, use: Callable[["Image"], T]) -> T:
+        """`use` of an image file; whatever is wrong with the file is an error that names it."""
+        from PIL import Image, UnidentifiedImageError
+
+        content = self.tree.read(path)
+        broken = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
+        try:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+                return use(image)
+        except UnidentifiedImageError as error:
+            start = f"a file that starts with {content[:8].hex()}" if content else "an empty file"
+            raise DataError(must(f"{self.tree.root}/{path}", "be a JPEG, PNG, BMP or WebP image", start)) from error
+        except (*broken, Image.DecompressionBombError) as error:
+            got = f"a broken one ({error})"
+            raise DataError(must(f"{self.tree.root}/{path}", "be an image that decodes", got)) from error
+
+
+def _size_of(image: "Image") -> ImageSize:
+    mode = _READ_AS.get(image.mode, image.mode)
+    return ImageSize(height=image.height, width=image.width, channels=_CHANNELS.get(mode, 3))
+
+
+def _fitted(image: "Image", size: ImageSize, how: FileFit) -> "Image":
+    """An image in the mode and size that is asked for, its proportions kept."""
+    from PIL import Image, ImageOps
+
+    target, mode = (size.width, size.height), MODES[size.channels]
+    if image.size != target and how != "crop":
+        # A JPEG is decoded at ½, ¼ or ⅛ where that leaves at least twice the pixels that are needed.
+        image.draft(None, (2 * size.width, 2 * size.height))
+    if image.mode.startswith("I"):
+        # 16-bit greys: Pillow's own conversion would clip them at 255.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode != mode:
+        image = image.convert(mode)
+    if image.size == target:
+        return image
+    if how == "resize":
+        return ImageOps.fit(image, target, Image.Resampling.BILINEAR)
+    if how == "pad":
+        return ImageOps.pad(image, target, Image.Resampling.BILINEAR)
+    left, top = (image.width - size.width) // 2, (image.height - size.height) // 2
+    return image.crop((left, top, left + size.width, top + size.height))

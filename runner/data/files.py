@@ -1,0 +1,109 @@
+"""The files below a folder or inside a .zip, listed by their path and read by it: the same for both.
+
+Paths are strings with slashes, `train/cat/1.jpg`: for 60,000 files path objects would take two seconds.
+"""
+
+import os
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Protocol
+
+from runner.errors import DataError, must
+
+_IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+_LOCAL_HEADER_BYTES = 30
+_STORED, _DEFLATED = 0, 8
+_ENCRYPTED = 0x1
+
+
+class Tree(Protocol):
+    """Files in folders, whatever holds them. Hidden ones are left out, and what file managers leave behind."""
+
+    root: Path
+    files: list[str]
+    folders: set[str]
+
+    def read(self, path: str) -> bytes:
+        """The content of one file."""
+        ...
+
+
+def tree_of(root: Path) -> Tree:
+    """The files below a folder or inside a .zip; raises DataError where it is neither."""
+    if root.is_dir():
+        return Folders(root)
+    if root.is_file():
+        return Zip(root)
+    raise DataError(must("data.root", "be a folder or a .zip that is there", str(root)))
+
+
+class Folders:
+    """A folder on disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files: list[str] = []
+        self.folders: set[str] = set()
+        for place, folders, files in os.walk(root, followlinks=True):
+            folders[:] = sorted(name for name in folders if _visible(name))
+            inside = Path(place).relative_to(root).as_posix()
+            prefix = "" if inside == "." else f"{inside}/"
+            self.folders.update(prefix + name for name in folders)
+            self.files.extend(prefix + name for name in files if _visible(name))
+        self.files.sort()
+
+    def read(self, path: str) -> bytes:
+        return (self.root / path).read_bytes()
+
+
+class Zip:
+    """A .zip, held in memory as it is: a standard library's reader takes a lock and 100 μs for every file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            with zipfile.ZipFile(root) as archive:
+                entries = archive.infolist()
+        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            raise DataError(must(str(root), "be a whole .zip archive", f"a broken one ({error})")) from error
+        self._bytes = memoryview(root.read_bytes())
+        self._entries = {}
+        visible: dict[str, bool] = {}
+        for entry in entries:
+            path = entry.filename
+            place, _, name = path.rpartition("/")
+            if place not in visible:
+                visible[place] = all(_visible(part) for part in place.split("/") if part)
+            if not visible[place] or not _visible(name):
+                continue
+            if name:
+                self._entries[path] = entry
+        self.files = sorted(self._entries)
+        self.folders = {
+            "/".join(parts[:depth])
+            for parts in (place.split("/") for place, seen in visible.items() if seen and place)
+            for depth in range(1, len(parts) + 1)
+        }
+
+    def read(self, path: str) -> bytes:
+        entry = self._entries[path]
+        place = f"{self.root}/{path}"
+        if entry.flag_bits & _ENCRYPTED or entry.compress_type not in (_STORED, _DEFLATED):
+            raise DataError(must(place, "be stored or deflated, without a password", f"method {entry.compress_type}"))
+        try:
+            # Names and extra fields may be longer in the file's own header than in the directory.
+            lengths = struct.unpack_from("<HH", self._bytes, entry.header_offset + _LOCAL_HEADER_BYTES - 4)
+            start = entry.header_offset + _LOCAL_HEADER_BYTES + sum(lengths)
+            content = self._bytes[start : start + entry.compress_size]
+            plain = zlib.decompress(content, -zlib.MAX_WBITS) if entry.compress_type == _DEFLATED else bytes(content)
+        except (struct.error, zlib.error) as error:
+            raise DataError(must(place, "be whole", f"a broken entry of the .zip ({error})")) from error
+        if zlib.crc32(plain) != entry.CRC:
+            raise DataError(must(place, "be whole", "an entry of the .zip with a wrong checksum"))
+        return plain
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".") and name not in _IGNORED
