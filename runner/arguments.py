@@ -24,8 +24,8 @@ REQUIRED: Final = inspect.Parameter.empty
 
 _RULES: Final = {
     bool: "be true or false",
-    int: "be an integer",
-    float: "be a finite number",
+    int: "be a whole number",
+    float: "be a number",
     str: "be a word",
 }
 
@@ -82,8 +82,10 @@ class Argument:
 def _read_plain(kind: type, value: Any) -> Any:
     if kind is float and type(value) is int:
         return float(value)
-    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+    if type(value) is not kind:
         raise ValueError(must("", _RULES[kind], value).text)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(must("", "be a finite number", value).text)
     return value
 
 
@@ -98,28 +100,25 @@ def arguments(function: Callable[..., Any]) -> Mapping[str, Argument]:
 
 
 def _argument(parameter: inspect.Parameter) -> Argument:
-    default = parameter.default
-    members = set(_members(parameter.annotation))
-    options = DTYPES if "dtype" in parameter.name else tuple(sorted(word for word in members if isinstance(word, str)))
+    default, members = parameter.default, tuple(_members(parameter.annotation))
+    words = [word for member in members if typing.get_origin(member) is typing.Literal for word in member.__args__]
+    kinds = {str if typing.get_origin(member) is typing.Literal else member for member in members}
     return Argument(
         name=parameter.name,
-        kind=_kind(parameter.name, default, members),
+        kind=_kind(parameter.name, default, kinds),
         # Without a key Optax falls back to one of its own, and warns.
         default=REQUIRED if parameter.name == "key" else default,
-        optional=parameter.name != "key" and (default is None or type(None) in members),
-        options=options,
+        optional=parameter.name != "key" and (default is None or type(None) in kinds),
+        options=DTYPES if "dtype" in parameter.name else tuple(sorted(words)),
     )
 
 
 def _members(annotation: Any) -> Iterable[Any]:
-    """What a union is made of, and the words of a Literal."""
-    parts = typing.get_args(annotation)
+    """What a union is made of, generics without their parameters."""
     origin = typing.get_origin(annotation)
-    if origin is typing.Literal:
-        return parts
     if origin in (typing.Union, UnionType):
-        return (member for part in parts for member in _members(part))
-    return (origin or annotation,)
+        return (member for part in typing.get_args(annotation) for member in _members(part))
+    return (annotation if origin is typing.Literal else origin or annotation,)
 
 
 def _kind(name: str, default: Any, members: set[Any]) -> type | None:
@@ -132,11 +131,7 @@ def _kind(name: str, default: Any, members: set[Any]) -> type | None:
             return kind
     if members & {Iterable, Mapping, Any} or (callable(default) and default is not REQUIRED):
         return None  # a pytree or a mask
-    if str in members or any(isinstance(member, str) for member in members):
-        return str
-    if float in members:
-        return float
-    return int if int in members else None
+    return next((kind for kind in (str, float, int) if kind in members), None)
 
 
 def read_arguments(

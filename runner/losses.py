@@ -22,9 +22,11 @@ from runner.records import TRACED, Record
 class SoftmaxCrossEntropy(Record):
     """−Σ target · log softmax(output), over the classes (`optax.softmax_cross_entropy`)."""
 
-    name: Literal["softmax_cross_entropy"] = Field(default="softmax_cross_entropy", description="the loss, by its name")
+    name: Literal["softmax_cross_entropy"] = Field(
+        default="softmax_cross_entropy", description="The loss, by its Optax name."
+    )
     label_smoothing: Annotated[float, Ge(0), Le(1), TRACED] = Field(
-        default=0.0, description="how much of each target is spread evenly over the classes, 0 to 1"
+        default=0.0, description="How much of each target is spread evenly over the classes, 0 to 1."
     )
 
     def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
@@ -42,7 +44,7 @@ class SoftmaxCrossEntropy(Record):
 class L2Loss(Record):
     """½ Σ (target − output)², over the outputs: the squared error of the textbooks (`optax.l2_loss`, summed)."""
 
-    name: Literal["l2_loss"] = Field(default="l2_loss", description="the loss, by its name")
+    name: Literal["l2_loss"] = Field(default="l2_loss", description="The loss, by its Optax name.")
 
     def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
         """(n, k) outputs, (n, k) targets → (n,)."""
@@ -64,7 +66,9 @@ class L2Loss(Record):
 class MulticlassHingeLoss(Record):
     """max(0, 1 + the best other class's score − the target's), as `optax.losses.multiclass_hinge_loss`."""
 
-    name: Literal["multiclass_hinge_loss"] = Field(default="multiclass_hinge_loss", description="the loss, by its name")
+    name: Literal["multiclass_hinge_loss"] = Field(
+        default="multiclass_hinge_loss", description="The loss, by its Optax name."
+    )
 
     def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
         """(n, k) scores, (n, k) targets → (n,): of a mixed target, the expectation over its classes (as mixup asks).

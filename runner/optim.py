@@ -76,17 +76,17 @@ class Optimizer(Record):
 
     model_config = ConfigDict(extra="allow")
 
-    name: str = Field(description="an optimiser of Optax, or of optax.contrib, by its own name")
+    name: str = Field(description="An optimiser of Optax, or of optax.contrib, by its own name.")
     learning_rate: Annotated[float, Ge(0), TRACED] = Field(
-        allow_inf_nan=False, description="the learning rate that the schedule starts from, or rises to"
+        allow_inf_nan=False, description="The learning rate that the schedule starts from, or rises to."
     )
     weight_decay: Annotated[Annotated[float, Ge(0), Field(allow_inf_nan=False)] | None, TRACED] = Field(
         default=None,
-        description="the optimiser's own weight decay where it has one (null: its default), else an L2 penalty: "
-        "this times the weight is added to the gradient",
+        description="The optimiser's own weight decay where it has one (null: its default), else an L2 penalty: "
+        "this times the weight is added to the gradient.",
     )
     weight_decay_mask: Literal["weights", "all"] = Field(
-        default="weights", description="what decays: weights alone, or biases and normalisation as well"
+        default="weights", description="What decays: weights alone, or biases and normalisation as well."
     )
 
     @classmethod
@@ -141,22 +141,31 @@ class Optimizer(Record):
                 numbers[_weight_decay_name(self.name)] = weight_decay
             else:
                 penalty = (optax.add_decayed_weights(weight_decay, mask),)
-        return _with_plain_promotion(optax.chain(*penalty, function(**numbers)))
+        return _well_typed(optax.chain(*penalty, function(**numbers)))
 
 
-def _with_plain_promotion(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-    """The same transformation, also where JAX is strict about types: Optax raises floats to integer powers."""
+def _well_typed(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """The same transformation, also where JAX is strict about types: Optax raises floats to integer powers.
+
+    Its state has the same types before the first step as after it, so that a program of one step is compiled once.
+    """
     inner = optax.with_extra_args_support(inner)
 
     def init(params: Any) -> Any:
         with jax.numpy_dtype_promotion("standard"):
-            return inner.init(params)
+            return jax.tree.map(_strongly_typed, inner.init(params))
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         with jax.numpy_dtype_promotion("standard"):
-            return inner.update(updates, state, params, **extra)
+            updates, state = inner.update(updates, state, params, **extra)
+        return updates, jax.tree.map(_strongly_typed, state)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _strongly_typed(leaf: jax.Array) -> jax.Array:
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return leaf if is_key else jnp.asarray(leaf, leaf.dtype)
 
 
 def _number(value: Any) -> Any:
@@ -240,10 +249,10 @@ class Clip(Record):
     """Gradients held within bounds before the optimiser sees them; each element first, then the whole."""
 
     value: Annotated[Annotated[float, Gt(0), Field(allow_inf_nan=False)] | None, TRACED] = Field(
-        default=None, description="the largest magnitude of any element of the gradient"
+        default=None, description="The largest magnitude of any element of the gradient."
     )
     norm: Annotated[Annotated[float, Gt(0), Field(allow_inf_nan=False)] | None, TRACED] = Field(
-        default=None, description="the largest Euclidean norm of the whole gradient; longer ones are scaled down to it"
+        default=None, description="The largest Euclidean norm of the whole gradient; longer ones are scaled to it."
     )
 
     def transformation(self) -> optax.GradientTransformation:

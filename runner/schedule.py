@@ -1,7 +1,9 @@
 """The learning rate of every step, from one of Optax's schedules and a warm-up.
 
->>> Schedule(name="cosine_decay_schedule").learning_rates(0.1, total_steps=4, steps_per_epoch=2)
-array([0.1       , 0.08535534, 0.05      , 0.01464466], dtype=float32)
+    >>> Schedule(name="cosine_decay_schedule").learning_rates(0.1, total_steps=4, steps_per_epoch=2)
+    array([0.1       , 0.08535534, 0.05      , 0.01464466], dtype=float32)
+
+It is worked out on the host before training, so that the schedule is no part of the compiled program.
 """
 
 import math
@@ -60,15 +62,15 @@ class Schedule(Record):
 
     model_config = ConfigDict(extra="allow")
 
-    name: str = Field(default="constant_schedule", description="a schedule of Optax, by its own name")
+    name: str = Field(default="constant_schedule", description="A schedule of Optax, by its own name.")
     warmup_steps: Annotated[int, Ge(0)] | None = Field(
-        default=None, description="steps over which the learning rate rises linearly, from 0, before the schedule"
+        default=None, description="Steps over which the learning rate rises linearly, from 0, before the schedule."
     )
     warmup_epochs: Annotated[float, Ge(0), Field(allow_inf_nan=False)] | None = Field(
-        default=None, description="the same in epochs"
+        default=None, description="The same in epochs."
     )
     boundaries_in: Literal["steps", "epochs"] = Field(
-        default="steps", description="the unit of the boundaries of boundaries_and_scales"
+        default="steps", description="The unit of the boundaries of boundaries_and_scales."
     )
 
     @classmethod
@@ -133,7 +135,11 @@ def _filled(
     for name, value in (record.model_extra or {}).items():
         if name == "boundaries_and_scales":
             unit = steps_per_epoch if record.boundaries_in == "epochs" else 1
-            values[name] = {round(boundary * unit): scale for boundary, scale in value}
+            # Boundaries that fall on one step scale together.
+            steps = [round(boundary * unit) for boundary, _ in value]
+            values[name] = {
+                step: math.prod(by for at, (_, by) in zip(steps, value, strict=True) if at == step) for step in steps
+            }
         elif name.endswith("_epochs"):
             values[_in_steps(name)] = max(round(value * steps_per_epoch), 1)
         else:

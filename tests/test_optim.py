@@ -128,6 +128,25 @@ def test_state_does_not_depend_on_the_learning_rate(name: str) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
 
 
+@pytest.mark.parametrize("name", optimizers())
+def test_state_keeps_its_types_from_step_to_step(name: str) -> None:
+    """A program that takes a state and returns one is compiled once, not again for weak types."""
+    optimizer = Optimizer(name=name, learning_rate=0.1, **structure(name))
+
+    def before(optimizer: Optimizer) -> Any:
+        return optimizer.transformation(0.1, DECAYS).init(PARAMETERS)
+
+    def after(optimizer: Optimizer) -> Any:
+        transformation = optimizer.transformation(0.1, DECAYS)
+        extra = {"value": quadratic(PARAMETERS), "grad": PARAMETERS, "value_fn": quadratic}
+        return transformation.update(PARAMETERS, transformation.init(PARAMETERS), PARAMETERS, **extra)[1]
+
+    one, other = jax.eval_shape(before, optimizer), jax.eval_shape(after, optimizer)
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for leaf, later in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        assert (leaf.shape, leaf.dtype, leaf.weak_type) == (later.shape, later.dtype, later.weak_type)
+
+
 def test_mapped_members_train_as_they_do_alone() -> None:
     members = [Optimizer(name="adamw", learning_rate=0.1, weight_decay=d, b1=b) for d, b in [(0.1, 0.9), (0.0, 0.5)]]
     rates = jnp.array([RATES, [0.1, 0.2, 0.3]])
@@ -200,15 +219,15 @@ def test_integers_become_real_numbers_and_names_of_types_are_taken() -> None:
     [
         ({"name": "adamm"}, ['name: unknown optimizer "adamm"; did you mean "adam"?']),
         ({"name": "adam", "beta1": 0.5}, ['beta1: unknown adam argument "beta1"; did you mean "b1"?']),
-        ({"name": "adam", "b1": "much"}, ["b1: must be a finite number, got much"]),
-        ({"name": "adam", "b1": True}, ["b1: must be a finite number, got true"]),
+        ({"name": "adam", "b1": "much"}, ["b1: must be a number, got much"]),
+        ({"name": "adam", "b1": True}, ["b1: must be a number, got true"]),
         ({"name": "adam", "eps": float("inf")}, ["eps: must be a finite number, got inf"]),
         ({"name": "adam", "eps": -1e-8}, ["eps: must be ≥ 0, got -1e-08"]),
         ({"name": "adam", "b1": 1}, ["b1: must be ≥ 0 and < 1, got 1.0"]),
         ({"name": "prodigy", "betas": (0.9, 1.5)}, ["betas: must be ≥ 0 and < 1, got [0.9, 1.5]"]),
         ({"name": "prodigy", "betas": (0.9,)}, ["betas: must be a list of 2 values, got [0.9]"]),
         ({"name": "sgd", "nesterov": 1}, ["nesterov: must be true or false, got 1"]),
-        ({"name": "lbfgs", "memory_size": 2.5}, ["memory_size: must be an integer, got 2.5"]),
+        ({"name": "lbfgs", "memory_size": 2.5}, ["memory_size: must be a whole number, got 2.5"]),
         ({"name": "lbfgs", "linesearch": "zoom"}, [
             "linesearch: must be left out: Optax takes a Python object here, got zoom"
         ]),

@@ -82,6 +82,13 @@ def test_steps_down_at_boundaries() -> None:
     np.testing.assert_allclose(sorted(set(np.round(in_steps, 6).tolist())), sorted(set(expected)))
 
 
+def test_boundaries_on_one_step_scale_together() -> None:
+    """Epochs so short that two boundaries fall on one step."""
+    halves = {1: 0.5, 1.1: 0.5}
+    actual = rates(name="piecewise_constant_schedule", boundaries_in="epochs", boundaries_and_scales=halves)
+    np.testing.assert_allclose(actual, [1, 1, 1, 1, 0.25, 0.25, 0.25, 0.25], rtol=1e-6)
+
+
 def test_boundaries_are_hashable_and_in_order() -> None:
     one = Schedule(name="piecewise_constant_schedule", boundaries_and_scales={6: 0.5, 4: 0.1})
     assert one.model_extra == {"boundaries_and_scales": ((4.0, 0.1), (6.0, 0.5))}
@@ -132,7 +139,7 @@ def test_another_learning_rate_compiles_nothing(caplog: pytest.LogCaptureFixture
             'decay_step: unknown cosine_decay_schedule argument "decay_step"; did you mean "decay_steps"?'
         ]),
         ({"name": "cosine_decay_schedule", "decay_steps": 0}, ["decay_steps: must be ≥ 1, got 0"]),
-        ({"name": "cosine_decay_schedule", "decay_steps": 1.5}, ["decay_steps: must be an integer, got 1.5"]),
+        ({"name": "cosine_decay_schedule", "decay_steps": 1.5}, ["decay_steps: must be a whole number, got 1.5"]),
         ({"name": "cosine_decay_schedule", "decay_epochs": 0}, ["decay_epochs: must be a number of epochs > 0, got 0"]),
         ({"name": "cosine_decay_schedule", "decay_epochs": 1, "decay_steps": 5}, [
             "decay_epochs: must be left out where decay_steps is given, got 1"
