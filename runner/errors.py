@@ -42,8 +42,8 @@ def unknown(path: str, what: str, name: str, known: Iterable[str]) -> Fault:
     return Fault(path, text)
 
 
-def shown(value: object) -> str:
-    """A value as a user would write it in YAML, on one line and at most 60 characters long."""
+def shown(value: object, longest: int = 60) -> str:
+    """A value as a user would write it in YAML, on one line and at most `longest` characters long."""
     if isinstance(value, bool):
         text = str(value).lower()
     elif value is None:
@@ -51,12 +51,12 @@ def shown(value: object) -> str:
     elif isinstance(value, str):
         text = value if value.isprintable() and value.strip() else repr(value)
     elif isinstance(value, tuple | list):
-        text = f"[{', '.join(shown(item) for item in value)}]"
+        text = f"[{', '.join(shown(item, longest) for item in value)}]"
     elif isinstance(value, dict):
-        text = "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
+        text = "{" + ", ".join(f"{key}: {shown(item, longest)}" for key, item in value.items()) + "}"
     else:
         text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 class ConvrunnerError(Exception):

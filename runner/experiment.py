@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from runner.data import Data, Source
 from runner.data.augment import Augment
-from runner.errors import ConfigError, Fault, must
+from runner.errors import ConfigError, Fault, must, shown
 from runner.faults import fault
 from runner.layers.base import Shape
 from runner.layers.repair import repaired
@@ -23,7 +23,7 @@ from runner.losses import Loss, SoftmaxCrossEntropy
 from runner.model import Model
 from runner.optim import Clip, Optimizer, Schedule
 from runner.records import TRACED, Record, frozen
-from runner.settings import Describe, Tracking, Train
+from runner.settings import Describe, Tracking, Train, Ui
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 
@@ -60,6 +60,7 @@ class Experiment(Record):
     train: Train = Field(description="How long training goes on, and on what.")
     tracking: Tracking = Field(Tracking(), description="What is recorded in MLflow, and where.")
     describe: Describe = Field(Describe(), description="How the verb describe prints.")
+    ui: Ui = Field(Ui(), description="Where the verb ui serves the MLflow UI.")
 
     def faults(self, data_shape: Shape, classes: int) -> list[Fault]:
         """What does not fit together, for data whose inputs have this shape."""
@@ -95,6 +96,24 @@ class Experiment(Record):
             accumulate=self.train.accumulate,
             precision=self.train.precision,
         )
+
+
+def parameters(experiment: Experiment) -> dict[str, str]:
+    """Every value outside the layer list by its dotted path, as it is written in YAML."""
+    found: dict[str, str] = {}
+
+    def visit(value: Any, path: str) -> None:
+        if isinstance(value, Record):
+            names = [*type(value).model_fields, *(value.model_extra or {})]
+            for name in names:
+                below = f"{path}.{name}" if path else name
+                if below != "model.layers":
+                    visit(getattr(value, name), below)
+        else:
+            found[path] = shown(value, longest=500)
+
+    visit(experiment, "")
+    return found
 
 
 def parse(config: dict[str, Any]) -> Experiment:

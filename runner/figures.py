@@ -123,7 +123,7 @@ def worst_images(
     worst = np.argsort(given, kind="stable")[:count]
     columns = max(1, min(8, len(worst)))
     rows = max(1, math.ceil(len(worst) / columns))
-    figure = _figure(max(1.32 * columns, 5.5), 1.72 * rows + 0.45)
+    figure = _figure(max(1.36 * columns, 5.5), 1.72 * rows + 0.45)
     predictions = probabilities.argmax(axis=1)
     wrong = int((predictions != labels).sum())
     figure.suptitle(
@@ -137,7 +137,7 @@ def worst_images(
         axes.set_title(f"#{index}", fontsize=6.5, color=QUIET, pad=2)
         predicted = int(predictions[index])
         colour = RIGHT if predicted == labels[index] else WRONG
-        answer = f"as {_name(classes[predicted], 11)}, {_percent(float(probabilities[index, predicted]))}"
+        answer = f"as {_name(classes[predicted], 11)}, {probabilities[index, predicted]:.0%}"
         _line_under(axes, 0, f"true: {_name(classes[labels[index]], 13)}", color="black")
         _line_under(axes, 1, answer, color=colour, fontweight="bold")
     return figure
@@ -291,7 +291,7 @@ def _line_under(axes: Axes, line: int, text: str, **style: Any) -> None:
         textcoords="offset points",
         ha="center",
         va="top",
-        fontsize=7.5,
+        fontsize=7.2,
         **style,
     )
 

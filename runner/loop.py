@@ -1,8 +1,8 @@
 """The host's loop around the training program: epochs, validation, and when to end.
 
-    >>> loop = Loop(experiment, dataset)
-    >>> for epoch in loop.epochs(): print(epoch.metrics)
-    >>> loop.test()
+>>> loop = Loop(experiment, dataset)
+>>> for epoch in loop.epochs(): print(epoch.metrics)
+>>> loop.test()
 """
 
 import math
@@ -84,9 +84,7 @@ class Loop:
         self._functions = train.compiled(self.program)
         self._values = train.leaves(self.program)
         self._called: set[str] = set()
-        self._inputs, self._labels = (
-            jax.device_put(array) for array in (dataset.train.inputs, dataset.train.labels)
-        )
+        self._inputs, self._labels = (jax.device_put(array) for array in (dataset.train.inputs, dataset.train.labels))
         size = min(settings.evaluation_batch_size, max(len(dataset.val), len(dataset.test)))
         self._val, self._test = (batches(examples, size) for examples in (dataset.val, dataset.test))
         self.state: train.State = self._call("init")

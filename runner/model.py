@@ -41,7 +41,7 @@ class Model(Record):
     layers: Annotated[LayerList, MinLen(1)] = Field(description="The layers, in order.")
 
     def bind(self, classes: int) -> "Model":
-        """This model for data of so many classes."""
+        """The same model for data of so many classes."""
         return self.model_copy(update={"layers": tuple(layer.bind(classes) for layer in self.layers)})
 
     def input_shape(self, data_shape: Shape) -> Shape:
@@ -76,8 +76,9 @@ class Model(Record):
 
     def fitted(self, images: jax.Array) -> jax.Array:
         """Images as they come, uint8 or float `(n, h, w, c)`, at the size of the input: float32 in 0 … 1."""
-        size = (self.input.height, self.input.width) if self.input else images.shape[1:3]
-        return fit(images, size, self.input.fit if self.input else "resize")
+        if self.input is None:
+            return fit(images, (images.shape[1], images.shape[2]))
+        return fit(images, (self.input.height, self.input.width), self.input.fit)
 
     def init(self, key: jax.Array, input_shape: Shape) -> tuple[Tree, Tree]:
         """Parameters drawn from `key`, and statistics, for inputs of `input_shape`. float32."""

@@ -10,13 +10,12 @@ traces those that are real numbers. So two records share one compiled program ex
 `jax.tree.structure` of them is equal, and a record whose leaves are tracers can be used like any other.
 """
 
-from typing import Any, Final, TypeVar, cast, get_args
+from typing import Any, Final, Self, TypeVar, cast, get_args
 
 import jax
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
-from typing_extensions import Self
 
 from runner.errors import unknown
 

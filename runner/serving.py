@@ -100,7 +100,7 @@ def _exported(
 
 
 def _array(shape: tuple[Any, ...], dtype: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
+    return jax.ShapeDtypeStruct(shape, dtype)
 
 
 def described(folder: Path) -> ModelFacts:

@@ -9,7 +9,7 @@ from runner.optim import Clip
 from runner.records import TRACED, Record
 from runner.tracking.settings import Tracking
 
-__all__ = ["Describe", "EarlyStopping", "Tracking", "Train"]
+__all__ = ["Describe", "EarlyStopping", "Tracking", "Train", "Ui"]
 
 
 class EarlyStopping(Record):
@@ -52,3 +52,10 @@ class Describe(Record):
     """How `describe` prints."""
 
     format: Literal["table", "json"] = Field("table", description="A table for people, or one JSON object.")
+
+
+class Ui(Record):
+    """Where the MLflow UI is served."""
+
+    host: str = Field("127.0.0.1", description="The address it listens on; 127.0.0.1 is this machine alone.")
+    port: Annotated[int, Ge(1), Le(65535)] = Field(5000, description="The port it listens on.")

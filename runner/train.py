@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jax.typing import ArrayLike
 
 from runner.data.fit import normalise
 from runner.experiment import Program
@@ -30,7 +31,7 @@ class Sums(NamedTuple):
 
     loss: jax.Array
     correct: jax.Array
-    count: jax.Array
+    images: jax.Array
     last_loss: jax.Array  # mean loss of the last step whose loss was finite
     bad_step: jax.Array  # int32, −1 while every loss was finite
 
@@ -54,7 +55,7 @@ class Feed(NamedTuple):
     order: jax.Array
 
 
-def stream(seed: jax.Array, name: str) -> jax.Array:
+def stream(seed: ArrayLike, name: str) -> jax.Array:
     """The key of a random stream, by name."""
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
 
@@ -62,8 +63,8 @@ def stream(seed: jax.Array, name: str) -> jax.Array:
 def no_sums() -> Sums:
     """Sums of nothing."""
     # Each is an array of its own, since the state's buffers are given away at every step.
-    loss, correct, count = (jnp.zeros((), jnp.float32) for _ in range(3))
-    return Sums(loss, correct, count, jnp.full((), jnp.nan, jnp.float32), jnp.full((), -1, jnp.int32))
+    loss, correct, images = (jnp.zeros((), jnp.float32) for _ in range(3))
+    return Sums(loss, correct, images, jnp.full((), jnp.nan, jnp.float32), jnp.full((), -1, jnp.int32))
 
 
 def init(program: Program) -> State:
@@ -194,7 +195,8 @@ def _averaged(program: Program, average: Tree | None, params: Tree) -> Tree | No
     if average is None:
         return None
     keep = jnp.asarray(program.ema_decay, jnp.float32)
-    return jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, average, params)
+    after: Tree = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, average, params)
+    return after
 
 
 def _added(sums: Sums, new: dict[str, jax.Array], loss: jax.Array, step: jax.Array) -> Sums:
@@ -202,7 +204,7 @@ def _added(sums: Sums, new: dict[str, jax.Array], loss: jax.Array, step: jax.Arr
     return Sums(
         loss=sums.loss + new["loss"],
         correct=sums.correct + new["correct"],
-        count=sums.count + new["count"],
+        images=sums.images + new["count"],
         last_loss=jnp.where(good & (sums.bad_step < 0), loss, sums.last_loss),
         bad_step=jnp.where(good | (sums.bad_step >= 0), sums.bad_step, step),
     )

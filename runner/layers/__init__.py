@@ -3,6 +3,8 @@
 An entry is a bare word (`relu`) or a mapping with one key, the kind: `{conv: {filters: 6, kernel_size: 5}}`.
 """
 
+import functools
+import operator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Tag
@@ -73,10 +75,8 @@ class _OneKeyed:
 
 
 def _entry_type() -> Any:
-    choices: Any = None
-    for kind, layer in KINDS.items():
-        choice = Annotated[layer, BeforeValidator(_arguments), Tag(kind)]
-        choices = choice if choices is None else choices | choice
+    tagged: list[Any] = [Annotated[layer, BeforeValidator(_arguments), Tag(kind)] for kind, layer in KINDS.items()]
+    choices = functools.reduce(operator.or_, tagged)
     return Annotated[choices, Field(discriminator=Discriminator(_kind)), BeforeValidator(_checked), _OneKeyed()]
 
 

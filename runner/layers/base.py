@@ -105,7 +105,7 @@ class Layer(Record):
     kind: ClassVar[str]
 
     def bind(self, classes: int) -> "Layer":
-        """This layer for data of so many classes."""
+        """The same layer for data of so many classes."""
         del classes
         return self
 

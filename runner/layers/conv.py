@@ -69,7 +69,8 @@ class Conv(Layer):
         return {"kernel": kernel} | ({"bias": Parameter((self.filters,), self.bias_init)} if self.use_bias else {})
 
     def multiply_adds(self, shape: Shape) -> int:
-        return math.prod(self.parameters(shape)["kernel"].shape) * math.prod(self.output_shape(shape)[:-1])
+        kernel = self._parameters(shape, self.windows(shape))["kernel"]
+        return math.prod(kernel.shape) * math.prod(self.output_shape(shape)[:-1])
 
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array

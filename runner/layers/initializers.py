@@ -80,26 +80,31 @@ class InitializerRecord(Record):
         """The parameter of `shape`, from as many unit draws `(n,)` as it has elements. float32."""
         given: dict[str, Any] = dict(self.arguments)
         if draws is None:
-            return jnp.full(shape, {"zeros": 0.0, "ones": 1.0}.get(self.name, given.get("value")), jnp.float32)
+            value: float = {"zeros": 0.0, "ones": 1.0}[self.name] if not given else given["value"]
+            return jnp.full(shape, value, jnp.float32)
         match self.name:
             case "normal" | "truncated_normal":
-                return given["stddev"] * draws.reshape(shape)
+                return jnp.asarray(given["stddev"], jnp.float32) * draws.reshape(shape)
             case "uniform":
                 # Draws lie in [−1, 1); jax.nn.initializers.uniform lies in [0, scale).
-                return given["scale"] * (draws.reshape(shape) + 1.0) / 2.0
+                return jnp.asarray(given["scale"], jnp.float32) * (draws.reshape(shape) + 1.0) / 2.0
             case "orthogonal":
-                return given["scale"] * _orthogonal(draws, shape)
+                return jnp.asarray(given["scale"], jnp.float32) * _orthogonal(draws, shape)
             case "delta_orthogonal":
                 centre = tuple((size - 1) // 2 for size in shape[:-2])
                 square = _orthogonal(draws[: math.prod(shape[-2:])], shape[-2:])
-                return given["scale"] * jnp.zeros(shape, jnp.float32).at[centre].set(square)
+                return jnp.zeros(shape, jnp.float32).at[centre].set(jnp.asarray(given["scale"], jnp.float32) * square)
+            case _:
+                return jnp.asarray(self._deviation(shape), jnp.float32) * draws.reshape(shape)
+
+    def _deviation(self, shape: tuple[int, ...]) -> float:
+        """What unit draws are multiplied by, so that outputs vary as `variance_scaling` asks."""
         scale, mode, distribution = self._variance_scaling()
         fan_in, fan_out = fans(shape)
         averages = {"fan_avg": (fan_in + fan_out) / 2, "fan_geo_avg": math.sqrt(fan_in * fan_out)}
         fan = {"fan_in": fan_in, "fan_out": fan_out, **averages}[mode]
-        deviation = math.sqrt(scale / max(fan, 1.0))
         factor = {"normal": 1.0, "truncated_normal": 1.0 / _CUT_DEVIATION, "uniform": math.sqrt(3.0)}[distribution]
-        return factor * deviation * draws.reshape(shape)
+        return factor * math.sqrt(scale / max(fan, 1.0))
 
     def refuses(self, shape: tuple[int, ...]) -> str | None:
         """The rule that a parameter of `shape` breaks, if there is one."""
@@ -161,14 +166,14 @@ def _parse(value: Any) -> Any:
         return value
     value = frozen(value)
     if isinstance(value, str):
-        name, given = value, {}
+        name, given = value, None
     elif isinstance(value, dict) and len(value) == 1:
         name, given = next(iter(value.items()))
-        given = given or {}
     else:
         raise ValueError(f"must be the name of an initialiser, got {shown(value)}")
     if name not in _ARGUMENTS:
         raise ValueError(unknown("", "initialiser", str(name), _ARGUMENTS).text)
+    given = {} if given is None else given
     if not isinstance(given, dict):
         raise ValueError(f"must name the arguments of {name}, got {shown(given)}")
     arguments = dict(_ARGUMENTS[name])

@@ -1,6 +1,6 @@
 """Pooling: a window that takes the largest, the mean or the sum of what it covers, channel by channel."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -42,8 +42,8 @@ class _Pool(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (*output_spatial(shape, self.windows(shape)), shape[-1])
 
-    def _reduce(self, x: jax.Array, windows: tuple[Window, ...], start: float, combine: object) -> jax.Array:
-        return lax.reduce_window(
+    def _reduce(self, x: jax.Array, windows: tuple[Window, ...], start: float, combine: Any) -> jax.Array:
+        reduced: jax.Array = lax.reduce_window(
             x,
             np.asarray(start, x.dtype),
             combine,
@@ -52,6 +52,7 @@ class _Pool(Layer):
             padding=((0, 0), *((window.low, window.high) for window in windows), (0, 0)),
             window_dilation=(1, *(window.dilation for window in windows), 1),
         )
+        return reduced
 
 
 class MaxPool(_Pool):

@@ -96,7 +96,7 @@ def slide(
 
     sizes = each(name, size)
     strides, dilations = each("stride", stride), each("dilation", dilation)
-    paddings = (padding,) * axes if isinstance(padding, str) else each("padding", padding)
+    paddings: tuple[Any, ...] = (padding,) * axes if isinstance(padding, str) else each("padding", padding)
     if padding == "causal" and axes != 1:
         raise Misfit("padding", "not be causal over two axes", "causal", otherwise=otherwise)
     windows = tuple(
@@ -136,7 +136,7 @@ def output_spatial(shape: Shape, windows: tuple[Window, ...]) -> Shape:
 
 
 def pad(x: jax.Array, windows: tuple[Window, ...], padding_mode: PaddingMode) -> tuple[jax.Array, tuple[Window, ...]]:
-    """A batch `(n, *spatial, c)` with padding that is not zeros put in place, and the windows that are left to slide."""
+    """A batch `(n, *spatial, c)` with padding other than zeros in place, and the windows that are left to slide."""
     if padding_mode == "zeros" or not any(window.low or window.high for window in windows):
         return x, windows
     amounts = ((0, 0), *((window.low, window.high) for window in windows), (0, 0))

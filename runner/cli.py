@@ -1,0 +1,138 @@
+"""The command line: `runner [VERB] [Hydra overrides]`.
+
+    runner                                  trains the default experiment
+    runner train data=mnist seed=1          the same verb, said
+    runner describe model=lenet5            the layer table
+    runner ui                               the MLflow UI on the store in use
+    runner schema                           the JSON Schema of the configuration, for editors
+
+Exit status: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted.
+"""
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from runner import composition
+from runner.errors import ConvrunnerError
+from runner.experiment import Experiment, parse
+
+_NO_FOLDER = (
+    "hydra.run.dir=.",
+    "hydra.output_subdir=null",
+    "hydra/job_logging=disabled",
+    "hydra/hydra_logging=disabled",
+)
+_statuses: list[int] = []
+
+
+def main() -> None:
+    """Runs the verb that the command line names, and exits with its status."""
+    arguments = sys.argv[1:]
+    verb = arguments.pop(0) if arguments and arguments[0] in VERBS else "train"
+    command = shlex.join([Path(sys.argv[0]).name if verb != "train" else "runner", *sys.argv[1:]])
+    try:
+        with composition.one_line():
+            VERBS[verb](arguments, command)
+    except ConvrunnerError as error:
+        sys.exit(_tell(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(max(_statuses, default=0))
+
+
+def _train(arguments: list[str], command: str) -> None:
+    def task(config: DictConfig) -> float | None:
+        from runner.run import Context, run  # training takes more to import than a mistake should cost
+
+        hydra = HydraConfig.get()
+        overrides = tuple(override.lstrip("+") for override in hydra.overrides.task)
+        try:
+            context = Context(
+                folder=Path(hydra.runtime.output_dir),
+                config=composition.as_yaml(config),
+                overrides=overrides,
+                command=command,
+            )
+            outcome = run(parse(composition.plain(config)), context)
+        except ConvrunnerError as error:
+            logging.getLogger(__name__).info("%s", error)  # the log file has it too
+            status = _tell(error)
+            if hydra.mode == RunMode.RUN:
+                _statuses.append(status)
+                return None
+            # The other members of a sweep go on.
+            _statuses.append(status)
+            return None
+        return outcome.metrics["val/accuracy"]
+
+    _compose(task, arguments)
+
+
+def _describe(arguments: list[str], command: str) -> None:
+    def show(experiment: Experiment) -> None:
+        from rich.console import Console
+
+        from runner import describe
+
+        if experiment.describe.format == "json":
+            print(describe.as_json(experiment))
+        else:
+            console = Console(highlight=False)
+            console.print(describe.table(experiment, width=console.width))
+
+    _with_experiment(show, arguments)
+
+
+def _ui(arguments: list[str], command: str) -> None:
+    def serve(experiment: Experiment) -> None:
+        from runner.tracking import serve_ui
+
+        _statuses.append(serve_ui(experiment.tracking, host=experiment.ui.host, port=experiment.ui.port))
+
+    _with_experiment(serve, arguments)
+
+
+def _schema(arguments: list[str], command: str) -> None:
+    from runner import schema
+
+    for path in schema.write(Path(arguments[0]) if arguments else Path("schema")):
+        print(path)
+
+
+def _with_experiment(use: Callable[[Experiment], None], arguments: list[str]) -> None:
+    """Composes one experiment, without leaving a folder behind, and hands it on."""
+
+    def task(config: DictConfig) -> None:
+        use(parse(composition.plain(config)))
+
+    _compose(task, [*arguments, *_NO_FOLDER])
+
+
+def _compose(task: Callable[[DictConfig], Any], arguments: list[str]) -> None:
+    # Hydra prints what it catches, with advice about its own internals; uncaught it becomes one line here.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    sys.argv[1:] = composition.free(arguments)
+    composition.composed(task)()
+
+
+def _tell(error: ConvrunnerError) -> int:
+    print(error, file=sys.stderr)
+    return error.exit_status
+
+
+VERBS: dict[str, Callable[[list[str], str], None]] = {
+    "train": _train,
+    "describe": _describe,
+    "ui": _ui,
+    "schema": _schema,
+}

@@ -1,0 +1,134 @@
+"""The layer table: what a network is and costs, before anything is compiled.
+
+>>> print(as_text(describe(experiment)))
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from runner.errors import ConfigError, Fault
+from runner.experiment import Experiment
+from runner.layers.base import Row, Shape, by_product
+from runner.model import totals
+
+_COLUMNS = ("output", "parameters", "multiply-\nadds", "memory", "receptive\nfield", "stride", "padding")
+_CAPTION = (
+    "One image in float32. Receptive field, effective stride and padding in pixels of "
+    "the input; their totals are those of the last feature map."
+)
+
+
+def surveyed(experiment: Experiment) -> tuple[list[Row], Shape]:
+    """A row for every layer, and the shape of the input. Raises ConfigError where the layers do not fit."""
+    data = experiment.data
+    shape, classes = data.shape, data.class_count
+    if shape is None or classes is None:
+        missing = "image" if shape is None else "classes"
+        raise ConfigError(Fault(f"data.{missing}", "must be given, since only the files tell it otherwise, got null"))
+    if faults := experiment.faults(shape, classes):
+        raise ConfigError(*faults)
+    return experiment.model.bind(classes).survey(shape, classes).rows, experiment.model.input_shape(shape)
+
+
+def as_json(experiment: Experiment) -> str:
+    """One JSON object: `layers`, a row for each, and `totals`."""
+    rows, _ = surveyed(experiment)
+    layers: list[dict[str, Any]] = [
+        {
+            "path": row.path,
+            "kind": row.kind,
+            "output_shape": row.output.shape,
+            "parameters": row.parameters,
+            "multiply_adds": row.multiply_adds,
+            "activation_bytes": row.activation_bytes,
+            "receptive_field": [field.size for field in row.output.fields],
+            "effective_stride": [field.stride for field in row.output.fields],
+            "effective_padding": [field.padding for field in row.output.fields],
+        }
+        for row in rows
+    ]
+    return json.dumps({"layers": layers, "totals": totals(rows).model_dump()}, indent=2)
+
+
+def as_text(experiment: Experiment, width: int = 100) -> str:
+    """The same as a table for people, in `width` characters where they suffice."""
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        console.print(table(experiment, width=width))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+
+
+def table(experiment: Experiment, width: int = 100) -> Table:
+    """The table for a terminal `width` characters wide: numbers in full if they fit, else in three digits."""
+    rows, input_shape = surveyed(experiment)
+    title = f"{experiment.model.name} on {experiment.data.name}: {by_product(input_shape)} input"
+    full = _table(rows, title, _in_full)
+    fits = Console(width=10_000).measure(full).maximum <= width
+    return full if fits else _table(rows, title, _in_short)
+
+
+def _table(rows: list[Row], title: str, number: Callable[[int], str]) -> Table:
+    sums = totals(rows)
+    found = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=_CAPTION,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        show_footer=True,
+        pad_edge=False,
+        padding=0,
+    )
+    found.add_column("model.layers", footer="total", no_wrap=True)
+    footers = (
+        "",
+        *_costs(sums.parameters, sums.multiply_adds, sums.activation_bytes, number),
+        *(_per_axis(axes) for axes in (sums.receptive_field, sums.effective_stride, sums.effective_padding)),
+    )
+    for heading, footer in zip(_COLUMNS, footers, strict=True):
+        found.add_column(heading, footer=footer, justify="right", no_wrap=True)
+    for row in rows:
+        fields = row.output.fields
+        found.add_row(
+            escape(row.path.removeprefix("model.layers")),
+            by_product(row.output.shape),
+            *_costs(row.parameters, row.multiply_adds, row.activation_bytes, number),
+            _per_axis(tuple(field.size for field in fields)),
+            _per_axis(tuple(field.stride for field in fields)),
+            _per_axis(tuple(field.padding for field in fields)),
+        )
+    return found
+
+
+def _costs(parameters: int, multiply_adds: int, activation_bytes: int, number: Callable[[int], str]) -> list[str]:
+    counts = [number(count) if count else "" for count in (parameters, multiply_adds)]
+    return [*counts, f"{_in_short(activation_bytes)}B"]
+
+
+def _in_full(count: int) -> str:
+    return f"{count:,}"
+
+
+def _in_short(count: int) -> str:
+    """A count in three digits: 999, 18.8 k, 61.1 M."""
+    if count < 1000:
+        return f"{count} "
+    size = float(count)
+    for unit in "kMGT":
+        size /= 1000
+        if size < 999.5 or unit == "T":
+            break
+    return f"{size:.3g} {unit}" if size >= 100 else f"{size:.1f} {unit}"
+
+
+def _per_axis(values: tuple[int, ...]) -> str:
+    """One number where all axes agree, else one for each."""
+    return str(values[0]) if len(set(values)) == 1 else by_product(values)

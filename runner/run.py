@@ -1,0 +1,217 @@
+"""One experiment, from its record to a finished MLflow run.
+
+>>> outcome = run(experiment, Context(folder=Path("outputs/now"), ...))
+>>> outcome.metrics["test/accuracy"]
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from runner import data, describe, device, nans, tracking, train
+from runner.console import Display
+from runner.data import Dataset
+from runner.experiment import Experiment, parameters
+from runner.loop import Loop
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run is told that is no part of the experiment: where it writes, and how it was asked for."""
+
+    folder: Path
+    config: str = ""  # the resolved configuration as YAML
+    overrides: tuple[str, ...] = ()
+    command: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to; `end_reason` is empty where it went on to its last epoch."""
+
+    metrics: dict[str, float]
+    run_id: str
+    epochs: int
+    end_reason: str
+
+
+def run(experiment: Experiment, context: Context) -> Outcome:
+    """Trains, tests and records one experiment. Raises ConvrunnerError; the run is then recorded as FAILED."""
+    began = time.perf_counter()
+    context.folder.mkdir(parents=True, exist_ok=True)
+    chosen = device.select(experiment.train.device)
+    recorded = tracking.start(
+        experiment.tracking,
+        run_name=run_name(experiment, context.overrides),
+        tags=_tags(context, chosen),
+        params=parameters(experiment) | _layer_overrides(context.overrides),
+        folder=context.folder,
+    )
+    with _ending(recorded):
+        _record_configuration(recorded, experiment, context)
+        dataset = data.load(experiment.data, report=_log.info)
+        recorded.log_input(_facts(experiment, dataset))
+        loop = Loop(experiment, dataset)
+        recorded.set_tags({"group": group(loop)})
+        recorded.check()
+        with (
+            Display(epochs=loop.epoch_count, steps=loop.total_steps) as display,
+            nans.located(experiment.train.debug_nans),
+        ):
+            for epoch in loop.epochs(display.reading):
+                recorded.log_metrics(epoch.metrics, step=epoch.number)
+                display.epoch(epoch)
+            once = loop.test() | _best(loop) | _seconds(loop)
+        last = loop.history[-1]
+        recorded.log_metrics(once, step=last.number)
+        outcome = Outcome(last.metrics | once, recorded.run_id, last.number, loop.end_reason)
+        display.say(_summary(experiment, outcome, time.perf_counter() - began))
+        _log_figures(recorded, loop)
+        _log_model(recorded, loop, context.folder)
+    display.say([f"  {context.folder}" + (f", MLflow run {outcome.run_id}" if outcome.run_id else "")])
+    return outcome
+
+
+def run_name(experiment: Experiment, overrides: tuple[str, ...]) -> str:
+    """A run's name: the model, and what the command line changed beside it."""
+    said = (override.lstrip("+~") for override in overrides)
+    changes = [
+        f"{path.split('.')[-1]}={value}"
+        for path, _, value in (text.partition("=") for text in said)
+        if path not in ("model", "data", "experiment", "data.root") and not path.startswith(("tracking", "hydra"))
+    ]
+    return " ".join([experiment.model.name, *changes])
+
+
+def group(loop: Loop) -> str:
+    """A short name of the compiled program: runs that share it differ in traced values alone."""
+    structure = str(jax.tree.structure(loop.program))
+    return hashlib.sha256(structure.encode()).hexdigest()[:12]
+
+
+@contextmanager
+def _ending(recorded: tracking.Run) -> Iterator[None]:
+    """Has the run end as what happened: FINISHED, FAILED with its reason, or KILLED by the user."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        recorded.finish("KILLED")
+        raise
+    except BaseException as error:
+        recorded.set_tags({"failure": str(error).split("\n")[0]})
+        recorded.finish("FAILED")
+        raise
+    recorded.finish("FINISHED")
+
+
+def _tags(context: Context, chosen: jax.Device) -> dict[str, str]:
+    return context.tags | {
+        "version": metadata.version("convrunner"),
+        "jax": jax.__version__,
+        "device": device.describe(chosen),
+        "command": context.command,
+    }
+
+
+def _layer_overrides(overrides: tuple[str, ...]) -> dict[str, str]:
+    """What the command line changed in the layer list, whose other values are in the artifact `config.yaml`."""
+    pairs = (override.lstrip("+~").partition("=") for override in overrides)
+    return {path: value for path, _, value in pairs if path.startswith("model.layers")}
+
+
+def _record_configuration(recorded: tracking.Run, experiment: Experiment, context: Context) -> None:
+    recorded.log_text(context.config, "config.yaml")
+    recorded.log_text("".join(f"- {override}\n" for override in context.overrides) or "[]\n", "overrides.yaml")
+    if experiment.data.shape is not None and experiment.data.class_count is not None:
+        table = describe.as_text(experiment, width=120)
+        recorded.log_text(table, "describe.txt")
+        recorded.set_tags({"mlflow.note.content": f"```text\n{table}```"})
+
+
+def _facts(experiment: Experiment, dataset: Dataset) -> tracking.DatasetFacts:
+    parts = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
+    return tracking.DatasetFacts(
+        name=dataset.name,
+        digest=dataset.digest,
+        counts={name: len(part) for name, part in parts.items()},
+        shape=dataset.shape,
+        dtype=str(dataset.train.inputs.dtype),
+        classes=dataset.classes,
+        source=experiment.data.root or "",
+    )
+
+
+def _best(loop: Loop) -> dict[str, float]:
+    assert loop.best is not None
+    return {"best/val_accuracy": loop.best.metrics["val/accuracy"], "best/epoch": float(loop.best.number)}
+
+
+def _log_figures(recorded: tracking.Run, loop: Loop) -> None:
+    """Learning curves, and how the validation images were classified; drawn in the background."""
+    if not loop.experiment.tracking.figures:
+        return
+    history, best = [epoch.metrics for epoch in loop.history], loop.best
+    val, classes = loop.dataset.val, loop.dataset.classes
+    probabilities = loop.probabilities(val)
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, (val.labels, probabilities.argmax(axis=1)), 1)
+
+    def figure(name: str, *args: Any, **kwargs: Any) -> bytes:
+        from runner import figures  # matplotlib takes its time, and the thread that draws has it
+
+        drawn: bytes = figures.png(getattr(figures, name)(*args, **kwargs))
+        return drawn
+
+    recorded.log_figure(
+        "figures/learning_curves.png",
+        lambda: figure("learning_curves", history, best_epoch=best.number if best else None),
+    )
+    recorded.log_figure("figures/confusion_matrix.png", lambda: figure("confusion_matrix", counts, classes))
+    recorded.log_figure(
+        "figures/worst_images.png", lambda: figure("worst_images", val.inputs, val.labels, probabilities, classes)
+    )
+
+
+def _log_model(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
+    if not loop.experiment.tracking.log_model:
+        return
+    from runner import serving  # jax.export is needed by nothing else
+
+    serving.save_model(
+        folder / "model",
+        function=lambda variables, images: train.predict(loop.program, variables[0], variables[1], images),
+        variables=(train.evaluated(loop.state), loop.state.statistics),
+        images=loop.dataset.val.inputs,
+        classes=loop.dataset.classes,
+    )
+    recorded.log_model(folder / "model")
+
+
+def _seconds(loop: Loop) -> dict[str, float]:
+    return {"seconds/compile": loop.compile_seconds, "seconds/train": loop.train_seconds}
+
+
+def _summary(experiment: Experiment, outcome: Outcome, wall_seconds: float) -> list[str]:
+    """What a run came to, in a few lines."""
+    found = outcome.metrics
+    ended = f" ({outcome.end_reason})" if outcome.end_reason else ""
+    return [
+        f"{experiment.model.name} on {experiment.data.name}: test accuracy {found['test/accuracy']:.2%}, "
+        f"loss {found['test/loss']:.4f}",
+        f"  best validation accuracy {found['best/val_accuracy']:.2%} in epoch {found['best/epoch']:.0f} "
+        f"of {outcome.epochs}{ended}",
+        f"  {wall_seconds:.1f} s so far: {found['seconds/train']:.1f} s training, "
+        f"{found['seconds/compile']:.1f} s compiling",
+    ]
