@@ -51,7 +51,11 @@ class Run:
     # What a run says ------------------------------------------------------------------------------------------
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
-        """Values by name at a step, with the time of this call."""
+        """Values by name at a step, with the time of this call.
+
+        What is known once, such as the test accuracy, goes at step 0: the UI then compares runs by bars, and draws
+        curves of what has other steps.
+        """
         now = int(time.time() * 1000)
         self._say(messages.Batch(metrics=tuple((name, float(value), now, step) for name, value in metrics.items())))
 

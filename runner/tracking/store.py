@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import tempfile
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from itertools import zip_longest
 from pathlib import Path
@@ -30,6 +31,9 @@ ENVIRONMENT = {
 _METRICS_PER_CALL, _PAIRS_PER_CALL = 800, 100
 _PARAM_CHARACTERS, _TAG_CHARACTERS, _DIGEST_CHARACTERS = 6000, 8000, 36
 
+# Without it the UI opens a run among the pages for language models.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
 
 class Store:
     """A tracking store that answered when it was opened."""
@@ -43,6 +47,7 @@ class Store:
             os.environ.setdefault(name, value)
         if file := database_file(uri):
             file.parent.mkdir(parents=True, exist_ok=True)
+        _quieten()
         import mlflow
 
         # Making a new database is no news to the user, table by table.
@@ -64,7 +69,7 @@ class Store:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(self.client.create_experiment(name, artifact_location=artifact_root(self.uri)))
+                return str(self.client.create_experiment(name, artifact_root(self.uri), _EXPERIMENT_TAGS))
             except self.mlflow.MlflowException:
                 # Another process may have made it in the meantime.
                 found = self.client.get_experiment_by_name(name)
@@ -171,6 +176,12 @@ class Store:
             return 400 <= status < 500 and status not in (408, 429)
         # The network's errors and a full disk are all OSErrors; anything else is a mistake in what was said.
         return isinstance(error, FileNotFoundError) or not isinstance(error, OSError)
+
+
+def _quieten() -> None:
+    """Ignores what MLflow warns of in its own code: calls that SQLAlchemy will retire, type hints of its own."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="mlflow")
+    warnings.filterwarnings("ignore", message=".*Any type hint is inferred", module="mlflow")
 
 
 def _chunks(items: list[Any], size: int) -> list[list[Any]]:

@@ -78,7 +78,8 @@ def replay(path: Path, uri: str | None = None) -> str:
     try:
         opening, *rest = [messages.from_line(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
-        raise ConfigError(must("", f"be a file of what was not tracked ({reason(error)})", str(path))) from None
+        why = error.strerror if isinstance(error, OSError) else reason(error)
+        raise ConfigError(must("", f"be a file of what was not tracked ({why})", path.name)) from None
     address = absolute_uri(uri or opening.uri)
     try:
         store = Store(address)
