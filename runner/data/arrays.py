@@ -8,6 +8,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from runner.data.broken import broken
 from runner.data.examples import Part, Parts, Report
 from runner.data.source import Undivided
 from runner.errors import DataError, must
@@ -109,4 +110,4 @@ def _loaded(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files if name[:2] in ("x_", "y_")}
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(must(str(path), "be an .npz of plain arrays", f"a broken one ({error})")) from error
+        raise broken(path, "be an .npz of plain arrays", error) from error

@@ -14,6 +14,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from runner.data.broken import broken
 from runner.data.download import Published, fetched
 from runner.data.examples import Part, Parts, Report
 from runner.data.source import ImageSize, Source
@@ -125,7 +126,7 @@ def _unpacked(path: Path) -> dict[str, bytes]:
                 if content is not None:
                     files[Path(member.name).name] = content.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(must(str(path), "be a whole .tar.gz archive", f"a broken one ({error})")) from error
+        raise broken(path, "be a whole .tar.gz archive", error) from error
     return files
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from runner.data.broken import broken
 from runner.data.examples import Report
 from runner.data.files import Tree
 from runner.data.source import ImageSize
@@ -87,16 +88,15 @@ class Images:
         from PIL import Image, UnidentifiedImageError
 
         content = self.tree.read(path)
-        broken = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
+        faults = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
         try:
             with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
                 return use(image)
         except UnidentifiedImageError as error:
             start = f"a file that starts with {content[:8].hex()}" if content else "an empty file"
             raise DataError(must(f"{self.tree.root}/{path}", "be a JPEG, PNG, BMP or WebP image", start)) from error
-        except (*broken, Image.DecompressionBombError) as error:
-            got = f"a broken one ({error})"
-            raise DataError(must(f"{self.tree.root}/{path}", "be an image that decodes", got)) from error
+        except (*faults, Image.DecompressionBombError) as error:
+            raise broken(f"{self.tree.root}/{path}", "be an image that decodes", error) from error
 
 
 def _size_of(image: "Image") -> ImageSize:

@@ -79,7 +79,9 @@ def _downloaded(wanted: Published, mirrors: Sequence[str], cache: Path, report: 
         url = f"{mirror.rstrip('/')}/{wanted.file}"
         report(f"downloading {url}")
         bar = _Bar(wanted.file) if sys.stderr.isatty() else None
-        downloader = pooch.HTTPDownloader(progressbar=bar or False, timeout=TIMEOUT_SECONDS)
+        downloader = pooch.HTTPDownloader(
+            progressbar=bar or False, timeout=TIMEOUT_SECONDS, hooks={"response": _close_refusal}
+        )
         try:
             path = pooch.retrieve(url, wanted.checksum, fname=wanted.file, path=cache, downloader=downloader)
             return Path(path)
@@ -89,6 +91,12 @@ def _downloaded(wanted: Published, mirrors: Sequence[str], cache: Path, report: 
             if bar:
                 bar.close()
     raise failures[0]
+
+
+def _close_refusal(response: Any, **arguments: object) -> None:
+    """Pooch leaves the connection open where a server says no."""
+    if not response.ok:
+        response.close()
 
 
 def _reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Protocol
 
+from runner.data.broken import broken
 from runner.errors import DataError, must
 
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
@@ -67,7 +68,7 @@ class Zip:
             with zipfile.ZipFile(root) as archive:
                 entries = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-            raise DataError(must(str(root), "be a whole .zip archive", f"a broken one ({error})")) from error
+            raise broken(root, "be a whole .zip archive", error) from error
         self._bytes = memoryview(root.read_bytes())
         self._entries = {}
         visible: dict[str, bool] = {}
@@ -99,9 +100,9 @@ class Zip:
             content = self._bytes[start : start + entry.compress_size]
             plain = zlib.decompress(content, -zlib.MAX_WBITS) if entry.compress_type == _DEFLATED else bytes(content)
         except (struct.error, zlib.error) as error:
-            raise DataError(must(place, "be whole", f"a broken entry of the .zip ({error})")) from error
+            raise broken(place, "be a whole entry of the .zip", error) from error
         if zlib.crc32(plain) != entry.CRC:
-            raise DataError(must(place, "be whole", "an entry of the .zip with a wrong checksum"))
+            raise DataError(must(place, "be a whole entry of the .zip", "one with a wrong checksum"))
         return plain
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from runner.data.broken import broken
 from runner.data.download import Published, fetched
 from runner.data.examples import Part, Parts, Report
 from runner.data.source import Source
@@ -76,4 +77,4 @@ def _content(path: Path) -> bytes:
     try:
         return gzip.decompress(content)
     except (EOFError, OSError, zlib.error) as error:
-        raise DataError(must(str(path), "be a whole gzip file", f"a broken one ({error})")) from error
+        raise broken(path, "be a whole gzip file", error) from error

@@ -47,11 +47,10 @@ class Source(Record):
         default=None, ge=1, description="Use at most this many training images, and as many of the others."
     )
     mean: tuple[float, ...] | None = Field(
-        default=None, min_length=1, description="Mean per channel, of pixels in 0 … 1; null = measured in training."
+        default=None, description="Mean per channel, of pixels in 0 … 1; null = measured in training."
     )
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
         default=None,
-        min_length=1,
         description="Deviation per channel, of pixels in 0 … 1; null = measured in training.",
     )
 

@@ -1,0 +1,126 @@
+"""Downloads from a server of the test's own: checked, cached, from the next mirror, and plain about what is missing."""
+
+import functools
+import hashlib
+import http.server
+import threading
+from pathlib import Path
+
+import pytest
+
+from runner.data.download import Published, _Bar, cache_folder, fetched
+from runner.errors import DataError
+
+CONTENT = b"images" * 1000
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A folder that a server on this machine publishes, the server's address, and an empty cache."""
+    monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    folder = tmp_path / "published"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def wanted(content=CONTENT, file="images.gz"):
+    return Published(file=file, checksum=f"md5:{hashlib.md5(content).hexdigest()}")
+
+
+def fetch(*files, mirrors, root=None, report=lambda line: None):
+    return fetched(files, root=root, mirrors=mirrors, folder="set", report=report)
+
+
+def test_a_file_is_downloaded_once(published, tmp_path):
+    folder, address = published
+    (folder / "images.gz").write_bytes(CONTENT)
+    told = []
+    [path] = fetch(wanted(), mirrors=[address + "/"], report=told.append)
+    assert path == tmp_path / "cache" / "set" / "images.gz"
+    assert path.read_bytes() == CONTENT
+    assert told == [f"downloading {address}/images.gz"]
+    (folder / "images.gz").unlink()
+    assert fetch(wanted(), mirrors=[address]) == [path]
+
+
+def test_the_next_mirror_is_tried(published):
+    folder, address = published
+    (folder / "second").mkdir()
+    (folder / "second" / "images.gz").write_bytes(CONTENT)
+    [path] = fetch(wanted(), mirrors=[f"{address}/first", f"{address}/second"])
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_wrong_checksum_is_refused(published, tmp_path):
+    folder, address = published
+    (folder / "images.gz").write_bytes(b"something else")
+    with pytest.raises(
+        DataError, match=r"^data\.root: must hold images\.gz \(download failed: .*MD5 hash.*\), got null$"
+    ):
+        fetch(wanted(), mirrors=[address])
+    assert not (tmp_path / "cache" / "set" / "images.gz").exists()
+
+
+def test_what_is_missing_is_named_with_its_place(published):
+    folder, address = published
+    (folder / "b.gz").write_bytes(CONTENT)
+    root = Path("mine")
+    with pytest.raises(DataError) as caught:
+        fetch(wanted(file="a.gz"), wanted(file="b.gz"), mirrors=[address], root=root)
+    assert str(caught.value).startswith("data.root: must hold a.gz, b.gz (download failed: 404 Client Error")
+    assert str(caught.value).endswith("/a.gz), got mine")
+
+
+def test_offline_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with pytest.raises(DataError) as caught:
+        fetch(wanted(), mirrors=["http://127.0.0.1:9"])
+    assert str(caught.value) == "data.root: must hold images.gz (download failed: Connection refused), got null"
+
+
+def test_without_mirrors_nothing_is_tried(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path))
+    with pytest.raises(DataError) as caught:
+        fetch(wanted(), mirrors=[])
+    assert str(caught.value) == (
+        "data.root: must hold images.gz (download failed: no mirror and checksum are configured), got null"
+    )
+
+
+def test_what_the_user_has_is_not_checked(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "images").write_bytes(b"unpacked")
+    assert fetch(wanted(), mirrors=[], root=tmp_path) == [tmp_path / "images"]
+
+
+def test_the_cache_is_the_systems_unless_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("CONVRUNNER_CACHE", raising=False)
+    assert cache_folder().name == "convrunner"
+    monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+
+
+def test_the_bar_is_what_pooch_asks_for(published, monkeypatch, capsys):
+    folder, address = published
+    (folder / "images.gz").write_bytes(CONTENT)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    fetch(wanted(), mirrors=[address])
+    bar = _Bar("images.gz")
+    bar.total = 10
+    bar.update(4)
+    assert bar.total == 10
+    bar.reset()
+    bar.close()
