@@ -1,0 +1,100 @@
+"""A saved model answers what its function answers, without anything but its folder."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from runner.serving import ServedModel, _load_pyfunc, described, example, save_model
+
+CLASSES = ("cat", "dog", "owl")
+IMAGES = np.random.default_rng(0).integers(0, 256, (600, 6, 5, 2), dtype=np.uint8)
+
+
+def network(variables: Any, images: jax.Array) -> jax.Array:
+    """(n, 6, 5, 2) uint8 → probabilities (n, 3)."""
+    inputs = images.astype(jnp.float32) / 255
+    features = jax.lax.conv_general_dilated(
+        inputs, variables["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    pooled = jnp.max(jax.nn.relu(features), axis=(1, 2))
+    logits = pooled @ variables["dense"]["w"].astype(jnp.float32) + variables["dense"]["b"].reshape(1, -1)
+    return jax.nn.softmax(logits)
+
+
+def variables() -> dict[str, Any]:
+    kernel_key, dense_key = jax.random.split(jax.random.key(1))
+    return {
+        "kernel": jax.random.normal(kernel_key, (3, 3, 2, 4)),
+        "dense": {"w": jax.random.normal(dense_key, (4, 3), jnp.bfloat16), "b": np.zeros(3, np.float32)},
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    save_model(folder, function=network, variables=variables(), images=IMAGES[:4], classes=CLASSES)
+    return folder
+
+
+def test_the_folder_says_what_the_model_reads_and_answers(folder: Path) -> None:
+    facts = described(folder)
+    assert (facts.input_shape, facts.input_dtype, facts.output_dtype) == ((6, 5, 2), "uint8", "float32")
+    assert (facts.classes, facts.platforms, facts.batch_size) == (CLASSES, ("cpu", "cuda", "tpu"), None)
+    np.testing.assert_array_equal(example(folder), IMAGES[:1])
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 256, 257, 600])
+def test_any_number_of_images_gives_what_the_function_gives(folder: Path, count: int) -> None:
+    answers = ServedModel(folder).predict(IMAGES[:count])
+    assert (answers.shape, answers.dtype) == ((count, 3), np.float32)
+    if count:
+        np.testing.assert_allclose(answers, network(variables(), jnp.asarray(IMAGES[:count])), rtol=2e-5, atol=1e-6)
+
+
+def test_mlflows_way_in_takes_plain_lists(folder: Path) -> None:
+    model = _load_pyfunc(str(folder))
+    np.testing.assert_array_equal(model.predict(IMAGES[:2].tolist(), params={}), model.predict(IMAGES[:2]))
+
+
+def test_images_of_another_size_are_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"^images: must have the shape \(n, 6, 5, 2\), got \(2, 5, 6, 2\)$"):
+        ServedModel(folder).predict(IMAGES[:2].transpose(0, 2, 1, 3))
+
+
+def test_another_process_needs_the_folder_and_nothing_else(folder: Path) -> None:
+    program = (
+        "import sys, json, numpy as np; from pathlib import Path; from runner.serving import ServedModel, example\n"
+        "folder = Path(sys.argv[1]); print(json.dumps(ServedModel(folder).predict(example(folder)).tolist()))\n"
+        "loaded = [name for name in sys.modules if name.startswith('runner.')]\n"
+        "assert loaded == ['runner.serving'], loaded"
+    )
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run([sys.executable, "-c", program, str(folder)], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(json.loads(done.stdout), network(variables(), jnp.asarray(IMAGES[:1])), rtol=2e-5)
+
+
+def test_a_program_that_needs_to_know_its_batch_size_is_saved_for_one(tmp_path: Path) -> None:
+    def function(variables: Any, images: jax.Array) -> jax.Array:
+        # A table as long as the batch cannot be made for a size that is not known.
+        return images.astype(jnp.float32) * variables + jnp.asarray(np.zeros((int(images.shape[0]), 3), np.float32))
+
+    inputs = np.ones((300, 3), np.float32)
+    facts = save_model(tmp_path, function=function, variables=jnp.float32(2), images=inputs, classes=("a", "b", "c"))
+    assert facts.batch_size == 256
+    np.testing.assert_array_equal(ServedModel(tmp_path).predict(inputs), 2 * inputs)
+
+
+def test_a_program_that_fails_however_it_is_lowered_says_why(tmp_path: Path) -> None:
+    def function(_: Any, images: jax.Array) -> jax.Array:
+        raise RuntimeError("no such layer")
+
+    with pytest.raises(RuntimeError, match="no such layer"):
+        save_model(tmp_path, function=function, variables=(), images=IMAGES[:1], classes=CLASSES)
