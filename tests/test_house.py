@@ -22,6 +22,7 @@ FLOORS = {
     "runner.records": 0,
     "runner.arguments": 1,
     "runner.faults": 1,
+    "runner.ops": 0,
     "runner.layers": 1,
     "runner.tracking.settings": 1,  # the record of conf/tracking, which is a part of the Experiment
     "runner.data.fit": 1,  # what becomes of an image before the first layer is the model's to say
@@ -50,6 +51,7 @@ FLOORS = {
 }
 # Neighbours on one floor, where the first may import the second.
 NEIGHBOURS = {
+    ("runner.ops", "runner.geometry"),  # what an operation slides is a window
     ("runner.records", "runner.errors"),
     ("runner.optim", "runner.schedule"),  # an optimiser's learning rate is a schedule
     ("runner.settings", "runner.optim"),

@@ -1,6 +1,6 @@
 """Pooling: a window that takes the largest, the mean or the sum of what it covers, channel by channel."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from pydantic import Field
 from runner.geometry import Window
 from runner.layers.base import Layer, Misfit, Shape, Tree, by_product, whole
 from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
+from runner.ops.max_pool import max_pool
 
 
 class _Pool(Layer):
@@ -42,11 +43,11 @@ class _Pool(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (*output_spatial(shape, self.windows(shape)), shape[-1])
 
-    def _reduce(self, x: jax.Array, windows: tuple[Window, ...], start: float, combine: Any) -> jax.Array:
+    def _sums(self, x: jax.Array, windows: tuple[Window, ...]) -> jax.Array:
         reduced: jax.Array = lax.reduce_window(
             x,
-            np.asarray(start, x.dtype),
-            combine,
+            np.zeros((), x.dtype),
+            lax.add,
             window_dimensions=(1, *(window.size for window in windows), 1),
             window_strides=(1, *(window.stride for window in windows), 1),
             padding=((0, 0), *((window.low, window.high) for window in windows), (0, 0)),
@@ -64,7 +65,7 @@ class MaxPool(_Pool):
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
-        return self._reduce(padded, windows, -np.inf, lax.max), statistics
+        return max_pool(padded, windows), statistics
 
 
 class SumPool(_Pool):
@@ -76,7 +77,7 @@ class SumPool(_Pool):
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
-        return self._reduce(padded, windows, 0.0, lax.add), statistics
+        return self._sums(padded, windows), statistics
 
 
 class AvgPool(_Pool):
@@ -90,7 +91,7 @@ class AvgPool(_Pool):
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
-        sums = self._reduce(padded, windows, 0.0, lax.add)
+        sums = self._sums(padded, windows)
         counts = jnp.asarray(self._pixels(x.shape[1:]), sums.dtype)
         return sums / counts.reshape(1, *counts.shape, 1), statistics
 

@@ -1,0 +1,95 @@
+"""Max pooling that remembers which tap won, so that its gradient needs no search.
+
+XLA differentiates a window reduction by searching every window again (select-and-scatter), which on a CPU takes 7
+to 19 times as long as what is done here: 77.6 ms against 4.1 for both passes over (128, 32, 32, 32) under 2×2.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from runner.geometry import Window
+
+# Every tap is one pass over the output, so that beyond this many the search costs less.
+_MOST_TAPS = 25
+
+Windows = tuple[Window, ...]
+
+
+def max_pool(x: jax.Array, windows: Windows) -> jax.Array:
+    """The largest value under each window, `(n, *spatial, c)` → `(n, *spatial', c)`; padding counts as −∞.
+
+    Where values are equal the gradient goes to the first of them, in the order of rows, as in PyTorch.
+    """
+    if np.prod([window.size for window in windows]) > _MOST_TAPS:
+        return _reference(x, windows)
+    return _remembering(x, windows)
+
+
+def _reference(x: jax.Array, windows: Windows) -> jax.Array:
+    reduced: jax.Array = lax.reduce_window(
+        x,
+        np.asarray(-np.inf, x.dtype),
+        lax.max,
+        window_dimensions=(1, *(window.size for window in windows), 1),
+        window_strides=(1, *(window.stride for window in windows), 1),
+        padding=((0, 0), *((window.low, window.high) for window in windows), (0, 0)),
+        window_dilation=(1, *(window.dilation for window in windows), 1),
+    )
+    return reduced
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _remembering(x: jax.Array, windows: Windows) -> jax.Array:
+    return _forward(x, windows)[0]
+
+
+def _forward(x: jax.Array, windows: Windows) -> tuple[jax.Array, tuple[jax.Array, tuple[int, ...]]]:
+    padding = ((0, 0, 0), *((window.low, window.high, 0) for window in windows), (0, 0, 0))
+    padded = lax.pad(x, jnp.asarray(-jnp.inf, x.dtype), padding)
+    positions = [window.output_size(size) for window, size in zip(windows, x.shape[1:-1], strict=True)]
+    strides = (1, *(window.stride for window in windows), 1)
+
+    def under(tap: tuple[int, ...]) -> jax.Array:
+        """What lies under one tap of every window."""
+        spans = [(count - 1) * window.stride + 1 for count, window in zip(positions, windows, strict=True)]
+        ends = [start + span for start, span in zip(tap, spans, strict=True)]
+        return lax.slice(padded, (0, *tap, 0), (x.shape[0], *ends, x.shape[-1]), strides)
+
+    first, *others = _taps(windows)
+    largest = under(first)
+    winner = jnp.zeros(largest.shape, jnp.int8)
+    for number, tap in enumerate(others, start=1):
+        value = under(tap)
+        wins = (value > largest) | jnp.isnan(value)
+        largest = jnp.where(wins, value, largest)
+        winner = jnp.where(wins, jnp.asarray(number, jnp.int8), winner)
+    return largest, (winner, x.shape)
+
+
+def _backward(windows: Windows, kept: tuple[jax.Array, tuple[int, ...]], gradient: jax.Array) -> tuple[jax.Array]:
+    winner, shape = kept
+    zero = jnp.zeros((), gradient.dtype)
+    total = jnp.zeros(shape, gradient.dtype)
+    for number, tap in enumerate(_taps(windows)):
+        won = jnp.where(winner == jnp.asarray(number, jnp.int8), gradient, zero)
+        # Each value goes back to where its tap lay; what lay in the padding is cut off.
+        placement = [(0, 0, 0)]
+        for start, window, size, count in zip(tap, windows, shape[1:-1], gradient.shape[1:-1], strict=True):
+            low = start - window.low
+            placement.append((low, size - low - (count - 1) * window.stride - 1, window.stride - 1))
+        total = total + lax.pad(won, zero, [*placement, (0, 0, 0)])
+    return (total,)
+
+
+_remembering.defvjp(_forward, _backward)
+
+
+def _taps(windows: Sequence[Window]) -> Iterator[tuple[int, ...]]:
+    """Where in the padded axes the first window's taps lie, row by row."""
+    for place in np.ndindex(*(window.size for window in windows)):
+        yield tuple(index * window.dilation for index, window in zip(place, windows, strict=True))

@@ -1,0 +1,67 @@
+"""Max pooling against XLA's window reduction and its search for the winner, and against PyTorch's rule for ties."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.geometry import Window
+from runner.ops import max_pool as op
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[Window, ...]]:
+    """A shape (n, *spatial, c), and windows that fit it."""
+    axes = draw(st.integers(1, 2))
+    found, sizes = [], []
+    for _ in range(axes):
+        size, dilation = draw(st.integers(1, 4)), draw(st.integers(1, 2))
+        extent = dilation * (size - 1) + 1
+        low, high = draw(st.integers(0, extent - 1)), draw(st.integers(0, extent - 1))
+        found.append(Window(size, draw(st.integers(1, 4)), dilation, low, high))
+        sizes.append(draw(st.integers(max(1, extent - low - high), 9)))
+    return (2, *sizes, 3), tuple(found)
+
+
+@given(windows(), st.integers(0, 2**32 - 1))
+@settings(max_examples=30)
+def test_equals_the_window_reduction_and_its_gradient(
+    case: tuple[tuple[int, ...], tuple[Window, ...]], seed: int
+) -> None:
+    shape, slid = case
+    # Distinct values, so that which one wins is no matter of taste.
+    x = jnp.asarray(np.random.default_rng(seed).permutation(np.prod(shape)).reshape(shape), jnp.float32)
+    ours, pull_ours = jax.vjp(lambda x: op._remembering(x, slid), x)
+    theirs, pull_theirs = jax.vjp(lambda x: op._reference(x, slid), x)
+    np.testing.assert_array_equal(ours, theirs)
+    g = jnp.asarray(np.random.default_rng(seed).integers(-9, 9, theirs.shape), jnp.float32)
+    np.testing.assert_array_equal(pull_ours(g)[0], pull_theirs(g)[0])
+
+
+def test_a_tie_goes_to_the_first_of_the_equal_values_and_to_no_other() -> None:
+    slid = (Window(2, 2), Window(2, 2))
+    gradient = jax.grad(lambda x: jnp.sum(op.max_pool(x, slid)))(jnp.zeros((1, 4, 4, 1)))
+    expected = np.zeros((4, 4))
+    expected[::2, ::2] = 1  # PyTorch's max_pool2d: the first in the order of rows
+    np.testing.assert_array_equal(gradient[0, :, :, 0], expected)
+
+
+def test_nan_comes_through() -> None:
+    x = jnp.asarray([1.0, jnp.nan, 2.0, 3.0]).reshape(1, 4, 1)
+    np.testing.assert_array_equal(op.max_pool(x, (Window(2, 2),)).ravel(), [np.nan, 3.0])
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_keeps_the_type(dtype: jnp.dtype) -> None:
+    x = jnp.arange(16, dtype=dtype).reshape(1, 4, 4, 1)
+    y, pull = jax.vjp(lambda x: op.max_pool(x, (Window(2, 2), Window(2, 2))), x)
+    assert y.dtype == pull(y)[0].dtype == dtype
+    np.testing.assert_array_equal(y.astype(jnp.float32).ravel(), [5, 7, 13, 15])
+
+
+def test_many_taps_are_left_to_the_reduction() -> None:
+    slid = (Window(6), Window(6))
+    x = jax.random.normal(jax.random.key(0), (1, 8, 8, 2))
+    np.testing.assert_array_equal(op.max_pool(x, slid), op._reference(x, slid))
