@@ -48,12 +48,12 @@ def fit(images: jax.Array, size: tuple[int, int], how: Fit = "resize") -> jax.Ar
         return values
     if how == "resize":
         return _resized(values, size)
-    low = [(after - before) // 2 for before, after in zip(images.shape[1:3], size, strict=True)]
-    if how == "pad":
-        sides = [(lo, after - before - lo) for lo, before, after in zip(low, images.shape[1:3], size, strict=True)]
-        return jnp.pad(values, ((0, 0), *sides, (0, 0)))
-    # Cropping halves the negative difference; where it is odd the extra row or column goes at the top and left.
-    return values[:, -low[0] : size[0] - low[0], -low[1] : size[1] - low[1], :]
+    # An odd row or column goes after the image, or comes off its end: cropping undoes padding.
+    top, left = (abs(after - before) // 2 for before, after in zip(images.shape[1:3], size, strict=True))
+    if how == "crop":
+        return values[:, top : top + size[0], left : left + size[1], :]
+    below, right = (size[0] - images.shape[1] - top, size[1] - images.shape[2] - left)
+    return jnp.pad(values, ((0, 0), (top, below), (left, right), (0, 0)))
 
 
 def normalise(images: jax.Array, mean: ArrayLike, std: ArrayLike) -> jax.Array:

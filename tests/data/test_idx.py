@@ -2,7 +2,6 @@
 
 import gzip
 import struct
-import time
 
 import numpy as np
 import pytest
@@ -43,9 +42,7 @@ def small(tmp_path):
 
 def test_mnist_is_as_published(repository, data_folder):
     data = configured(repository, root=str(data_folder / "mnist"))
-    start = time.perf_counter()
     dataset = load(data)
-    assert time.perf_counter() - start < 5  # under a second on an idle machine
     assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (54_000, 6_000, 10_000)
     labels = np.concatenate([dataset.train.labels, dataset.val.labels])
     # LeCun, Cortes & Burges: the class counts, and the mean and deviation that every MNIST example quotes.
@@ -115,13 +112,11 @@ def test_a_class_that_is_missing_is_named(repository, small):
     assert str(caught.value) == 'data (mnist): must have training images of every class, got none of "9"'
 
 
-def test_a_file_that_may_not_be_read_is_named(repository, small):
-    path = small / SPELT["train_labels"]
-    path.chmod(0)
-    try:
-        path.read_bytes()
-    except PermissionError:
-        with pytest.raises(DataError, match=f"^{path}: must be readable, got Permission denied$"):
-            load(configured(repository, root=str(small)))
-    else:
-        pytest.skip("this user may read every file")
+def test_a_file_that_may_not_be_read_is_named(repository, small, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refused)
+    path = small / SPELT["train_images"]
+    with pytest.raises(DataError, match=f"^{path}: must be readable, got Permission denied$"):
+        load(configured(repository.absolute(), root=str(small)))

@@ -1,0 +1,50 @@
+"""What conf/data and conf/augment offer is valid, says how it is used, and repeats no default."""
+
+import pytest
+import yaml
+from pydantic import TypeAdapter
+
+from runner.data import SOURCES, Augment, Data, class_count, shape_of
+from runner.records import frozen
+
+KNOWN = {
+    "digits": ((8, 8, 1), 10),
+    "mnist": ((28, 28, 1), 10),
+    "fashion_mnist": ((28, 28, 1), 10),
+    "kmnist": ((28, 28, 1), 10),
+    "cifar10": ((32, 32, 3), 10),
+    "cifar100": ((32, 32, 3), 100),
+    "folder": (None, None),
+    "arrays": (None, None),
+}
+
+
+def read(path):
+    text = path.read_text()
+    assert text.startswith("# python -m runner "), f"{path.name} does not open with the command that uses it"
+    return frozen(yaml.safe_load(text))
+
+
+def test_every_data_set_is_valid_and_known_without_files(repository):
+    paths = {path.stem: path for path in (repository / "conf/data").glob("*.yaml")}
+    assert set(paths) == set(KNOWN)
+    sources = set()
+    for name, path in paths.items():
+        data = TypeAdapter(Data).validate_python(read(path))
+        assert (shape_of(data), class_count(data)) == KNOWN[name]
+        assert data.name == name
+        sources.add(data.source)
+    assert sources == set(SOURCES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["none", "crop_flip", "affine", "mnist_affine", "cutout", "mixup", "cutmix", "colour"],
+)
+def test_every_augmentation_is_valid(repository, name):
+    augment = Augment.model_validate(read(repository / f"conf/augment/{name}.yaml"))
+    assert (augment == Augment()) == (name == "none")
+
+
+def test_every_augmentation_is_tested(repository):
+    assert len(list((repository / "conf/augment").glob("*.yaml"))) == 8
