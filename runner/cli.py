@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from runner import composition
-from runner.errors import ConvrunnerError
+from runner.errors import ConfigError, ConvrunnerError, must, unknown
 from runner.experiment import Experiment, parse
 
 _NO_FOLDER = (
@@ -37,11 +36,10 @@ _statuses: list[int] = []
 def main() -> None:
     """Runs the verb that the command line names, and exits with its status."""
     arguments = sys.argv[1:]
-    verb = arguments.pop(0) if arguments and arguments[0] in VERBS else "train"
-    command = shlex.join([Path(sys.argv[0]).name if verb != "train" else "runner", *sys.argv[1:]])
+    command = shlex.join(["runner", *arguments])
+    _statuses.clear()
     try:
-        with composition.one_line():
-            VERBS[verb](arguments, command)
+        VERBS[_verb(arguments)](arguments, command)
     except ConvrunnerError as error:
         sys.exit(_tell(error))
     except KeyboardInterrupt:
@@ -50,30 +48,29 @@ def main() -> None:
     sys.exit(max(_statuses, default=0))
 
 
+def _verb(arguments: list[str]) -> str:
+    """The verb, taken off the arguments; it may be left out."""
+    if arguments and arguments[0] in VERBS:
+        return arguments.pop(0)
+    if arguments and arguments[0].isidentifier():
+        raise ConfigError(unknown("command line", "verb", arguments[0], VERBS))
+    return "train"
+
+
 def _train(arguments: list[str], command: str) -> None:
-    def task(config: DictConfig) -> float | None:
+    def task(config: DictConfig) -> float:
         from runner.run import Context, run  # training takes more to import than a mistake should cost
 
         hydra = HydraConfig.get()
         overrides = tuple(override.lstrip("+") for override in hydra.overrides.task)
-        try:
-            context = Context(
-                folder=Path(hydra.runtime.output_dir),
-                config=composition.as_yaml(config),
-                overrides=overrides,
-                command=command,
-            )
-            outcome = run(parse(composition.plain(config)), context)
-        except ConvrunnerError as error:
-            logging.getLogger(__name__).info("%s", error)  # the log file has it too
-            status = _tell(error)
-            if hydra.mode == RunMode.RUN:
-                _statuses.append(status)
-                return None
-            # The other members of a sweep go on.
-            _statuses.append(status)
-            return None
-        return outcome.metrics["val/accuracy"]
+        experiment = parse(composition.plain(config))
+        context = Context(
+            folder=Path(hydra.runtime.output_dir),
+            config=composition.as_yaml(config),
+            overrides=overrides,
+            command=command,
+        )
+        return run(experiment, context).metrics["val/accuracy"]
 
     _compose(task, arguments)
 
@@ -105,8 +102,12 @@ def _ui(arguments: list[str], command: str) -> None:
 def _schema(arguments: list[str], command: str) -> None:
     from runner import schema
 
-    for path in schema.write(Path(arguments[0]) if arguments else Path("schema")):
-        print(path)
+    folder = arguments[0] if arguments else "schema"
+    try:
+        for path in schema.write(Path(folder)):
+            print(path)
+    except OSError as error:
+        raise ConfigError(must("command line", f"name a folder to write to ({error.strerror})", folder)) from error
 
 
 def _with_experiment(use: Callable[[Experiment], None], arguments: list[str]) -> None:
@@ -119,10 +120,19 @@ def _with_experiment(use: Callable[[Experiment], None], arguments: list[str]) ->
 
 
 def _compose(task: Callable[[DictConfig], Any], arguments: list[str]) -> None:
+    def told(config: DictConfig) -> Any:
+        try:
+            return task(config)
+        except ConvrunnerError as error:
+            # Said here, so that the other members of a sweep go on; the run's log file has it too.
+            logging.getLogger(__name__).info("%s", error)
+            _statuses.append(_tell(error))
+            return None
+
     # Hydra prints what it catches, with advice about its own internals; uncaught it becomes one line here.
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = composition.free(arguments)
-    composition.composed(task)()
+    composition.composed(told)()
 
 
 def _tell(error: ConvrunnerError) -> int:

@@ -14,7 +14,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.errors import ConfigError, Fault, must, unknown
+from runner.errors import ConfigError, ConvrunnerError, Fault, must, unknown
 
 _OWN_FOLDER = "conf"
 # An override that changes a value: no prefix of Hydra's grammar (+ ++ ~), no package, no option.
@@ -74,28 +74,38 @@ def as_yaml(config: DictConfig) -> str:
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Raises ConfigError in place of what Hydra, OmegaConf and YAML raise about what a user wrote."""
+    """Raises ConfigError in place of what Hydra, OmegaConf, YAML and Python raise about what a user wrote."""
     try:
         yield
-    except MissingConfigException as error:
-        raise ConfigError(_missing(error)) from error
-    except OverrideParseException as error:
-        raise ConfigError(
-            must("command line", "be made of overrides such as train.epochs=5", error.override)
-        ) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(_unreadable(error)) from error
-    except OmegaConfBaseException as error:
-        raise ConfigError(_unresolved(error)) from error
-    except HydraException as error:
-        raise ConfigError(_composed(error)) from error
+    except ConvrunnerError:
+        raise
+    except Exception as error:
+        raise ConfigError(_said(error)) from error
+
+
+def _said(error: Exception) -> Fault:
+    """What is wrong, and where, by an error that was raised while a configuration was composed or resolved."""
+    match error:
+        case MissingConfigException():
+            return _missing(error)
+        case OverrideParseException():
+            written = error.override.removeprefix("++")  # see `free`
+            return must("command line", "be made of overrides such as train.epochs=5", written)
+        case yaml.YAMLError():
+            return _unreadable(error)
+        case OmegaConfBaseException():
+            return _unresolved(error)
+        case HydraException():
+            return _composed(error)
+        case _:
+            return _stumbled(error)
 
 
 def _missing(error: MissingConfigException) -> Fault:
     name = (error.missing_cfg_file or "").removesuffix(".yaml")
     group, _, choice = name.rpartition("/")
     if not group or not error.options:
-        return Fault("command line", f"must name a configuration that exists, got {name or error}")
+        return Fault("command line", f"must name a configuration that exists, got {name or _first_line(error)}")
     return unknown(group.lstrip("/"), group.lstrip("/").replace("/", " "), choice, error.options)
 
 
@@ -103,34 +113,98 @@ def _unreadable(error: yaml.YAMLError) -> Fault:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or "it cannot be read"
     if mark is None:
-        return Fault("conf", f"must be YAML, got: {error}".replace("\n", " "))
-    name = str(mark.name)
-    with_folder = name[name.rfind(f"{_OWN_FOLDER}/") :] if f"{_OWN_FOLDER}/" in name else name
-    return Fault(f"{with_folder}:{mark.line + 1}", f"must be YAML, but {problem}".replace("\n", " "))
+        return Fault(_own_name(_found(error, "full_path")), f"must be YAML, but {_first_line(error)}")
+    return Fault(f"{_own_name(mark.name)}:{mark.line + 1}", f"must be YAML, but {problem}".replace("\n", " "))
 
 
 def _unresolved(error: OmegaConfBaseException) -> Fault:
     key = str(getattr(error, "full_key", None) or "configuration")
-    return Fault(key, f"must be resolvable: {str(error.msg or error).splitlines()[0]}")
+    return Fault(key, f"must be resolvable: {_first_line(error.msg or error)}")
 
 
 def _composed(error: HydraException) -> Fault:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    cause = error.__cause__
-    while isinstance(cause, HydraException | OmegaConfBaseException) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    if isinstance(cause, yaml.YAMLError):
-        return _unreadable(cause)
+    causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, yaml.YAMLError):
+            return _unreadable(cause)
     refused = re.match(r"Could not override '([^']*)'", lines[0]) if lines else None
     if refused:
         return Fault(refused[1], "must be a value that exists" + (f" ({lines[-1]})" if len(lines) > 1 else ""))
-    return Fault("command line", "must compose, but " + (lines[0] if lines else type(error).__name__))
+    if lines and lines[0].startswith("Error merging override") and (override := _found(error, "override")):
+        return Fault(override.key_or_group, f"must be a place that exists ({_first_line(causes[-1])})")
+    said = lines[0] if lines else _first_line(causes[-1])
+    return Fault("command line", f"must compose, but {said.replace("'++", "'")}")
+
+
+def _stumbled(error: Exception) -> Fault:
+    """What Hydra and OmegaConf do not expect, so that it is one of Python's own errors."""
+    if override := _found(error, "override"):
+        place, value = override.key_or_group or "command line", override.value()
+        if str(error).startswith("Config group override"):
+            return must(place, "be the name of a configuration", value)
+        return Fault(place, f"must be a place that exists ({_first_line(error)})")
+    file = _found(error, "full_path")
+    rule = "be a mapping" if isinstance(error, OSError) else "be UTF-8 text"
+    if file and isinstance(error, OSError | UnicodeError):
+        return Fault(_own_name(file), f"must {rule}, but {_first_line(error)}")
+    return Fault(_own_name(file), f"must compose, but {_first_line(error)}")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what led to it, the first cause last."""
+    found = [error]
+    while found[-1].__cause__ is not None:
+        found.append(found[-1].__cause__)
+    return found
+
+
+def _found(error: BaseException, name: str) -> Any:
+    """What a variable of Hydra's held where the error was raised: the override, or the file, it was about."""
+    value, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__", "").startswith("hydra."):
+            value = trace.tb_frame.f_locals.get(name, value)
+        trace = trace.tb_next
+    return value
+
+
+def _own_name(file: Any) -> str:
+    """A file as a user calls it, `conf/model/x.yaml`; all of it where no file is known."""
+    name = str(file or _OWN_FOLDER)
+    return name[name.rfind(f"{_OWN_FOLDER}/") :] if f"{_OWN_FOLDER}/" in name else name
+
+
+def _first_line(text: object) -> str:
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    return lines[0] if lines else type(text).__name__
 
 
 def composed(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
-    """The task as Hydra's entry point: it reads the command line, composes, and calls the task for every job."""
+    """The task as Hydra's entry point: it reads the command line, composes, and calls the task for every job.
+
+    Raises ConfigError where something does not compose; what the task raises comes as it is.
+    """
     import hydra
 
     register()
-    entry: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(shipped()), config_name="config")(task)
-    return entry
+    raised: list[BaseException] = []
+
+    def job(config: DictConfig) -> Any:
+        try:
+            return task(config)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    entry = hydra.main(version_base="1.3", config_path=str(shipped()), config_name="config")(job)
+
+    def compose() -> None:
+        try:
+            entry()
+        except Exception as error:
+            if isinstance(error, ConvrunnerError) or any(error is own for own in raised):
+                raise
+            raise ConfigError(_said(error)) from error
+
+    return compose
