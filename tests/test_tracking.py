@@ -457,7 +457,14 @@ def mlflow_process(*arguments: str, **environment: str) -> "subprocess.Popen[byt
     root = Path(__file__).resolve().parent.parent
     return subprocess.Popen(
         [sys.executable, "-m", "mlflow", *arguments],
-        env={**os.environ, "PYTHONPATH": str(root), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **environment},
+        env={
+            **os.environ,
+            # `mlflow models serve` looks for uvicorn as an activated environment has it.
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": str(root),
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            **environment,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -596,7 +603,8 @@ def test_the_ui_needs_a_store_and_a_port(uri: str, client: Any, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_the_ui_opens_and_says_where(uri: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
+def test_the_ui_opens_and_says_where(uri: str, tmp_path: Path, request_to_end: signal.Signals) -> None:
     begin(uri, tmp_path / "run", "my experiment").finish("FINISHED")
     port = free_port()
     program = f"from runner.tracking import *; serve_ui(Tracking(uri={uri!r}), port={port})"
@@ -611,8 +619,9 @@ def test_the_ui_opens_and_says_where(uri: str, tmp_path: Path) -> None:
         assert lines[2].strip().startswith("my experiment")
         assert f"http://127.0.0.1:{port}/#/experiments/" in lines[2]
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(request_to_end)
         assert process.wait(timeout=30) == 0
+        process.communicate()
     with pytest.raises(OSError, match="refused"):
         answer(f"http://127.0.0.1:{port}/", seconds=0)
 

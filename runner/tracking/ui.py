@@ -2,12 +2,16 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
 
 from runner.errors import ConfigError, TrackingError, must
 from runner.tracking.settings import Tracking, absolute_uri, artifact_root, database_file, without_secrets
@@ -35,23 +39,44 @@ def serve_ui(tracking: Tracking, *, host: str = "127.0.0.1", port: int = 5000) -
     if not _is_free(host, port):
         raise ConfigError(must("ui.port", "be free, and something listens there already", port))
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
-    server = subprocess.Popen(command, env=_environment(uri), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    with _interruptible(), tempfile.TemporaryFile() as log:
+        # In a session of its own, so that it ends when it is told to here, with all its workers, and says nothing more.
+        server = subprocess.Popen(
+            command, env=_environment(uri), stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
+        )
+        try:
+            return _serve(server, f"http://{host}:{port}", log)
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            _stop(server)
+
+
+def _serve(server: "subprocess.Popen[bytes]", address: str, log: IO[bytes]) -> int:
+    print("Opening the MLflow UI, which takes some seconds ...", flush=True)
+    if not _is_ready(server, address):
+        log.seek(0)
+        print(without_secrets(log.read().decode(errors="replace")), file=sys.stderr)
+        return 1
+    for line in _links(address):
+        print(line, flush=True)
+    return server.wait()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Makes the two signals that ask a program to end raise KeyboardInterrupt: what ends the server is in `finally`."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # A shell starts what runs in the background with SIGINT ignored, and SIGTERM would end Python on the spot.
+    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
-        print("Opening the MLflow UI, which takes some seconds ...", flush=True)
-        address = f"http://{host}:{port}"
-        if not _is_ready(server, address):
-            server.terminate()
-            _, log = server.communicate()
-            print(without_secrets(log.decode(errors="replace")), file=sys.stderr)
-            return 1
-        for line in _links(address):
-            print(line, flush=True)
-        server.communicate()
-        return server.returncode
-    except KeyboardInterrupt:
-        return 0
+        yield
     finally:
-        _stop(server)
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _environment(uri: str) -> dict[str, str]:
@@ -103,10 +128,10 @@ def _ask(address: str, call: str, body: dict[str, Any]) -> Any:
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:
-    if server.poll() is None:
-        server.terminate()
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+    """Ends the server and its workers, which are one process group."""
+    for request, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, request)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=seconds)
+            return
