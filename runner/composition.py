@@ -133,8 +133,8 @@ def _composed(error: HydraException) -> Fault:
         return Fault(refused[1], "must be a value that exists" + (f" ({lines[-1]})" if len(lines) > 1 else ""))
     if lines and lines[0].startswith("Error merging override") and (override := _found(error, "override")):
         return Fault(override.key_or_group, f"must be a place that exists ({_first_line(causes[-1])})")
-    said = lines[0] if lines else _first_line(causes[-1])
-    return Fault("command line", f"must compose, but {said.replace("'++", "'")}")
+    said = (lines[0] if lines else _first_line(causes[-1])).replace("'++", "'")  # see `free`
+    return Fault("command line", f"must compose, but {said}")
 
 
 def _stumbled(error: Exception) -> Fault:
