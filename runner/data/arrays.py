@@ -107,7 +107,8 @@ def _loaded(path: Path) -> dict[str, np.ndarray]:
     if not zipfile.is_zipfile(path):
         raise DataError(must(str(path), "be an .npz archive", "a file of another kind, or a part of one"))
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves a file open that it opened and cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files if name[:2] in ("x_", "y_")}
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise broken(path, "be an .npz of plain arrays", error) from error
