@@ -50,9 +50,9 @@ def test_dilated_windows_send_their_gradient_to_the_winner() -> None:
 
 
 def test_dilation_keeps_its_gradient_however_many_taps_there_are() -> None:
-    x = jnp.arange(300, dtype=jnp.float32).reshape(1, 300, 1)
-    gradient = jax.grad(lambda x: jnp.sum(op.max_pool(x, (Window(150, 1, 2),))))(x)
-    assert gradient.sum() == op.max_pool(x, (Window(150, 1, 2),)).size
+    x = jnp.arange(60, dtype=jnp.float32).reshape(1, 60, 1)
+    gradient = jax.grad(lambda x: jnp.sum(op.max_pool(x, (Window(30, 1, 2),))))(x)
+    assert gradient.sum() == op.max_pool(x, (Window(30, 1, 2),)).size
 
 
 def test_a_tie_goes_to_the_first_of_the_equal_values_and_to_no_other() -> None:
