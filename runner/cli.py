@@ -26,8 +26,6 @@ from runner.experiment import Experiment, parse
 
 _NO_FOLDER = (
     "hydra.run.dir=.",
-    "hydra.sweep.dir=.",
-    "hydra.sweep.subdir=.",
     "hydra.output_subdir=null",
     "hydra/job_logging=disabled",
     "hydra/hydra_logging=disabled",

@@ -22,7 +22,12 @@ class Fault:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.text}" if self.path else self.text
+        line = f"{self.path}: {self.text}" if self.path else self.text
+        return "".join(sign if sign.isprintable() else _escaped(sign) for sign in line)
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape").decode("ascii")
 
 
 def must(path: str, rule: str, got: object) -> Fault:
@@ -53,7 +58,7 @@ def shown(value: object, longest: int = 60) -> str:
     elif isinstance(value, tuple | list):
         text = f"[{', '.join(shown(item, longest) for item in value)}]"
     elif isinstance(value, dict):
-        text = "{" + ", ".join(f"{key}: {shown(item, longest)}" for key, item in value.items()) + "}"
+        text = "{" + ", ".join(f"{shown(key)}: {shown(item, longest)}" for key, item in value.items()) + "}"
     else:
         text = str(value)
     return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from runner.data import Data, Source
 from runner.data.augment import Augment
 from runner.errors import ConfigError, Fault, must, shown
-from runner.faults import fault
+from runner.faults import fault, unwritable
 from runner.layers.base import Shape
 from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
@@ -119,7 +119,8 @@ def parameters(experiment: Experiment) -> dict[str, str]:
 def parse(config: dict[str, Any]) -> Experiment:
     """The experiment that a plain mapping describes. Raises ConfigError with every fault in it."""
     raw = frozen(config)
-    faults: list[Fault] = []
+    if faults := list(unwritable(raw)):
+        raise ConfigError(*faults)
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:

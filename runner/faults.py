@@ -1,6 +1,6 @@
 """From what pydantic found to what a user reads: `path: must RULE, got VALUE`, one line for each fault."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from runner.errors import Fault, must
@@ -63,8 +63,37 @@ def dotted(location: Location, raw: Any) -> str:
             path += f"[{part}]"
             here = here[part] if isinstance(here, tuple) and part < len(here) else None
         elif isinstance(here, dict) and part in here:
-            path += f".{part}" if path else part
+            path = _below(path, part)
             here = here[part]
         elif last and isinstance(here, dict):
-            path += f".{part}" if path else part
+            path = _below(path, part)
     return path
+
+
+def _below(path: str, key: str) -> str:
+    name = key if key.strip() else repr(key)
+    return f"{path}.{name}" if path else name
+
+
+def unwritable(raw: Any, path: str = "") -> Iterator[Fault]:
+    """Texts and keys that are no Unicode, as a file name of other bytes or half a surrogate pair is none."""
+    if isinstance(raw, str):
+        if not _is_text(raw):
+            yield must(path, "be Unicode text", raw)
+    elif isinstance(raw, tuple):
+        for index, item in enumerate(raw):
+            yield from unwritable(item, f"{path}[{index}]")
+    elif isinstance(raw, dict):
+        for key, item in raw.items():
+            if isinstance(key, str) and not _is_text(key):
+                yield must(path or "configuration", "have keys of Unicode text", key)
+            else:
+                yield from unwritable(item, _below(path, str(key)))
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
