@@ -118,7 +118,13 @@ def parameters(experiment: Experiment) -> dict[str, str]:
 
 def parse(config: dict[str, Any]) -> Experiment:
     """The experiment that a plain mapping describes. Raises ConfigError with every fault in it."""
-    raw = frozen(config)
+    try:
+        return _parsed(frozen(config))
+    except RecursionError:
+        raise ConfigError(Fault("configuration", "must be less deeply nested")) from None
+
+
+def _parsed(raw: dict[str, Any]) -> Experiment:
     if faults := list(unwritable(raw)):
         raise ConfigError(*faults)
     try:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import jax
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import Field
 
 from runner.layers import sequence
@@ -18,7 +18,7 @@ class Repeat(Layer):
 
     kind: ClassVar[str] = "repeat"
 
-    times: Annotated[int, Ge(1)] = Field(description="How many times.")
+    times: Annotated[int, Ge(1), Le(1000)] = Field(description="How many times.")
     layers: "LayerList" = Field(description="What is repeated.")
 
     def _unrolled(self) -> tuple[Layer, ...]:
