@@ -24,9 +24,9 @@ class _FullyConnected(Layer):
         otherwise = (self.unit_count(),)
         if len(shape) != 1:
             raise Misfit("", "have a flat input (put flatten before it)", by_product(shape), otherwise=otherwise)
-        kernel = self.parameters(shape)["kernel"]
-        if rule := kernel.init.refuses(kernel.shape):
-            raise Misfit("kernel_init", rule, kernel.shape, otherwise=otherwise)
+        for name, parameter in self.parameters(shape).items():
+            if rule := parameter.init.refuses(parameter.shape):
+                raise Misfit(f"{name}_init", rule, parameter.shape, otherwise=otherwise)
         return otherwise
 
     def parameters(self, shape: Shape) -> Tree:

@@ -61,6 +61,14 @@ class MaxPool(_Pool):
 
     kind: ClassVar[str] = "max_pool"
 
+    def output_shape(self, shape: Shape) -> Shape:
+        output = super().output_shape(shape)
+        along = zip(shape, self.windows(shape), strict=False)
+        if self.padding_mode == "zeros" and any(_misses_pixels(window, length) for length, window in along):
+            # Its largest value would be −∞.
+            raise Misfit("padding", "leave a pixel under every window", self.padding, otherwise=output)
+        return output
+
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
@@ -104,12 +112,27 @@ class AvgPool(_Pool):
         for length, window, added in zip(shape, windows, padded, strict=False):
             counted = self.count_padding or self.padding_mode != "zeros"
             first, end = (-added.low, length + added.high) if counted else (0, length)
-            starts = np.arange(window.output_size(length)) * window.stride - window.low
-            taps = starts[:, None] + np.arange(window.size) * window.dilation
-            covered = ((taps >= first) & (taps < end)).sum(axis=1)
+            covered = _covered(window, length, first, end)
             # A window that lies wholly in the padding has the mean 0, not 0 / 0.
             counts = np.multiply.outer(counts, np.maximum(covered, 1))
         return counts
+
+
+def _covered(window: Window, length: int, first: int, end: int) -> np.ndarray:
+    """How many taps of each position of `window` lie on `first` … `end` − 1 of an axis of `length` pixels."""
+    starts = np.arange(window.output_size(length)) * window.stride - window.low
+    lowest = np.maximum(-((starts - first) // window.dilation), 0)
+    highest = np.minimum((end - 1 - starts) // window.dilation, window.size - 1)
+    return np.asarray(np.maximum(highest - lowest + 1, 0))
+
+
+def _misses_pixels(window: Window, length: int) -> bool:
+    """Whether some position of `window` covers no pixel of an axis of `length` pixels, but padding alone."""
+    last_start = (window.output_size(length) - 1) * window.stride - window.low
+    if window.low >= window.extent or last_start >= length:
+        return True
+    # The taps of a dilated window can also lie on both sides of a short axis.
+    return length < window.dilation and not _covered(window, length, 0, length).all()
 
 
 class _GlobalPool(Layer):
