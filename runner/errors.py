@@ -39,7 +39,9 @@ def unknown(path: str, what: str, name: str, known: Iterable[str]) -> Fault:
     """A fault for a name that nobody knows, with the nearest known one, or the whole list where it is short."""
     names = sorted(known)
     text = f'unknown {what} "{name}"'
-    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5) or [
+        known_name for known_name in names if len(name) > 2 and name in known_name
+    ]
     if nearest:
         text += f'; did you mean "{nearest[0]}"?'
     elif names and len(", ".join(names)) <= 200:

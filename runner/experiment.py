@@ -17,6 +17,7 @@ from runner.data import Data, Source
 from runner.data.augment import Augment
 from runner.errors import ConfigError, Fault, must, shown
 from runner.faults import fault, unwritable
+from runner.layers import flattened
 from runner.layers.base import Shape
 from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
@@ -66,12 +67,11 @@ class Experiment(Record):
         """What does not fit together, for data whose inputs have this shape."""
         faults = self.model.bind(classes).survey(data_shape, classes).faults
         last = self.model.layers[-1]
-        if last.kind == "softmax" and isinstance(self.loss, SoftmaxCrossEntropy):
-            path = f"model.layers[{len(self.model.layers) - 1}]"
+        path = f"model.layers[{len(self.model.layers) - 1}]"
+        doubled = last.kind == "softmax" and isinstance(self.loss, SoftmaxCrossEntropy)
+        if doubled and not any(fault.path == path for fault in faults):
             faults.append(Fault(path, "must not be softmax under loss softmax_cross_entropy, which applies it itself"))
-        if self.train.batch_size % self.train.accumulate:
-            rule = f"divide train.batch_size ({self.train.batch_size})"
-            faults.append(must("train.accumulate", rule, self.train.accumulate))
+        faults += self.train.faults()
         if len(data_shape) != 3 and self.augment != Augment():
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
         return faults
@@ -127,11 +127,12 @@ def parse(config: dict[str, Any]) -> Experiment:
 def _parsed(raw: dict[str, Any]) -> Experiment:
     if faults := list(unwritable(raw)):
         raise ConfigError(*faults)
+    raw = {key: _unnested(value) if key == "model" else value for key, value in raw.items()}
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
         faults = [fault(item, raw) for item in error.errors(include_url=False)]
-        faults += _further_faults(raw)
+        faults += _further_faults(raw) + _train_faults(raw)
     else:
         data = experiment.data
         if data.shape is not None and data.class_count is not None:
@@ -139,6 +140,15 @@ def _parsed(raw: dict[str, Any]) -> Experiment:
     if faults:
         raise ConfigError(*_in_order(faults))
     return experiment
+
+
+def _unnested(value: Any) -> Any:
+    """A model whose layer lists hold no lists, so that a fault's index is the one that `describe` shows."""
+    if isinstance(value, tuple):
+        return tuple(_unnested(item) for item in value)
+    if isinstance(value, dict):
+        return {key: flattened(_unnested(item)) if key == "layers" else _unnested(item) for key, item in value.items()}
+    return value
 
 
 def _further_faults(raw: dict[str, Any]) -> list[Fault]:
@@ -157,6 +167,13 @@ def _further_faults(raw: dict[str, Any]) -> list[Fault]:
         guessed = True
     found = whole.bind(data.class_count).survey(data.shape, data.class_count, guessed=guessed)
     return found.faults
+
+
+def _train_faults(raw: dict[str, Any]) -> list[Fault]:
+    try:
+        return Train.model_validate(raw.get("train")).faults()
+    except ValidationError:
+        return []
 
 
 _DATA: TypeAdapter[Source] = TypeAdapter(Data)

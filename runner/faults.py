@@ -16,13 +16,14 @@ _RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "string_type": lambda context: "be a word",
     "string_too_short": lambda context: "not be empty",
     "tuple_type": lambda context: "be a list",
-    "too_short": lambda context: f"have at least {context['min_length']} entries",
-    "too_long": lambda context: f"have at most {context['max_length']} entries",
-    "greater_than_equal": lambda context: f"be ≥ {context['ge']:g}",
-    "greater_than": lambda context: f"be > {context['gt']:g}",
-    "less_than_equal": lambda context: f"be ≤ {context['le']:g}",
-    "less_than": lambda context: f"be < {context['lt']:g}",
+    "too_short": lambda context: f"have at least {_entries(context['min_length'])}",
+    "too_long": lambda context: f"have at most {_entries(context['max_length'])}",
+    "greater_than_equal": lambda context: f"be ≥ {_exactly(context['ge'])}",
+    "greater_than": lambda context: f"be > {_exactly(context['gt'])}",
+    "less_than_equal": lambda context: f"be ≤ {_exactly(context['le'])}",
+    "less_than": lambda context: f"be < {_exactly(context['lt'])}",
     "literal_error": lambda context: f"be one of {context['expected'].replace(chr(39), '').replace(' or ', ', ')}",
+    "string_pattern_mismatch": lambda context: f"match {context['pattern']}",
     "union_tag_invalid": lambda context: f"be one of {context['expected_tags'].replace(chr(39), '')}",
     "model_type": lambda context: "be a mapping",
     "model_attributes_type": lambda context: "be a mapping",
@@ -30,18 +31,26 @@ _RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
+def _exactly(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else f"{bound:g}"
+
+
 def fault(error: Mapping[str, Any], raw: Any) -> Fault:
     """One of pydantic's errors about `raw` as a user reads it."""
     path, got = dotted(error["loc"], raw), error["input"]
     match error["type"]:
         case "missing":
-            return Fault(path, "must be given, got nothing")
+            return Fault(_below(dotted(error["loc"][:-1], raw), str(error["loc"][-1])), "must be given, got nothing")
         case "union_tag_not_found":
             tag = error["ctx"]["discriminator"].strip("'")
             return Fault(f"{path}.{tag}", "must be given, got nothing")
         case "union_tag_invalid":
             tag = error["ctx"]["discriminator"].strip("'")
-            return must(f"{path}.{tag}", _RULES["union_tag_invalid"](error["ctx"]), error["ctx"]["tag"])
+            return must(f"{path}.{tag}", _RULES["union_tag_invalid"](error["ctx"]), got.get(tag))
         case "value_error":
             return Fault(path, str(error["ctx"]["error"]))
         case kind if kind in _RULES:
@@ -54,19 +63,19 @@ def dotted(location: Location, raw: Any) -> str:
     """A location as it is written in a path: `model.layers[3].conv.stride`.
 
     Pydantic names the member of a union that it tried between a key and what is below; what is not in `raw` and is
-    not the end of the location is such a name.
+    not the end of the location is such a name. A bare word stands for a mapping from it to nothing.
     """
     path, here = "", raw
     for position, part in enumerate(location):
         last = position == len(location) - 1
-        if isinstance(part, int):
+        if isinstance(part, int) and not isinstance(here, dict):
             path += f"[{part}]"
             here = here[part] if isinstance(here, tuple) and part < len(here) else None
         elif isinstance(here, dict) and part in here:
-            path = _below(path, part)
+            path = _below(path, str(part))
             here = here[part]
-        elif last and isinstance(here, dict):
-            path = _below(path, part)
+        elif (last and isinstance(here, dict)) or (isinstance(here, str) and part == here):
+            path, here = _below(path, str(part)), None
     return path
 
 

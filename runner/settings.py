@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field
 
+from runner.errors import Fault, must
 from runner.optim import Clip
 from runner.records import TRACED, Record
 from runner.tracking.settings import Tracking
@@ -46,6 +47,12 @@ class Train(Record):
     )
     evaluation_batch_size: Annotated[int, Ge(1)] = Field(500, description="Images evaluated at once.")
     debug_nans: bool = Field(False, description="Stop at the operation that made a NaN; slow.")
+
+    def faults(self) -> list[Fault]:
+        """What does not fit together in it."""
+        if self.batch_size % self.accumulate:
+            return [must("train.accumulate", f"divide train.batch_size ({self.batch_size})", self.accumulate)]
+        return []
 
 
 class Describe(Record):

@@ -35,8 +35,9 @@ class Arrays(Undivided):
     @model_validator(mode="after")
     def _one_size(self) -> Self:
         name = "signal" if self.axes == "hwc" else "image"
-        if getattr(self, name) is not None:
-            raise ValueError(must("", f"leave {name} null for axes={self.axes}", getattr(self, name)).text)
+        size = getattr(self, name)
+        if size is not None:
+            raise ValueError(must("", f"leave {name} null for axes={self.axes}", size.model_dump()).text)
         return self
 
     @property

@@ -21,6 +21,8 @@ def _pairs(value: Any) -> Any:
         if not all(isinstance(item, str | int | float) for item in value.values()):
             raise ValueError(must("", "map names to texts", value).text)
         return tuple(sorted((str(name), str(item)) for name, item in value.items()))
+    if not isinstance(value, tuple) or not all(isinstance(pair, tuple) for pair in value):
+        raise ValueError(must("", "be a mapping", value).text)
     return value
 
 
