@@ -26,6 +26,7 @@ from runner.tracking import DatasetFacts, Run, Tracking, messages, replay, serve
 from runner.tracking import __main__ as command
 from runner.tracking import run as run_module
 from runner.tracking.store import Store
+from runner.tracking.view import experiment_links
 
 FACTS = DatasetFacts(
     "digits", "ab" * 32, {"train": 80, "val": 10, "test": 10}, (8, 8, 1), "uint8", ("0", "1"), "digits.gz"
@@ -160,6 +161,32 @@ def test_a_run_says_where_it_comes_from(uri: str, client: Any, tmp_path: Path, m
     assert tags["mlflow.source.git.commit"] == head
     assert client.get_run(child.run_id).info.status == "KILLED"
     assert client.get_run(parent.run_id).info.status == "FAILED"
+
+
+def test_runs_that_follow_each_other_differ_in_colour(uri: str, client: Any, tmp_path: Path) -> None:
+    colours = []
+    for index in range(12):
+        run = begin(uri, tmp_path / str(index), "colours")
+        run.finish("FINISHED")
+        colours.append(client.get_run(run.run_id).data.tags["mlflow.runColor"])
+    assert len(set(colours)) == 10
+    assert all(set(colours[start : start + 10]) == set(colours) for start in range(3))
+
+
+def test_a_new_experiment_shows_results_and_curves_first(uri: str, client: Any, tmp_path: Path) -> None:
+    run = begin(uri, tmp_path, "shown")
+    run.finish("FINISHED")
+    tags = client.get_experiment_by_name("shown").tags
+    view = json.loads(tags["mlflow.sharedViewState.runner"])
+    assert "metrics.`test/accuracy`" in view["selectedColumns"]
+    assert [section["name"] for section in view["compareRunSections"]][:3] == ["val", "train", "test"]
+    runs, curves = experiment_links("http://host", "7", tags)
+    assert runs == "http://host/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=runner"
+    assert curves == runs + "&compareRunsMode=CHART"
+    # An experiment that something else made has no such view to open.
+    assert (
+        experiment_links("http://host", "7", {})[0] == "http://host/#/experiments/7/runs?workflowType=machine_learning"
+    )
 
 
 def test_the_users_name_and_tags_come_first(uri: str, client: Any, tmp_path: Path) -> None:
@@ -512,7 +539,7 @@ def test_training_outlives_a_killed_server_and_nothing_is_lost(
 ) -> None:
     run = begin(server.uri, tmp_path / "run", params={"seed": 0})
     run.check()
-    assert run.url == f"{server.uri}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    assert run.url == f"{server.uri}/#/experiments/{run.experiment_id}/runs/{run.run_id}?workflowType=machine_learning"
     run.log_metrics({"loss": 1.0}, step=1)
     time.sleep(2)
     server.kill()
@@ -614,10 +641,12 @@ def test_the_ui_opens_and_says_where(uri: str, tmp_path: Path, request_to_end: s
     )
     try:
         assert b"MLflow" in answer(f"http://127.0.0.1:{port}/")
-        lines = [process.stdout.readline() for _ in range(3)] if process.stdout else []
+        lines = [process.stdout.readline() for _ in range(5)] if process.stdout else []
         assert lines[1] == f"MLflow UI: http://127.0.0.1:{port}   (Ctrl+C stops it)\n"
-        assert lines[2].strip().startswith("my experiment")
-        assert f"http://127.0.0.1:{port}/#/experiments/" in lines[2]
+        assert lines[2] == "my experiment\n"
+        page = f"http://127.0.0.1:{port}/#/experiments/"
+        assert lines[3].startswith(f"  runs    {page}")
+        assert lines[4].startswith(f"  curves  {page}")
     finally:
         process.send_signal(request_to_end)
         assert process.wait(timeout=30) == 0

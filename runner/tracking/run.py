@@ -19,6 +19,7 @@ from runner.tracking import messages
 from runner.tracking.messages import DatasetFacts, Message, Opening, Status
 from runner.tracking.settings import without_secrets
 from runner.tracking.store import Store
+from runner.tracking.view import run_link
 
 UNTRACKED = "untracked.jsonl"
 _NAME_CHARACTERS = 250
@@ -116,7 +117,7 @@ class Run:
         if self._run_id is None or not self.opening.uri.startswith("http"):
             return None
         address = without_secrets(self.opening.uri).replace("***@", "").rstrip("/")
-        return f"{address}/#/experiments/{self.experiment_id}/runs/{self._run_id}"
+        return run_link(address, self.experiment_id, self._run_id)
 
     def finish(self, status: Status) -> None:
         """Delivers what is left and ends the run; never raises for the store's sake.

@@ -17,6 +17,7 @@ import numpy as np
 
 from runner.tracking.messages import Batch, DatasetFacts, End, File, Input, Message, Model, Opening, Text
 from runner.tracking.settings import artifact_root, database_file
+from runner.tracking.view import experiment_tags, next_colour
 
 # What MLflow reads from the environment. Nothing leaves the machine but to the server the user named; and a server
 # that went away is noticed in seconds, because the writer retries by itself.
@@ -30,9 +31,6 @@ ENVIRONMENT = {
 # MLflow's own limits on one call and on one value.
 _METRICS_PER_CALL, _PAIRS_PER_CALL = 800, 100
 _PARAM_CHARACTERS, _TAG_CHARACTERS, _DIGEST_CHARACTERS = 6000, 8000, 36
-
-# Without it the UI opens a run among the pages for language models.
-_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class Store:
@@ -61,7 +59,9 @@ class Store:
     def begin(self, opening: Opening) -> tuple[str, str]:
         """Makes the run, in an experiment of the given name. Returns the ids of the experiment and the run."""
         experiment_id = self._experiment(opening.experiment)
-        tags = {name: text[:_TAG_CHARACTERS] for name, text in opening.tags.items()}
+        latest = self.client.search_runs([experiment_id], max_results=1)
+        tags = next_colour(latest[0].data.tags if latest else {})
+        tags |= {name: text[:_TAG_CHARACTERS] for name, text in opening.tags.items()}
         run = self.client.create_run(experiment_id, opening.started_ms, tags, opening.run_name)
         return experiment_id, run.info.run_id
 
@@ -69,7 +69,7 @@ class Store:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(self.client.create_experiment(name, artifact_root(self.uri), _EXPERIMENT_TAGS))
+                return str(self.client.create_experiment(name, artifact_root(self.uri), experiment_tags()))
             except self.mlflow.MlflowException:
                 # Another process may have made it in the meantime.
                 found = self.client.get_experiment_by_name(name)

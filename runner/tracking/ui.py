@@ -16,11 +16,10 @@ from typing import IO, Any
 from runner.errors import ConfigError, TrackingError, must
 from runner.tracking.settings import Tracking, absolute_uri, artifact_root, database_file, without_secrets
 from runner.tracking.store import ENVIRONMENT
+from runner.tracking.view import experiment_links
 
 _READY_SECONDS = 120.0
-_LINKS = 8
-# A chart per metric, which is what the runs of an experiment are compared by.
-_CHARTS = "compareRunsMode=CHART&workflowType=machine_learning"
+_LINKS = 5
 
 
 def serve_ui(tracking: Tracking, *, host: str = "127.0.0.1", port: int = 5000) -> int:
@@ -104,17 +103,18 @@ def _is_ready(server: "subprocess.Popen[bytes]", address: str) -> bool:
 
 
 def _links(address: str) -> list[str]:
-    """The UI's address, and under it the charts of each experiment, the latest first."""
+    """The UI's address, and under it each experiment's list of runs and their curves, the latest first."""
     try:
         found = _ask(address, "experiments/search", {"max_results": _LINKS, "order_by": ["last_update_time DESC"]})
         experiments = [entry for entry in found.get("experiments", []) if entry["name"] != "Default"]
     except (OSError, ValueError, KeyError):
         experiments = []
-    width = max((len(entry["name"]) for entry in experiments), default=0)
-    return [f"MLflow UI: {address}   (Ctrl+C stops it)"] + [
-        f"  {entry['name']:<{width}}  {address}/#/experiments/{entry['experiment_id']}/runs?{_CHARTS}"
-        for entry in experiments
-    ]
+    lines = [f"MLflow UI: {address}   (Ctrl+C stops it)"]
+    for entry in experiments:
+        tags = {tag["key"]: tag["value"] for tag in entry.get("tags", [])}
+        runs, curves = experiment_links(address, entry["experiment_id"], tags)
+        lines += [entry["name"], f"  runs    {runs}", f"  curves  {curves}"]
+    return lines
 
 
 def _ask(address: str, call: str, body: dict[str, Any]) -> Any:
