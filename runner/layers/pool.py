@@ -27,7 +27,7 @@ class _Pool(Layer):
     def windows(self, shape: Shape) -> tuple[Window, ...]:
         return self._slide(shape, ceil_mode=self.ceil_mode)
 
-    def _slide(self, shape: Shape, *, ceil_mode: bool) -> tuple[Window, ...]:
+    def _slide(self, shape: Shape, *, ceil_mode: bool, must_fit: bool = True) -> tuple[Window, ...]:
         return slide(
             shape,
             name="size",
@@ -37,6 +37,7 @@ class _Pool(Layer):
             padding=self.padding,
             padding_mode=self.padding_mode,
             ceil_mode=ceil_mode,
+            must_fit=must_fit,
             otherwise=shape,
         )
 
@@ -106,8 +107,10 @@ class AvgPool(_Pool):
     def _pixels(self, shape: Shape) -> np.ndarray:
         """How many pixels each position covers: the product of what it covers along each axis, `(h', w')`."""
         windows = self.windows(shape)
-        # What ceil_mode adds beyond the padding is never a pixel; reflected and like pixels are as good as any.
-        padded = windows if self.padding_mode != "zeros" else self._slide(shape, ceil_mode=False)
+        # What ceil_mode adds beyond the padding is never a pixel, though a window may fit only thanks to it; reflected
+        # and like pixels are as good as any.
+        zeros = self.padding_mode == "zeros"
+        padded = self._slide(shape, ceil_mode=False, must_fit=False) if zeros else windows
         counts = np.ones((), np.int64)
         for length, window, added in zip(shape, windows, padded, strict=False):
             counted = self.count_padding or self.padding_mode != "zeros"

@@ -82,6 +82,7 @@ def slide(
     padding: Any = "valid",
     padding_mode: PaddingMode = "zeros",
     ceil_mode: bool = False,
+    must_fit: bool = True,
 ) -> tuple[Window, ...]:
     """The window along each spatial axis of `shape`. Raises Misfit, naming the field (`name` is that of the size)."""
     axes = len(shape) - 1
@@ -111,7 +112,7 @@ def slide(
         for axis in range(axes)
     )
     _check_padding(shape, windows, padding, padding_mode, otherwise)
-    if not all(window.fits(length) for window, length in zip(windows, shape, strict=False)):
+    if must_fit and not all(window.fits(length) for window, length in zip(windows, shape, strict=False)):
         extents = tuple(window.extent for window in windows)
         needs = max(window.extent - window.low - window.high for window in windows)
         rule = f"fit the {by_product(shape)} input"
