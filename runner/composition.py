@@ -19,6 +19,8 @@ from runner.errors import ConfigError, ConvrunnerError, Fault, must, unknown
 _OWN_FOLDER = "conf"
 # An override that changes a value: no prefix of Hydra's grammar (+ ++ ~), no package, no option.
 _CHANGE = re.compile(r"^[A-Za-z_][\w.\-]*=")
+# What Hydra's grammar takes for something other than a name.
+_NO_NAME = re.compile(r"(?i)[+-]?(nan|inf|null|true|false|\d[\w.+\-]*)")
 
 
 def shipped() -> Path:
@@ -48,15 +50,19 @@ def free(arguments: list[str]) -> list[str]:
     """Hydra's arguments, so that a value can be set whether a file in `conf/` mentions it or not.
 
     Hydra refuses a key that no file mentions, unless it is written `++key`. Here the schema decides what a key may
-    be, and says so with the nearest name.
+    be, and says so with the nearest name. And a configuration may be called what would be a number: `debug=nan`.
     """
     groups = {path.name for root in (shipped(), Path.cwd() / _OWN_FOLDER) if root.is_dir() for path in root.iterdir()}
-    return [
-        f"++{argument}"
-        if _CHANGE.match(argument) and (key := argument.split("=")[0]) not in groups and not key.startswith("hydra")
-        else argument
-        for argument in arguments
-    ]
+    return [_freed(argument, groups) for argument in arguments]
+
+
+def _freed(argument: str, groups: set[str]) -> str:
+    if not _CHANGE.match(argument) or argument.startswith("hydra"):
+        return argument
+    key, _, value = argument.partition("=")
+    if key not in groups:
+        return f"++{argument}"
+    return f"{key}='{value}'" if _NO_NAME.fullmatch(value) else argument
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -1,0 +1,107 @@
+"""Configurations as users compose them, and ways to spoil them: for tests of what stands on a whole experiment."""
+
+import copy
+import functools
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from runner import composition
+from runner.errors import ConfigError
+from runner.experiment import Experiment, parse
+
+# A network that compiles in a moment, on few of the embedded digits.
+TINY = (
+    "model.name=tiny",
+    "model.input=null",
+    "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, {max_pool: {size: 2}}, flatten, classifier]",
+    "data.limit=160",
+    "train.batch_size=32",
+    "train.epochs=2",
+    "tracking.enabled=false",
+)
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
+    with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
+        return composition.plain(compose("config", overrides=composition.free(list(overrides))))
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    """The configuration of a command line, as plain containers of the caller's own."""
+    return copy.deepcopy(_composed(overrides))
+
+
+def experiment(*overrides: str) -> Experiment:
+    """The experiment of a command line."""
+    return parse(composed(*overrides))
+
+
+def tiny(*overrides: str) -> Experiment:
+    """A network of 4 filters on 160 digits, changed by overrides."""
+    return experiment(*TINY, *overrides)
+
+
+def steps(path: str) -> list[int | str]:
+    """`model.layers[0].conv` → ["model", "layers", 0, "conv"]."""
+    return [int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", path)]
+
+
+def with_value(config: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """The configuration with a value at a path, whether there was one or not."""
+    changed = copy.deepcopy(config)
+    *above, last = steps(path)
+    here: Any = changed
+    for part in above:
+        if isinstance(here, dict) and not isinstance(here.get(part), dict | list):
+            here[part] = {}
+        here = here[part]
+    here[last] = value
+    return changed
+
+
+def without(config: dict[str, Any], path: str) -> dict[str, Any]:
+    """The configuration with nothing at a path."""
+    changed = copy.deepcopy(config)
+    *above, last = steps(path)
+    here: Any = changed
+    for part in above:
+        here = here[part]
+    del here[last]
+    return changed
+
+
+def group(name: str) -> list[str]:
+    """The options of a group of the shipped `conf/`."""
+    return sorted(path.stem for path in (composition.shipped() / name).glob("*.yaml"))
+
+
+def option(name: str, stem: str) -> dict[str, Any]:
+    """One file of a group of the shipped `conf/`, as it is written."""
+    written = OmegaConf.load(composition.shipped() / name / f"{stem}.yaml")
+    return OmegaConf.to_container(written)  # type: ignore[return-value]
+
+
+def arrays_file(folder: Path, *, length: int = 16, examples: int = 120, classes: Iterable[int] = (0, 1)) -> Path:
+    """One-dimensional signals told apart by their frequency, as an .npz with x_train and y_train: (n, length, 1)."""
+    generator = np.random.default_rng(0)
+    y = np.resize(list(classes), examples)
+    waves = np.sin(np.arange(length)[None, :] * (0.5 + y[:, None]))
+    x = (waves + 0.1 * generator.standard_normal(waves.shape)).astype(np.float32)[..., None]
+    path = folder / "signals.npz"
+    np.savez(path, x_train=x, y_train=y.astype(np.int64))
+    return path
+
+
+def report(config: Any) -> list[str]:
+    """The lines that a user reads of a configuration with something wrong in it."""
+    with pytest.raises(ConfigError) as caught:
+        parse(config)
+    return str(caught.value).splitlines()
