@@ -75,7 +75,7 @@ def run(experiment: Experiment, context: Context) -> Outcome:
                 display.epoch(epoch)
             once = loop.test() | _best(loop) | _seconds(loop)
         last = loop.history[-1]
-        recorded.log_metrics(once, step=last.number)
+        recorded.log_metrics(once, step=0)  # one value: MLflow then compares runs by bars
         outcome = Outcome(last.metrics | once, recorded.run_id, last.number, loop.end_reason)
         display.say(_summary(experiment, outcome, time.perf_counter() - began))
         _log_figures(recorded, loop)
@@ -121,7 +121,7 @@ def _tags(context: Context, chosen: jax.Device) -> dict[str, str]:
         "version": metadata.version("convrunner"),
         "jax": jax.__version__,
         "device": device.describe(chosen),
-        "command": context.command,
+        "mlflow.source.name": context.command,
     }
 
 

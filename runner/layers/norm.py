@@ -55,13 +55,17 @@ class BatchNorm(Layer):
         wide = x.astype(jnp.float32)
         mean, variance = statistics["mean"], statistics["variance"]
         if training:
-            axes = tuple(range(x.ndim - 1))
-            mean = jnp.mean(wide, axes)
-            variance = jnp.mean(jnp.square(wide - along_channels(mean, x.ndim, jnp.float32)), axes)
-            statistics = self._updated(statistics, mean, variance, x.size // x.shape[-1])
+            rows = wide.reshape(-1, x.shape[-1])  # (n·h·w, c)
+            mean = jnp.mean(rows, axis=0)
+            centred = rows - mean.reshape(1, -1)
+            variance = jnp.einsum("nc,nc->c", centred, centred) / len(rows)
+            statistics = self._updated(statistics, mean, variance, len(rows))
+        # Folded into one factor and one shift: a CPU takes twice as long to subtract, divide, multiply and add.
         factor = lax.rsqrt(variance + jnp.asarray(self.epsilon, jnp.float32))
-        y = (wide - along_channels(mean, x.ndim, jnp.float32)) * along_channels(factor, x.ndim, jnp.float32)
-        return _rescaled(params, y).astype(x.dtype), statistics
+        factor = factor * params["scale"] if self.use_scale else factor
+        shift = (params["bias"] if self.use_bias else jnp.zeros_like(mean)) - mean * factor
+        y = wide * along_channels(factor, x.ndim, jnp.float32) + along_channels(shift, x.ndim, jnp.float32)
+        return y.astype(x.dtype), statistics
 
     def _updated(self, statistics: Tree, mean: jax.Array, variance: jax.Array, count: int) -> Tree:
         keep = jnp.asarray(self.momentum, jnp.float32)
