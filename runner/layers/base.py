@@ -95,7 +95,8 @@ class Survey:
             return
         self._outgrown |= misfit.needs > 0
         fault = must(f"{path}.{misfit.field}" if misfit.field else path, misfit.rule, misfit.got)
-        if fault not in self.faults:  # a repeated layer has one path
+        # A repeated layer has one path: what is wrong in its first copy is told, and later ones may only put it anew.
+        if all(fault.path != known.path for known in self.faults):
             self.faults.append(fault)
 
 

@@ -1,0 +1,163 @@
+"""The kinds that YAML can name, the forms of an entry, and what holds for every kind alike."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from alone import KEY, drawn, evaluated_shape, normal, told
+from pydantic import TypeAdapter
+
+from runner.layers import KINDS, LayerList, flattened
+from runner.layers.base import Layer, Shape
+from runner.layers.composite import Repeat
+from runner.layers.conv import Conv
+from runner.records import frozen
+
+EVERYDAY = {
+    *("conv", "max_pool", "avg_pool", "sum_pool", "global_avg_pool", "global_max_pool", "relu", "tanh", "sigmoid"),
+    *("leaky_relu", "elu", "gelu", "silu", "softmax", "dense", "classifier", "flatten", "dropout", "batch_norm"),
+    *("layer_norm", "local_response_norm", "repeat"),
+}
+
+REQUIRED: dict[str, dict[str, Any]] = {
+    "conv": {"filters": 4, "kernel_size": 3},
+    **{kind: {"size": 2} for kind in ("max_pool", "avg_pool", "sum_pool")},
+    "dense": {"units": 5},
+    "repeat": {"times": 2, "layers": ["batch_norm", {"conv": {"filters": 2, "kernel_size": 2}}]},
+}
+
+
+def entries(*layers: Any) -> tuple[Layer, ...]:
+    parsed: tuple[Layer, ...] = TypeAdapter(LayerList).validate_python(frozen(list(layers)))
+    return parsed
+
+
+def one(kind: str) -> tuple[Layer, Shape]:
+    """A layer of this kind, and a shape that it takes."""
+    [layer] = entries({kind: REQUIRED.get(kind, {})})
+    return layer.bind(10), (6,) if kind in ("dense", "classifier") else (6, 5, 4)
+
+
+def test_every_everyday_layer_is_there() -> None:
+    assert set(KINDS) >= EVERYDAY
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_inferred_is_what_happens(kind: str) -> None:
+    layer, shape = one(kind)
+    assert evaluated_shape(layer, shape) == layer.output_shape(shape)
+    params, statistics = jax.eval_shape(lambda: drawn(layer, shape))
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == layer.parameter_count(shape)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((params, statistics)))
+    after = jax.eval_shape(
+        lambda p, s, x: layer.apply(p, s, x, training=True, key=KEY)[1], params, statistics, jnp.zeros((2, *shape))
+    )
+    assert jax.tree.structure(after) == jax.tree.structure(statistics)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bfloat16_computes_in_bfloat16_and_measures_in_float32(kind: str) -> None:
+    layer, shape = one(kind)
+    params, statistics = jax.eval_shape(lambda: drawn(layer, shape))
+    y, after = jax.eval_shape(
+        lambda p, s, x: layer.apply(p, s, x, training=True, key=KEY),
+        params,
+        statistics,
+        jax.ShapeDtypeStruct((2, *shape), jnp.bfloat16),
+    )
+    assert y.dtype == jnp.bfloat16
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(after))
+
+
+@pytest.mark.parametrize("kind", ["conv", "dense", "batch_norm", "max_pool", "repeat"])
+def test_a_map_over_parameters_is_a_loop_over_them(kind: str) -> None:
+    layer, shape = one(kind)
+    x = normal(2, *shape)
+    members = [jax.tree.map(lambda leaf, by=by: leaf + by, drawn(layer, shape)) for by in (0.0, 0.1)]
+
+    def run(member: Any) -> Any:
+        return layer.apply(*member, x, training=True, key=KEY)
+
+    mapped = jax.vmap(run, axis_size=2)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *members))
+    for index, member in enumerate(members):
+        alone = run(member)
+        jax.tree.map(
+            lambda a, b, index=index: np.testing.assert_allclose(a[index], b, rtol=1e-4, atol=1e-5), mapped, alone
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_record_says_what_it_is(kind: str) -> None:
+    layer = KINDS[kind]
+    assert layer.__doc__
+    assert all(field.description for field in layer.model_fields.values()), kind
+    assert hash(one(kind)[0]) == hash(one(kind)[0])
+
+
+# The forms of an entry
+
+
+def test_a_word_a_key_and_a_record_are_one_layer() -> None:
+    relu = KINDS["relu"]()
+    assert entries("relu", {"relu": None}, {"relu": {}}, relu) == (relu,) * 4
+
+
+def test_lists_within_the_list_stand_for_their_entries() -> None:
+    assert [layer.kind for layer in entries("relu", [["tanh"], "elu", []], [])] == ["relu", "tanh", "elu"]
+    assert flattened("relu") == "relu"
+    [repeat] = entries({"repeat": {"times": 1, "layers": [["relu", ["tanh"]]]}})
+    assert isinstance(repeat, Repeat)
+    assert [layer.kind for layer in repeat.layers] == ["relu", "tanh"]
+
+
+def test_lists_become_tuples_so_that_a_layer_can_key_a_program() -> None:
+    [conv] = entries({"conv": {"filters": 1, "kernel_size": [3, 5], "padding": [[0, 1], [2, 3]]}})
+    assert conv == Conv(filters=1, kernel_size=(3, 5), padding=((0, 1), (2, 3)))
+    assert {conv: 1}[Conv(filters=1, kernel_size=(3, 5), padding=((0, 1), (2, 3)))] == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("cnov", 'unknown layer "cnov"; did you mean "conv"?'),
+        ({"maxpool": {"size": 2}}, 'unknown layer "maxpool"; did you mean "max_pool"?'),
+        ("xyzzy", 'unknown layer "xyzzy"'),
+        (3, "must be a kind of layer or a mapping from one to its arguments, got 3"),
+        (None, "must be a kind of layer or a mapping from one to its arguments, got null"),
+        ({1: 2}, "must be a kind of layer or a mapping from one to its arguments, got {1: 2}"),
+        ({"relu": {}, "tanh": {}}, "must have one key, the kind of layer, got {relu: {}, tanh: {}}"),
+        ({}, "must have one key, the kind of layer, got {}"),
+    ],
+    ids=str,
+)
+def test_faults_of_an_entry(entry: Any, expected: str) -> None:
+    assert told("relu", entry, "flatten", "classifier") == [f"model.layers[1]: {expected}"]
+
+
+def test_every_fault_is_told_at_once() -> None:
+    lines = told({"conv": {"filters": 0, "kernel_size": 0}}, "rellu", {"dropout": {"rate": 2}})
+    assert lines == [
+        "model.layers[0].conv.filters: must be ≥ 1, got 0",
+        "model.layers[0].conv.kernel_size: must be ≥ 1, got 0",
+        'model.layers[1]: unknown layer "rellu"; did you mean "relu"?',
+        "model.layers[2].dropout.rate: must be < 1, got 2",
+    ]
+
+
+def test_what_only_follows_from_a_window_that_does_not_fit_is_not_told() -> None:
+    pool: dict[str, Any] = {"max_pool": {"size": 3}}
+    assert told(pool, pool, pool, "flatten", "classifier") == [
+        "model.layers[1].max_pool.size: must fit the 2×2×3 input, got 3×3"
+    ]
+    # But one that the image itself has no room for is wrong in any case.
+    assert told(pool, pool, {"max_pool": {"size": 9}}, "flatten", "classifier") == [
+        "model.layers[1].max_pool.size: must fit the 2×2×3 input, got 3×3",
+        "model.layers[2].max_pool.size: must fit the 2×2×3 input, got 9×9",
+    ]
+
+
+def test_the_declared_layer_without_an_application_says_so() -> None:
+    with pytest.raises(NotImplementedError, match=r"Layer\.apply"):
+        Layer().apply({}, {}, jnp.zeros(1), training=True, key=KEY)
