@@ -60,7 +60,7 @@ def _freed(argument: str, groups: set[str]) -> str:
     if not _CHANGE.match(argument) or argument.startswith("hydra"):
         return argument
     key, _, value = argument.partition("=")
-    if key not in groups:
+    if key not in groups or value.startswith("{"):
         return f"++{argument}"
     return f"{key}='{value}'" if _NO_NAME.fullmatch(value) else argument
 

@@ -23,6 +23,8 @@ from runner.settings import EarlyStopping
 
 # A reading of the sums waits for the device, so it is not done more often than eyes can follow.
 _SECONDS_BETWEEN_READINGS = 0.25
+# Each has its learning rate in memory.
+_MOST_STEPS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class Loop:
             rule = f"be at most the {len(dataset.train)} training images"
             raise ConfigError(must("train.batch_size", rule, settings.batch_size))
         self.total_steps = settings.steps or settings.epochs * self.steps_per_epoch
+        if self.total_steps > _MOST_STEPS:
+            said = "steps" if settings.steps else "epochs"
+            raise ConfigError(must(f"train.{said}", f"come to at most {_MOST_STEPS} steps", getattr(settings, said)))
         self.learning_rates = experiment.schedule.learning_rates(
             experiment.optimizer.learning_rate, total_steps=self.total_steps, steps_per_epoch=self.steps_per_epoch
         )

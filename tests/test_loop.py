@@ -1,0 +1,269 @@
+"""The host's loop: how long it goes on, what it keeps, what it measures, and how it ends where the loss is lost."""
+
+import functools
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from configurations import arrays_file, tiny
+
+from runner import data
+from runner.data import Dataset
+from runner.errors import ConfigError, NonFiniteError
+from runner.loop import Epoch, Loop, Patience, Progress, batches
+from runner.settings import EarlyStopping
+
+
+@functools.cache
+def digits(limit: int | None = 160) -> Dataset:
+    return data.load(tiny(f"data.limit={'null' if limit is None else limit}").data)
+
+
+def trained(*overrides: str, limit: int | None = 160) -> Loop:
+    """A tiny experiment trained to its end."""
+    loop = Loop(tiny(*overrides), digits(limit))
+    list(loop.epochs())
+    return loop
+
+
+# How long
+
+
+def test_epochs_are_whole_batches_of_the_training_images() -> None:
+    loop = trained(
+        "train.epochs=3", "train.batch_size=48"
+    )  # 160 = 3 × 48 + 16: the last 16 of an order wait their turn
+    assert [(epoch.number, epoch.step) for epoch in loop.history] == [(1, 3), (2, 6), (3, 9)]
+    assert (loop.epoch_count, loop.total_steps) == (3, 9)
+    assert int(loop.state.step) == 9
+    assert loop.end_reason == ""
+
+
+def test_steps_take_the_place_of_epochs() -> None:
+    loop = trained("train.steps=7", "optimizer.learning_rate=0.001")
+    assert [(epoch.number, epoch.step) for epoch in loop.history] == [(1, 5), (2, 7)]
+    assert int(loop.state.step) == 7
+    # The schedule ends where training does: a cosine is 0 one step after the last.
+    expected = 0.5 * (1 + np.cos(np.pi * np.arange(7) / 7)) * 0.001
+    np.testing.assert_allclose(loop.learning_rates, expected, rtol=1e-4, atol=1e-9)
+    assert loop.history[-1].metrics["learning_rate"] == pytest.approx(expected[-1], rel=1e-4)
+
+
+def test_a_batch_larger_than_the_training_set_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Loop(tiny("train.batch_size=161"), digits())
+    assert str(caught.value) == "train.batch_size: must be at most the 160 training images, got 161"
+
+
+def test_more_steps_than_can_be_counted_are_refused() -> None:
+    for change in ("train.epochs=1000000000000", "train.steps=1000000000000"):
+        with pytest.raises(ConfigError) as caught:
+            Loop(tiny(change), digits())
+        name = change.partition("=")[0]
+        assert str(caught.value).startswith(f"{name}: must come to at most 100000000 steps, got ")
+
+
+def test_training_ends_when_validation_no_longer_improves() -> None:
+    loop = trained(
+        "train.epochs=9", "optimizer.learning_rate=0.0", "train.early_stopping={metric: val/loss, patience: 2}"
+    )
+    assert len(loop.history) == 3
+    assert loop.end_reason == "val/loss has not improved for 2 epochs"
+
+
+def test_training_ends_when_the_images_are_learnt() -> None:
+    loop = trained(
+        "train.epochs=300", "train.until_accuracy=1.0", "optimizer.learning_rate=0.02", "schedule=constant", limit=32,
+    )  # fmt: skip
+    assert loop.end_reason == "train/accuracy reached 1"
+    assert loop.history[-1].metrics["train/accuracy"] == 1.0
+    assert len(loop.history) < 300
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "ends_after"),
+    [
+        (EarlyStopping(metric="val/loss", patience=1), [3.0, 2.0, 2.0], 3),
+        (EarlyStopping(metric="val/loss", patience=2), [3.0, 3.1, 2.9, 3.0, 3.0], 5),
+        (EarlyStopping(metric="val/loss", patience=2, min_delta=0.5), [3.0, 2.8, 2.6], 3),
+        (EarlyStopping(metric="val/accuracy", patience=2), [0.5, 0.6, 0.6, 0.5], 4),
+        (EarlyStopping(metric="val/accuracy", patience=1), [0.5, 0.6, 0.7], None),
+        (None, [1.0] * 9, None),
+    ],
+)
+def test_patience_counts_epochs_without_an_improvement(
+    settings: EarlyStopping | None, values: list[float], ends_after: int | None
+) -> None:
+    patience = Patience(settings)
+    reasons = [
+        patience.after(Epoch(number, number, {settings.metric if settings else "val/loss": value}))
+        for number, value in enumerate(values, 1)
+    ]
+    ended = [number for number, reason in enumerate(reasons, 1) if reason]
+    assert ended[:1] == ([ends_after] if ends_after else [])
+
+
+# What is kept, measured and reported
+
+
+def test_the_best_epoch_is_kept_where_asked() -> None:
+    # After three epochs the learning rate becomes one that ruins what was learnt.
+    ruinous = (
+        "train.epochs=6", "optimizer.learning_rate=0.01",
+        "schedule={name: piecewise_constant_schedule, boundaries_in: epochs, boundaries_and_scales: {3: 1000}}",
+    )  # fmt: skip
+    last, best = trained(*ruinous), trained(*ruinous, "train.keep=best")
+    assert [epoch.metrics["val/loss"] for epoch in last.history] == [
+        epoch.metrics["val/loss"] for epoch in best.history
+    ]
+    ranks = [(epoch.metrics["val/accuracy"], -epoch.metrics["val/loss"]) for epoch in best.history]
+    chosen = best.history[int(np.argmax([accuracy * 1e6 + loss for accuracy, loss in ranks]))]
+    assert best.best == chosen
+    assert chosen.number < 6
+    accuracy = (best.probabilities(digits().val).argmax(axis=1) == digits().val.labels).mean()
+    assert accuracy == pytest.approx(chosen.metrics["val/accuracy"])
+    # The same parameters as a run that ends there.
+    ended = Loop(tiny(*ruinous), digits())
+    for epoch in ended.epochs():
+        if epoch.number == chosen.number:
+            break
+    jax.tree.map(np.testing.assert_array_equal, best.state.params, ended.state.params)
+    assert not np.array_equal(last.state.params["0_conv"]["kernel"], best.state.params["0_conv"]["kernel"])
+
+
+def test_an_epoch_has_the_metrics_of_the_design() -> None:
+    reports: list[Progress] = []
+    loop = Loop(tiny(), digits())
+    for epoch in loop.epochs(reports.append):
+        assert set(epoch.metrics) == {
+            "train/loss", "train/accuracy", "val/loss", "val/accuracy", "learning_rate", "images_per_second",
+        }  # fmt: skip
+        assert all(np.isfinite(value) for value in epoch.metrics.values())
+    assert set(loop.test()) == {"test/loss", "test/accuracy"}
+    assert loop.train_seconds > 0
+    assert loop.compile_seconds > 0
+    assert all(0 < report.step <= loop.total_steps for report in reports)
+
+
+def test_progress_is_reported_no_faster_than_eyes_can_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.loop._SECONDS_BETWEEN_READINGS", 0.0)
+    reports: list[Progress] = []
+    loop = Loop(tiny(), digits())
+    list(loop.epochs(reports.append))
+    assert [report.step for report in reports if report.epoch == 1] == [1, 2, 3, 4, 5][: len(reports)]
+    assert all(0 <= report.accuracy <= 1 and report.loss > 0 for report in reports)
+
+
+def test_what_only_fills_a_batch_up_counts_nothing() -> None:
+    examples = digits().val
+    cut = batches(examples, 64)
+    assert [len(batch.labels) for batch in cut] == [64] * len(cut)
+    assert sum(float(batch.weights.sum()) for batch in cut) == len(examples)
+    found = np.concatenate([np.asarray(batch.inputs)[np.asarray(batch.weights) > 0] for batch in cut])
+    np.testing.assert_array_equal(found, examples.inputs)
+    sizes = [trained(f"train.evaluation_batch_size={size}").history[-1].metrics for size in (7, 64, 500)]
+    assert sizes[0]["val/loss"] == pytest.approx(sizes[1]["val/loss"], rel=1e-5) == pytest.approx(sizes[2]["val/loss"])
+    assert sizes[0]["val/accuracy"] == sizes[1]["val/accuracy"] == sizes[2]["val/accuracy"]
+
+
+# Where the loss is lost
+
+
+def test_a_loss_that_is_not_finite_ends_training_with_what_is_known() -> None:
+    loop = Loop(tiny("optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant"), digits())
+    with pytest.raises(NonFiniteError) as caught:
+        list(loop.epochs())
+    [line] = str(caught.value).splitlines()
+    first = float(line.split("last finite loss ")[1].rstrip(")"))
+    assert line == (
+        "loss: must stay finite, was not at step 2 under learning rate 1e+30 "
+        f"(last finite loss {first:.4g})"
+    )  # fmt: skip
+    assert 1 < first < 10
+    assert caught.value.exit_status == 1
+
+
+def test_the_last_good_epoch_is_named_too() -> None:
+    # Two epochs of nothing, then a rate that nothing survives.
+    overrides = (
+        "train.epochs=4", "optimizer=sgd", "optimizer.learning_rate=1e-20",
+        "schedule={name: piecewise_constant_schedule, boundaries_in: epochs, boundaries_and_scales: {2: 1e38}}",
+        "optimizer.learning_rate=1e-6",
+    )  # fmt: skip
+    loop = Loop(tiny(*overrides), digits())
+    with pytest.raises(
+        NonFiniteError, match=r"was not at step 12 under learning rate 1e\+32 \(last finite loss .*, "
+    ) as caught:
+        list(loop.epochs())
+    accuracy = loop.history[-1].metrics["val/accuracy"]
+    assert str(caught.value).endswith(f", epoch 2: val/accuracy {accuracy:.4f})")
+
+
+# It learns
+
+
+def test_textbook_gradient_descent_on_squared_errors_learns_the_digits() -> None:
+    textbook = (
+        "model.layers=[flatten, {dense: {units: 32}}, sigmoid, classifier, sigmoid]",
+        "loss=squared_error", "optimizer=sgd", "optimizer.learning_rate=1.0", "schedule=constant", "train.epochs=20",
+        "data.limit=null",
+    )  # fmt: skip
+    loop = trained(*textbook, limit=None)
+    assert loop.test()["test/accuracy"] > 0.93
+    losses = [epoch.metrics["train/loss"] for epoch in loop.history]
+    assert losses[-1] < losses[0] / 4
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [("train.precision=bfloat16",), ("augment={random_crop: {padding: 1}}",), ("loss=hinge",)],
+    ids=["bfloat16", "augmented", "hinge"],
+)
+def test_it_learns_also_with(overrides: tuple[str, ...]) -> None:
+    steady = ("optimizer.learning_rate=0.01", "train.epochs=4", "data.limit=null")
+    loop = trained(*steady, *overrides, limit=None)
+    assert loop.test()["test/accuracy"] > 0.7
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(loop.state.params)} == {"float32"}
+
+
+def test_one_dimensional_signals_are_learnt(tmp_path: Path) -> None:
+    signals = tiny(
+        "data=arrays", f"data.root={arrays_file(tmp_path)}", "data.axes=lc", "optimizer.learning_rate=0.02",
+        "model.layers=[{conv: {filters: 4, kernel_size: 3, padding: causal, dilation: 2}}, relu, global_avg_pool, "
+        "classifier]",
+        "train.epochs=30", "train.batch_size=16",
+    )  # fmt: skip
+    loop = Loop(signals, data.load(signals.data))
+    assert loop.program.input_shape == (16, 1)
+    list(loop.epochs())
+    assert loop.test()["test/accuracy"] > 0.9
+
+
+# The same in another process
+
+PROGRAM = """
+import hashlib, sys
+import jax, numpy as np
+sys.path.insert(0, sys.argv[1])
+from test_loop import digest
+print(digest())
+"""
+
+
+def digest() -> str:
+    """What a short training comes to, to the last bit."""
+    loop = trained("augment=crop_flip", "optimizer=momentum")
+    sha = hashlib.sha256(repr([epoch.metrics | {"images_per_second": 0} for epoch in loop.history]).encode())
+    for leaf in jax.tree.leaves(loop.state.params):
+        sha.update(np.asarray(leaf).tobytes())
+    return sha.hexdigest()
+
+
+def test_another_process_comes_to_the_same_numbers() -> None:
+    here = Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(here)], cwd=here.parent, capture_output=True, text=True)
+    assert done.stdout.strip() == digest(), done.stderr

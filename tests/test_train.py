@@ -1,0 +1,333 @@
+"""The training program against plain loops in JAX, Optax and NumPy, finite differences, and itself bit for bit."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from configurations import tiny
+
+from runner import data, train
+from runner.data import Dataset
+from runner.experiment import Experiment, Program
+from runner.loop import Loop
+
+SMOOTH = (
+    "model.layers=[{conv: {filters: 3, kernel_size: 3, padding: same}}, tanh, {avg_pool: {size: 2}}, "
+    "{conv: {filters: 4, kernel_size: 3}}, batch_norm, tanh, flatten, {dropout: {rate: 0.2}}, classifier]"
+)
+LENET_LIKE = (
+    "model.layers=[{conv: {filters: 4, kernel_size: 3, padding: same}}, relu, {max_pool: {size: 2}}, "
+    "{conv: {filters: 6, kernel_size: 3}}, relu, flatten, {dense: {units: 16}}, relu, classifier]"
+)
+
+
+@functools.cache
+def digits() -> Dataset:
+    return data.load(tiny().data)
+
+
+def started(experiment: Experiment) -> tuple[Program, train.State, train.Feed]:
+    """The program of an experiment on the digits, its first state, and the training images in the first order."""
+    loop = Loop(experiment, digits())
+    examples = digits().train
+    order = train.order(loop.program, jnp.zeros((), jnp.int32), len(examples))
+    return loop.program, loop.state, train.Feed(jnp.asarray(examples.inputs), jnp.asarray(examples.labels), order)
+
+
+def advanced(
+    program: Program, state: train.State, feed: train.Feed, rates: list[float], start: int = 0
+) -> tuple[train.State, train.Sums]:
+    """The state after one step at each of the rates, dispatched one by one as the loop does it."""
+    functions, values = train.compiled(program), train.leaves(program)
+    state = jax.tree.map(jnp.copy, state)  # the program is given its argument's memory
+    sums = state.sums
+    for batch, rate in enumerate(rates, start):
+        state, sums = functions.advance(values, state, feed, np.float32([rate]), np.int32(batch), np.int32(1))
+    return state, sums
+
+
+def trained(*overrides: str) -> Loop:
+    """A tiny experiment trained to its end."""
+    loop = Loop(tiny(*overrides), digits())
+    list(loop.epochs())
+    return loop
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Equal bit for bit."""
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def assert_close(one: Any, other: Any, *, rtol: float = 1e-4, atol: float = 1e-6) -> None:
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), one, other)
+
+
+# Against a loop written by hand
+
+
+def lenet_like(params: Any, images: jax.Array) -> jax.Array:
+    """The outputs of LENET_LIKE from patches, reshapes and products: no convolution, no pooling."""
+
+    def conv(x: jax.Array, own: Any) -> jax.Array:
+        size = x.shape[1] - 2
+        patches = jnp.stack([x[:, i : i + size, j : j + size] for i in range(3) for j in range(3)], axis=3)
+        kernel = own["kernel"].reshape(9, x.shape[-1], -1)
+        return jnp.einsum("nhwtc,tcf->nhwf", patches, kernel) + own["bias"][None, None, None]
+
+    def dense(x: jax.Array, own: Any) -> jax.Array:
+        return x @ own["kernel"] + own["bias"][None]
+
+    x = jnp.maximum(conv(jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))), params["0_conv"]), 0)
+    x = x.reshape(len(x), 4, 2, 4, 2, 4).max(axis=(2, 4))
+    x = jnp.maximum(conv(x, params["3_conv"]), 0)
+    x = x.reshape(len(x), -1)
+    return dense(jnp.maximum(dense(x, params["6_dense"]), 0), params["8_classifier"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "transformation"),
+    [
+        ((), lambda rate: optax.adam(rate)),
+        (("optimizer=momentum",), lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True)),
+        (
+            ("optimizer=adamw", "train.clip.norm=0.5"),
+            lambda rate: optax.chain(
+                optax.clip_by_global_norm(0.5),
+                optax.adamw(rate, weight_decay=0.01, mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p)),
+            ),
+        ),
+    ],
+    ids=["adam", "momentum", "clipped adamw"],
+)
+def test_the_first_steps_are_those_of_a_plain_loop(overrides: tuple[str, ...], transformation: Any) -> None:
+    loop = Loop(tiny(LENET_LIKE, "loss.label_smoothing=0.1", *overrides), digits())
+    start, rates, size = jax.tree.map(np.asarray, loop.state.params), loop.learning_rates, 32
+    epoch = next(loop.epochs())
+
+    examples = digits().train
+    order = np.asarray(train.order(loop.program, jnp.zeros((), jnp.int32), len(examples)))
+    assert sorted(order) == list(range(len(examples)))
+    pixels = examples.inputs[order].astype(np.float32) / 255
+    images = jnp.asarray((pixels - (examples.inputs / 255).mean()) / (examples.inputs / 255).std(), jnp.float32)
+    labels = examples.labels[order]
+
+    def objective(params: Any, x: jax.Array, y: np.ndarray) -> jax.Array:
+        targets = np.eye(10, dtype=np.float32)[y] * np.float32(0.9) + np.float32(0.01)
+        return -jnp.mean(jnp.sum(targets * jax.nn.log_softmax(lenet_like(params, x)), axis=1))
+
+    # Optax takes the schedule as a function of its own count here, in place of a rate given to every step.
+    optimizer = transformation(lambda count: jnp.asarray(rates)[count])
+    params, state, losses = start, None, []
+    state = optimizer.init(jax.tree.map(jnp.asarray, params))
+    with jax.numpy_dtype_promotion("standard"):
+        for batch in range(len(examples) // size):
+            chosen = slice(batch * size, (batch + 1) * size)
+            loss, gradient = jax.value_and_grad(objective)(params, images[chosen], labels[chosen])
+            updates, state = optimizer.update(gradient, state, params)
+            params = optax.apply_updates(params, updates)
+            losses.append(float(loss))
+    assert epoch.step == len(losses) == 5
+    assert epoch.metrics["train/loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert_close(loop.state.params, params, rtol=1e-3, atol=2e-5)
+
+
+def test_the_sums_are_what_numpy_counts() -> None:
+    loop = trained("train.evaluation_batch_size=48")
+    for split in ("val", "test"):
+        examples = getattr(digits(), split)
+        params, statistics = train.evaluated(loop.state), loop.state.statistics
+        inputs = jnp.asarray(examples.inputs)
+        scores = np.asarray(train.outputs(loop.program, params, statistics, inputs), np.float64)
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        losses = -log_probabilities[np.arange(len(examples)), examples.labels]
+        correct = scores.argmax(axis=1) == examples.labels
+        measured = loop.test() if split == "test" else loop.history[-1].metrics
+        assert measured[f"{split}/loss"] == pytest.approx(losses.mean(), rel=1e-5)
+        assert measured[f"{split}/accuracy"] == pytest.approx(correct.mean())
+        np.testing.assert_allclose(loop.probabilities(examples), np.exp(log_probabilities), rtol=1e-4, atol=1e-6)
+
+
+def test_the_training_sums_are_those_of_the_images_that_were_seen() -> None:
+    program, state, feed = started(tiny())
+    after, sums = advanced(program, state, feed, [0.0, 0.0, 0.0])  # nothing is learnt, so every batch meets one net
+    seen = np.asarray(feed.order)[: 3 * 32]
+    weights = jnp.ones(len(seen), jnp.float32)
+    counted = train.evaluate(program, state, feed.inputs[seen], feed.labels[seen], weights)
+    assert float(sums.images) == 96 == float(counted["count"])
+    assert float(sums.correct) == float(counted["correct"])
+    assert float(sums.loss) == pytest.approx(float(counted["loss"]), rel=1e-5)
+    assert int(sums.bad_step) == -1
+    assert int(after.step) == 3
+    assert_same(after.params, state.params)
+
+
+# Gradients
+
+
+def loss_at(program: Program, state: train.State, feed: train.Feed, params: Any) -> float:
+    _, sums = advanced(program, state._replace(params=params), feed, [0.0])
+    return float(sums.loss) / float(sums.images)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_gradient_of_the_whole_objective_is_that_of_finite_differences(accumulate: int) -> None:
+    # Augmentation, dropout, normalisation by batch, mixed and smoothed targets: all of one step, all differentiable.
+    program, state, feed = started(
+        tiny(
+            SMOOTH,
+            "optimizer=sgd",
+            "loss.label_smoothing=0.1",
+            "augment=mixup",
+            "augment.affine={degrees: 10.0}",
+            f"train.accumulate={accumulate}",
+        )
+    )
+    after, _ = advanced(program, state, feed, [1.0])  # plain gradient descent at rate 1 moves by the gradient
+    gradient = jax.tree.map(lambda before, now: before - now, state.params, after.params)
+    generator = np.random.default_rng(0)
+    for layer in state.params:
+        direction = jax.tree.map(jnp.zeros_like, state.params)
+        for name, leaf in state.params[layer].items():
+            direction[layer][name] = jnp.asarray(generator.standard_normal(leaf.shape), jnp.float32)
+        step = 3e-3
+        plus, minus = (
+            loss_at(program, state, feed, optax.apply_updates(state.params, optax.tree.scale(by, direction)))
+            for by in (step, -step)
+        )
+        slope = sum(jax.tree.leaves(jax.tree.map(lambda g, d: float(jnp.vdot(g, d)), gradient, direction)))
+        assert (plus - minus) / (2 * step) == pytest.approx(slope, rel=0.02, abs=2e-3), layer
+
+
+def test_parts_of_a_batch_add_up_to_the_whole() -> None:
+    whole, parts = (trained(LENET_LIKE, "optimizer=momentum", f"train.accumulate={pieces}") for pieces in (1, 4))
+    assert_close(whole.state.params, parts.state.params, rtol=1e-3, atol=1e-5)
+    for one, other in zip(whole.history, parts.history, strict=True):
+        assert one.metrics["train/loss"] == pytest.approx(other.metrics["train/loss"], rel=1e-4)
+        assert one.metrics["train/accuracy"] == other.metrics["train/accuracy"]
+
+
+def test_the_gradient_is_clipped_to_a_norm_or_element_by_element() -> None:
+    norm = 0.01
+    for clip in (f"train.clip.norm={norm}", f"train.clip.value={norm}"):
+        program, state, feed = started(tiny("optimizer=sgd", clip))
+        after, _ = advanced(program, state, feed, [1.0])
+        moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.asarray(a - b), state.params, after.params))
+        longest = max(np.abs(leaf).max() for leaf in moved)
+        length = np.sqrt(sum((leaf**2).sum() for leaf in moved))
+        assert (length if "norm" in clip else longest) == pytest.approx(norm, rel=1e-3)
+
+
+def test_the_average_keeps_its_share_at_every_step() -> None:
+    program, state, feed = started(tiny("train.ema_decay=0.7"))
+    average = jax.tree.map(np.asarray, state.params)
+    for batch in range(4):
+        state, _ = advanced(program, state, feed, [0.05], start=batch)
+        average = jax.tree.map(lambda old, new: 0.7 * old + 0.3 * np.asarray(new), average, state.params)
+        assert_close(state.average, average, rtol=1e-5)
+    assert_same(train.evaluated(state), state.average)
+    assert train.evaluated(state._replace(average=None)) is state.params
+
+
+def test_many_steps_at_once_are_the_same_steps() -> None:
+    program, state, feed = started(tiny("augment=crop_flip"))
+    rates = np.float32([0.01, 0.02, 0.03])
+    one_by_one, _ = advanced(program, state, feed, list(rates))
+    functions, values = train.compiled(program), train.leaves(program)
+    at_once, sums = functions.advance(
+        values, jax.tree.map(jnp.copy, state), feed, rates, np.int32(0), np.int32(len(rates))
+    )
+    assert_close(at_once.params, one_by_one.params)
+    assert float(sums.images) == 96
+
+
+# The same numbers, and one program for many values
+
+
+def test_the_same_experiment_gives_the_same_numbers_bit_for_bit() -> None:
+    knobs = (SMOOTH, "augment=mixup", "train.ema_decay=0.9", "loss.label_smoothing=0.1")
+    one, other = trained(*knobs), trained(*knobs)
+    assert_same(one.state, other.state)
+    for first, second in zip(one.history, other.history, strict=True):
+        assert first.metrics | {"images_per_second": 0} == second.metrics | {"images_per_second": 0}
+    assert one.test() == other.test()
+
+
+def test_the_seed_changes_every_stream() -> None:
+    one, other = started(tiny()), started(tiny("seed=1"))
+    assert not np.array_equal(one[1].params["0_conv"]["kernel"], other[1].params["0_conv"]["kernel"])
+    assert not np.array_equal(one[2].order, other[2].order)
+    names = ("initialisation", "order", "step")
+    keys = {jax.random.key_data(train.stream(seed, name)).tobytes() for name in names for seed in (0, 1)}
+    assert len(keys) == 6
+
+
+def test_every_epoch_has_an_order_of_its_own() -> None:
+    program, _, _ = started(tiny())
+    orders = [np.asarray(train.order(program, jnp.int32(epoch), 160)) for epoch in range(3)]
+    assert all(sorted(order) == list(range(160)) for order in orders)
+    assert len({order.tobytes() for order in orders}) == 3
+
+
+@pytest.fixture
+def compilations() -> Iterator[list[str]]:
+    """What JAX says it compiled, or looked up among what it had compiled."""
+    heard: list[str] = []
+
+    def listen(event: str, seconds: float, **facts: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            heard.append(str(facts.get("fun_name", event)))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield heard
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_a_changed_value_compiles_nothing(compilations: list[str]) -> None:
+    knobs = (
+        "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, {max_pool: {size: 2}}, flatten, "
+        "{dropout: {rate: 0.5}}, classifier]",
+        "optimizer=adamw",
+        "optimizer.b1=0.9",  # what nobody mentions is Optax's to say, and no argument of the program
+        "augment=affine",
+        "loss.label_smoothing=0.1",
+        "train.clip.norm=1.0",
+        "train.ema_decay=0.9",
+    )
+
+    def run(*change: str) -> dict[str, float]:
+        del compilations[:]
+        loop = trained(*knobs, *change)
+        return loop.history[-1].metrics | loop.test()
+
+    base = run()
+    assert compilations  # it is heard
+    changes = (
+        "optimizer.learning_rate=0.01",
+        "seed=7",
+        "model.layers.4.dropout.rate=0.1",
+        "loss.label_smoothing=0.3",
+        "augment.affine.degrees=45.0",
+        "optimizer.weight_decay=0.5",
+        "optimizer.b1=0.5",
+        "train.clip.norm=1e-9",  # short enough for Adam, which hardly minds how long a gradient is
+        "train.ema_decay=0.5",
+        "data.mean=[0.1]",
+        "tracking.run_name=other",
+    )
+    for change in changes:
+        metrics = run(change)
+        assert compilations == [], change
+        assert metrics["train/loss"] != base["train/loss"] or change.startswith(("train.ema", "tracking")), change
+        assert metrics["test/loss"] != base["test/loss"] or change.startswith("tracking"), change
+
+
+def test_programs_of_one_structure_share_what_is_compiled() -> None:
+    one, other, third = (started(tiny(change))[0] for change in ("seed=1", "optimizer.learning_rate=1.0", "loss=hinge"))
+    assert train.compiled(one) is train.compiled(other)
+    assert train.compiled(one) is not train.compiled(third)
