@@ -13,6 +13,10 @@ from runner.layers import KINDS, Layer, LayerList, flattened
 
 # Keeps every shape, so it can stand where nothing better is known.
 _NEUTRAL = "relu"
+# What stands in for an argument that cannot be read, where leaving it out might make a feature map smaller.
+_LARGEST: dict[str, Any] = {"padding": "full", "stride": 1, "ceil_mode": True}
+# Mending an entry can bring to light what is wrong within it: its kind, its form, what is missing, its own layers.
+_ROUNDS = 8
 _ENTRIES: TypeAdapter[tuple[Layer, ...]] = TypeAdapter(LayerList)
 
 
@@ -21,7 +25,7 @@ def repaired(entries: Any) -> tuple[Layer, ...] | None:
     entries = flattened(entries)
     if not isinstance(entries, tuple):
         return None
-    for _ in range(3):
+    for _ in range(_ROUNDS):
         try:
             return _ENTRIES.validate_python(entries)
         except ValidationError as error:
@@ -42,18 +46,14 @@ def _mended(here: Any, location: tuple[Any, ...]) -> Any:
         return here
     if part not in here:
         # The name of a union's member, which the form does not hold, or a key that is missing.
-        return _mended(here, rest) if rest else {**here, part: 1}
-    below = here[part]
-    if part == "layers" and isinstance(below, list | tuple):
-        below = flattened(below)
-    if rest and isinstance(below, dict | tuple) and not isinstance(rest[-1], int):
-        return {**here, part: _mended(below, rest)}
-    if rest and part == "layers":
+        return _mended(here, rest) if rest else {**here, part: () if part == "layers" else 1}
+    below = flattened(here[part]) if part == "layers" else here[part]
+    if rest and (part == "layers" or (part in KINDS and isinstance(below, dict))):
         return {**here, part: _mended(below, rest)}
     if part in KINDS:
         return {part: {}}
-    if part == "padding":
-        return {**here, part: "full"}
+    if part in _LARGEST:
+        return {**here, part: _LARGEST[part]}
     return {key: value for key, value in here.items() if key != part}
 
 
