@@ -17,6 +17,7 @@ from runner.experiment import Experiment
 from runner.layers.base import Row, Shape, by_product
 from runner.model import totals
 
+_PATHS = "model.layers"
 _COLUMNS = ("output", "parameters", "multiply-\nadds", "memory", "receptive\nfield", "stride", "padding")
 _CAPTION = (
     "One image in float32. Receptive field, effective stride and padding in pixels of "
@@ -65,12 +66,20 @@ def as_text(experiment: Experiment, width: int = 100) -> str:
 
 
 def table(experiment: Experiment, width: int = 100) -> Table:
-    """The table for a terminal `width` characters wide: numbers in full if they fit, else in three digits."""
+    """The table for a terminal `width` characters wide: numbers in full if they fit, else in three digits.
+
+    Where even these leave too little room, paths take more lines: they alone can be broken and still be read.
+    """
     rows, input_shape = surveyed(experiment)
     title = f"{experiment.model.name} on {experiment.data.name}: {by_product(input_shape)} input"
-    full = _table(rows, title, _in_full)
-    fits = Console(width=10_000).measure(full).maximum <= width
-    return full if fits else _table(rows, title, _in_short)
+    for number in (_in_full, _in_short):
+        found = _table(rows, title, number)
+        excess = Console(width=10_000).measure(found).maximum - width
+        if excess <= 0:
+            return found
+    longest = max(len(_short(row.path)) for row in rows)
+    found.columns[0].width = max(longest - excess, len(_PATHS))
+    return found
 
 
 def _table(rows: list[Row], title: str, number: Callable[[int], str]) -> Table:
@@ -87,7 +96,7 @@ def _table(rows: list[Row], title: str, number: Callable[[int], str]) -> Table:
         pad_edge=False,
         padding=0,
     )
-    found.add_column("model.layers", footer="total", no_wrap=True)
+    found.add_column(_PATHS, footer="total", overflow="fold")
     footers = (
         "",
         *_costs(sums.parameters, sums.multiply_adds, sums.activation_bytes, number),
@@ -98,7 +107,7 @@ def _table(rows: list[Row], title: str, number: Callable[[int], str]) -> Table:
     for row in rows:
         fields = row.output.fields
         found.add_row(
-            escape(row.path.removeprefix("model.layers")),
+            escape(_short(row.path)),
             by_product(row.output.shape),
             *_costs(row.parameters, row.multiply_adds, row.activation_bytes, number),
             _per_axis(tuple(field.size for field in fields)),
@@ -127,6 +136,10 @@ def _in_short(count: int) -> str:
         if size < 999.5 or unit == "T":
             break
     return f"{size:.3g} {unit}" if size >= 100 else f"{size:.1f} {unit}"
+
+
+def _short(path: str) -> str:
+    return path.removeprefix(_PATHS)
 
 
 def _per_axis(values: tuple[int, ...]) -> str:

@@ -115,7 +115,8 @@ class Totals(Record):
 def totals(rows: list[Row]) -> Totals:
     """What the rows come to."""
     maps = [row.output for row in rows if len(row.output.shape) > 1]
-    fields = maps[-1].fields if maps else ()
+    # A network that flattens at once has no feature map but its input, whose pixels see themselves.
+    fields = maps[-1].fields if maps else (ReceptiveField(),) * len(rows[0].output.fields)
     return Totals(
         parameters=sum(row.parameters for row in rows),
         multiply_adds=sum(row.multiply_adds for row in rows),

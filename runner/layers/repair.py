@@ -46,7 +46,7 @@ def _mended(here: Any, location: tuple[Any, ...]) -> Any:
         return here
     if part not in here:
         # The name of a union's member, which the form does not hold, or a key that is missing.
-        return _mended(here, rest) if rest else {**here, part: () if part == "layers" else 1}
+        return _mended(here, rest) if rest else {**here, part: (_NEUTRAL,) if part == "layers" else 1}
     below = flattened(here[part]) if part == "layers" else here[part]
     if rest and (part == "layers" or (part in KINDS and isinstance(below, dict))):
         return {**here, part: _mended(below, rest)}
