@@ -1,0 +1,209 @@
+"""The layer table: its numbers, its forms, and that it neither reads images nor compiles anything."""
+
+import json
+from typing import Any
+
+import jax
+import jax.monitoring
+import numpy as np
+import pytest
+from configurations import composed
+
+from runner.describe import as_json, as_text
+from runner.errors import ConfigError
+from runner.experiment import Experiment, parse
+
+LAYER_KEYS = {
+    *("path", "kind", "output_shape", "parameters", "multiply_adds", "activation_bytes", "receptive_field"),
+    *("effective_stride", "effective_padding"),
+}
+TOTAL_KEYS = LAYER_KEYS - {"path", "kind", "output_shape"}
+
+VGG16: list[Any] = [
+    entry
+    for filters, times in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+    for entry in (
+        {
+            "repeat": {
+                "times": times,
+                "layers": [{"conv": {"filters": filters, "kernel_size": 3, "padding": 1}}, "relu"],
+            }
+        },
+        {"max_pool": {"size": 2}},
+    )
+] + ["flatten", {"repeat": {"times": 2, "layers": [{"dense": {"units": 4096}}, "relu"]}}, "classifier"]
+
+
+def experiment(*overrides: str, layers: list[Any] | None = None, **model: Any) -> Experiment:
+    config = composed("data=mnist", "data.root=no/such/folder", *overrides)
+    config["model"].update(model if layers is None else {**model, "layers": layers})
+    return parse(config)
+
+
+def vgg16() -> Experiment:
+    return experiment("data=cifar10", layers=VGG16, input={"height": 224, "width": 224}, name="vgg16")
+
+
+def whole(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
+
+
+# JSON
+
+
+def test_json_has_the_promised_keys_and_types() -> None:
+    for found in (experiment(), vgg16()):
+        described = json.loads(as_json(found))
+        assert set(described) == {"layers", "totals"}
+        for row in described["layers"]:
+            assert set(row) == LAYER_KEYS
+            assert isinstance(row["path"], str)
+            assert isinstance(row["kind"], str)
+            assert row["path"].startswith("model.layers[")
+            assert row["path"].endswith(row["kind"])
+            assert all(whole(size) for size in row["output_shape"])
+        assert set(described["totals"]) == TOTAL_KEYS
+        for row in (*described["layers"], described["totals"]):
+            assert all(whole(row[key]) for key in ("parameters", "multiply_adds", "activation_bytes"))
+            for key in ("receptive_field", "effective_stride", "effective_padding"):
+                assert len(row[key]) == 2
+                assert all(whole(number) for number in row[key])
+
+
+def test_json_of_lenet5_by_hand() -> None:
+    described = json.loads(as_json(experiment()))
+    assert described["layers"][3] == {
+        "path": "model.layers[3].conv",
+        "kind": "conv",
+        "output_shape": [10, 10, 16],
+        "parameters": 2_416,
+        "multiply_adds": 10 * 10 * 16 * 5 * 5 * 6,
+        "activation_bytes": 4 * 10 * 10 * 16,
+        "receptive_field": [14, 14],
+        "effective_stride": [2, 2],
+        "effective_padding": [0, 0],
+    }
+    assert [row["output_shape"] for row in described["layers"]][-1] == [10]
+    totals = described["totals"]
+    assert (totals["parameters"], totals["multiply_adds"]) == (61_706, 416_520)
+    assert totals["receptive_field"] == [16, 16]
+    for key in ("parameters", "multiply_adds", "activation_bytes"):
+        assert totals[key] == sum(row[key] for row in described["layers"])
+
+
+def test_axes_of_their_own() -> None:
+    layers: list[Any] = [
+        {"conv": {"filters": 2, "kernel_size": [3, 5], "stride": [1, 2], "padding": [[1, 0], [2, 2]]}},
+        *("flatten", "classifier"),
+    ]
+    row = json.loads(as_json(experiment(layers=layers)))["layers"][0]
+    assert row["output_shape"] == [31, 16, 2]
+    assert (row["receptive_field"], row["effective_stride"], row["effective_padding"]) == ([3, 5], [1, 2], [1, 2])
+    assert "3×5    1×2     1×2" in as_text(experiment(layers=layers))
+
+
+def test_a_repeated_layer_has_a_row_for_each_copy() -> None:
+    rows = json.loads(as_json(vgg16()))["layers"]
+    path = "model.layers[0].repeat.layers[0].conv"
+    assert [row["parameters"] for row in rows if row["path"] == path] == [64 * 27 + 64, 64 * 64 * 9 + 64]
+
+
+# The table
+
+
+def test_the_table_of_lenet5() -> None:
+    assert as_text(experiment(), width=80) == LENET5
+
+
+def test_big_numbers_are_shortened_where_80_columns_are_too_few() -> None:
+    found = vgg16()
+    narrow, wide = as_text(found, width=80), as_text(found, width=140)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "134,301,514" in wide  # torchvision's 138,357,544 less 990 of its 1,000 classes
+    assert "15,466,209,280" in wide
+    assert "134 M" in narrow
+    assert "15.5 G" in narrow
+    assert "…" not in wide
+    assert all("…" not in line[1:] for line in narrow.splitlines())  # a path may lose its left end, a number nothing
+
+
+def test_long_paths_cost_neither_a_number_nor_a_kind() -> None:
+    inner: Any = {"local_response_norm": {"size": 3}}
+    for _ in range(6):
+        inner = {"repeat": {"times": 1, "layers": [inner]}}
+    text = as_text(experiment(layers=[inner, "flatten", "classifier"]), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "response_norm" in text
+    for number in ("32×32×1", "1024", "10.2 k", "4.1 kB", "40 B"):
+        assert number in text
+
+
+def test_brackets_in_a_name_are_no_markup() -> None:
+    assert as_text(experiment(name="[bold]net[/]")).startswith("[bold]net[/] on mnist: 32×32×1 input")
+
+
+# What it does not do
+
+
+def test_nothing_is_compiled_and_no_image_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+
+    def listen(event: str, duration: float, **_: Any) -> None:
+        events.append(event)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("describe reads no images")
+
+    found = vgg16()
+    monkeypatch.setattr(type(found.data), "read", refuse)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        as_json(found)
+        as_text(found)
+        assert not [event for event in events if "compile" in event or "trace" in event]
+        jax.jit(lambda x: x + 1)(np.float32(1))  # the listener does hear
+        assert [event for event in events if "trace" in event]
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_data_that_only_their_files_tell_of() -> None:
+    for name, missing in (("image", "data.image"), ("classes", "data.classes")):
+        config = composed("data=mnist")
+        config["data"][name] = None
+        with pytest.raises(ConfigError) as caught:
+            as_text(parse(config))
+        assert str(caught.value) == f"{missing}: must be given, since only the files tell it otherwise, got null"
+
+
+def test_layers_that_do_not_fit_are_told_and_not_described() -> None:
+    config = composed("data=mnist", "model.input=null", "data.image=null")
+    config["model"]["layers"] = ["flatten"]
+    unread = parse(config)  # without a size nothing can be known to misfit
+    sized = unread.model_copy(update={"data": experiment().data})
+    with pytest.raises(ConfigError, match=r"must give one output for each of 10 classes"):
+        as_json(sized)
+
+
+LENET5 = """\
+lenet5 on mnist: 32×32×1 input
+                                    multiply-         receptive
+model.layers      output parameters      adds  memory     field stride padding
+──────────────────────────────────────────────────────────────────────────────
+[0].conv         28×28×6        156   117,600 18.8 kB         5      1       0
+[1].relu         28×28×6                      18.8 kB         5      1       0
+[2].max_pool     14×14×6                       4.7 kB         6      2       0
+[3].conv        10×10×16      2,416   240,000  6.4 kB        14      2       0
+[4].relu        10×10×16                       6.4 kB        14      2       0
+[5].max_pool      5×5×16                       1.6 kB        16      4       0
+[6].flatten          400                       1.6 kB        32      4       0
+[7].dense            120     48,120    48,000   480 B        32      4       0
+[8].relu             120                        480 B        32      4       0
+[9].dense             84     10,164    10,080   336 B        32      4       0
+[10].relu             84                        336 B        32      4       0
+[11].classifier       10        850       840    40 B        32      4       0
+
+total                        61,706   416,520 60.0 kB        16      4       0
+One image in float32. Receptive field, effective stride and padding in pixels
+of the input; their totals are those of the last feature map.
+"""
