@@ -180,8 +180,8 @@ def test_whether_padding_counts_in_a_mean() -> None:
 @pytest.mark.parametrize("ceil_mode", [False, True])
 def test_pixels_of_a_mean_are_those_that_pytorch_documents(count_padding: bool, ceil_mode: bool) -> None:
     # ATen/native/cpu/AvgPoolKernel.cpp: the window is cut at the padded edge to count it, at the image's to sum it.
-    for length, size, stride in itertools.product((4, 5, 7), (2, 3, 4), (1, 2, 3)):
-        for padding in range(size // 2 + 1):
+    for length, size, stride in itertools.product((5, 7), (2, 4), (1, 3)):
+        for padding in (0, size // 2):
             arguments = {"size": size, "stride": stride, "padding": padding}
             pool = AvgPool(count_padding=count_padding, ceil_mode=ceil_mode, **arguments)  # type: ignore[arg-type]
             expected = []
