@@ -85,7 +85,7 @@ def table(experiment: Experiment, width: int = 100) -> Table:
 def _table(rows: list[Row], title: str, number: Callable[[int], str]) -> Table:
     sums = totals(rows)
     found = Table(
-        title=title,
+        title=escape(title),
         title_justify="left",
         title_style="bold",
         caption=_CAPTION,
