@@ -154,6 +154,8 @@ def _stumbled(error: Exception) -> Fault:
     rule = "be a mapping" if isinstance(error, OSError) else "be UTF-8 text"
     if file and isinstance(error, OSError | UnicodeError):
         return Fault(_own_name(file), f"must {rule}, but {_first_line(error)}")
+    if isinstance(error, OSError) and error.filename:
+        return must(str(error.filename), "be a place to write to", error.strerror)
     return Fault(_own_name(file), f"must compose, but {_first_line(error)}")
 
 

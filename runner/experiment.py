@@ -6,6 +6,7 @@
 A `Program` is what the compiled program is made of: its structure is static, its leaves are traced.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
@@ -18,7 +19,7 @@ from runner.data.augment import Augment
 from runner.errors import ConfigError, Fault, must, shown
 from runner.faults import fault, unwritable
 from runner.layers import flattened
-from runner.layers.base import Shape
+from runner.layers.base import Row, Shape
 from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
 from runner.model import Model
@@ -26,6 +27,7 @@ from runner.optim import Clip, Optimizer, Schedule
 from runner.records import TRACED, Record, frozen
 from runner.settings import Describe, Tracking, Train, Ui
 
+_MOST_VALUES = 2**31 - 1  # of one array, as its indices are 32 bits wide
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 
 
@@ -65,7 +67,8 @@ class Experiment(Record):
 
     def faults(self, data_shape: Shape, classes: int) -> list[Fault]:
         """What does not fit together, for data whose inputs have this shape."""
-        faults = self.model.bind(classes).survey(data_shape, classes).faults
+        found = self.model.bind(classes).survey(data_shape, classes)
+        faults = found.faults + _too_large(found.rows)
         last = self.model.layers[-1]
         path = f"model.layers[{len(self.model.layers) - 1}]"
         doubled = last.kind == "softmax" and isinstance(self.loss, SoftmaxCrossEntropy)
@@ -96,6 +99,15 @@ class Experiment(Record):
             accumulate=self.train.accumulate,
             precision=self.train.precision,
         )
+
+
+def _too_large(rows: list[Row]) -> list[Fault]:
+    """The first layer that is beyond what arrays can be; those after it may be so because of it."""
+    for row in rows:
+        largest = max(math.prod(row.output.shape), row.parameters)
+        if largest > _MOST_VALUES:
+            return [must(row.path, f"have at most {_MOST_VALUES} outputs and parameters", largest)]
+    return []
 
 
 def parameters(experiment: Experiment) -> dict[str, str]:

@@ -20,6 +20,7 @@ import numpy as np
 from runner import data, describe, device, nans, tracking, train
 from runner.console import Display
 from runner.data import Dataset
+from runner.errors import Fault, TrainingError
 from runner.experiment import Experiment, parameters
 from runner.loop import Loop
 
@@ -59,7 +60,7 @@ def run(experiment: Experiment, context: Context) -> Outcome:
         params=parameters(experiment) | _layer_overrides(context.overrides),
         folder=context.folder,
     )
-    with _ending(recorded):
+    with _ending(recorded), _within_memory():
         _record_configuration(recorded, experiment, context)
         dataset = data.load(experiment.data, report=_log.info)
         recorded.log_input(_facts(experiment, dataset))
@@ -114,6 +115,18 @@ def _ending(recorded: tracking.Run) -> Iterator[None]:
         recorded.finish("FAILED")
         raise
     recorded.finish("FINISHED")
+
+
+@contextmanager
+def _within_memory() -> Iterator[None]:
+    """Raises TrainingError where the device has no room for what is asked of it."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        reason = str(error).split("\n")[0]
+        if "RESOURCE_EXHAUSTED" not in reason:
+            raise
+        raise TrainingError(Fault("train.batch_size", f"must leave room in the device's memory ({reason})")) from error
 
 
 def _tags(context: Context, chosen: jax.Device) -> dict[str, str]:

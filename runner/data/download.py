@@ -57,7 +57,7 @@ def fetched(
             found[wanted] = _downloaded(wanted, mirrors, cache, report)
         except (OSError, ValueError) as error:
             names = ", ".join(other.file for other in missing)
-            rule = f"hold {names} (download failed: {_reason(error)})"
+            rule = f"hold {names} (download failed: {_reason(error)}; nor are they in {cache})"
             raise DataError(must("data.root", rule, str(root) if root else None)) from error
     return [path for wanted in files if (path := found[wanted]) is not None]
 

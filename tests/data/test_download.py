@@ -80,7 +80,8 @@ def test_what_is_missing_is_named_with_its_place(published):
     with pytest.raises(DataError) as caught:
         fetch(wanted(file="a.gz"), wanted(file="b.gz"), mirrors=[address], root=root)
     assert str(caught.value).startswith("data.root: must hold a.gz, b.gz (download failed: 404 Client Error")
-    assert str(caught.value).endswith("/a.gz), got mine")
+    assert "/a.gz; nor are they in " in str(caught.value)
+    assert str(caught.value).endswith("set), got mine")
 
 
 def test_offline_is_one_line(tmp_path, monkeypatch):
@@ -88,7 +89,9 @@ def test_offline_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(DataError) as caught:
         fetch(wanted(), mirrors=["http://127.0.0.1:9"])
-    assert str(caught.value) == "data.root: must hold images.gz (download failed: Connection refused), got null"
+    assert str(caught.value) == (
+        f"data.root: must hold images.gz (download failed: Connection refused; nor are they in {tmp_path / 'set'}), got null"
+    )
 
 
 def test_without_mirrors_nothing_is_tried(tmp_path, monkeypatch):
@@ -96,7 +99,8 @@ def test_without_mirrors_nothing_is_tried(tmp_path, monkeypatch):
     with pytest.raises(DataError) as caught:
         fetch(wanted(), mirrors=[])
     assert str(caught.value) == (
-        "data.root: must hold images.gz (download failed: no mirror and checksum are configured), got null"
+        "data.root: must hold images.gz (download failed: no mirror and checksum are configured; "
+        f"nor are they in {tmp_path / 'set'}), got null"
     )
 
 
