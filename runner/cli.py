@@ -63,10 +63,11 @@ def _train(arguments: list[str], command: str) -> None:
 
         hydra = HydraConfig.get()
         overrides = tuple(override.lstrip("+") for override in hydra.overrides.task)
-        experiment = parse(composition.plain(config))
+        whole = composition.plain(config)
+        experiment = parse(whole)
         context = Context(
             folder=Path(hydra.runtime.output_dir),
-            config=composition.as_yaml(config),
+            config=composition.as_yaml(whole),
             overrides=overrides,
             command=command,
         )

@@ -1,7 +1,7 @@
 """Composing a configuration with Hydra: where configurations lie, and what Hydra's complaints come to in one line."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.blocks import used
 from runner.errors import ConfigError, ConvrunnerError, Fault, must, unknown
 
 _OWN_FOLDER = "conf"
@@ -66,16 +67,49 @@ def _freed(argument: str, groups: set[str]) -> str:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration as plain containers, interpolations resolved. Raises ConfigError where one cannot be."""
+    """The configuration as plain containers, interpolations resolved, with the blocks of the library that it uses.
+
+    Raises ConfigError where it cannot be resolved.
+    """
     with one_line():
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+    found = {str(key): value for key, value in container.items()}
+    model = found.get("model")
+    if isinstance(model, dict):
+        own = model.get("blocks") or {}
+        taken = used(model, _LazyLibrary()) if isinstance(own, dict) else {}
+        if taken:
+            model["blocks"] = {**taken, **own}
+    return found
 
 
-def as_yaml(config: DictConfig) -> str:
-    """The configuration as a file that says everything, interpolations resolved."""
-    return OmegaConf.to_yaml(config, resolve=True)
+class _LazyLibrary(Mapping[str, Any]):
+    """The blocks of `conf/block/*.yaml`, each read when it is asked for; the current folder's come first."""
+
+    def __init__(self) -> None:
+        folders = (shipped(), Path.cwd() / _OWN_FOLDER)
+        self._files = {path.stem: path for folder in folders for path in sorted((folder / "block").glob("*.yaml"))}
+
+    def __getitem__(self, name: str) -> Any:
+        path = self._files[name]
+        with one_line():
+            return OmegaConf.to_container(OmegaConf.load(path))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def as_yaml(config: dict[str, Any]) -> str:
+    """A plain configuration as a file that says everything and can be launched again."""
+    text: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)
+    return text
 
 
 @contextmanager

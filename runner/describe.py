@@ -66,23 +66,34 @@ def as_text(experiment: Experiment, width: int = 100) -> str:
 
 
 def table(experiment: Experiment, width: int = 100) -> Table:
-    """The table for a terminal `width` characters wide: numbers in full if they fit, else in three digits.
+    """The table for a terminal `width` characters wide.
 
-    Where even these leave too little room, paths take more lines: they alone can be broken and still be read.
+    Numbers stand in full if they fit, else in three digits; then paths lose their middle.
     """
     rows, input_shape = surveyed(experiment)
     title = f"{experiment.model.name} on {experiment.data.name}: {by_product(input_shape)} input"
-    for number in (_in_full, _in_short):
-        found = _table(rows, title, number)
-        excess = Console(width=10_000).measure(found).maximum - width
-        if excess <= 0:
-            return found
-    longest = max(len(_short(row.path)) for row in rows)
-    found.columns[0].width = max(longest - excess, len(_PATHS))
-    return found
+    paths = [_short(row.path) for row in rows]
+    full = _table(rows, paths, title, _in_full)
+    if _width(full) <= width:
+        return full
+    left = width - _width(_table(rows, [""] * len(rows), title, _in_short)) + len(_PATHS)
+    return _table(rows, [_cut(path, left) for path in paths], title, _in_short)
 
 
-def _table(rows: list[Row], title: str, number: Callable[[int], str]) -> Table:
+def _width(table: Table) -> int:
+    return Console(width=10_000).measure(table).maximum
+
+
+def _cut(path: str, longest: int) -> str:
+    """A path in so many characters: its first index, and as much of its end as there is room for."""
+    longest = max(longest, len(_PATHS))
+    if len(path) <= longest:
+        return path
+    head = path[: path.index("]") + 1] + "…"
+    return head + path[len(path) - longest + len(head) :]
+
+
+def _table(rows: list[Row], paths: list[str], title: str, number: Callable[[int], str]) -> Table:
     sums = totals(rows)
     found = Table(
         title=escape(title),
@@ -96,7 +107,7 @@ def _table(rows: list[Row], title: str, number: Callable[[int], str]) -> Table:
         pad_edge=False,
         padding=0,
     )
-    found.add_column(_PATHS, footer="total", overflow="fold")
+    found.add_column(_PATHS, footer="total", no_wrap=True)
     footers = (
         "",
         *_costs(sums.parameters, sums.multiply_adds, sums.activation_bytes, number),
@@ -104,10 +115,10 @@ def _table(rows: list[Row], title: str, number: Callable[[int], str]) -> Table:
     )
     for heading, footer in zip(_COLUMNS, footers, strict=True):
         found.add_column(heading, footer=footer, justify="right", no_wrap=True)
-    for row in rows:
+    for row, path in zip(rows, paths, strict=True):
         fields = row.output.fields
         found.add_row(
-            escape(_short(row.path)),
+            escape(path),
             by_product(row.output.shape),
             *_costs(row.parameters, row.multiply_adds, row.activation_bytes, number),
             _per_axis(tuple(field.size for field in fields)),
@@ -139,7 +150,8 @@ def _in_short(count: int) -> str:
 
 
 def _short(path: str) -> str:
-    return path.removeprefix(_PATHS)
+    """A path without what every path has: `[3].repeat[0].conv` of `model.layers[3].repeat.layers[0].conv`."""
+    return path.removeprefix(_PATHS).replace(".layers[", "[")
 
 
 def _per_axis(values: tuple[int, ...]) -> str:

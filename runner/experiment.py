@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 from pydantic import Field, TypeAdapter, ValidationError
 
+from runner.blocks import expanded
 from runner.data import Data, Source
 from runner.data.augment import Augment
 from runner.errors import ConfigError, Fault, must, shown
 from runner.faults import fault, unwritable
-from runner.layers import flattened
 from runner.layers.base import Row, Shape
 from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
@@ -139,28 +139,21 @@ def parse(config: dict[str, Any]) -> Experiment:
 def _parsed(raw: dict[str, Any]) -> Experiment:
     if faults := list(unwritable(raw)):
         raise ConfigError(*faults)
-    raw = {key: _unnested(value) if key == "model" else value for key, value in raw.items()}
+    if isinstance(raw.get("model"), dict):
+        model, faults = expanded(raw["model"])
+        raw = {**raw, "model": model}
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
-        faults = [fault(item, raw) for item in error.errors(include_url=False)]
+        faults += [fault(item, raw) for item in error.errors(include_url=False)]
         faults += _further_faults(raw) + _train_faults(raw)
     else:
         data = experiment.data
         if data.shape is not None and data.class_count is not None:
-            faults = experiment.faults(data.shape, data.class_count)
+            faults = faults or experiment.faults(data.shape, data.class_count)
     if faults:
         raise ConfigError(*_in_order(faults))
     return experiment
-
-
-def _unnested(value: Any) -> Any:
-    """A model whose layer lists hold no lists, so that a fault's index is the one that `describe` shows."""
-    if isinstance(value, tuple):
-        return tuple(_unnested(item) for item in value)
-    if isinstance(value, dict):
-        return {key: flattened(_unnested(item)) if key == "layers" else _unnested(item) for key, item in value.items()}
-    return value
 
 
 def _further_faults(raw: dict[str, Any]) -> list[Fault]:

@@ -44,7 +44,7 @@ def fault(error: Mapping[str, Any], raw: Any) -> Fault:
     path, got = dotted(error["loc"], raw), error["input"]
     match error["type"]:
         case "missing":
-            return Fault(_below(dotted(error["loc"][:-1], raw), str(error["loc"][-1])), "must be given, got nothing")
+            return Fault(_inside(dotted(error["loc"][:-1], raw), error["loc"][-1]), "must be given, got nothing")
         case "union_tag_not_found":
             tag = error["ctx"]["discriminator"].strip("'")
             return Fault(f"{path}.{tag}", "must be given, got nothing")
@@ -65,23 +65,39 @@ def dotted(location: Location, raw: Any) -> str:
     Pydantic names the member of a union that it tried between a key and what is below; what is not in `raw` and is
     not the end of the location is such a name. A bare word stands for a mapping from it to nothing.
     """
-    path, here = "", raw
+    path, here, declared, used = "", raw, "", ""
     for position, part in enumerate(location):
         last = position == len(location) - 1
-        if isinstance(part, int) and not isinstance(here, dict):
-            path += f"[{part}]"
-            here = here[part] if isinstance(here, tuple) and part < len(here) else None
-        elif isinstance(here, dict) and part in here:
-            path = _below(path, str(part))
+        if isinstance(here, dict) and part == "$block":
             here = here[part]
-        elif (last and isinstance(here, dict)) or (isinstance(here, str) and part == here):
-            path, here = _below(path, str(part)), None
-    return path
+            path, declared = path + _key(here["name"]), here["declared"]
+            used = path.removeprefix(".")
+            continue
+        step, here = _step(part, here, last=last)
+        path, declared = path + step, declared + step
+    return f"{declared} (used at {used})" if used else path.removeprefix(".")
 
 
-def _below(path: str, key: str) -> str:
-    name = key if key.strip() else repr(key)
-    return f"{path}.{name}" if path else name
+def _step(part: int | str, here: Any, *, last: bool) -> tuple[str, Any]:
+    """What one part of a location adds to a path, and what then lies there."""
+    if isinstance(part, int) and not isinstance(here, dict):
+        return f"[{part}]", here[part] if isinstance(here, tuple) and part < len(here) else None
+    if isinstance(here, dict) and part in here:
+        return _key(part), here[part]
+    if (last and isinstance(here, dict)) or (isinstance(here, str) and part == here):
+        return _key(part), None
+    return "", here
+
+
+def _inside(path: str, key: object) -> str:
+    """The path of a key below `path`; what is said of a block's use stays at its end."""
+    place, used, use = path.partition(" (used at ")
+    return (place + _key(key)).removeprefix(".") + used + use
+
+
+def _key(part: object) -> str:
+    name = str(part)
+    return f".{name if name.strip() else repr(name)}"
 
 
 def unwritable(raw: Any, path: str = "") -> Iterator[Fault]:
@@ -97,7 +113,7 @@ def unwritable(raw: Any, path: str = "") -> Iterator[Fault]:
             if isinstance(key, str) and not _is_text(key):
                 yield must(path or "configuration", "have keys of Unicode text", key)
             else:
-                yield from unwritable(item, _below(path, str(key)))
+                yield from unwritable(item, (path + _key(key)).removeprefix("."))
 
 
 def _is_text(text: str) -> bool:

@@ -35,7 +35,7 @@ _PYDANTIC_ERRORS: Final = frozenset(get_args(ErrorType))
 class Record(BaseModel):
     """Base of everything that is configured. Unknown keys and loose types are refused."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="wrap")
     @classmethod

@@ -23,6 +23,7 @@ from jax.typing import ArrayLike
 from runner.data.fit import normalise
 from runner.experiment import Program
 from runner.layers.base import Tree
+from runner.layers.sequence import without_side_outputs
 from runner.losses import metric_sums
 
 
@@ -171,8 +172,14 @@ def _mean_loss(
         x, wanted, number = piece
         own = jax.random.fold_in(key, number)
         y, after = program.model.apply(params, statistics, x, training=True, key=own)
+        after, side_outputs = without_side_outputs(after)
         weights = jnp.ones(x.shape[:1], jnp.float32)
-        return after, metric_sums(program.loss, y.astype(jnp.float32), wanted, weights)
+        sums = metric_sums(program.loss, y.astype(jnp.float32), wanted, weights)
+        sums["objective"] = sums["loss"]
+        for side, weight in side_outputs:
+            losses = program.loss.per_example(side.astype(jnp.float32), wanted)
+            sums["objective"] = sums["objective"] + jnp.asarray(weight, jnp.float32) * jnp.sum(losses)
+        return after, sums
 
     pieces = program.accumulate
     if pieces == 1:
@@ -182,7 +189,7 @@ def _mean_loss(
         # Each part is computed again in the backward pass: that is what saves the memory.
         after, parts = lax.scan(jax.checkpoint(part), statistics, (*split, jnp.arange(pieces, dtype=jnp.int32)))
         sums = jax.tree.map(lambda x: jnp.sum(x, axis=0), parts)
-    return sums["loss"] / sums["count"], (after, sums)
+    return sums["objective"] / sums["count"], (after, sums)
 
 
 def _transformation(program: Program, learning_rate: jax.Array) -> optax.GradientTransformationExtraArgs:

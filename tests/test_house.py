@@ -26,6 +26,7 @@ FLOORS = {
     "runner.layers": 1,
     "runner.tracking.settings": 1,  # the record of conf/tracking, which is a part of the Experiment
     "runner.data.fit": 1,  # what becomes of an image before the first layer is the model's to say
+    "runner.blocks": 2,
     "runner.model": 2,
     "runner.optim": 2,
     "runner.schedule": 2,

@@ -16,7 +16,10 @@ from runner.layers.base import Layer, kinds
 
 __all__ = ["KINDS", "Layer", "LayerList", "flattened"]
 
-KINDS: dict[str, type[Layer]] = {layer.kind: layer for layer in kinds()}
+_EVERY_KIND: dict[str, type[Layer]] = {layer.kind: layer for layer in kinds()}
+
+# What YAML can name: a kind that begins with $ is written by the program alone.
+KINDS = {kind: layer for kind, layer in _EVERY_KIND.items() if not kind.startswith("$")}
 
 
 def _checked(entry: Any) -> Any:
@@ -28,7 +31,7 @@ def _checked(entry: Any) -> Any:
     kind = _kind(entry)
     if kind is None:
         raise ValueError(f"must be a kind of layer or a mapping from one to its arguments, got {shown(entry)}")
-    if kind not in KINDS:
+    if kind not in _EVERY_KIND:
         raise ValueError(unknown("", "layer", kind, KINDS).text)
     return entry
 
@@ -57,7 +60,9 @@ class _OneKeyed:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         references = handler(schema)["oneOf"]
         entries: list[dict[str, Any]] = []
-        for (kind, layer), reference in zip(KINDS.items(), references, strict=True):
+        for (kind, layer), reference in zip(_EVERY_KIND.items(), references, strict=True):
+            if kind not in KINDS:
+                continue
             described = {"description": (layer.__doc__ or "").split("\n")[0]}
             if not any(field.is_required() for field in layer.model_fields.values()):
                 entries.append({"const": kind, **described})
@@ -75,7 +80,9 @@ class _OneKeyed:
 
 
 def _entry_type() -> Any:
-    tagged: list[Any] = [Annotated[layer, BeforeValidator(_arguments), Tag(kind)] for kind, layer in KINDS.items()]
+    tagged: list[Any] = [
+        Annotated[layer, BeforeValidator(_arguments), Tag(kind)] for kind, layer in _EVERY_KIND.items()
+    ]
     choices = functools.reduce(operator.or_, tagged)
     return Annotated[choices, Field(discriminator=Discriminator(_kind)), BeforeValidator(_checked), _OneKeyed()]
 
@@ -96,4 +103,5 @@ if TYPE_CHECKING:
 else:
     LayerList = Annotated[tuple[_entry_type(), ...], BeforeValidator(flattened)]
 
-composite.Repeat.model_rebuild(_types_namespace={"LayerList": LayerList})
+for _holder in kinds(composite.Composite):
+    _holder.model_rebuild(_types_namespace={"LayerList": LayerList})

@@ -105,6 +105,11 @@ class Layer(Record):
 
     kind: ClassVar[str]
 
+    @property
+    def label(self) -> str:
+        """What the layer is called in paths: its kind, or the name of the block that it is."""
+        return self.kind
+
     def bind(self, classes: int) -> "Layer":
         """The same layer for data of so many classes."""
         del classes

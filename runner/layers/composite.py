@@ -1,19 +1,117 @@
-"""Layers that hold layers."""
+"""Layers that hold layers: every question goes down each path, and the answers are merged."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import jax
-from annotated_types import Ge, Le
+import jax.numpy as jnp
+from annotated_types import Ge, Le, MinLen
 from pydantic import Field
 
+from runner.geometry import ReceptiveField
 from runner.layers import sequence
-from runner.layers.base import FeatureMap, Layer, Shape, Survey, Tree
+from runner.layers.base import FeatureMap, Layer, Misfit, Row, Shape, Survey, Tree, by_product
+from runner.layers.sequence import Layers
+from runner.records import TRACED
 
 if TYPE_CHECKING:
     LayerList = tuple[Layer, ...]
 
 
-class Repeat(Layer):
+class Composite(Layer):
+    """A layer that sends its input down one or more paths of layers, and merges what comes of them."""
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        """Each path by its place below this layer in the YAML (`layers`, `paths[0]`)."""
+        raise NotImplementedError(f"{type(self).__name__}.routes")
+
+    def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
+        """The shape that comes of the paths' ends, for an input of `shape`. Raises Misfit where they do not agree."""
+        raise NotImplementedError(f"{type(self).__name__}.merged_shape")
+
+    def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
+        """The output, of the input and what the paths made of it."""
+        raise NotImplementedError(f"{type(self).__name__}.joined")
+
+    def merged_fields(
+        self, at: tuple[ReceptiveField, ...], ends: tuple[tuple[ReceptiveField, ...], ...]
+    ) -> tuple[ReceptiveField, ...]:
+        """What a position of the output sees: the largest over the paths."""
+        return tuple(
+            ReceptiveField(
+                max(field.size for field in fields),
+                max(field.stride for field in fields),
+                max(field.padding for field in fields),
+            )
+            for fields in zip(*ends, strict=True)
+        )
+
+    def bind(self, classes: int) -> "Composite":
+        held = {name: getattr(self, name) for name in type(self).model_fields}
+        return self.model_copy(update={name: _bound(value, classes) for name, value in held.items()})
+
+    def output_shape(self, shape: Shape) -> Shape:
+        ends = tuple(sequence.output_shape(layers, shape) for _, layers in self.routes())
+        return self.merged_shape(shape, ends)
+
+    def parameters(self, shape: Shape) -> Tree:
+        return self._collected(shape, sequence.parameters)
+
+    def statistics(self, shape: Shape) -> Tree:
+        return self._collected(shape, sequence.statistics)
+
+    def _collected(self, shape: Shape, of: Any) -> Tree:
+        found = ((_key(place), of(layers, shape)) for place, layers in self.routes())
+        return {key: own for key, own in found if own}
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return sum(sequence.multiply_adds(layers, shape) for _, layers in self.routes())
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        ends, after = [], dict(statistics)
+        for number, (place, layers) in enumerate(self.routes()):
+            own = _key(place)
+            end, new = sequence.apply(
+                layers,
+                params.get(own, {}),
+                statistics.get(own, {}),
+                x,
+                training=training,
+                key=jax.random.fold_in(key, number),
+            )
+            ends.append(end)
+            if new:
+                after[own] = new
+        return self.joined(x, tuple(ends)), after
+
+    def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
+        here = f"{path}.{self.label}"
+        faults = len(into.faults)
+        ends = [sequence.survey(layers, at, f"{here}.{place}", into) for place, layers in self.routes()]
+        try:
+            shape = self.merged_shape(at.shape, tuple(end.shape for end in ends))
+        except Misfit as misfit:
+            if len(into.faults) == faults:  # else it may only follow from what does not fit on a path
+                into.misfit(here, misfit)
+            return FeatureMap(misfit.otherwise, ends[0].fields)
+        output = FeatureMap(shape, self.merged_fields(at.fields, tuple(end.fields for end in ends)))
+        if len(ends) > 1 or output != ends[0]:
+            into.rows.append(Row(here, self.kind, output, parameters=0, multiply_adds=0))
+        return output
+
+
+class _Straight(Composite):
+    """Layers one after another, whose output is that of the last."""
+
+    def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
+        return ends[0]
+
+    def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
+        return ends[0]
+
+
+class Repeat(_Straight):
     """The same layers several times over, each time with parameters of their own."""
 
     kind: ClassVar[str] = "repeat"
@@ -21,30 +119,166 @@ class Repeat(Layer):
     times: Annotated[int, Ge(1), Le(1000)] = Field(description="How many times.")
     layers: "LayerList" = Field(description="What is repeated.")
 
-    def _unrolled(self) -> tuple[Layer, ...]:
-        return self.layers * self.times
-
-    def bind(self, classes: int) -> "Repeat":
-        return self.model_copy(update={"layers": tuple(layer.bind(classes) for layer in self.layers)})
-
-    def output_shape(self, shape: Shape) -> Shape:
-        return sequence.output_shape(self._unrolled(), shape)
-
-    def parameters(self, shape: Shape) -> Tree:
-        return sequence.parameters(self._unrolled(), shape)
-
-    def statistics(self, shape: Shape) -> Tree:
-        return sequence.statistics(self._unrolled(), shape)
-
-    def multiply_adds(self, shape: Shape) -> int:
-        return sequence.multiply_adds(self._unrolled(), shape)
-
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
-        return sequence.apply(self._unrolled(), params, statistics, x, training=training, key=key)
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("layers", self.layers * self.times),)
 
     def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
         for _ in range(self.times):
             at = sequence.survey(self.layers, at, f"{path}.{self.kind}.layers", into)
         return at
+
+
+class Block(_Straight):
+    """What the use of a declared block comes to: its layers, under its name. Written by `runner.blocks`."""
+
+    kind: ClassVar[str] = "$block"
+
+    name: str
+    declared: str  # where: `model.blocks.bottleneck`, or `block.bottleneck` of the library
+    layers: "LayerList"
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("layers", self.layers),)
+
+
+class Residual(Composite):
+    """What its layers make of the input, plus the input, or what the shortcut makes of it.
+
+    Source: He, Zhang, Ren & Sun 2015, arXiv:1512.03385.
+    """
+
+    kind: ClassVar[str] = "residual"
+
+    layers: Annotated["LayerList", MinLen(1)] = Field(description="The layers whose output is added.")
+    shortcut: "LayerList" = Field((), description="What the input passes through beside them; none: it stays as it is.")
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("layers", self.layers), ("shortcut", self.shortcut))
+
+    def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
+        made, passed = ends
+        if made != passed:
+            beside = "its shortcut" if self.shortcut else "its input, the shortcut"
+            rule = f"end in the shape of {beside}, {by_product(passed)}"
+            raise Misfit("layers", rule, by_product(made), otherwise=made)
+        return made
+
+    def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
+        return ends[0] + ends[1]
+
+
+class Branches(Composite):
+    """Several paths side by side, whose outputs become one.
+
+    Source: Szegedy et al. 2014, arXiv:1409.4842; `multiply` is the gate of Hu et al. 2017, arXiv:1709.01507, for
+    which a flat path counts for every position.
+    """
+
+    kind: ClassVar[str] = "branches"
+
+    merge: Literal["concat", "add", "multiply"] = Field(
+        "concat", description="How: channels after channels, or values added or multiplied."
+    )
+    paths: Annotated[tuple["LayerList", ...], MinLen(2)] = Field(
+        description="The paths, each a list of layers; an empty one passes its input on."
+    )
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return tuple((f"paths[{number}]", layers) for number, layers in enumerate(self.paths))
+
+    def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
+        largest = max(ends, key=len)
+        agree = {
+            "concat": all(end[:-1] == largest[:-1] for end in ends),
+            "add": all(end == largest for end in ends),
+            "multiply": all(end in (largest, largest[-1:]) for end in ends),
+        }
+        if not agree[self.merge]:
+            what = "height and width" if self.merge == "concat" else "shape"
+            got = ", ".join(by_product(end) for end in ends)
+            raise Misfit("paths", f"end in one {what} to {self.merge}", got, otherwise=largest)
+        return (*largest[:-1], sum(end[-1] for end in ends)) if self.merge == "concat" else largest
+
+    def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
+        if self.merge == "concat":
+            return jnp.concatenate(ends, axis=-1)
+        rank = max(end.ndim for end in ends)
+        alike = [end.reshape(end.shape[0], *(1,) * (rank - end.ndim), *end.shape[1:]) for end in ends]
+        total = alike[0]
+        for end in alike[1:]:
+            total = total + end if self.merge == "add" else total * end
+        return total
+
+
+class DenseConnection(Composite):
+    """The input, and after its channels those that the layers make of it.
+
+    Source: Huang, Liu, van der Maaten & Weinberger 2016, arXiv:1608.06993.
+    """
+
+    kind: ClassVar[str] = "dense_connection"
+
+    layers: Annotated["LayerList", MinLen(1)] = Field(description="The layers whose channels are added.")
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("layers", self.layers),)
+
+    def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
+        (made,) = ends
+        if made[:-1] != shape[:-1]:
+            rule = f"keep the height and width of their input, {by_product(shape)}"
+            raise Misfit("layers", rule, by_product(made), otherwise=made)
+        return (*shape[:-1], shape[-1] + made[-1])
+
+    def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
+        return jnp.concatenate((x, ends[0]), axis=-1)
+
+
+class Auxiliary(Composite):
+    """A side head: in training its outputs have a loss of their own; the input passes on as it is.
+
+    Source: Szegedy et al. 2014, arXiv:1409.4842, §5.
+    """
+
+    kind: ClassVar[str] = "auxiliary"
+
+    layers: Annotated["LayerList", MinLen(1)] = Field(description="The head; it ends with classifier.")
+    weight: Annotated[float, Ge(0), TRACED] = Field(0.3, description="What its loss is multiplied by.")
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("layers", self.layers),)
+
+    def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
+        if self.layers[-1].kind != "classifier":
+            raise Misfit("layers", "end with classifier", self.layers[-1].kind, otherwise=shape)
+        return shape
+
+    def merged_fields(
+        self, at: tuple[ReceptiveField, ...], ends: tuple[tuple[ReceptiveField, ...], ...]
+    ) -> tuple[ReceptiveField, ...]:
+        return at
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        if not training:
+            return x, statistics
+        own, before = params.get("layers", {}), statistics.get("layers", {})
+        outputs, after = sequence.apply(self.layers, own, before, x, training=True, key=key)
+        # The outputs travel beside the statistics, from which training takes them out again.
+        return x, ({"layers": after} if after else {}) | {sequence.SIDE_OUTPUT: (outputs, self.weight)}
+
+
+def _bound(value: Any, classes: int) -> Any:
+    if isinstance(value, Layer):
+        return value.bind(classes)
+    return tuple(_bound(item, classes) for item in value) if isinstance(value, tuple) else value
+
+
+def _key(place: str) -> str:
+    """What a path's parameters are called: `layers`, `shortcut`, or the number of a branch."""
+    return place.removeprefix("paths[").removesuffix("]")

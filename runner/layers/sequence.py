@@ -8,10 +8,30 @@ from runner.layers.base import FeatureMap, Layer, Shape, Survey, Tree
 
 Layers = tuple[Layer, ...]
 
+# Where a side head leaves its outputs in the statistics that a training pass returns.
+SIDE_OUTPUT = "side_output"
+
 
 def name(index: int, layer: Layer) -> str:
-    """What a layer's parameters are called in those of the whole: `0_conv`."""
-    return f"{index}_{layer.kind}"
+    """What a layer's parameters are called in those of the whole: `0_conv`, or `3_bottleneck` for a block."""
+    return f"{index}_{layer.label}"
+
+
+def without_side_outputs(statistics: Tree) -> tuple[Tree, list[tuple[jax.Array, Any]]]:
+    """Statistics as they are kept, and every side head's outputs (n, k) with the weight of its loss."""
+    kept: Tree = {}
+    found: list[tuple[jax.Array, Any]] = []
+    for own, value in statistics.items():
+        if own == SIDE_OUTPUT:
+            found.append(value)
+        elif isinstance(value, dict):
+            inner, further = without_side_outputs(value)
+            found.extend(further)
+            if inner:
+                kept[own] = inner
+        else:
+            kept[own] = value
+    return kept, found
 
 
 def output_shape(layers: Layers, shape: Shape) -> Shape:

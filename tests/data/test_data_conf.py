@@ -14,6 +14,7 @@ KNOWN = {
     "kmnist": ((28, 28, 1), 10),
     "cifar10": ((32, 32, 3), 10),
     "cifar100": ((32, 32, 3), 100),
+    "imagenet": ((224, 224, 3), 1000),
     "folder": (None, None),
     "arrays": (None, None),
 }

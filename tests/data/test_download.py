@@ -90,7 +90,8 @@ def test_offline_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(DataError) as caught:
         fetch(wanted(), mirrors=["http://127.0.0.1:9"])
     assert str(caught.value) == (
-        f"data.root: must hold images.gz (download failed: Connection refused; nor are they in {tmp_path / 'set'}), got null"
+        "data.root: must hold images.gz (download failed: Connection refused; "
+        f"nor are they in {tmp_path / 'set'}), got null"
     )
 
 

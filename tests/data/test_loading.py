@@ -168,5 +168,5 @@ def test_errors_of_a_source():
         "": "must have images of 1, 2, 3 or 4 channels, got 5"
     }
     assert faults({"source": "arrays", "signal": {"length": 8, "channels": 1}}) == {
-        "": "must leave signal null for axes=hwc, got length=8 channels=1"
+        "": "must leave signal null for axes=hwc, got {length: 8, channels: 1}"
     }
