@@ -86,7 +86,7 @@ class Loop:
         self.history: list[Epoch] = []
         self.best: Epoch | None = None
         self.end_reason = ""
-        self._functions = train.compiled(self.program)
+        self._functions = train.compiled(self.program, donate=not settings.debug_nans)
         self._values = train.leaves(self.program)
         self._called: set[str] = set()
         self._inputs, self._labels = (jax.device_put(array) for array in (dataset.train.inputs, dataset.train.labels))

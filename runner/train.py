@@ -232,9 +232,12 @@ def leaves(program: Program) -> tuple[Any, ...]:
     return tuple(np.uint32(leaf) if isinstance(leaf, int) else np.float32(leaf) for leaf in jax.tree.leaves(program))
 
 
-def compiled(program: Program) -> Compiled:
-    """The compiled functions of a program's structure. Programs that differ in traced values share them."""
-    return _compiled(jax.tree.structure(program))
+def compiled(program: Program, *, donate: bool = True) -> Compiled:
+    """The compiled functions of a program's structure. Programs that differ in traced values share them.
+
+    `advance` is given the memory of its state unless it may have to run again, as the search for a NaN has it.
+    """
+    return _compiled(jax.tree.structure(program), donate)
 
 
 def _compiler_options() -> dict[str, str]:
@@ -249,7 +252,7 @@ def _compiler_options() -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(structure: Any) -> Compiled:
+def _compiled(structure: Any, donate: bool) -> Compiled:
     def bound(function: Any, **options: Any) -> Any:
         def call(values: tuple[Any, ...], *args: Any) -> Any:
             return function(jax.tree.unflatten(structure, values), *args)
@@ -260,7 +263,7 @@ def _compiled(structure: Any) -> Compiled:
     return Compiled(
         init=bound(init),
         order=bound(order, static_argnums=2),
-        advance=bound(advance, donate_argnums=1),
+        advance=bound(advance, donate_argnums=1 if donate else ()),
         evaluate=bound(evaluate),
         predict=bound(predict),
     )
