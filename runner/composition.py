@@ -245,7 +245,7 @@ def composed(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         try:
             entry()
         except Exception as error:
-            if isinstance(error, ConvrunnerError) or any(error is own for own in raised):
+            if isinstance(error, ConvrunnerError | BrokenPipeError) or any(error is own for own in raised):
                 raise
             raise ConfigError(_said(error)) from error
 

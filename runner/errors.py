@@ -39,14 +39,21 @@ def unknown(path: str, what: str, name: str, known: Iterable[str]) -> Fault:
     """A fault for a name that nobody knows, with the nearest known one, or the whole list where it is short."""
     names = sorted(known)
     text = f'unknown {what} "{name}"'
-    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5) or [
-        known_name for known_name in names if len(name) > 2 and name in known_name
-    ]
-    if nearest:
-        text += f'; did you mean "{nearest[0]}"?'
+    if nearest := _nearest(name, names):
+        text += f'; did you mean "{nearest}"?'
     elif names and len(", ".join(names)) <= 200:
         text += f"; must be one of {', '.join(names)}"
     return Fault(path, text)
+
+
+def _nearest(name: str, names: list[str]) -> str | None:
+    """The name that was meant: two letters exchanged, the initials of it, one that is alike, or a part of it."""
+    for known in names:
+        initials = "".join(word[:1] for word in known.split("_"))
+        if sorted(known) == sorted(name) or (len(name) > 1 and initials == name):
+            return known
+    alike = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return next(iter(alike or [known for known in names if len(name) > 2 and name in known]), None)
 
 
 def shown(value: object, longest: int = 60) -> str:

@@ -97,3 +97,11 @@ def test_the_docstring_draws_the_whole_tree() -> None:
         if error is not ConvrunnerError:
             assert line.endswith(f"exit status {error.exit_status}")
     assert issubclass(NonFiniteError, TrainingError)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("lr", "learning_rate"), ("wd", "weight_decay"), ("adma", "adam"), ("cosine", "cosine_decay")]
+)
+def test_initials_exchanged_letters_and_parts_are_understood(name: str, meant: str) -> None:
+    known = ["learning_rate", "weight_decay", "adam", "adamax", "cosine_decay", "name"]
+    assert unknown("", "key", name, known).text == f'unknown key "{name}"; did you mean "{meant}"?'

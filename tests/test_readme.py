@@ -1,0 +1,62 @@
+"""What the README shows is what happens: its YAML is the shipped file, its commands parse, its outputs are printed."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands() -> list[tuple[list[str], str]]:
+    """Every `$ python -m runner …` of the README, with the output that it shows."""
+    found = []
+    for language, text in BLOCKS:
+        if language == "console":
+            for entry in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+                line, _, output = entry.partition("\n")
+                found.append((shlex.split(line.split("  #")[0]), output))
+    return found
+
+
+def said(arguments: list[str], folder: Path) -> str:
+    """What the command prints, in an empty folder and 80 columns."""
+    environment = os.environ | {"COLUMNS": "80", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "runner", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return "\n".join(line.rstrip() for line in (done.stdout + done.stderr).strip().splitlines())
+
+
+def test_there_is_something_to_hold() -> None:
+    assert len([text for language, text in BLOCKS if language == "yaml"]) >= 1
+    assert len(commands()) >= 6
+
+
+def test_the_network_shown_is_the_one_shipped() -> None:
+    text = next(text for language, text in BLOCKS if text.startswith("# conf/model/lenet5.yaml"))
+    assert yaml.safe_load(text) == yaml.safe_load((ROOT / "conf/model/lenet5.yaml").read_text())
+
+
+@pytest.mark.parametrize(("command", "output"), [pair for pair in commands() if pair[1].strip()], ids=str)
+def test_an_output_shown_is_the_one_printed(command: list[str], output: str, tmp_path: Path) -> None:
+    assert command[:3] == ["python", "-m", "runner"]
+    expected = "\n".join(line.rstrip() for line in output.strip().splitlines())
+    assert said(command[3:], tmp_path) == expected
+
+
+@pytest.mark.parametrize("command", [pair[0] for pair in commands() if not pair[1].strip()], ids=" ".join)
+def test_a_command_shown_composes(command: list[str], tmp_path: Path) -> None:
+    assert command[:3] == ["python", "-m", "runner"]
+    if "ui" in command:
+        pytest.skip("the UI serves until it is interrupted; tests/test_tracking.py starts it")
+    # Hydra's own flag composes and prints, and runs nothing.
+    arguments = [word for word in command[3:] if word != "-m" and "," not in word and word != "describe"]
+    printed = said([*arguments, "--cfg", "job"], tmp_path)
+    assert yaml.safe_load(printed)["model"]["layers"]
