@@ -15,6 +15,12 @@ help: ## list what can be done
 
 run: $(installed) ## train LeNet-5 on the handwritten digits; ARGS='optimizer=sgd' overrides the configuration
 	@$(python) -m runner $(ARGS)
+	@echo
+	@echo "Next:"
+	@echo "  $(python) -m runner ui                                      see runs, curves and figures in MLflow"
+	@echo "  $(python) -m runner optimizer.learning_rate=0.01            change a value"
+	@echo "  $(python) -m runner describe model.layers.0.conv.filters=12 see what a change costs"
+	@echo "  $(python) -m runner -m optimizer=adam,momentum seed=0,1,2   sweep"
 
 test: $(installed) ## run the tests; ARGS='-k geometry' picks some
 	@$(python) -m pytest -q $(ARGS)

@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import yaml
 
 from runner import data, describe, device, nans, tracking, train
 from runner.console import Display
@@ -81,7 +82,7 @@ def run(experiment: Experiment, context: Context) -> Outcome:
         display.say(_summary(experiment, outcome, time.perf_counter() - began))
         _log_figures(recorded, loop)
         _log_model(recorded, loop, context.folder)
-    display.say([f"  {context.folder}" + (f", MLflow run {outcome.run_id}" if outcome.run_id else "")])
+    display.say(_places(context.folder, outcome.run_id))
     return outcome
 
 
@@ -146,7 +147,8 @@ def _layer_overrides(overrides: tuple[str, ...]) -> dict[str, str]:
 
 def _record_configuration(recorded: tracking.Run, experiment: Experiment, context: Context) -> None:
     recorded.log_text(context.config, "config.yaml")
-    recorded.log_text("".join(f"- {override}\n" for override in context.overrides) or "[]\n", "overrides.yaml")
+    overrides = yaml.safe_dump(list(context.overrides), allow_unicode=True, width=float("inf"))
+    recorded.log_text(overrides, "overrides.yaml")
     if experiment.data.shape is not None and experiment.data.class_count is not None:
         table = describe.as_text(experiment, width=120)
         recorded.log_text(table, "describe.txt")
@@ -225,6 +227,14 @@ def _summary(experiment: Experiment, outcome: Outcome, wall_seconds: float) -> l
         f"loss {found['test/loss']:.4f}",
         f"  best validation accuracy {found['best/val_accuracy']:.2%} in epoch {found['best/epoch']:.0f} "
         f"of {outcome.epochs}{ended}",
-        f"  {wall_seconds:.1f} s so far: {found['seconds/train']:.1f} s training, "
+        f"  {wall_seconds:.1f} s, of which {found['seconds/train']:.1f} s training and "
         f"{found['seconds/compile']:.1f} s compiling",
     ]
+
+
+def _places(folder: Path, run_id: str) -> list[str]:
+    """Where a run is found, and where it is compared with others."""
+    here = Path.cwd()
+    shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    recorded = [f"  MLflow run {run_id}; compare runs with: python -m runner ui"] if run_id else []
+    return [f"  {shown}", *recorded]
