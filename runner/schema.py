@@ -43,8 +43,19 @@ def _lenient(schema: dict[str, Any], *, whole: bool) -> dict[str, Any]:
         target["properties"]["defaults"] = {"type": "array", "description": "Hydra's defaults list."}
         target.pop("required", None)  # a file may leave to the defaults list what it does not say
         if whole:
+            for part in target["properties"].values():
+                _open_part(part, definitions)
             target["properties"]["hydra"] = {"type": "object", "description": "Hydra's own settings."}
     return opened
+
+
+def _open_part(part: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """A file that says something of everything, as an experiment does, need not say everything of a part."""
+    for target in _alternatives(part, definitions):
+        target.pop("required", None)
+    if "oneOf" in part:  # what says little may fit several
+        part["anyOf"] = part.pop("oneOf")
+        part.pop("discriminator", None)
 
 
 def _alternatives(node: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:

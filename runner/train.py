@@ -33,7 +33,7 @@ class Sums(NamedTuple):
     loss: jax.Array
     correct: jax.Array
     images: jax.Array
-    last_loss: jax.Array  # mean loss of the last step whose loss was finite
+    last_loss: jax.Array  # mean loss of the last step whose loss was finite; before it ∞, not NaN, which may be searched for
     bad_step: jax.Array  # int32, −1 while every loss was finite
 
 
@@ -65,7 +65,7 @@ def no_sums() -> Sums:
     """Sums of nothing."""
     # Each is an array of its own, since the state's buffers are given away at every step.
     loss, correct, images = (jnp.zeros((), jnp.float32) for _ in range(3))
-    return Sums(loss, correct, images, jnp.full((), jnp.nan, jnp.float32), jnp.full((), -1, jnp.int32))
+    return Sums(loss, correct, images, jnp.full((), jnp.inf, jnp.float32), jnp.full((), -1, jnp.int32))
 
 
 def init(program: Program) -> State:

@@ -1,0 +1,132 @@
+"""Composing: a folder of one's own joins and wins, values are set without ++, and what Hydra says comes to one line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from configurations import composed
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from runner import composition
+from runner.errors import ConfigError
+from runner.experiment import parse
+
+
+def write(path: str, text: str) -> None:
+    """A file of the current folder."""
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def here(*overrides: str) -> dict[str, Any]:
+    """What a command line comes to in the current folder."""
+    composition.register()
+    with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())), composition.one_line():
+        return composition.plain(compose("config", overrides=composition.free(list(overrides))))
+
+
+MODEL = "name: mine\nlayers: [flatten, classifier]\n"
+
+
+def test_a_folder_of_ones_own_joins_the_shipped_one() -> None:
+    write("conf/model/mine.yaml", MODEL)
+    assert here("model=mine")["model"]["name"] == "mine"
+    assert here("model=lenet5")["model"]["name"] == "lenet5"
+    assert here("data=mnist", "model=mine")["data"]["name"] == "mnist"
+
+
+def test_and_wins_where_names_agree() -> None:
+    write("conf/model/lenet5.yaml", MODEL)
+    assert here()["model"]["name"] == "mine"
+
+
+def test_a_folder_of_ones_own_may_hold_a_group_of_its_own() -> None:
+    write("conf/experiment/first.yaml", "# @package _global_\nseed: 7\ntrain: {epochs: 2}\n")
+    found = here("experiment=first", "train.batch_size=16")
+    assert (found["seed"], found["train"]["epochs"], found["train"]["batch_size"]) == (7, 2, 16)
+
+
+def test_the_shipped_folder_is_not_its_own_rival(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    assert here() == composed()
+
+
+def test_shipped_configurations_lie_inside_the_package_or_beside_it() -> None:
+    assert (composition.shipped() / "config.yaml").is_file()
+
+
+def test_a_value_is_set_whether_a_file_mentions_it_or_not() -> None:
+    found = here("train.ema_decay=0.5", "optimizer.b1=0.8", "data.val_fraction=0.2", "train.clip={norm: 1.0}")
+    assert found["train"]["ema_decay"] == 0.5
+    assert found["optimizer"]["b1"] == 0.8
+    assert found["train"]["clip"] == {"norm": 1.0}
+    assert parse(found).train.clip.norm == 1.0
+
+
+@pytest.mark.parametrize(
+    ("argument", "freed"),
+    [
+        ("train.epochs=5", "++train.epochs=5"),
+        ("train.epochs=1,2", "++train.epochs=1,2"),
+        ("seed=1", "++seed=1"),
+        ("model.layers.0.conv.filters=3", "++model.layers.0.conv.filters=3"),
+        ("data=mnist", "data=mnist"),
+        ("data=mnist,digits", "data=mnist,digits"),
+        ("debug=nan", "debug='nan'"),
+        ("model=3", "model='3'"),
+        ("model=null", "model='null'"),
+        ("schedule={name: linear_schedule}", "++schedule={name: linear_schedule}"),
+        ("+debug=fast", "+debug=fast"),
+        ("++seed=1", "++seed=1"),
+        ("~augment", "~augment"),
+        ("hydra.run.dir=x", "hydra.run.dir=x"),
+        ("hydra/launcher=basic", "hydra/launcher=basic"),
+        ("--multirun", "--multirun"),
+        ("-m", "-m"),
+    ],
+)
+def test_only_changed_values_are_freed(argument: str, freed: str) -> None:
+    assert composition.free([argument]) == [freed]
+
+
+def test_a_part_can_be_written_out_on_the_command_line() -> None:
+    found = parse(here("schedule={name: linear_schedule, end_value: 0.5}", "augment={mixup: {alpha: 0.2}}"))
+    assert found.schedule.name == "linear_schedule"
+    assert found.augment.mixup is not None
+
+
+def test_interpolations_are_resolved() -> None:
+    assert here("data=mnist")["tracking"]["experiment"] == "mnist"
+    assert here("tracking.experiment=${model.name}-${seed}")["tracking"]["experiment"] == "lenet5-0"
+    with pytest.raises(ConfigError) as caught:
+        composition.plain(OmegaConf.create({"seed": "${nowhere}"}))
+    assert str(caught.value) == "seed: must be resolvable: Interpolation key 'nowhere' not found"
+
+
+def test_what_is_written_down_reads_back_as_it_was() -> None:
+    config = here("model.name='3×3 “net”'", "data.mean=[0.1]", "tracking.tags={a: b}", "optimizer.weight_decay=1e-4")
+    assert yaml.safe_load(composition.as_yaml(config)) == config
+    assert parse(yaml.safe_load(composition.as_yaml(config))) == parse(config)
+
+
+def test_what_a_task_raises_comes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def task(config: Any) -> None:
+        raise ValueError("a mistake of ours")
+
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    quiet = ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
+    monkeypatch.setattr("sys.argv", ["runner", *quiet])
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        composition.composed(task)()
+
+
+def test_a_place_that_cannot_be_written_to_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("file", "")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr("sys.argv", ["runner", "hydra.run.dir=file/below"])
+    with pytest.raises(ConfigError) as caught:
+        composition.composed(lambda config: None)()
+    assert str(caught.value) == "file/below: must be a place to write to, got Not a directory"

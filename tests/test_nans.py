@@ -1,0 +1,54 @@
+"""Where a NaN was made: the operation, and the layer by its path in the YAML."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from configurations import tiny
+
+from runner import data, nans
+from runner.errors import TrainingError
+from runner.loop import Loop
+
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered")
+
+
+def lost(*overrides: str) -> str:
+    """What is said of a training that makes a NaN."""
+    ruinous = ("optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant", "train.debug_nans=true")
+    experiment = tiny(*ruinous, *overrides)
+    loop = Loop(experiment, data.load(experiment.data))
+    with pytest.raises(TrainingError) as caught, nans.located(True):
+        list(loop.epochs())
+    assert caught.value.exit_status == 1
+    return str(caught.value)
+
+
+def test_the_layer_and_the_operation_are_named() -> None:
+    assert lost() == "model.layers[4].classifier: must stay finite, made a NaN in dot_general"
+
+
+def test_also_within_a_repetition() -> None:
+    repeated = "{repeat: {times: 2, layers: [{dense: {units: 8}}, tanh]}}"
+    line = lost(
+        f"model.layers=[flatten, {repeated}, {{repeat: {{times: 1, layers: [{{dense: {{units: 8}}}}]}}}}, classifier]"
+    )
+    assert line.endswith("must stay finite, made a NaN in dot_general")
+    assert line.split(":")[0] in ("model.layers[2].repeat.layers[0].dense", "model.layers[3].classifier")
+
+
+def test_outside_the_layers_it_is_said_so() -> None:
+    with pytest.raises(TrainingError) as caught, nans.located(True):
+        jax.jit(jnp.log)(jnp.float32(-1.0)).block_until_ready()
+    assert str(caught.value) == "train: must stay finite, made a NaN in log (in the gradient or the update)"
+
+
+def test_where_nothing_is_lost_nothing_is_said() -> None:
+    experiment = tiny("train.debug_nans=true", "train.epochs=1")
+    loop = Loop(experiment, data.load(experiment.data))
+    with nans.located(True):
+        assert len(list(loop.epochs())) == 1
+
+
+def test_without_the_preset_a_nan_is_left_to_the_loop() -> None:
+    with nans.located(False):
+        assert jnp.isnan(jax.jit(jnp.log)(jnp.float32(-1.0)))

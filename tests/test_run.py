@@ -1,0 +1,230 @@
+"""A whole run: what lands in MLflow, that it can be launched again, and that its model answers as the loop did."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import mlflow
+import numpy as np
+import pytest
+import yaml
+from configurations import TINY, composed, tiny
+from mlflow.entities import Run
+
+from runner import data
+from runner.composition import as_yaml
+from runner.errors import DataError, NonFiniteError, TrainingError
+from runner.experiment import Experiment, parse
+from runner.loop import Loop
+from runner.run import Context, Outcome, group, run, run_name
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's affair with SQLAlchemy
+
+OVERRIDES = ("data=digits", *TINY, "optimizer=momentum", "seed=3", "model.layers.0.conv.filters=5")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A finished run and where it is recorded."""
+
+    experiment: Experiment
+    outcome: Outcome
+    client: mlflow.MlflowClient
+    run: Run
+    folder: Path
+
+
+def recorded(folder: Path, *overrides: str) -> tuple[dict[str, Any], Experiment]:
+    config = composed(*overrides, "tracking.enabled=true", f"tracking.uri=sqlite:///{folder / 'mlflow.db'}")
+    return config, parse(config)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    folder = tmp_path_factory.mktemp("run")
+    config, experiment = recorded(folder, *OVERRIDES)
+    context = Context(
+        folder / "output",
+        config=as_yaml(config),
+        overrides=OVERRIDES,
+        command="runner seed=3",
+        tags={"course": "first"},
+    )
+    outcome = run(experiment, context)
+    client = mlflow.MlflowClient(experiment.tracking.uri)
+    return Recorded(experiment, outcome, client, client.get_run(outcome.run_id), folder)
+
+
+def only_run(folder: Path) -> Run:
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    [found] = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    return found
+
+
+def artifact(found: Recorded, path: str) -> Path:
+    return Path(found.client.download_artifacts(found.outcome.run_id, path))
+
+
+def test_the_run_is_finished_and_found_under_its_data_set(finished: Recorded) -> None:
+    assert finished.run.info.status == "FINISHED"
+    assert finished.client.get_experiment(finished.run.info.experiment_id).name == "digits"
+    assert finished.run.info.run_name.startswith("tiny ")
+
+
+def test_metrics_have_the_names_of_the_design(finished: Recorded) -> None:
+    per_epoch = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "learning_rate", "images_per_second"}
+    once = {"test/loss", "test/accuracy", "best/val_accuracy", "best/epoch", "seconds/compile", "seconds/train"}
+    found = finished.run.data.metrics
+    assert per_epoch | once <= set(found)
+    for name in per_epoch:
+        history = finished.client.get_metric_history(finished.outcome.run_id, name)
+        assert [metric.step for metric in sorted(history, key=lambda metric: metric.step)] == [1, 2], name
+    for name in once:
+        assert len(finished.client.get_metric_history(finished.outcome.run_id, name)) == 1, name
+        assert found[name] == pytest.approx(finished.outcome.metrics[name])
+
+
+def test_the_metrics_are_those_of_the_loop(finished: Recorded) -> None:
+    loop = Loop(finished.experiment, data.load(finished.experiment.data))
+    *_, last = loop.epochs()
+    expected = last.metrics | loop.test()
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
+        assert finished.run.data.metrics[name] == expected[name], name
+
+
+def test_params_are_the_leaves_outside_the_layers_and_what_was_changed_within(finished: Recorded) -> None:
+    found = finished.run.data.params
+    expected = {
+        "seed": "3",
+        "model.name": "tiny",
+        "model.layers.0.conv.filters": "5",
+        "optimizer.name": "sgd",
+        "optimizer.momentum": "0.9",
+        "train.batch_size": "32",
+        "data.limit": "160",
+    }
+    assert expected.items() <= found.items()
+
+
+def test_tags_say_with_what_and_how(finished: Recorded) -> None:
+    found = finished.run.data.tags
+    assert found["course"] == "first"
+    assert found["mlflow.source.name"] == "runner seed=3"
+    assert found["jax"] == jax.__version__
+    assert found["device"].startswith("cpu (")
+    assert len(found["group"]) == 12
+    assert "classifier" in found["mlflow.note.content"]
+
+
+def test_the_configuration_can_be_launched_again(finished: Recorded) -> None:
+    text = artifact(finished, "config.yaml").read_text()
+    assert parse(yaml.safe_load(text)) == finished.experiment
+    assert yaml.safe_load(artifact(finished, "overrides.yaml").read_text()) == list(OVERRIDES)
+    assert "classifier" in artifact(finished, "describe.txt").read_text()
+
+
+def test_the_data_set_is_an_input(finished: Recorded) -> None:
+    inputs = finished.run.inputs.dataset_inputs
+    assert {item.dataset.name for item in inputs} == {"digits/train", "digits/val", "digits/test"}
+    contexts = {tag.value for item in inputs for tag in item.tags if tag.key == "mlflow.data.context"}
+    assert contexts == {"train", "val", "test"}
+
+
+@pytest.mark.parametrize("name", ["learning_curves", "confusion_matrix", "worst_images"])
+def test_figures_are_artifacts(finished: Recorded, name: str) -> None:
+    assert artifact(finished, f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.filterwarnings("ignore")  # of MLflow's own
+def test_the_model_answers_as_the_loop_did(finished: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.experiment.tracking.uri)
+    model = mlflow.pyfunc.load_model(f"runs:/{finished.outcome.run_id}/model")
+    dataset = data.load(finished.experiment.data)
+    loop = Loop(finished.experiment, dataset)
+    list(loop.epochs())
+    answers = model.predict(dataset.val.inputs)
+    np.testing.assert_allclose(answers, loop.probabilities(dataset.val), rtol=1e-4, atol=1e-6)
+    assert model.metadata.signature is not None
+    assert model.metadata.saved_input_example_info is not None
+
+
+def test_the_outcome_says_what_it_came_to(finished: Recorded) -> None:
+    assert finished.outcome.epochs == 2
+    assert finished.outcome.end_reason == ""
+    assert finished.outcome.metrics["best/epoch"] in (1.0, 2.0)
+
+
+# What goes wrong
+
+
+def test_a_lost_loss_is_a_failed_run_with_its_reason(tmp_path: Path) -> None:
+    _, experiment = recorded(tmp_path, *TINY, "optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant")
+    with pytest.raises(NonFiniteError) as caught:
+        run(experiment, Context(tmp_path))
+    found = only_run(tmp_path)
+    assert found.info.status == "FAILED"
+    assert found.data.tags["failure"] == str(caught.value)
+    assert "step 2 under learning rate 1e+30" in found.data.tags["failure"]
+
+
+def test_missing_data_are_a_failed_run(tmp_path: Path) -> None:
+    _, experiment = recorded(tmp_path, *TINY, "data=arrays", "data.root=nowhere.npz")
+    with pytest.raises(DataError):
+        run(experiment, Context(tmp_path))
+    assert only_run(tmp_path).info.status == "FAILED"
+
+
+def test_an_interrupted_run_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runner.loop.Loop._train_epoch", interrupted)
+    _, experiment = recorded(tmp_path, *TINY)
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, Context(tmp_path))
+    assert only_run(tmp_path).info.status == "KILLED"
+
+
+def test_a_device_without_room_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.\nMore of that.")
+
+    monkeypatch.setattr("runner.loop.Loop._train_epoch", full)
+    with pytest.raises(TrainingError) as caught:
+        run(tiny(), Context(tmp_path))
+    assert str(caught.value) == (
+        "train.batch_size: must leave room in the device's memory "
+        "(RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.)"
+    )
+
+
+# Small things
+
+
+def test_without_tracking_nothing_is_recorded(tmp_path: Path) -> None:
+    outcome = run(tiny("train.epochs=1"), Context(tmp_path))
+    assert outcome.run_id == ""
+    assert not list(tmp_path.rglob("*.db"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ((), "tiny"),
+        (("seed=3", "optimizer.learning_rate=0.1"), "tiny seed=3 learning_rate=0.1"),
+        (("data=mnist", "data.root=there", "tracking=off", "hydra.job.name=x"), "tiny"),
+        (("++train.epochs=3", "+debug=fast"), "tiny epochs=3 debug=fast"),
+    ],
+)
+def test_a_run_is_named_after_the_model_and_what_was_changed(overrides: tuple[str, ...], name: str) -> None:
+    assert run_name(tiny(), overrides) == name
+
+
+def test_runs_of_one_program_are_of_one_group() -> None:
+    dataset = data.load(tiny().data)
+    groups = [
+        group(Loop(tiny(change), dataset))
+        for change in ("seed=1", "optimizer.learning_rate=0.1", "train.batch_size=16")
+    ]
+    assert groups[0] == groups[1] != groups[2]
