@@ -29,12 +29,14 @@ def surveyed(experiment: Experiment) -> tuple[list[Row], Shape]:
     """A row for every layer, and the shape of the input. Raises ConfigError where the layers do not fit."""
     data = experiment.data
     shape, classes = data.shape, data.class_count
-    if shape is None or classes is None:
-        missing = "image" if shape is None else "classes"
-        raise ConfigError(Fault(f"data.{missing}", "must be given, since only the files tell it otherwise, got null"))
-    if faults := experiment.faults(shape, classes):
+    if shape is None or classes is None or data.undeclared:
+        text = "must be given, since only the files tell it otherwise, got null"
+        raise ConfigError(Fault(f"data.{data.undeclared}", text))
+    if faults := experiment.faults(shape, classes, data.vocabulary_size):
         raise ConfigError(*faults)
-    return experiment.model.bind(classes).survey(shape, classes).rows, experiment.model.input_shape(shape)
+    bound = experiment.model.bind(classes, data.vocabulary_size)
+    rows = bound.survey(shape, classes, vocabulary=data.vocabulary_size).rows
+    return rows, experiment.model.input_shape(shape)
 
 
 def as_json(experiment: Experiment) -> str:

@@ -65,9 +65,9 @@ class Experiment(Record):
     describe: Describe = Field(Describe(), description="How the verb describe prints.")
     ui: Ui = Field(Ui(), description="Where the verb ui serves the MLflow UI.")
 
-    def faults(self, data_shape: Shape, classes: int) -> list[Fault]:
-        """What does not fit together, for data whose inputs have this shape."""
-        found = self.model.bind(classes).survey(data_shape, classes)
+    def faults(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> list[Fault]:
+        """What does not fit together, for data whose inputs have this shape, and are tokens if there are any."""
+        found = self.model.bind(classes, vocabulary).survey(data_shape, classes, vocabulary=vocabulary)
         faults = found.faults + _too_large(found.rows)
         last = self.model.layers[-1]
         path = f"model.layers[{len(self.model.layers) - 1}]"
@@ -79,13 +79,21 @@ class Experiment(Record):
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
         return faults
 
-    def program(self, *, data_shape: Shape, classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Program:
+    def program(
+        self,
+        *,
+        data_shape: Shape,
+        classes: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        vocabulary: int | None = None,
+    ) -> Program:
         """What of this experiment the compiled program is made of. Raises ConfigError with what does not fit."""
-        if faults := self.faults(data_shape, classes):
+        if faults := self.faults(data_shape, classes, vocabulary):
             raise ConfigError(*faults)
         return Program(
             seed=self.seed,
-            model=self.model.bind(classes),
+            model=self.model.bind(classes, vocabulary, self.train.precision),
             input_shape=self.model.input_shape(data_shape),
             mean=mean,
             std=std,
@@ -149,8 +157,8 @@ def _parsed(raw: dict[str, Any]) -> Experiment:
         faults += _further_faults(raw) + _train_faults(raw)
     else:
         data = experiment.data
-        if data.shape is not None and data.class_count is not None:
-            faults = faults or experiment.faults(data.shape, data.class_count)
+        if data.shape is not None and data.class_count is not None and not data.undeclared:
+            faults = faults or experiment.faults(data.shape, data.class_count, data.vocabulary_size)
     if faults:
         raise ConfigError(*_in_order(faults))
     return experiment
@@ -159,7 +167,7 @@ def _parsed(raw: dict[str, Any]) -> Experiment:
 def _further_faults(raw: dict[str, Any]) -> list[Fault]:
     """What does not fit in a model, though other parts of the experiment, or of the model, cannot be read."""
     data, model = _readable(raw.get("data")), raw.get("model")
-    if data is None or data.shape is None or data.class_count is None or not isinstance(model, dict):
+    if data is None or data.shape is None or data.class_count is None or data.undeclared or not isinstance(model, dict):
         return []
     try:
         whole, guessed = Model.model_validate(model), False
@@ -170,7 +178,8 @@ def _further_faults(raw: dict[str, Any]) -> list[Fault]:
         except ValidationError:
             return []
         guessed = True
-    found = whole.bind(data.class_count).survey(data.shape, data.class_count, guessed=guessed)
+    bound = whole.bind(data.class_count, data.vocabulary_size)
+    found = bound.survey(data.shape, data.class_count, vocabulary=data.vocabulary_size, guessed=guessed)
     return found.faults
 
 

@@ -68,6 +68,7 @@ class Loop:
             classes=len(dataset.classes),
             mean=experiment.data.mean or mean,
             std=experiment.data.std or std,
+            vocabulary=experiment.data.vocabulary_size or len(dataset.vocabulary) or None,
         )
         settings = experiment.train
         self.steps_per_epoch = len(dataset.train) // settings.batch_size

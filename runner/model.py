@@ -16,7 +16,7 @@ from runner.data.fit import Fit, fit, fitted_shape
 from runner.errors import ConfigError, Fault, must
 from runner.geometry import ReceptiveField
 from runner.layers import LayerList, sequence
-from runner.layers.base import FeatureMap, Row, Shape, Survey, Tree, by_product
+from runner.layers.base import FeatureMap, Precision, Row, Shape, Survey, Tree, by_product
 from runner.layers.initializers import draw
 from runner.records import Record
 
@@ -40,9 +40,11 @@ class Model(Record):
     )
     layers: Annotated[LayerList, MinLen(1)] = Field(description="The layers, in order.")
 
-    def bind(self, classes: int) -> "Model":
-        """The same model for data of so many classes."""
-        return self.model_copy(update={"layers": tuple(layer.bind(classes) for layer in self.layers)})
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Model":
+        """The same model for data of so many classes, and of so many tokens where they are texts."""
+        return self.model_copy(
+            update={"layers": tuple(layer.bind(classes, vocabulary, precision) for layer in self.layers)}
+        )
 
     def input_shape(self, data_shape: Shape) -> Shape:
         """What the first layer sees of inputs of `data_shape`: `(h, w, c)`, or `(length, c)`."""
@@ -50,12 +52,14 @@ class Model(Record):
             return data_shape
         return (self.input.height, self.input.width, data_shape[-1])
 
-    def survey(self, data_shape: Shape, classes: int, *, guessed: bool = False) -> Survey:
+    def survey(
+        self, data_shape: Shape, classes: int, *, vocabulary: int | None = None, guessed: bool = False
+    ) -> Survey:
         """A row for every layer, and every fault of how the layers fit each other and the data."""
         shape = self.input_shape(data_shape)
         found = Survey(input_size=max(shape[:-1], default=1), guessed=guessed)
         found.faults.extend(self._input_faults(data_shape))
-        start = FeatureMap(shape, (ReceptiveField(),) * (len(shape) - 1))
+        start = FeatureMap(shape, (ReceptiveField(),) * (len(shape) - 1), vocabulary)
         end = sequence.survey(self.layers, start, "model.layers", found)
         if not (found.faults or guessed) and end.shape != (classes,):
             last = f"model.layers[{len(self.layers) - 1}]"
@@ -75,7 +79,10 @@ class Model(Record):
         return ()
 
     def fitted(self, images: jax.Array) -> jax.Array:
-        """Images as they come, uint8 or float `(n, h, w, c)`, at the size of the input: float32 in 0 … 1."""
+        """Images as they come, uint8 or float `(n, h, w, c)`, at the size of the input: float32 in 0 … 1.
+
+        Tokens, int32 `(n, length, 1)`, stay what they are.
+        """
         if self.input is None:
             return fit(images, (images.shape[1], images.shape[2]))
         return fit(images, (self.input.height, self.input.width), self.input.fit)

@@ -20,7 +20,7 @@ import optax
 from jax import lax
 from jax.typing import ArrayLike
 
-from runner.data.fit import normalise
+from runner.data.fit import are_tokens, normalise
 from runner.experiment import Program
 from runner.layers.base import Tree
 from runner.layers.sequence import without_side_outputs
@@ -49,7 +49,7 @@ class State(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """Training images on the device, in an order: inputs uint8 or float32 (n, …); labels and order int32 (n,)."""
+    """Training images on the device, in an order: inputs uint8, float32 or int32 (n, …); labels, order int32 (n,)."""
 
     inputs: jax.Array
     labels: jax.Array
@@ -156,7 +156,9 @@ def evaluated(state: State) -> Tree:
 
 
 def normalised(program: Program, images: jax.Array) -> jax.Array:
-    """Images in what the layers compute in."""
+    """Images in what the layers compute in; tokens as they are."""
+    if are_tokens(images):
+        return images
     mean, std = (
         jnp.stack([jnp.asarray(value, jnp.float32) for value in values]) for values in (program.mean, program.std)
     )

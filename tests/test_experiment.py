@@ -232,9 +232,13 @@ def test_every_data_set_goes_with_the_default_model(data: str) -> None:
             describe.as_text(found)
 
 
+# What an option needs beside it, if it does not go with the digits.
+BESIDE = {"model=textcnn": ("data=text", "data.classes=2", "data.vocabulary=1000")}
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_shipped_option_composes_and_is_described(option: str) -> None:
-    assert "classifier" in describe.as_text(experiment(option))
+    assert "classifier" in describe.as_text(experiment(option, *BESIDE.get(option, ())))
 
 
 def test_every_option_goes_with_every_other() -> None:

@@ -1,4 +1,4 @@
-"""Where images come from: a record for each kind of source, and `load`, which gives the same form for all.
+"""Where examples come from: a record for each kind of source, and `load`, which gives the same form for all.
 
     >>> load(Digits()).train.inputs.shape
     (1294, 8, 8, 1)
@@ -20,9 +20,10 @@ from runner.data.folder import Folder
 from runner.data.idx import Idx
 from runner.data.loading import load
 from runner.data.source import ImageSize, Source
+from runner.data.text import Text
 from runner.errors import must, unknown
 
-_Kinds = Digits | Idx | Cifar | Folder | Arrays
+_Kinds = Digits | Idx | Cifar | Folder | Arrays | Text
 SOURCES: dict[str, type[Source]] = {
     get_args(kind.model_fields["source"].annotation)[0]: kind for kind in get_args(_Kinds)
 }
@@ -69,6 +70,7 @@ __all__ = [
     "Report",
     "SignalSize",
     "Source",
+    "Text",
     "class_count",
     "fit",
     "fitted_shape",

@@ -43,7 +43,10 @@ class Parts:
 
 @dataclass(frozen=True)
 class Examples:
-    """Images and their classes: `inputs` uint8 or float32 (n, h, w, c), or (n, length, c); `labels` int32 (n,)."""
+    """Inputs and their classes, `labels` int32 (n,).
+
+    `inputs` are uint8 or float32 (n, h, w, c), or (n, length, c), or of texts the tokens, int32 (n, length, 1).
+    """
 
     inputs: np.ndarray
     labels: np.ndarray
@@ -54,7 +57,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images to train on, to choose by, and to judge by once; `digest` names the content, split included."""
+    """Examples to train on, to choose by, and to judge by once; `digest` names the content, split included.
+
+    Of texts, `vocabulary` holds what each token stands for, in their order.
+    """
 
     name: str
     train: Examples
@@ -62,6 +68,7 @@ class Dataset:
     test: Examples
     classes: tuple[str, ...]
     digest: str
+    vocabulary: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,9 +76,9 @@ class Dataset:
         return tuple(self.train.inputs.shape[1:])
 
 
-def digest_of(classes: tuple[str, ...], *parts: Examples) -> str:
-    """The first 32 hexadecimal digits of the SHA-256 of the class names and of every array with its type and shape."""
-    sha = hashlib.sha256(repr(classes).encode())
+def digest_of(names: tuple[str, ...], *parts: Examples) -> str:
+    """The first 32 hexadecimal digits of the SHA-256 of the names and of every array with its type and shape."""
+    sha = hashlib.sha256(repr(names).encode())
     for part in parts:
         for array in (part.inputs, part.labels):
             sha.update(f"{array.dtype.str}{array.shape}".encode())
@@ -82,9 +89,11 @@ def digest_of(classes: tuple[str, ...], *parts: Examples) -> str:
 def statistics(inputs: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel of (n, …, c), bytes in units of 0 … 1; a constant channel's is 1.
 
-    These are the numbers that `normalise` takes, measured on the training images.
+    These are the numbers that `normalise` takes, measured on the training images. Tokens have none: 0 and 1.
     """
     channels = inputs.shape[-1]
+    if inputs.dtype == np.int32:
+        return (0.0,) * channels, (1.0,) * channels
     rows = inputs.reshape(len(inputs), -1)  # (n, k), k = pixels × channels
     scale = 255.0 if inputs.dtype == np.uint8 else 1.0
     # Squares about a value near the mean do not cancel, however far from zero the data lie.

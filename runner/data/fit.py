@@ -19,6 +19,11 @@ Fit = Literal["resize", "pad", "crop"]
 """Resize takes any size to any other; pad puts the image in the middle of zeros; crop keeps its middle."""
 
 
+def are_tokens(inputs: jax.Array | np.ndarray) -> bool:
+    """Whether inputs are tokens, int32 (n, length, 1): numbers of words, with which nobody reckons."""
+    return bool(inputs.dtype == np.int32)
+
+
 def fitted_shape(shape: tuple[int, ...], size: tuple[int, int], how: Fit) -> tuple[int, ...]:
     """The shape of an input (h, w, c) after `fit`; one-dimensional inputs (length, c) stay as they are.
 
@@ -39,7 +44,10 @@ def fit(images: jax.Array, size: tuple[int, int], how: Fit = "resize") -> jax.Ar
     """Images (n, h, w, c) as float32 (n, *size, c); bytes are divided by 255, floats keep their unit.
 
     Inputs of rank 3, (n, length, c), keep their length. Nothing but the division happens where the size is right.
+    Tokens stay as they are.
     """
+    if are_tokens(images):
+        return images
     values = images.astype(jnp.float32)
     if images.dtype == jnp.uint8:
         values = values / 255

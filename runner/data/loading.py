@@ -14,7 +14,8 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
     Raises DataError where files are missing or broken, or are not what the record declares.
     """
     try:
-        parts, (chosen, held, judged) = _read(data, report or (lambda line: None))
+        parts, examples = _read(data, report or (lambda line: None))
+        (chosen, held, judged), vocabulary = data.encoded(examples)
     except OSError as error:
         raise DataError(must(str(error.filename or data.root), "be readable", error.strerror or error)) from error
     found = chosen.inputs.shape[1:]
@@ -24,8 +25,8 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
         values = getattr(data, name)
         if values is not None and len(values) != found[-1]:
             raise DataError(must(f"data.{name}", f"have one value per channel ({found[-1]})", values))
-    digest = digest_of(parts.classes, chosen, held, judged)
-    return Dataset(data.name, chosen, held, judged, parts.classes, digest)
+    digest = digest_of((*parts.classes, *vocabulary), chosen, held, judged)
+    return Dataset(data.name, chosen, held, judged, parts.classes, digest, vocabulary)
 
 
 def _read(data: Source, report: Report) -> tuple[Parts, list[Examples]]:

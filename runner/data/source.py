@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from runner.data.examples import Parts, Report
+from runner.data.examples import Examples, Parts, Report
 from runner.errors import must
 from runner.records import Record
 
@@ -85,6 +85,22 @@ class Source(Record):
     def names(self, count: int) -> tuple[str, ...]:
         """The declared class names, else the labels themselves."""
         return self.class_names or tuple(str(label) for label in range(count))
+
+    @property
+    def vocabulary_size(self) -> int | None:
+        """Of texts, the declared number of tokens, or None where only the files know; of all else None."""
+        return None
+
+    @property
+    def undeclared(self) -> str | None:
+        """The field without which a model for these data can only be described once they are read."""
+        if self.shape is None:
+            return "image"
+        return "classes" if self.class_count is None else None
+
+    def encoded(self, parts: list[Examples]) -> tuple[list[Examples], tuple[str, ...]]:
+        """The parts as a network reads them, and the vocabulary of it, which only the first, to train on, tells."""
+        return parts, ()
 
     def read(self, report: Report) -> Parts:
         """What the source holds. Raises DataError, which names the file that is missing or broken."""

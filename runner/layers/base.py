@@ -14,7 +14,7 @@ carry the batch first: `(n, h, w, c)`. Adding a kind of layer is one class with 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 
@@ -25,6 +25,7 @@ from runner.records import Record
 
 Shape = tuple[int, ...]
 Tree = dict[str, Any]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class FeatureMap(NamedTuple):
 
     shape: Shape
     fields: tuple[ReceptiveField, ...]  # one per axis of the input image
+    vocabulary: int | None = None  # how many tokens there are, where the values are tokens and not yet numbers
 
 
 class Row(NamedTuple):
@@ -110,9 +112,12 @@ class Layer(Record):
         """What the layer is called in paths: its kind, or the name of the block that it is."""
         return self.kind
 
-    def bind(self, classes: int) -> "Layer":
-        """The same layer for data of so many classes."""
-        del classes
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Layer":
+        """The same layer for data of so many classes, and of so many tokens where they are texts.
+
+        `precision` is what the layers compute in: numbers say it themselves, tokens cannot.
+        """
+        del classes, vocabulary, precision
         return self
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -145,11 +150,18 @@ class Layer(Record):
         """The output for a batch `x`, and the statistics after it. `key` is the layer's own."""
         raise NotImplementedError(f"{type(self).__name__}.apply")
 
+    def accept(self, at: FeatureMap, output: Shape) -> None:
+        """Raises Misfit where `at` is not what the layer computes on: as a rule numbers, and not tokens."""
+        if at.vocabulary is not None:
+            rule = "have an embedding before it, as the data are tokens"
+            raise Misfit("", rule, by_product(at.shape), otherwise=output)
+
     def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
         """Notes this layer's row, or why it does not fit, and returns what it makes of `at`."""
         here = f"{path}.{self.kind}"
         try:
             shape = self.output_shape(at.shape)
+            self.accept(at, shape)
         except Misfit as misfit:
             into.misfit(here, misfit)
             return FeatureMap(misfit.otherwise, at.fields)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from runner.geometry import ReceptiveField
 from runner.layers import sequence
-from runner.layers.base import FeatureMap, Layer, Misfit, Row, Shape, Survey, Tree, by_product
+from runner.layers.base import FeatureMap, Layer, Misfit, Precision, Row, Shape, Survey, Tree, by_product
 from runner.layers.sequence import Layers
 from runner.records import TRACED
 
@@ -45,9 +45,18 @@ class Composite(Layer):
             for fields in zip(*ends, strict=True)
         )
 
-    def bind(self, classes: int) -> "Composite":
+    def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
+        """How many tokens there are, if the output is tokens again. Raises Misfit where they would be merged."""
+        del at
+        if any(end is not None for end in ends):
+            rule = "have an embedding on every path, as the data are tokens"
+            raise Misfit("", rule, "a path without", otherwise=shape)
+        return None
+
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Composite":
         held = {name: getattr(self, name) for name in type(self).model_fields}
-        return self.model_copy(update={name: _bound(value, classes) for name, value in held.items()})
+        bound = {name: _bound(value, classes, vocabulary, precision) for name, value in held.items()}
+        return self.model_copy(update=bound)
 
     def output_shape(self, shape: Shape) -> Shape:
         ends = tuple(sequence.output_shape(layers, shape) for _, layers in self.routes())
@@ -91,11 +100,12 @@ class Composite(Layer):
         ends = [sequence.survey(layers, at, f"{here}.{place}", into) for place, layers in self.routes()]
         try:
             shape = self.merged_shape(at.shape, tuple(end.shape for end in ends))
+            vocabulary = self.merged_vocabulary(at.vocabulary, tuple(end.vocabulary for end in ends), shape)
         except Misfit as misfit:
             if len(into.faults) == faults:  # else it may only follow from what does not fit on a path
                 into.misfit(here, misfit)
             return FeatureMap(misfit.otherwise, ends[0].fields)
-        output = FeatureMap(shape, self.merged_fields(at.fields, tuple(end.fields for end in ends)))
+        output = FeatureMap(shape, self.merged_fields(at.fields, tuple(end.fields for end in ends)), vocabulary)
         if len(ends) > 1 or output != ends[0]:
             into.rows.append(Row(here, self.kind, output, parameters=0, multiply_adds=0))
         return output
@@ -105,6 +115,9 @@ class _Straight(Composite):
     """Layers one after another, whose output is that of the last."""
 
     def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
+        return ends[0]
+
+    def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
         return ends[0]
 
     def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
@@ -250,6 +263,9 @@ class Auxiliary(Composite):
     weight: Annotated[float, Ge(0), TRACED] = Field(0.3, description="What its loss is multiplied by.")
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
+    def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
+        return super().merged_vocabulary(at, (at, *ends), shape)  # the input itself is one of what is joined
+
         return (("layers", self.layers),)
 
     def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
@@ -273,11 +289,14 @@ class Auxiliary(Composite):
         return x, ({"layers": after} if after else {}) | {sequence.SIDE_OUTPUT: (outputs, self.weight)}
 
 
-def _bound(value: Any, classes: int) -> Any:
+def _bound(value: Any, *to: Any) -> Any:
     if isinstance(value, Layer):
         return value.bind(classes)
     return tuple(_bound(item, classes) for item in value) if isinstance(value, tuple) else value
 
+
+    def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
+        return at
 
 def _key(place: str) -> str:
     """What a path's parameters are called: `layers`, `shortcut`, or the number of a branch."""

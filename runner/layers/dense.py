@@ -6,7 +6,7 @@ import jax
 from annotated_types import Ge
 from pydantic import Field
 
-from runner.layers.base import Layer, Misfit, Parameter, Shape, Tree, along_channels, by_product
+from runner.layers.base import Layer, Misfit, Parameter, Precision, Shape, Tree, along_channels, by_product
 from runner.layers.initializers import InitializerField, initializer
 
 
@@ -66,7 +66,7 @@ class Classifier(_FullyConnected):
     kernel_init: InitializerField = Field(initializer("lecun_normal"), description="How weights begin.")
     classes: Annotated[int, Ge(1)] | None = Field(None, description="Number of classes; as many as the data have.")
 
-    def bind(self, classes: int) -> "Classifier":
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Classifier":
         return self if self.classes else self.model_copy(update={"classes": classes})
 
     def unit_count(self) -> int:

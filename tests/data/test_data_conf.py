@@ -17,6 +17,7 @@ KNOWN = {
     "imagenet": ((224, 224, 3), 1000),
     "folder": (None, None),
     "arrays": (None, None),
+    "text": ((64, 1), None),
 }
 
 

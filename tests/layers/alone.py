@@ -53,8 +53,8 @@ def output(
     return y
 
 
-def evaluated_shape(layer: Layer, shape: Shape, dtype: Any = jnp.float32) -> Shape:
-    """The shape of what JAX says `apply` gives for inputs of `shape`. Nothing is computed."""
+def evaluated_shape(layer: Layer, shape: Shape, dtype: Any = jnp.float32, *, gives: Any = None) -> Shape:
+    """The shape of what JAX says `apply` gives for inputs of `shape`, in their type or `gives`. Nothing is computed."""
 
     def run(x: jax.Array) -> jax.Array:
         params, statistics = drawn(layer, shape)
@@ -62,7 +62,7 @@ def evaluated_shape(layer: Layer, shape: Shape, dtype: Any = jnp.float32) -> Sha
         return y
 
     y = jax.eval_shape(run, jax.ShapeDtypeStruct((2, *shape), dtype))
-    assert y.dtype == dtype
+    assert y.dtype == (gives or dtype)
     return tuple(y.shape[1:])
 
 

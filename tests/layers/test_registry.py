@@ -10,7 +10,7 @@ from alone import KEY, drawn, evaluated_shape, normal, told
 from pydantic import TypeAdapter
 
 from runner.layers import KINDS, LayerList, flattened
-from runner.layers.base import Layer, Shape
+from runner.layers.base import Layer, Precision, Shape
 from runner.layers.composite import Repeat
 from runner.layers.conv import Conv
 from runner.records import frozen
@@ -26,6 +26,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "conv": {"filters": 4, "kernel_size": 3},
     **{kind: {"size": 2} for kind in ("max_pool", "avg_pool", "sum_pool")},
     "dense": {"units": 5},
+    "embedding": {"dim": 5},
     "residual": {"layers": ["batch_norm", {"conv": {"filters": 4, "kernel_size": 1}}]},
     "branches": {"paths": [["relu"], [{"conv": {"filters": 3, "kernel_size": 3, "padding": 1}}]]},
     "dense_connection": {"layers": [{"conv": {"filters": 3, "kernel_size": 3, "padding": 1}}]},
@@ -39,10 +40,19 @@ def entries(*layers: Any) -> tuple[Layer, ...]:
     return parsed
 
 
-def one(kind: str) -> tuple[Layer, Shape]:
+# The shapes that a kind takes, if it is not a feature map of two axes, and the type, if it is not numbers.
+SHAPES: dict[str, Shape] = {"dense": (6,), "classifier": (6,), "embedding": (6, 1)}
+TOKENS = {"embedding"}
+
+
+def one(kind: str, precision: Precision = "float32") -> tuple[Layer, Shape]:
     """A layer of this kind, and a shape that it takes."""
     [layer] = entries({kind: REQUIRED.get(kind, {})})
-    return layer.bind(10), (6,) if kind in ("dense", "classifier") else (6, 5, 4)
+    return layer.bind(10, 7, precision), SHAPES.get(kind, (6, 5, 4))
+
+
+def batch(kind: str, shape: Shape, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((2, *shape), jnp.int32 if kind in TOKENS else dtype)
 
 
 def test_every_everyday_layer_is_there() -> None:
@@ -52,25 +62,26 @@ def test_every_everyday_layer_is_there() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_inferred_is_what_happens(kind: str) -> None:
     layer, shape = one(kind)
-    assert evaluated_shape(layer, shape) == layer.output_shape(shape)
+    taken = batch(kind, shape).dtype
+    assert evaluated_shape(layer, shape, taken, gives=jnp.float32) == layer.output_shape(shape)
     params, statistics = jax.eval_shape(lambda: drawn(layer, shape))
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == layer.parameter_count(shape)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((params, statistics)))
     after = jax.eval_shape(
-        lambda p, s, x: layer.apply(p, s, x, training=True, key=KEY)[1], params, statistics, jnp.zeros((2, *shape))
+        lambda p, s, x: layer.apply(p, s, x, training=True, key=KEY)[1], params, statistics, batch(kind, shape)
     )
     assert jax.tree.structure({name: after[name] for name in statistics}) == jax.tree.structure(statistics)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bfloat16_computes_in_bfloat16_and_measures_in_float32(kind: str) -> None:
-    layer, shape = one(kind)
+    layer, shape = one(kind, "bfloat16")
     params, statistics = jax.eval_shape(lambda: drawn(layer, shape))
     y, after = jax.eval_shape(
         lambda p, s, x: layer.apply(p, s, x, training=True, key=KEY),
         params,
         statistics,
-        jax.ShapeDtypeStruct((2, *shape), jnp.bfloat16),
+        batch(kind, shape, jnp.bfloat16),
     )
     assert y.dtype == jnp.bfloat16
     assert all(leaf.dtype == jnp.float32 for name in statistics for leaf in jax.tree.leaves(after[name]))

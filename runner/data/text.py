@@ -1,0 +1,126 @@
+"""Labelled texts: a .csv, or .txt files in class folders, made into tokens by the vocabulary of the training texts."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from runner.data.class_folders import PARTS, Kind, class_folders
+from runner.data.examples import Examples, Part, Parts, Report
+from runner.data.files import Tree, tree_of
+from runner.data.source import Undivided
+from runner.data.tables import decoded, read_table
+from runner.data.vocabulary import SPECIAL, tokens, vocabulary, words
+from runner.errors import DataError, Fault, must
+
+_TEXTS = Kind("a text", "texts", (".txt",))
+
+
+class _Found(NamedTuple):
+    """The texts of each part with their labels, and the classes in the order of the labels."""
+
+    parts: dict[str, Part]
+    classes: tuple[str, ...]
+
+
+class Text(Undivided):
+    """A .csv of texts and their labels, or a folder or .zip of class folders of .txt, or of train.csv and test.csv."""
+
+    source: Literal["text"]
+    name: str = Field(default="text", min_length=1, description="What the data set is called.")
+    length: int = Field(
+        default=64, ge=1, description="Words that a text is cut to after its start, or padded to at its end."
+    )
+    vocabulary: int | None = Field(
+        default=None,
+        ge=len(SPECIAL) + 1,
+        description="Number of tokens: the most frequent words, padding and unknown; null = all words of the training "
+        "texts.",
+    )
+    min_count: int = Field(default=1, ge=1, description="How often the training texts must have a word to know it.")
+    text_column: str = Field(default="text", min_length=1, description="The column of a .csv that holds the texts.")
+    label_column: str = Field(default="label", min_length=1, description="The column that holds their classes.")
+
+    @model_validator(mode="after")
+    def _has_no_pixels(self) -> Self:
+        for name in ("image", "mean", "std"):
+            value = getattr(self, name)
+            if value is not None:
+                raise ValueError(must("", f"leave {name} null for texts", value).text)
+        return self
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one input: (length, 1)."""
+        return (self.length, 1)
+
+    @property
+    def vocabulary_size(self) -> int | None:
+        return self.vocabulary
+
+    @property
+    def undeclared(self) -> str | None:
+        return super().undeclared or ("vocabulary" if self.vocabulary is None else None)
+
+    def read(self, report: Report) -> Parts:
+        """The texts as they are written, still to be made into tokens."""
+        if self.folder is None:
+            raise DataError(must("data.root", "be a .csv, or a folder or a .zip of texts", None))
+        tables = _tables(self.folder)
+        parts, classes = self._of_tables(tables) if tables else _of_folders(tree_of(self.folder))
+        if self.class_names and tuple(sorted(self.class_names)) != classes:
+            raise DataError(must("data.class_names", f"be those of the texts ({', '.join(classes)})", self.class_names))
+        return Parts(train=parts["train"], val=parts.get("val"), test=parts.get("test"), classes=classes)
+
+    def encoded(self, parts: list[Examples]) -> tuple[list[Examples], tuple[str, ...]]:
+        """Tokens in place of texts. Validation and test texts may have words that the vocabulary lacks."""
+        split = [[words(text) for text in part.inputs] for part in parts]
+        known = vocabulary(split[0], min_count=self.min_count, size=self.vocabulary)
+        if len(known) == len(SPECIAL):
+            raise DataError(must("data.min_count", "leave words of the training texts", self.min_count))
+        numbered = (tokens(texts, known, length=self.length) for texts in split)
+        return [Examples(inputs, part.labels) for inputs, part in zip(numbered, parts, strict=True)], known
+
+    def _of_tables(self, tables: dict[str, tuple[str, bytes]]) -> _Found:
+        rows = {
+            part: read_table(content, place, text=self.text_column, label=self.label_column)
+            for part, (place, content) in tables.items()
+        }
+        classes = tuple(sorted(set(rows["train"].labels)))
+        if len(classes) < 2:
+            raise DataError(must(tables["train"][0], f"have two classes in {self.label_column} at least", classes[0]))
+        number = {name: label for label, name in enumerate(classes)}
+        parts = {}
+        for part, (place, _) in tables.items():
+            texts, labels, lines = rows[part]
+            for label, line in zip(labels, lines, strict=True):
+                if label not in number:
+                    raise DataError(must(f"{place}, line {line}", f"have a {self.label_column} of train.csv", label))
+            parts[part] = _part(texts, np.array([number[label] for label in labels], np.int32))
+        return _Found(parts, classes)
+
+
+def _tables(root: Path) -> dict[str, tuple[str, bytes]]:
+    """Where each part's table lies and what it holds, if the texts are in tables."""
+    if root.is_file() and root.suffix.lower() == ".csv":
+        return {"train": (str(root), root.read_bytes())}
+    tree = tree_of(root)
+    names = {part: f"{part}.csv" for part in PARTS if f"{part}.csv" in tree.files}
+    return {part: (f"{root}/{name}", tree.read(name)) for part, name in names.items()} if "train" in names else {}
+
+
+def _of_folders(tree: Tree) -> _Found:
+    classes, found = class_folders(tree, _TEXTS)
+    parts = {}
+    for name, (paths, labels) in found.items():
+        texts = [decoded(tree.read(path), f"{tree.root}/{path}") for path in paths]
+        for path, text in zip(paths, texts, strict=True):
+            if not text.strip():
+                raise DataError(Fault(f"{tree.root}/{path}", "must hold a text, got nothing"))
+        parts[name] = _part(texts, labels)
+    return _Found(parts, classes)
+
+
+def _part(texts: list[str], labels: np.ndarray) -> Part:
+    return Part(np.array(texts, dtype=object), labels)

@@ -1,0 +1,69 @@
+"""Embedding: every token becomes a vector that is learnt."""
+
+from typing import Annotated, ClassVar
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge
+from pydantic import Field
+
+from runner.layers.base import FeatureMap, Layer, Misfit, Parameter, Precision, Shape, Tree, by_product
+from runner.layers.initializers import InitializerField, initializer
+
+PADDING = 0
+"""The token that fills a short text up."""
+
+
+class Embedding(Layer):
+    """Tokens looked up in a table of vectors: int32 `(n, length, 1)` → `(n, length, dim)`.
+
+    Source: Bengio, Ducharme, Vincent & Jauvin 2003, A Neural Probabilistic Language Model, JMLR 3.
+    """
+
+    kind: ClassVar[str] = "embedding"
+
+    dim: Annotated[int, Ge(1)] = Field(description="Numbers per token: the channels of the output.")
+    zero_padding: bool = Field(True, description="Whether padding, token 0, is the zero vector, and learns nothing.")
+    table_init: InitializerField = Field(
+        initializer("normal", stddev=0.1), description="How the vectors begin, one row for each token."
+    )
+    vocabulary: Annotated[int, Ge(1)] | None = Field(
+        None, description="Number of tokens, padding included; as many as the data have."
+    )
+    precision: Precision | None = Field(None, description="What the vectors are given in; null: train.precision.")
+
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Embedding":
+        own = {"vocabulary": self.vocabulary or vocabulary, "precision": self.precision or precision}
+        return self.model_copy(update=own)
+
+    def accept(self, at: FeatureMap, output: Shape) -> None:
+        if at.vocabulary is None:
+            raise self._misfit(at.shape)
+        if self._rows() < at.vocabulary:
+            rule = f"be at least {at.vocabulary}, as many as the data have"
+            raise Misfit("vocabulary", rule, self._rows(), otherwise=output)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 2 or shape[-1] != 1:
+            raise self._misfit(shape)
+        return (shape[0], self.dim)
+
+    def _misfit(self, shape: Shape) -> Misfit:
+        return Misfit("", "have tokens before it, as data=text gives", by_product(shape), otherwise=shape)
+
+    def parameters(self, shape: Shape) -> Tree:
+        return {"table": Parameter((self._rows(), self.dim), self.table_init, decays=True)}
+
+    def _rows(self) -> int:
+        # Without data of tokens there is nothing to bind it to: `accept` then says so.
+        return self.vocabulary or 1
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        tokens = x[..., 0]  # (n, length)
+        # Cast after the look-up: a batch has fewer rows than the table.
+        vectors = params["table"].at[tokens].get(mode="clip").astype(self.precision or "float32")
+        if self.zero_padding:
+            vectors = jnp.where((tokens == PADDING)[..., None], jnp.zeros((), vectors.dtype), vectors)
+        return vectors, statistics
