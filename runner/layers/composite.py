@@ -247,6 +247,9 @@ class DenseConnection(Composite):
             raise Misfit("layers", rule, by_product(made), otherwise=made)
         return (*shape[:-1], shape[-1] + made[-1])
 
+    def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
+        return super().merged_vocabulary(at, (at, *ends), shape)  # the input itself is one of what is joined
+
     def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
         return jnp.concatenate((x, ends[0]), axis=-1)
 
@@ -263,9 +266,6 @@ class Auxiliary(Composite):
     weight: Annotated[float, Ge(0), TRACED] = Field(0.3, description="What its loss is multiplied by.")
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
-    def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
-        return super().merged_vocabulary(at, (at, *ends), shape)  # the input itself is one of what is joined
-
         return (("layers", self.layers),)
 
     def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
@@ -276,6 +276,9 @@ class Auxiliary(Composite):
     def merged_fields(
         self, at: tuple[ReceptiveField, ...], ends: tuple[tuple[ReceptiveField, ...], ...]
     ) -> tuple[ReceptiveField, ...]:
+        return at
+
+    def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
         return at
 
     def apply(
@@ -291,12 +294,9 @@ class Auxiliary(Composite):
 
 def _bound(value: Any, *to: Any) -> Any:
     if isinstance(value, Layer):
-        return value.bind(classes)
-    return tuple(_bound(item, classes) for item in value) if isinstance(value, tuple) else value
+        return value.bind(*to)
+    return tuple(_bound(item, *to) for item in value) if isinstance(value, tuple) else value
 
-
-    def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
-        return at
 
 def _key(place: str) -> str:
     """What a path's parameters are called: `layers`, `shortcut`, or the number of a branch."""
