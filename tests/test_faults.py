@@ -88,7 +88,11 @@ WRONG: list[tuple[str, Any, str]] = [
         "model.layers[3]: must have one key, the kind of layer, got {relu: null, tanh: null}",
     ),
     ("model.layers[3]", {"dropout": {"rate": 1.0}}, "model.layers[3].dropout.rate: must be < 1, got 1.0"),
-    ("model.layers[3]", {"dropout": {"rate": math.nan}}, "model.layers[3].dropout.rate: must be a finite number, got nan"),
+    (
+        "model.layers[3]",
+        {"dropout": {"rate": math.nan}},
+        "model.layers[3].dropout.rate: must be a finite number, got nan",
+    ),
     ("model.layers[3]", {"max_pool": {"size": 2, "stride": 0}}, "model.layers[3].max_pool.stride: must be ≥ 1, got 0"),
     (
         "model.layers[3]",
