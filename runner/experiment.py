@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 from pydantic import Field, TypeAdapter, ValidationError
 
-from runner.blocks import expanded
+from runner.blocks import expanded, follows
 from runner.data import Data, Source
 from runner.data.augment import Augment
 from runner.errors import ConfigError, Fault, must, shown
@@ -153,7 +153,7 @@ def _parsed(raw: dict[str, Any]) -> Experiment:
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
-        faults += [fault(item, raw) for item in error.errors(include_url=False)]
+        faults += [fault(item, raw) for item in error.errors(include_url=False) if not follows(item["input"])]
         faults += _further_faults(raw) + _train_faults(raw)
     else:
         data = experiment.data

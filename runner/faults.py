@@ -73,6 +73,10 @@ def dotted(location: Location, raw: Any) -> str:
             path, declared = path + _key(here["name"]), here["declared"]
             used = path.removeprefix(".")
             continue
+        if isinstance(here, dict) and part == "$when":
+            here = here[part]
+            path, declared = path + ".when", declared + ".when"
+            continue
         step, here = _step(part, here, last=last)
         path, declared = path + step, declared + step
     return f"{declared} (used at {used})" if used else path.removeprefix(".")

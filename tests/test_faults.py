@@ -96,8 +96,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("model.layers[3]", {"max_pool": {"size": 2, "stride": 0}}, "model.layers[3].max_pool.stride: must be ≥ 1, got 0"),
     (
         "model.layers[3]",
-        {"repeat": {"times": 0, "layers": ["relu"]}},
-        "model.layers[3].repeat.times: must be ≥ 1, got 0",
+        {"repeat": {"times": -1, "layers": ["relu"]}},
+        "model.layers[3].repeat.times: must be ≥ 0, got -1",
     ),
     (
         "model.layers[3]",

@@ -21,6 +21,7 @@ FLOORS = {
     "runner.geometry": 0,
     "runner.records": 0,
     "runner.arguments": 1,
+    "runner.arithmetic": 1,
     "runner.faults": 1,
     "runner.ops": 0,
     "runner.layers": 1,

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from runner.errors import shown, unknown
-from runner.layers import activation, composite, conv, dense, dropout, embedding, norm, pool, reshape  # noqa: F401 - each declares its kinds
+from runner.layers import activation, composite, conv, dense, dropout, embedding, norm, partial, pool, reshape  # noqa: F401 - each declares its kinds
 from runner.layers.base import Layer, kinds
 
 __all__ = ["KINDS", "Layer", "LayerList", "flattened"]

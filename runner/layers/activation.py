@@ -31,6 +31,15 @@ class Relu(_Activation):
         return jax.nn.relu(x)
 
 
+class Relu6(_Activation):
+    """min(max(x, 0), 6). Source: Krizhevsky 2010, Convolutional Deep Belief Networks on CIFAR-10."""
+
+    kind: ClassVar[str] = "relu6"
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jax.nn.relu6(x)
+
+
 class Tanh(_Activation):
     """The hyperbolic tangent, into (−1, 1)."""
 
@@ -38,6 +47,15 @@ class Tanh(_Activation):
 
     def function(self, x: jax.Array) -> jax.Array:
         return jnp.tanh(x)
+
+
+class ScaledTanh(_Activation):
+    """1.7159 tanh(2x/3), which is near ±1 at ±1. Source: LeCun et al. 1998, doi:10.1109/5.726791, appendix A."""
+
+    kind: ClassVar[str] = "scaled_tanh"
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jnp.asarray(1.7159, x.dtype) * jnp.tanh(jnp.asarray(2 / 3, x.dtype) * x)
 
 
 class Sigmoid(_Activation):

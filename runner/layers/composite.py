@@ -129,7 +129,7 @@ class Repeat(_Straight):
 
     kind: ClassVar[str] = "repeat"
 
-    times: Annotated[int, Ge(1), Le(1000)] = Field(description="How many times.")
+    times: Annotated[int, Ge(0), Le(1000)] = Field(description="How many times; 0: not at all.")
     layers: "LayerList" = Field(description="What is repeated.")
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
@@ -156,6 +156,22 @@ class Block(_Straight):
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
         return (("layers", self.layers),)
+
+
+class When(_Straight):
+    """The one of its two lists that a condition chose, where it stood. Written by `runner.blocks`."""
+
+    kind: ClassVar[str] = "$when"
+
+    layers: "LayerList" = ()
+    otherwise: "LayerList" = ()
+
+    @property
+    def label(self) -> str:
+        return "when"
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("otherwise", self.otherwise),) if self.otherwise else (("layers", self.layers),)
 
 
 class Residual(Composite):
@@ -269,8 +285,9 @@ class Auxiliary(Composite):
         return (("layers", self.layers),)
 
     def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
-        if self.layers[-1].kind != "classifier":
-            raise Misfit("layers", "end with classifier", self.layers[-1].kind, otherwise=shape)
+        last = _last(self.layers)
+        if last is None or last.kind != "classifier":
+            raise Misfit("layers", "end with classifier", last.kind if last else "nothing", otherwise=shape)
         return shape
 
     def merged_fields(
@@ -296,6 +313,16 @@ def _bound(value: Any, *to: Any) -> Any:
     if isinstance(value, Layer):
         return value.bind(*to)
     return tuple(_bound(item, *to) for item in value) if isinstance(value, tuple) else value
+
+
+def _last(layers: Layers) -> Layer | None:
+    """The layer that comes last, be it in a block."""
+    for layer in reversed(layers):
+        if not isinstance(layer, _Straight):
+            return layer
+        if found := _last(layer.routes()[0][1]):
+            return found
+    return None
 
 
 def _key(place: str) -> str:

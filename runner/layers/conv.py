@@ -1,17 +1,42 @@
 """Convolution over one or two spatial axes."""
 
 import math
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 from annotated_types import Ge
 from jax import lax
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from runner.errors import must
 from runner.geometry import Window
-from runner.layers.base import Layer, Misfit, Parameter, Shape, Tree, along_channels
+from runner.layers.base import Layer, Misfit, Parameter, Precision, Shape, Tree, along_channels
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
+
+
+def _filters(value: Any) -> Any:
+    if value == "classes":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(must("", "be a whole number", value).text)
+    if value < 1:
+        raise ValueError(must("", "be ≥ 1", value).text)
+    return value
+
+
+def correlate(x: jax.Array, kernel: jax.Array, windows: tuple[Window, ...], groups: int = 1) -> jax.Array:
+    """A kernel `(h, w, c / groups, filters)` slid over a batch `(n, h, w, c)`; over `(n, length, c)` without h."""
+    spatial = "HW"[2 - len(windows) :]
+    return lax.conv_general_dilated(
+        x,
+        kernel.astype(x.dtype),
+        window_strides=[window.stride for window in windows],
+        padding=[(window.low, window.high) for window in windows],
+        rhs_dilation=[window.dilation for window in windows],
+        dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
+        feature_group_count=groups,
+    )
 
 
 class Conv(Layer):
@@ -23,7 +48,9 @@ class Conv(Layer):
 
     kind: ClassVar[str] = "conv"
 
-    filters: Annotated[int, Ge(1)] = Field(description="Number of filters: the channels of the output.")
+    filters: Annotated[Annotated[int, Ge(1)] | Literal["classes"], BeforeValidator(_filters)] = Field(
+        description="Number of filters: the channels of the output. classes: one for each class of the data."
+    )
     kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
     stride: Pixels = Field(1, description="Pixels from one position of the window to the next: n, or [h, w].")
     padding: PaddingField = Field(
@@ -38,6 +65,14 @@ class Conv(Layer):
     kernel_init: InitializerField = Field(initializer("he_normal"), description="How filters begin.")
     bias_init: InitializerField = Field(initializer("zeros"), description="How biases begin.")
 
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Conv":
+        return self.model_copy(update={"filters": classes}) if self.filters == "classes" else self
+
+    def filter_count(self) -> int:
+        """How many filters there are, once that is known."""
+        assert self.filters != "classes", "a model is bound to its data before anything asks for its filters"
+        return self.filters
+
     def windows(self, shape: Shape) -> tuple[Window, ...]:
         return slide(
             shape,
@@ -47,26 +82,27 @@ class Conv(Layer):
             dilation=self.dilation,
             padding=self.padding,
             padding_mode=self.padding_mode,
-            otherwise=(*shape[:-1], self.filters),
+            otherwise=(*shape[:-1], self.filter_count()),
         )
 
     def output_shape(self, shape: Shape) -> Shape:
-        windows, otherwise = self.windows(shape), (*shape[:-1], self.filters)
-        for name, channels in (("the input's channels", shape[-1]), ("filters", self.filters)):
+        windows, filters = self.windows(shape), self.filter_count()
+        otherwise = (*shape[:-1], filters)
+        for name, channels in (("the input's channels", shape[-1]), ("filters", filters)):
             if channels % self.groups:
                 raise Misfit("groups", f"divide {name}, {channels}", self.groups, otherwise=otherwise)
         for name, parameter in self._parameters(shape, windows).items():
             if rule := parameter.init.refuses(parameter.shape):
                 raise Misfit(f"{name}_init", rule, parameter.shape, otherwise=otherwise)
-        return (*output_spatial(shape, windows), self.filters)
+        return (*output_spatial(shape, windows), filters)
 
     def parameters(self, shape: Shape) -> Tree:
         return dict(self._parameters(shape, self.windows(shape)))
 
     def _parameters(self, shape: Shape, windows: tuple[Window, ...]) -> dict[str, Parameter]:
-        sizes = tuple(window.size for window in windows)
-        kernel = Parameter((*sizes, shape[-1] // self.groups, self.filters), self.kernel_init, decays=True)
-        return {"kernel": kernel} | ({"bias": Parameter((self.filters,), self.bias_init)} if self.use_bias else {})
+        sizes, filters = tuple(window.size for window in windows), self.filter_count()
+        kernel = Parameter((*sizes, shape[-1] // self.groups, filters), self.kernel_init, decays=True)
+        return {"kernel": kernel} | ({"bias": Parameter((filters,), self.bias_init)} if self.use_bias else {})
 
     def multiply_adds(self, shape: Shape) -> int:
         kernel = self._parameters(shape, self.windows(shape))["kernel"]
@@ -76,16 +112,7 @@ class Conv(Layer):
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
-        spatial = "HW"[2 - len(windows) :]
-        y = lax.conv_general_dilated(
-            padded,
-            params["kernel"].astype(x.dtype),
-            window_strides=[window.stride for window in windows],
-            padding=[(window.low, window.high) for window in windows],
-            rhs_dilation=[window.dilation for window in windows],
-            dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
-            feature_group_count=self.groups,
-        )
+        y = correlate(padded, params["kernel"], windows, self.groups)
         if self.use_bias:
             y = y + along_channels(params["bias"], y.ndim, y.dtype)
         return y, statistics

@@ -1,5 +1,6 @@
 """Pooling: a window that takes the largest, the mean or the sum of what it covers, channel by channel."""
 
+import math
 from typing import ClassVar
 
 import jax
@@ -9,7 +10,8 @@ from jax import lax
 from pydantic import Field
 
 from runner.geometry import Window
-from runner.layers.base import Layer, Misfit, Shape, Tree, by_product, whole
+from runner.layers.base import Layer, Misfit, Parameter, Shape, Tree, along_channels, by_product, whole
+from runner.layers.initializers import initializer
 from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
 from runner.ops.max_pool import max_pool
 
@@ -87,6 +89,29 @@ class SumPool(_Pool):
     ) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
         return self._sums(padded, windows), statistics
+
+
+class Subsampling(SumPool):
+    """The sum under the window, times a learnt number, plus a learnt number: two for each channel.
+
+    It begins as the mean. Source: LeCun, Bottou, Bengio & Haffner 1998, doi:10.1109/5.726791, §II.B.
+    """
+
+    kind: ClassVar[str] = "subsampling"
+
+    def parameters(self, shape: Shape) -> Tree:
+        area = math.prod(window.size for window in self.windows(shape))
+        return {
+            "scale": Parameter(shape[-1:], initializer("constant", value=1 / area)),
+            "bias": Parameter(shape[-1:], initializer("zeros")),
+        }
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        sums, statistics = super().apply(params, statistics, x, training=training, key=key)
+        scale, bias = (along_channels(params[name], x.ndim, x.dtype) for name in ("scale", "bias"))
+        return sums * scale + bias, statistics
 
 
 class AvgPool(_Pool):

@@ -105,7 +105,7 @@ def test_traced_fields_within_are_arguments_of_the_program() -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"times": 0, "layers": ["relu"]}, ["repeat.times: must be ≥ 1, got 0"]),
+        ({"times": -1, "layers": ["relu"]}, ["repeat.times: must be ≥ 0, got -1"]),
         ({"times": 2}, ["repeat.layers: must be given, got nothing"]),
         ({"times": 2, "layers": "relu"}, ["repeat.layers: must be a list, got relu"]),
         (

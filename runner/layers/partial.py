@@ -1,0 +1,105 @@
+"""Convolution as it began: filters that see some of the channels, and biases of single positions.
+
+Source: LeCun et al. 1989, doi:10.1162/neco.1989.1.4.541; LeCun, Bottou, Bengio & Haffner 1998, doi:10.1109/5.726791.
+"""
+
+import itertools
+import math
+from typing import Annotated, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from annotated_types import Ge, MinLen
+from pydantic import Field
+
+from runner.geometry import Window
+from runner.layers.base import Layer, Misfit, Parameter, Shape, Tree, along_channels
+from runner.layers.conv import correlate
+from runner.layers.initializers import InitializerField, initializer
+from runner.layers.window import PaddingField, Pixels, output_spatial, slide
+
+Channels = Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)]
+
+
+class PartialConv(Layer):
+    """A convolution with a table: which channels each filter sees.
+
+    `(n, h, w, c)` → `(n, h', w', filters)`. Only the weights that the table names exist: `(h, w, connections)`.
+    """
+
+    kind: ClassVar[str] = "partial_conv"
+
+    connections: Annotated[tuple[Channels, ...], MinLen(1)] = Field(
+        description="For each filter the channels that it sees, counted from 0."
+    )
+    kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
+    stride: Pixels = Field(1, description="Pixels from one position of the window to the next: n, or [h, w].")
+    padding: PaddingField = Field("valid", description="Pixels of zeros added around the input, as for conv.")
+    use_bias: bool = Field(True, description="Whether every filter adds a number of its own.")
+    bias_init: InitializerField = Field(initializer("zeros"), description="How biases begin.")
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return slide(
+            shape,
+            name="kernel_size",
+            size=self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            otherwise=(*shape[:-1], len(self.connections)),
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        output = (*output_spatial(shape, self.windows(shape)), len(self.connections))
+        for number, seen in enumerate(self.connections):
+            if max(seen) >= shape[-1] or len(set(seen)) < len(seen):
+                rule = f"name channels of the input, 0 … {shape[-1] - 1}, each once"
+                raise Misfit(f"connections[{number}]", rule, seen, otherwise=output)
+        return output
+
+    def parameters(self, shape: Shape) -> Tree:
+        sizes = tuple(window.size for window in self.windows(shape))
+        count = sum(map(len, self.connections))
+        # The initialiser takes a kernel to see one channel; a filter sees several, on the mean this many.
+        start = initializer("variance_scaling", scale=len(self.connections) / count, distribution="uniform")
+        kernel = Parameter((*sizes, 1, count), start, decays=True)
+        bias = {"bias": Parameter((len(self.connections),), self.bias_init)} if self.use_bias else {}
+        return {"kernel": kernel} | bias
+
+    def multiply_adds(self, shape: Shape) -> int:
+        kernel: Parameter = self.parameters(shape)["kernel"]
+        return math.prod(kernel.shape) * math.prod(self.output_shape(shape)[:-1])
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        windows = self.windows(x.shape[1:])
+        seen = np.asarray(list(itertools.chain.from_iterable(self.connections)))
+        by = np.repeat(np.arange(len(self.connections)), [len(one) for one in self.connections])
+        weights = params["kernel"]  # (h, w, 1, connections)
+        full = jnp.zeros((*weights.shape[:-2], x.shape[-1], len(self.connections)), weights.dtype)
+        y = correlate(x, full.at[..., seen, by].set(weights[..., 0, :]), windows)
+        if self.use_bias:
+            y = y + along_channels(params["bias"], y.ndim, y.dtype)
+        return y, statistics
+
+
+class PositionBias(Layer):
+    """A learnt number added at every position of every channel, where a convolution's bias is one for each channel."""
+
+    kind: ClassVar[str] = "position_bias"
+
+    bias_init: InitializerField = Field(initializer("zeros"), description="How biases begin.")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if rule := self.bias_init.refuses(shape):
+            raise Misfit("bias_init", rule, shape, otherwise=shape)
+        return shape
+
+    def parameters(self, shape: Shape) -> Tree:
+        return {"bias": Parameter(shape, self.bias_init)}
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        return x + params["bias"].astype(x.dtype)[None], statistics
