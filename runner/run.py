@@ -21,11 +21,14 @@ import yaml
 from runner import data, describe, device, nans, tracking, train
 from runner.console import Display
 from runner.data import Dataset
+from runner.data.vocabulary import listed, spelt
 from runner.errors import Fault, TrainingError
 from runner.experiment import Experiment, parameters
 from runner.loop import Loop
 
 _log = logging.getLogger(__name__)
+
+VOCABULARY = "vocabulary.txt"
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def run(experiment: Experiment, context: Context) -> Outcome:
         _record_configuration(recorded, experiment, context)
         dataset = data.load(experiment.data, report=_log.info)
         recorded.log_input(_facts(experiment, dataset))
+        if dataset.vocabulary:
+            recorded.log_text(listed(dataset.vocabulary), VOCABULARY)
         loop = Loop(experiment, dataset)
         recorded.set_tags({"group": group(loop)})
         recorded.check()
@@ -194,9 +199,26 @@ def _log_figures(recorded: tracking.Run, loop: Loop) -> None:
         lambda: figure("learning_curves", history, best_epoch=best.number if best else None),
     )
     recorded.log_figure("figures/confusion_matrix.png", lambda: figure("confusion_matrix", counts, classes))
-    recorded.log_figure(
-        "figures/worst_images.png", lambda: figure("worst_images", val.inputs, val.labels, probabilities, classes)
-    )
+    if loop.dataset.vocabulary:
+        recorded.log_text(_worst_texts(loop.dataset, probabilities), "worst_texts.txt")
+    else:
+        recorded.log_figure(
+            "figures/worst_images.png", lambda: figure("worst_images", val.inputs, val.labels, probabilities, classes)
+        )
+
+
+def _worst_texts(dataset: Dataset, probabilities: np.ndarray, count: int = 24) -> str:
+    """The validation texts, as the network reads them, whose true class was given the least probability."""
+    val, classes = dataset.val, dataset.classes
+    given = probabilities[np.arange(len(val)), val.labels]
+    paragraphs = []
+    for index in np.argsort(given, kind="stable")[:count]:
+        taken = int(probabilities[index].argmax())
+        judged = (
+            f"#{index}: {classes[val.labels[index]]}, taken for {classes[taken]} ({probabilities[index, taken]:.0%})"
+        )
+        paragraphs.append(f"{judged}\n{spelt(val.inputs[index], dataset.vocabulary)}\n")
+    return "\n".join(paragraphs)
 
 
 def _log_model(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
@@ -211,6 +233,8 @@ def _log_model(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
         images=loop.dataset.val.inputs,
         classes=loop.dataset.classes,
     )
+    if loop.dataset.vocabulary:  # the model reads tokens: whoever asks it has to know what each stands for
+        (folder / "model" / VOCABULARY).write_text(listed(loop.dataset.vocabulary), encoding="utf-8")
     recorded.log_model(folder / "model")
 
 

@@ -51,6 +51,11 @@ def tokens(texts: Sequence[Sequence[str]], known: tuple[str, ...], *, length: in
     return found
 
 
+def listed(known: tuple[str, ...]) -> str:
+    """A vocabulary as a file: a line for each token, the first for token 0."""
+    return "".join(f"{word}\n" for word in known)
+
+
 def spelt(row: np.ndarray, known: tuple[str, ...]) -> str:
     """The words that the tokens (length, 1) of one text stand for, without its padding."""
     return " ".join(known[number] for number in row.ravel() if number)
