@@ -63,7 +63,7 @@ class Embedding(Layer):
     ) -> tuple[jax.Array, Tree]:
         tokens = x[..., 0]  # (n, length)
         # Cast after the look-up: a batch has fewer rows than the table.
-        vectors = params["table"].at[tokens].get(mode="clip").astype(self.precision or "float32")
+        vectors = jnp.take(params["table"], tokens, axis=0, mode="clip").astype(self.precision or "float32")
         if self.zero_padding:
             vectors = jnp.where((tokens == PADDING)[..., None], jnp.zeros((), vectors.dtype), vectors)
         return vectors, statistics
