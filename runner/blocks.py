@@ -18,6 +18,7 @@ stands for one of its two lists. A model has parameters of its own, in `params`,
 its blocks. A default may refer to the parameters before it.
 """
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -114,6 +115,7 @@ class _Expansion:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self._blocks: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._declared: set[Any] = set()  # of these, what is not in _blocks cannot be read
         self._left = _MOST_VALUES
 
     def declare(self, blocks: Any, where: str) -> None:
@@ -123,6 +125,7 @@ class _Expansion:
             return
         for name, block in blocks.items():
             path = f"{where}.{name}"
+            self._declared.add(name)
             if name in KINDS or name == _WHEN:
                 self.faults.append(Fault(path, "must have a name of its own, got that of a kind of layer"))
             elif not isinstance(block, dict) or not isinstance(block.get("layers"), tuple):
@@ -178,7 +181,9 @@ class _Expansion:
         """What a block, or `when`, stands for; None where this is neither."""
         if kind == _WHEN:
             return self._chosen(given, scope.below(f".{kind}"))
-        return self._use(kind, given, scope) if isinstance(kind, str) and kind in self._blocks else None
+        if isinstance(kind, str) and kind in self._blocks:
+            return self._use(kind, given, scope)
+        return UNKNOWN if kind in self._declared - KINDS.keys() else None
 
     def _chosen(self, given: Any, scope: _Scope) -> Any:
         """One of the two lists of a `when`."""
@@ -217,8 +222,10 @@ class _Expansion:
             self.faults.append(scope.fault(f"must name the parameters of {name}{where}, got {shown(given)}"))
             return dict.fromkeys(params, UNKNOWN)
         given = given or {}
+        meant: list[str] = []
         for odd in given:
             if odd not in params:
+                meant += difflib.get_close_matches(str(odd), map(str, params), n=1, cutoff=0.5)
                 text = unknown("", f"parameter of {name}", str(odd), params).text
                 self.faults.append(scope.below(f".{odd}").fault(text + where))
         values: dict[str, Any] = {}
@@ -230,8 +237,9 @@ class _Expansion:
                 at = _Scope(values, f"{declared}.params.{param}", around=(*scope.around, name))
                 values[param] = self._value(default, at)
             if values[param] is None and default is None:
-                self.faults.append(below.fault(f"must be given{where}, got nothing"))
                 values[param] = UNKNOWN
+                if param not in meant:  # else it has been told how to write it
+                    self.faults.append(below.fault(f"must be given{where}, got nothing"))
         return values
 
     def _text(self, text: str, scope: _Scope) -> Any:

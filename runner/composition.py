@@ -94,7 +94,10 @@ class _LazyLibrary(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         path = self._files[name]
         with one_line():
-            return OmegaConf.to_container(OmegaConf.load(path))
+            try:
+                return OmegaConf.to_container(OmegaConf.load(path))
+            except OSError as error:
+                raise ConfigError(Fault(_own_name(path), f"must be a mapping, but {_first_line(error)}")) from error
 
     def __contains__(self, name: object) -> bool:
         return name in self._files

@@ -18,7 +18,7 @@ from runner.blocks import expanded, follows
 from runner.data import Data, Source
 from runner.data.augment import Augment
 from runner.errors import ConfigError, Fault, must, shown
-from runner.faults import fault, unwritable
+from runner.faults import fault, first_causes, unwritable
 from runner.layers.base import Row, Shape
 from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
@@ -153,7 +153,8 @@ def _parsed(raw: dict[str, Any]) -> Experiment:
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
-        faults += [fault(item, raw) for item in error.errors(include_url=False) if not follows(item["input"])]
+        found = first_causes(error.errors(include_url=False))
+        faults += [fault(item, raw) for item in found if not follows(item["input"])]
         faults += _further_faults(raw) + _train_faults(raw)
     else:
         data = experiment.data

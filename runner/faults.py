@@ -1,6 +1,6 @@
 """From what pydantic found to what a user reads: `path: must RULE, got VALUE`, one line for each fault."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.errors import Fault, must
@@ -57,6 +57,12 @@ def fault(error: Mapping[str, Any], raw: Any) -> Fault:
             return must(path, _RULES[kind](error.get("ctx", {})), got)
         case _:
             return Fault(path, error["msg"])
+
+
+def first_causes(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without what only follows: pydantic calls a list too short when it cannot read some of its entries."""
+    places = {error["loc"][:end] for error in errors for end in range(len(error["loc"]))}
+    return [error for error in errors if error["type"] != "too_short" or error["loc"] not in places]
 
 
 def dotted(location: Location, raw: Any) -> str:

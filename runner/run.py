@@ -144,10 +144,13 @@ def _tags(context: Context, chosen: jax.Device) -> dict[str, str]:
     }
 
 
+_LAYER_LIST = ("model.layers", "model.params", "model.blocks")
+
+
 def _layer_overrides(overrides: tuple[str, ...]) -> dict[str, str]:
-    """What the command line changed in the layer list, whose other values are in the artifact `config.yaml`."""
+    """What the command line changed in the layer list, its parameters and blocks; `config.yaml` has all the rest."""
     pairs = (override.lstrip("+~").partition("=") for override in overrides)
-    return {path: value for path, _, value in pairs if path.startswith("model.layers")}
+    return {path: value for path, _, value in pairs if path.startswith(_LAYER_LIST)}
 
 
 def _record_configuration(recorded: tracking.Run, experiment: Experiment, context: Context) -> None:

@@ -238,7 +238,7 @@ BESIDE = {"model=textcnn": ("data=text", "data.classes=2", "data.vocabulary=1000
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_shipped_option_composes_and_is_described(option: str) -> None:
-    assert "classifier" in describe.as_text(experiment(option, *BESIDE.get(option, ())))
+    assert "\ntotal" in describe.as_text(experiment(option, *BESIDE.get(option, ())))
 
 
 def test_every_option_goes_with_every_other() -> None:

@@ -30,7 +30,7 @@ class PartialConv(Layer):
 
     kind: ClassVar[str] = "partial_conv"
 
-    connections: Annotated[tuple[Channels, ...], MinLen(1)] = Field(
+    connections: tuple[Channels, ...] = Field(
         description="For each filter the channels that it sees, counted from 0."
     )
     kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
@@ -51,6 +51,8 @@ class PartialConv(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         output = (*output_spatial(shape, self.windows(shape)), len(self.connections))
+        if not self.connections:
+            raise Misfit("connections", "have at least 1 entry", self.connections, otherwise=shape)
         for number, seen in enumerate(self.connections):
             if max(seen) >= shape[-1] or len(set(seen)) < len(seen):
                 rule = f"name channels of the input, 0 … {shape[-1] - 1}, each once"

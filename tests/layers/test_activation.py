@@ -11,7 +11,7 @@ import scipy.special
 from alone import KEY, check_gradients, distinct, evaluated_shape, normal, output, told
 
 from runner.layers import KINDS
-from runner.layers.activation import Elu, Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from runner.layers.activation import Elu, Gelu, LeakyRelu, Relu, Relu6, ScaledTanh, Sigmoid, Silu, Softmax, Tanh
 from runner.layers.base import Layer
 
 X = np.linspace(-4, 4, 24).reshape(2, 3, 4)
@@ -23,7 +23,9 @@ def normal_distribution(x: np.ndarray) -> np.ndarray:
 
 FORMULAS: list[tuple[Layer, Any]] = [
     (Relu(), lambda x: np.maximum(x, 0)),
+    (Relu6(), lambda x: np.clip(x, 0, 6)),
     (Tanh(), np.tanh),
+    (ScaledTanh(), lambda x: 1.7159 * np.tanh(2 / 3 * x)),
     (Sigmoid(), lambda x: 1 / (1 + np.exp(-x))),
     (LeakyRelu(), lambda x: np.where(x > 0, x, 0.01 * x)),
     (LeakyRelu(negative_slope=0.2), lambda x: np.where(x > 0, x, 0.2 * x)),
@@ -55,6 +57,7 @@ def test_values_are_those_of_pytorch(layer: Layer) -> None:
         "elu": lambda: functional.elu(x, getattr(layer, "alpha", 0)),
         "gelu": lambda: functional.gelu(x, approximate="tanh" if getattr(layer, "approximate", False) else "none"),
         "softmax": lambda: functional.softmax(x, dim=-1),
+        "scaled_tanh": lambda: 1.7159 * functional.tanh(2 / 3 * x),
     }
     expected = theirs.get(layer.kind, lambda: getattr(functional, layer.kind)(x))()
     np.testing.assert_allclose(output(layer, jnp.asarray(X, jnp.float32)), expected.numpy(), rtol=2e-5, atol=2e-6)

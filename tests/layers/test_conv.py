@@ -291,3 +291,14 @@ def test_a_flat_input_has_no_axes_to_slide_over() -> None:
 def test_a_convolution_needs_filters_and_a_size() -> None:
     lines = told({"conv": {}}, "flatten", "classifier")
     assert lines == [f"model.layers[0].conv.{name}: must be given, got nothing" for name in ("filters", "kernel_size")]
+
+
+def test_filters_as_many_as_classes() -> None:
+    last = Conv(filters="classes", kernel_size=1).bind(7)
+    assert last.output_shape((5, 4, 3)) == (5, 4, 7)
+    assert last.parameter_count((5, 4, 3)) == 7 * 3 + 7
+    assert Conv(filters=3, kernel_size=1).bind(7) == Conv(filters=3, kernel_size=1)
+    assert told({"conv": {"filters": "classes", "kernel_size": 3}}, "global_avg_pool") == []
+    assert told({"conv": {"filters": "class", "kernel_size": 3}}, "global_avg_pool") == [
+        "model.layers[0].conv.filters: must be a whole number, got class"
+    ]

@@ -12,7 +12,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from runner.layers.base import Layer, Misfit
-from runner.layers.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool, SumPool
+from runner.layers.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool, Subsampling, SumPool
 
 WINDOWED: list[Any] = [MaxPool, AvgPool, SumPool]
 NUMPY_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -312,3 +312,17 @@ def test_faults(entry: dict[str, Any], expected: str) -> None:
 def test_global_pooling_needs_axes(kind: str) -> None:
     [line] = told("flatten", kind)
     assert line == f"model.layers[1].{kind}: must have an input with spatial axes, got 192"
+
+
+# Subsampling: the coefficient and the bias of LeCun 1998
+
+
+def test_subsampling_begins_as_the_mean_and_learns_two_numbers_for_each_channel() -> None:
+    x = normal(2, 6, 4, 3)
+    layer = Subsampling(size=2)
+    assert layer.parameter_count((28, 28, 6)) == 12  # S2 of LeNet-5
+    np.testing.assert_allclose(output(layer, x), output(AvgPool(size=2), x), rtol=1e-5, atol=1e-6)
+    params = {"scale": jnp.asarray([1.0, 2.0, -3.0]), "bias": jnp.asarray([0.0, 1.0, 2.0])}
+    expected = np.asarray(output(SumPool(size=2), x)) * [1, 2, -3] + [0, 1, 2]
+    np.testing.assert_allclose(output(layer, x, params, {}), expected, rtol=1e-5, atol=1e-6)
+    check_gradients(lambda params, x: output(layer, x, params, {}), params, x)

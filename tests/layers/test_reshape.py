@@ -1,10 +1,10 @@
-"""Flattening: the order of values, and that none is lost."""
+"""Flattening and padding: the order of values, and that none is lost."""
 
 import numpy as np
-from alone import check_gradients, evaluated_shape, normal, output
+from alone import check_gradients, evaluated_shape, normal, output, told
 
 from runner.geometry import Window
-from runner.layers.reshape import Flatten
+from runner.layers.reshape import Flatten, PadChannels
 
 
 def test_values_keep_their_order_with_channels_fastest() -> None:
@@ -25,3 +25,13 @@ def test_a_flat_value_sees_the_whole_map() -> None:
 
 def test_gradients() -> None:
     check_gradients(lambda x: output(Flatten(), x, {}, {}), normal(2, 3, 2, 2))
+
+
+def test_channels_of_zeros_come_after_those_that_are_there() -> None:
+    x = normal(2, 3, 4, 5)
+    padded = np.asarray(output(PadChannels(channels=8), x))
+    np.testing.assert_array_equal(padded[..., :5], x)
+    np.testing.assert_array_equal(padded[..., 5:], np.zeros((2, 3, 4, 3)))
+    assert told({"pad_channels": {"channels": 2}}, "flatten", "classifier") == [
+        "model.layers[0].pad_channels.channels: must be ≥ 3, the channels of the input, got 2"
+    ]
