@@ -56,7 +56,7 @@ def _divided(
     labels = train.labels[available]
     kept, held = hold_out(labels, fraction, seed=data.split_seed, purpose=name)
     if len(np.unique(labels[kept])) < len(np.unique(labels)):
-        raise DataError(must(f"data.{field}", "leave training images of every class", fraction))
+        raise DataError(must(f"data.{field}", "leave training examples of every class", fraction))
     return available[kept], (train, available[held])
 
 
@@ -67,7 +67,7 @@ def _check_classes(data: Source, parts: Parts) -> None:
     present = np.bincount(parts.train.labels, minlength=count) > 0
     if not present.all():
         missing = parts.classes[int(np.argmin(present))]
-        raise DataError(must(f"data ({data.name})", "have training images of every class", f'none of "{missing}"'))
+        raise DataError(must(f"data ({data.name})", "have training examples of every class", f'none of "{missing}"'))
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -75,11 +75,11 @@ class Text(Undivided):
 
     def encoded(self, parts: list[Examples]) -> tuple[list[Examples], tuple[str, ...]]:
         """Tokens in place of texts. Validation and test texts may have words that the vocabulary lacks."""
-        split = [[words(text) for text in part.inputs] for part in parts]
-        known = vocabulary(split[0], min_count=self.min_count, size=self.vocabulary)
+        # Split where it is asked for, twice for the training texts: as words, long texts would fill the memory.
+        known = vocabulary(map(words, parts[0].inputs), min_count=self.min_count, size=self.vocabulary)
         if len(known) == len(SPECIAL):
             raise DataError(must("data.min_count", "leave words of the training texts", self.min_count))
-        numbered = (tokens(texts, known, length=self.length) for texts in split)
+        numbered = (tokens(map(words, part.inputs), known, length=self.length) for part in parts)
         return [Examples(inputs, part.labels) for inputs, part in zip(numbered, parts, strict=True)], known
 
     def _of_tables(self, tables: dict[str, tuple[str, bytes]]) -> _Found:

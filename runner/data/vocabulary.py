@@ -41,13 +41,13 @@ def vocabulary(texts: Iterable[Sequence[str]], *, min_count: int = 1, size: int 
     return (*SPECIAL, *frequent)[:size]
 
 
-def tokens(texts: Sequence[Sequence[str]], known: tuple[str, ...], *, length: int) -> np.ndarray:
+def tokens(texts: Iterable[Sequence[str]], known: tuple[str, ...], *, length: int) -> np.ndarray:
     """Each text's first `length` words as numbers, padded at its end: int32 (n, length, 1)."""
     numbers = {word: number for number, word in enumerate(known)}
-    found = np.zeros((len(texts), length, 1), np.int32)
-    for row, text in zip(found, texts, strict=True):
-        first = [numbers.get(word, _UNKNOWN) for word in text[:length]]
-        row[: len(first), 0] = first
+    rows = [np.array([numbers.get(word, _UNKNOWN) for word in text[:length]], np.int32) for text in texts]
+    found = np.zeros((len(rows), length, 1), np.int32)
+    for whole, row in zip(found, rows, strict=True):
+        whole[: len(row), 0] = row
     return found
 
 

@@ -109,7 +109,7 @@ def test_a_class_that_is_missing_is_named(repository, small):
     (small / SPELT["train_labels"]).write_bytes(gzip.compress(idx(np.arange(100) % 9)))
     with pytest.raises(DataError) as caught:
         load(configured(repository, root=str(small)))
-    assert str(caught.value) == 'data (mnist): must have training images of every class, got none of "9"'
+    assert str(caught.value) == 'data (mnist): must have training examples of every class, got none of "9"'
 
 
 def test_a_file_that_may_not_be_read_is_named(repository, small, monkeypatch):
