@@ -9,7 +9,7 @@ from typing import Any, Final
 from runner.errors import must, shown, unknown
 
 _REFERENCE: Final = re.compile(r"\$([A-Za-z_]\w*)((?:\[\d{1,6}\])*)")
-_ALONE: Final = re.compile(r"[\d\s()+*/-]*\d\s*(?:[+*-]|//)\s*[\d(][\d\s()+*/-]*")
+ALONE: Final = re.compile(r"[\d\s()+*/-]*\d\s*(?:[+*-]|//)\s*[\d(][\d\s()+*/-]*")
 _SIGNS: Final = re.compile(r"[\d\s()+*/-]+")
 _OPERATORS: Final[Mapping[type[ast.operator], Callable[[int, int], int]]] = {
     ast.Add: operator.add,
@@ -23,7 +23,7 @@ _LONGEST: Final = 200
 
 def refers(text: str) -> bool:
     """Whether a text stands for something else: a `$name`, or arithmetic, with or without names."""
-    return "$" in text or (len(text) <= _LONGEST and _ALONE.fullmatch(text) is not None)
+    return "$" in text or (len(text) <= _LONGEST and ALONE.fullmatch(text) is not None)
 
 
 def names(text: str) -> list[str]:

@@ -27,7 +27,7 @@ from runner import arithmetic
 from runner.errors import Fault, must, shown, unknown
 from runner.layers import KINDS, flattened
 
-_WHEN: Final = "when"
+WHEN: Final = "when"
 _DEEPEST: Final = 32
 _MOST_VALUES: Final = 100_000
 
@@ -126,7 +126,7 @@ class _Expansion:
         for name, block in blocks.items():
             path = f"{where}.{name}"
             self._declared.add(name)
-            if name in KINDS or name == _WHEN:
+            if name in KINDS or name == WHEN:
                 self.faults.append(Fault(path, "must have a name of its own, got that of a kind of layer"))
             elif not isinstance(block, dict) or not isinstance(block.get("layers"), tuple):
                 self.faults.append(must(path, "have a list of layers", block))
@@ -179,7 +179,7 @@ class _Expansion:
 
     def _composed(self, kind: Any, given: Any, scope: _Scope) -> Any:
         """What a block, or `when`, stands for; None where this is neither."""
-        if kind == _WHEN:
+        if kind == WHEN:
             return self._chosen(given, scope.below(f".{kind}"))
         if isinstance(kind, str) and kind in self._blocks:
             return self._use(kind, given, scope)

@@ -1,4 +1,7 @@
-"""The JSON Schema of the configuration, for editors: one file for the whole, and one for each group of `conf/`."""
+"""The JSON Schema of the configuration, for editors: one file for the whole, and one for each group of `conf/`.
+
+A layer list is written with blocks and `$names`, which `runner.blocks` resolves before anything is checked.
+"""
 
 import json
 from pathlib import Path
@@ -6,19 +9,28 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from runner.arithmetic import ALONE
+from runner.blocks import WHEN
 from runner.experiment import Experiment
+from runner.layers import KINDS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Numbers, words and switches may also be interpolations, which are resolved before anything is checked.
 _INTERPOLATION = {"type": "string", "pattern": r"\$\{.+\}"}
+# In a layer list also a block's parameter, or arithmetic.
+_REFERENCE = {"type": "string", "pattern": rf"\$|^{ALONE.pattern}$"}
+_LAYER, _BLOCK = {"$ref": "#/$defs/layer"}, {"$ref": "#/$defs/block"}
+_LAYERS: dict[str, Any] = {"anyOf": [{"type": "array", "items": _LAYER}, {"$ref": "#/$defs/reference"}]}
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """By file name: `experiment.json`, and `GROUP.json` for each group whose files hold one part."""
+    """By file name: `experiment.json`, `GROUP.json` for each group whose files hold one part, and `block.json`."""
     found = {"experiment.json": _lenient(Experiment.model_json_schema(), whole=True)}
     for name, field in Experiment.model_fields.items():
         if name != "seed":
             found[f"{name}.json"] = _lenient(TypeAdapter(field.rebuild_annotation()).json_schema(), whole=False)
+    definitions = {name: part for name, part in found["model.json"]["$defs"].items() if name != "InputSize"}
+    found["block.json"] = {"$schema": _DIALECT, "$defs": definitions, **definitions["block"]}
     return found
 
 
@@ -34,11 +46,13 @@ def write(folder: Path) -> list[Path]:
 
 
 def _lenient(schema: dict[str, Any], *, whole: bool) -> dict[str, Any]:
-    """The schema of a file as it is written: with interpolations, and with Hydra's `defaults`."""
-    opened: dict[str, Any] = _opened(schema)
+    """The schema of a file as it is written: with interpolations, with blocks, and with Hydra's `defaults`."""
+    definitions: dict[str, Any] = {"interpolation": _INTERPOLATION}
+    opened: dict[str, Any] = _opened(_with_layers_named(schema, definitions))
     opened["$schema"] = _DIALECT
-    definitions = opened.setdefault("$defs", {})
-    definitions["interpolation"] = _INTERPOLATION
+    opened["$defs"] = definitions = opened.get("$defs", {}) | _opened(definitions)
+    if "layer" in definitions:
+        _let_in_blocks(opened, definitions)
     for target in _alternatives(opened, definitions):
         target["properties"]["defaults"] = {"type": "array", "description": "Hydra's defaults list."}
         target.pop("required", None)  # a file may leave to the defaults list what it does not say
@@ -47,6 +61,92 @@ def _lenient(schema: dict[str, Any], *, whole: bool) -> dict[str, Any]:
                 _open_part(part, definitions)
             target["properties"]["hydra"] = {"type": "object", "description": "Hydra's own settings."}
     return opened
+
+
+def _with_layers_named(node: Any, definitions: dict[str, Any]) -> Any:
+    """The same with every layer of a list referring to one definition."""
+    if isinstance(node, list):
+        return [_with_layers_named(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("title") == "layer":
+        definitions["layer"] = node
+        return _LAYER
+    return {key: _with_layers_named(value, definitions) for key, value in node.items()}
+
+
+def _let_in_blocks(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Has layer lists take blocks, and arguments of layers take what blocks are given."""
+    layer = definitions["layer"]
+    words = {entry["const"] for entry in layer["anyOf"] if "const" in entry}
+    layer["anyOf"] += [
+        {"type": "string", "not": {"enum": sorted(KINDS.keys() - words)}, "description": "A block, or a parameter."},
+        {
+            "type": "object",
+            "propertyNames": {"not": {"enum": sorted({*KINDS, WHEN})}},
+            "additionalProperties": {"type": ["object", "null"]},
+            "minProperties": 1,
+            "maxProperties": 1,
+            "description": "A block, and what its parameters are.",
+        },
+        {
+            "type": "object",
+            "properties": {
+                WHEN: {
+                    "type": "object",
+                    "properties": {
+                        "given": {
+                            "anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/reference"}],
+                            "description": "Which of the two lists.",
+                        },
+                        "layers": {**_LAYERS, "description": "The layers where it is true."},
+                        "otherwise": {**_LAYERS, "description": "The layers where it is false."},
+                    },
+                    "required": ["given"],
+                    "additionalProperties": False,
+                    "description": "One of two lists of layers, as a switch is.",
+                }
+            },
+            "required": [WHEN],
+            "additionalProperties": False,
+        },
+        {"type": "array", "items": _LAYER, "description": "Layers, in this place."},
+    ]
+    for kind in KINDS.values():
+        properties = definitions.get(kind.__name__, {}).get("properties", {})
+        properties.update({name: _or_reference(part) for name, part in properties.items()})
+    definitions["reference"] = _REFERENCE
+    params = {"type": "object", "description": "Parameters and their defaults; null: has to be given."}
+    definitions["block"] = {
+        "type": "object",
+        "description": "A kind of layer declared in YAML.",
+        "properties": {"params": params, "layers": {**_LAYERS["anyOf"][0], "description": "What it stands for."}},
+        "required": ["layers"],
+        "additionalProperties": False,
+    }
+    model = schema if schema.get("title") == "Model" else definitions["Model"]
+    model["properties"] |= {
+        "params": {"type": "object", "description": "What $name stands for in the layers, by name."},
+        "blocks": {"type": "object", "additionalProperties": _BLOCK, "description": "Kinds of layer of its own."},
+    }
+
+
+def _or_reference(part: dict[str, Any]) -> dict[str, Any]:
+    """An argument of a layer, or what stands for one; numbers within it likewise."""
+    names = ("description", "title", "default")
+    kept: dict[str, Any] = {key: part[key] for key in names if key in part}
+    inner = {key: value for key, value in part.items() if key not in kept}
+    return {"anyOf": [_numbers_or_references(inner), {"$ref": "#/$defs/reference"}], **kept}
+
+
+def _numbers_or_references(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_numbers_or_references(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if node == {"$ref": "#/$defs/interpolation"}:
+        return {"$ref": "#/$defs/reference"}
+    return {key: _numbers_or_references(value) for key, value in node.items()}
 
 
 def _open_part(part: dict[str, Any], definitions: dict[str, Any]) -> None:

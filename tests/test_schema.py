@@ -2,7 +2,6 @@
 
 import functools
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,25 +35,15 @@ def test_the_committed_schema_is_current(repository: Path, tmp_path: Path) -> No
 
 
 def test_there_is_a_schema_for_the_whole_and_for_every_group() -> None:
-    assert set(SCHEMAS) == {"experiment.json", *(f"{name}.json" for name in GROUPS)}
+    assert set(SCHEMAS) == {"experiment.json", "block.json", *(f"{name}.json" for name in GROUPS)}
 
 
 def files() -> Iterator[Any]:
     for path in sorted(shipped().rglob("*.yaml")):
         folder = path.parent.relative_to(shipped()).as_posix()
         whole = folder in (".", "experiment", "debug")
-        if whole or folder in GROUPS:
-            marks = [BLOCKS] if folder == "model" and _uses_blocks(path) else []
-            yield pytest.param(path, "experiment" if whole else folder, id=f"{folder}/{path.stem}", marks=marks)
-
-
-BLOCKS = pytest.mark.xfail(reason="the schema does not know blocks, their parameters and $expressions", strict=False)
-
-
-def _uses_blocks(path: Path) -> bool:
-    """Whether a model is written with blocks, its own or those of `conf/block/`, or with parameters."""
-    names = "|".join(file.stem for file in (shipped() / "block").glob("*.yaml"))
-    return re.search(rf"\$|\b(blocks|params|{names}):", path.read_text()) is not None
+        if whole or folder in (*GROUPS, "block"):
+            yield pytest.param(path, "experiment" if whole else folder, id=f"{folder}/{path.stem}")
 
 
 @pytest.mark.parametrize(("path", "name"), list(files()))
@@ -86,7 +75,16 @@ def test_whole_configurations_are_valid(options: tuple[str, ...]) -> None:
         ("seed", 1.5),
         ("model.nam", "x"),
         ("model.layers", "relu"),
-        ("model.layers[1]", "rleu"),
+        ("model.layers[1]", {"conv": None}),
+        ("model.layers[1]", {"bottleneck": {}, "relu": {}}),
+        ("model.layers[1]", {"bottleneck": 3}),
+        ("model.layers[1]", {"when": {"layers": []}}),
+        ("model.layers[1]", {"when": {"given": True, "else": []}}),
+        ("model.layers[0].conv.filters", "64"),
+        ("model.layers[0].conv.filters", "width * 2"),
+        ("model.blocks", {"b": {"layer": []}}),
+        ("model.blocks", {"b": {"layers": [{"conv": {"filters": "$n", "kernal_size": 5}}]}}),
+        ("model.params", ["width"]),
         ("model.layers[1]", {"relu": {}, "tanh": {}}),
         ("model.layers[1]", {"relu": {"slope": 1}}),
         ("model.layers[0]", "conv"),
@@ -128,6 +126,30 @@ def test_interpolations_are_valid_where_numbers_and_switches_stand() -> None:
         validator("experiment").validate(json.loads(json.dumps(with_value(composed(), path, "${other}"))))
         wrong = with_value(composed(), path, "other")
         assert not validator("experiment").is_valid(json.loads(json.dumps(wrong))), path
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("model.layers[0].conv.filters", "$width * 2"),
+        ("model.layers[0].conv.filters", "64 * 2"),
+        ("model.layers[0].conv.filters", "classes"),
+        ("model.layers[0].conv.kernel_size", ["$height", 3]),
+        ("model.layers[0].conv.padding_mode", "$mode"),
+        ("model.layers[1]", "own_block"),
+        ("model.layers[1]", "$activation"),
+        ("model.layers[1]", ["relu", {"bottleneck": {"width": "$w"}}]),
+        ("model.layers[1]", {"own_block": None}),
+        ("model.layers[1]", {"residual": {"layers": "$body", "shortcut": "$shortcut"}}),
+        ("model.layers[1]", {"when": {"given": "$flag", "otherwise": ["relu"]}}),
+        ("model.blocks", {"b": {"params": {"n": None}, "layers": [{"dense": {"units": "$n"}}, "c"]}}),
+        ("model.params", {"times": [1, 2], "norm": ["batch_norm"]}),
+    ],
+)
+def test_blocks_and_what_they_are_given_are_valid(path: str, value: Any) -> None:
+    written = json.loads(json.dumps(with_value(composed(), path, value)))
+    validator("experiment").validate(written)
+    validator("model").validate(written["model"])
 
 
 def objects(node: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -69,6 +69,7 @@ PARAMETERS = {
     "mobilenet_v2": 3_504_872,
     "allcnn_c": 1_369_738,
     "cnn_3x": 357_034,
+    "vgg6_cifar": 551_466,
 }
 BILLIONS = {
     "alexnet": 0.714,

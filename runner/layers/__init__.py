@@ -76,7 +76,7 @@ class _OneKeyed:
                     **described,
                 }
             )
-        return {"anyOf": entries}
+        return {"title": "layer", "anyOf": entries}
 
 
 def _entry_type() -> Any:
