@@ -19,6 +19,7 @@ from runner.data import Data, Source
 from runner.data.augment import Augment
 from runner.errors import ConfigError, Fault, must, shown
 from runner.faults import fault, first_causes, unwritable
+from runner.layers import places
 from runner.layers.base import Row, Shape
 from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
@@ -48,6 +49,7 @@ class Program(Record):
     batch_size: int
     accumulate: int
     precision: Literal["float32", "bfloat16"]
+    freeze: tuple[str, ...]
 
 
 class Experiment(Record):
@@ -67,13 +69,16 @@ class Experiment(Record):
 
     def faults(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> list[Fault]:
         """What does not fit together, for data whose inputs have this shape, and are tokens if there are any."""
-        found = self.model.bind(classes, vocabulary).survey(data_shape, classes, vocabulary=vocabulary)
+        bound = self.model.bind(classes, vocabulary)
+        found = bound.survey(data_shape, classes, vocabulary=vocabulary)
         faults = found.faults + _too_large(found.rows)
         last = self.model.layers[-1]
         path = f"model.layers[{len(self.model.layers) - 1}]"
         doubled = last.kind == "softmax" and isinstance(self.loss, SoftmaxCrossEntropy)
         if doubled and not any(fault.path == path for fault in faults):
             faults.append(Fault(path, "must not be softmax under loss softmax_cross_entropy, which applies it itself"))
+        if not faults:
+            faults += self._fine_tuning_faults(bound, data_shape)
         faults += self.train.faults()
         if len(data_shape) != 3 and self.augment != Augment():
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
@@ -93,7 +98,10 @@ class Experiment(Record):
             raise ConfigError(*faults)
         return Program(
             seed=self.seed,
-            model=self.model.bind(classes, vocabulary, self.train.precision),
+            # Where values come from is not what is computed.
+            model=self.model.bind(classes, vocabulary, self.train.precision).model_copy(
+                update={"weights": None, "weights_except": ()}
+            ),
             input_shape=self.model.input_shape(data_shape),
             mean=mean,
             std=std,
@@ -106,7 +114,21 @@ class Experiment(Record):
             batch_size=self.train.batch_size,
             accumulate=self.train.accumulate,
             precision=self.train.precision,
+            freeze=self.train.freeze,
         )
+
+    def _fine_tuning_faults(self, bound: Model, data_shape: Shape) -> list[Fault]:
+        """What is wrong with what stays as it is, for a model that fits its data."""
+        faults, freeze = [], self.train.freeze
+        if freeze:
+            parameters, statistics = bound.paths(self.model.input_shape(data_shape))
+            faults = places.unknown_names(freeze, parameters + statistics, "train.freeze")
+            if not faults and all(places.chosen(freeze, path) for path in parameters):
+                faults.append(must("train.freeze", "leave a layer to learn", freeze))
+        if self.model.weights_except and self.model.weights is None:
+            rule = "be empty where model.weights is null"
+            faults.append(must("model.weights_except", rule, self.model.weights_except))
+        return faults
 
 
 def _too_large(rows: list[Row]) -> list[Fault]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from runner import data, train
+from runner import data, train, weights
 from runner.data import Dataset, Examples
 from runner.errors import ConfigError, Fault, NonFiniteError, must, shown
 from runner.experiment import Experiment
@@ -93,8 +93,16 @@ class Loop:
         self._inputs, self._labels = (jax.device_put(array) for array in (dataset.train.inputs, dataset.train.labels))
         size = min(settings.evaluation_batch_size, max(len(dataset.val), len(dataset.test)))
         self._val, self._test = (batches(examples, size) for examples in (dataset.val, dataset.test))
-        self.state: train.State = self._call("init")
+        self.state: train.State = self._call("init", *self._loaded())
         self._kept: train.State | None = None
+
+    def _loaded(self) -> tuple[weights.Loaded, ...]:
+        """What training begins with where it does not begin afresh."""
+        model = self.experiment.model
+        if model.weights is None:
+            return ()
+        program = self.program
+        return (weights.load(model.weights, program.model, program.input_shape, fresh=model.weights_except),)
 
     @property
     def epoch_count(self) -> int:

@@ -15,9 +15,10 @@ from pydantic import Field
 from runner.data.fit import Fit, fit, fitted_shape
 from runner.errors import ConfigError, Fault, must
 from runner.geometry import ReceptiveField
-from runner.layers import LayerList, sequence
+from runner.layers import LayerList, places, sequence
 from runner.layers.base import FeatureMap, Precision, Row, Shape, Survey, Tree, by_product
 from runner.layers.initializers import draw
+from runner.layers.places import Names
 from runner.records import Record
 
 
@@ -39,6 +40,16 @@ class Model(Record):
         None, description="The size that images are fitted to; null: they stay as they are."
     )
     layers: Annotated[LayerList, MinLen(1)] = Field(description="The layers, in order.")
+    weights: Annotated[str, MinLen(1)] | None = Field(
+        None,
+        description="A .safetensors or .npz file of parameters and statistics to begin with: that of another run, or a "
+        "PyTorch state dict.",
+    )
+    weights_except: Names = Field(
+        (),
+        description="Layers that begin with fresh values all the same, by kind (classifier) or path (3_dense); what is "
+        "none of the model's is left out of the file.",
+    )
 
     def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Model":
         """The same model for data of so many classes, and of so many tokens where they are texts."""
@@ -96,6 +107,11 @@ class Model(Record):
             sequence.statistics(self.layers, input_shape),
         )
         return jax.tree.unflatten(structure, params), statistics
+
+    def paths(self, input_shape: Shape) -> tuple[list[str], list[str]]:
+        """The dotted path of every parameter (`0_conv.kernel`) and of every statistic (`1_batch_norm.mean`)."""
+        parameters = sequence.parameters(self.layers, input_shape)
+        return list(places.dotted(parameters)), list(places.dotted(sequence.statistics(self.layers, input_shape)))
 
     def decays(self, input_shape: Shape) -> Any:
         """For every parameter, whether weight decay applies to it: to weights it does, to biases it does not."""

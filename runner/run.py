@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import yaml
 
-from runner import data, describe, device, nans, tracking, train
+from runner import data, describe, device, nans, tracking, train, weights
 from runner.console import Display
 from runner.data import Dataset
 from runner.data.vocabulary import listed, spelt
@@ -229,10 +229,13 @@ def _log_model(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
         return
     from runner import serving  # jax.export is needed by nothing else
 
+    variables = (train.evaluated(loop.state), loop.state.statistics)
+    weights.save(folder / "weights.safetensors", *variables)
+    recorded.log_artifact(folder / "weights.safetensors")
     serving.save_model(
         folder / "model",
         function=lambda variables, images: train.predict(loop.program, variables[0], variables[1], images),
-        variables=(train.evaluated(loop.state), loop.state.statistics),
+        variables=variables,
         images=loop.dataset.val.inputs,
         classes=loop.dataset.classes,
     )

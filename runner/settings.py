@@ -6,6 +6,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field
 
 from runner.errors import Fault, must
+from runner.layers.places import Names
 from runner.optim import Clip
 from runner.records import TRACED, Record
 from runner.tracking.settings import Tracking
@@ -29,6 +30,11 @@ class Train(Record):
     batch_size: Annotated[int, Ge(1)] = Field(description="Images in one step.")
     accumulate: Annotated[int, Ge(1)] = Field(
         1, description="Parts a batch is split into, whose gradients are averaged: the same step in less memory."
+    )
+    freeze: Names = Field(
+        (),
+        description="Layers that stay as they begin, by kind (batch_norm) or path (3_bottleneck): their parameters are "
+        "not updated, and their running statistics are used but not moved.",
     )
     clip: Clip = Field(Clip(), description="How gradients are clipped before the optimiser sees them.")
     ema_decay: Annotated[Annotated[float, Ge(0), Lt(1)] | None, TRACED] = Field(

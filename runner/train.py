@@ -22,8 +22,9 @@ from jax.typing import ArrayLike
 
 from runner.data.fit import are_tokens, normalise
 from runner.experiment import Program
+from runner.layers import places
 from runner.layers.base import Tree
-from runner.layers.sequence import without_side_outputs
+from runner.layers.sequence import held, without_side_outputs
 from runner.losses import metric_sums
 
 
@@ -33,7 +34,9 @@ class Sums(NamedTuple):
     loss: jax.Array
     correct: jax.Array
     images: jax.Array
-    last_loss: jax.Array  # mean loss of the last step whose loss was finite; before it ∞, not NaN, which may be searched for
+    last_loss: (
+        jax.Array
+    )  # mean loss of the last step whose loss was finite; before it ∞, not NaN, which may be searched for
     bad_step: jax.Array  # int32, −1 while every loss was finite
 
 
@@ -68,12 +71,15 @@ def no_sums() -> Sums:
     return Sums(loss, correct, images, jnp.full((), jnp.inf, jnp.float32), jnp.full((), -1, jnp.int32))
 
 
-def init(program: Program) -> State:
-    """The state before the first step."""
+def init(program: Program, given: tuple[Tree, Tree] | None = None) -> State:
+    """The state before the first step: drawn, but for the parameters and statistics that are `given`."""
     params, statistics = program.model.init(stream(program.seed, "initialisation"), program.input_shape)
-    transformation = _transformation(program, jnp.zeros((), jnp.float32))
+    if given is not None:
+        params, statistics = places.merged(params, given[0]), places.merged(statistics, given[1])
+    learning, _ = places.split(params, program.freeze)
+    optimizer = _transformation(program, jnp.zeros((), jnp.float32)).init(learning)
     average = None if program.ema_decay is None else jax.tree.map(jnp.copy, params)
-    return State(params, statistics, transformation.init(params), average, jnp.zeros((), jnp.int32), no_sums())
+    return State(params, statistics, optimizer, average, jnp.zeros((), jnp.int32), no_sums())
 
 
 def order(program: Program, epoch: jax.Array, count: int) -> jax.Array:
@@ -106,20 +112,23 @@ def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, b
     images, targets = program.augment.apply(program.model.fitted(feed.inputs[index]), targets, key=augment_key)
     images = normalised(program, images)
 
-    def objective(params: Tree) -> tuple[jax.Array, tuple[Tree, dict[str, jax.Array]]]:
+    learning, frozen = places.split(state.params, program.freeze)
+
+    def objective(learning: Tree) -> tuple[jax.Array, tuple[Tree, dict[str, jax.Array]]]:
+        params = places.merged(learning, frozen)
         return _mean_loss(program, params, state.statistics, images, targets, dropout_key)
 
-    (loss, (statistics, sums)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    (loss, (statistics, sums)), gradients = jax.value_and_grad(objective, has_aux=True)(learning)
     transformation = _transformation(program, learning_rate)
     updates, optimizer = transformation.update(
         gradients,
         state.optimizer,
-        state.params,
+        learning,
         value=loss,
         grad=gradients,
         value_fn=lambda params: objective(params)[0],
     )
-    params = optax.apply_updates(state.params, updates)
+    params = places.merged(optax.apply_updates(learning, updates), frozen)
     return State(
         params=params,
         statistics=statistics,
@@ -173,7 +182,7 @@ def _mean_loss(
     def part(statistics: Tree, piece: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[Tree, dict[str, jax.Array]]:
         x, wanted, number = piece
         own = jax.random.fold_in(key, number)
-        y, after = program.model.apply(params, statistics, x, training=True, key=own)
+        y, after = program.model.apply(params, held(statistics, program.freeze), x, training=True, key=own)
         after, side_outputs = without_side_outputs(after)
         weights = jnp.ones(x.shape[:1], jnp.float32)
         sums = metric_sums(program.loss, y.astype(jnp.float32), wanted, weights)
@@ -195,7 +204,7 @@ def _mean_loss(
 
 
 def _transformation(program: Program, learning_rate: jax.Array) -> optax.GradientTransformationExtraArgs:
-    decays = program.model.decays(program.input_shape)
+    decays, _ = places.split(program.model.decays(program.input_shape), program.freeze)
     optimizer = program.optimizer.transformation(learning_rate, decays)
     return optax.with_extra_args_support(optax.chain(program.clip.transformation(), optimizer))
 
@@ -204,8 +213,8 @@ def _averaged(program: Program, average: Tree | None, params: Tree) -> Tree | No
     if average is None:
         return None
     keep = jnp.asarray(program.ema_decay, jnp.float32)
-    after: Tree = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, average, params)
-    return after
+    (moving, frozen), (learning, _) = (places.split(tree, program.freeze) for tree in (average, params))
+    return places.merged(jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, moving, learning), frozen)
 
 
 def _added(sums: Sums, new: dict[str, jax.Array], loss: jax.Array, step: jax.Array) -> Sums:

@@ -69,7 +69,7 @@ class Composite(Layer):
         return self._collected(shape, sequence.statistics)
 
     def _collected(self, shape: Shape, of: Any) -> Tree:
-        found = ((_key(place), of(layers, shape)) for place, layers in self.routes())
+        found = ((route_name(place), of(layers, shape)) for place, layers in self.routes())
         return {key: own for key, own in found if own}
 
     def multiply_adds(self, shape: Shape) -> int:
@@ -80,7 +80,7 @@ class Composite(Layer):
     ) -> tuple[jax.Array, Tree]:
         ends, after = [], dict(statistics)
         for number, (place, layers) in enumerate(self.routes()):
-            own = _key(place)
+            own = route_name(place)
             end, new = sequence.apply(
                 layers,
                 params.get(own, {}),
@@ -325,6 +325,6 @@ def _last(layers: Layers) -> Layer | None:
     return None
 
 
-def _key(place: str) -> str:
+def route_name(place: str) -> str:
     """What a path's parameters are called: `layers`, `shortcut`, or the number of a branch."""
     return place.removeprefix("paths[").removesuffix("]")

@@ -4,17 +4,27 @@ from typing import Any
 
 import jax
 
+from runner.layers import places
 from runner.layers.base import FeatureMap, Layer, Shape, Survey, Tree
 
 Layers = tuple[Layer, ...]
 
 # Where a side head leaves its outputs in the statistics that a training pass returns.
 SIDE_OUTPUT = "side_output"
+# Stands among a layer's statistics where these stay as they are: the layer then works as in evaluation.
+HELD = "held"
 
 
 def name(index: int, layer: Layer) -> str:
     """What a layer's parameters are called in those of the whole: `0_conv`, or `3_bottleneck` for a block."""
     return f"{index}_{layer.label}"
+
+
+def held(statistics: Tree, names: tuple[str, ...]) -> Tree:
+    """Statistics for a training pass in which those of some layers, meant by `names`, stay as they are."""
+    leaves = places.dotted(statistics)
+    layers = {path.rpartition(".")[0] for path in leaves if places.chosen(names, path)}
+    return places.nested(leaves | {f"{layer}.{HELD}": None for layer in layers}) if layers else statistics
 
 
 def without_side_outputs(statistics: Tree) -> tuple[Tree, list[tuple[jax.Array, Any]]]:
@@ -24,6 +34,8 @@ def without_side_outputs(statistics: Tree) -> tuple[Tree, list[tuple[jax.Array, 
     for own, value in statistics.items():
         if own == SIDE_OUTPUT:
             found.append(value)
+        elif own == HELD:
+            continue
         elif isinstance(value, dict):
             inner, further = without_side_outputs(value)
             found.extend(further)
@@ -76,12 +88,13 @@ def apply(
     after = dict(statistics)
     for index, layer in enumerate(layers):
         own = name(index, layer)
+        before = statistics.get(own, {})
         with jax.named_scope(own):
             x, new = layer.apply(
                 params.get(own, {}),
-                statistics.get(own, {}),
+                before,
                 x,
-                training=training,
+                training=training and HELD not in before,
                 key=jax.random.fold_in(key, index),
             )
         if new:

@@ -1,0 +1,191 @@
+"""The arrays of one layer, as PyTorch has them and as we have them.
+
+convolution    (out, in, height, width)  →  (height, width, in, out)
+dense          (out, in)                 →  (in, out), its inputs reordered where they were (c, h, w) in one row
+normalisation  weight, bias, running_mean, running_var  →  scale, bias, mean, variance
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from runner.errors import ConfigError, must
+from runner.layers import places, sequence
+from runner.layers.base import Layer, Shape, by_product
+from runner.layers.composite import Auxiliary, Branches, Composite, DenseConnection, route_name
+from runner.layers.reshape import Flatten
+
+Array = np.ndarray[Any, Any]
+
+_OURS: Final = {"bias": "bias", "running_mean": "mean", "running_var": "variance"}
+_COUNTER: Final = "num_batches_tracked"  # what PyTorch keeps beside running statistics
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """A layer that learns or measures something: the shape of each of its arrays, in our layout, by its name.
+
+    `order` is where each feature of its input lies for PyTorch, which flattens channels first; None: at its place.
+    """
+
+    path: str
+    shapes: Mapping[str, Shape]
+    order: Array | None = None
+    fresh: bool = False  # whether it begins with values of its own, whatever the state dict has for it
+
+    @property
+    def weight(self) -> str | None:
+        """What PyTorch's `weight` is called here: kernel, scale, table."""
+        return next((name for name in self.shapes if name not in _OURS.values()), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """The arrays of one module of a state dict, by what follows its name: weight, bias, running_mean, running_var."""
+
+    name: str
+    arrays: Mapping[str, Array]
+
+    def described(self, last: str) -> str:
+        """One of its arrays as errors name it: `features.3.weight 16×6×3×3`."""
+        return f"{self.name}.{last} {by_product(self.arrays[last].shape)}".lstrip(".")
+
+
+class Misfit(NamedTuple):
+    """Why a module is not a layer: what it should fit, and what it has."""
+
+    wanted: str
+    got: str
+
+
+def slots(layers: sequence.Layers, shape: Shape, *, fresh: tuple[str, ...] = ()) -> list[Slot]:
+    """Every layer that learns or measures, in order, for inputs of `shape`; `fresh` names those to leave as drawn.
+
+    Raises ConfigError where the layers merge features that PyTorch has in several orders.
+    """
+    found: list[Slot] = []
+    _Walk(fresh, found).along(layers, shape, "", None)
+    return found
+
+
+def modules(state: Mapping[str, Array]) -> list[Module]:
+    """A state dict by its modules, in its order."""
+    arrays: dict[str, dict[str, Array]] = {}
+    for name, array in state.items():
+        module, _, last = name.rpartition(".")
+        if last != _COUNTER:
+            arrays.setdefault(module, {})[last] = array
+    return [Module(name, own) for name, own in arrays.items()]
+
+
+def misfit(slot: Slot, module: Module) -> Misfit | None:
+    """The first reason why a module is not a layer; None where it can be."""
+    found = set()
+    for theirs, array in module.arrays.items():
+        ours = _our_name(slot, theirs)
+        if ours is None or ours not in slot.shapes:
+            return Misfit(f"layer {slot.path}, which has no {_OURS.get(theirs, theirs)}", module.described(theirs))
+        oriented = _oriented(slot, ours, array)
+        if oriented is None or oriented.shape != slot.shapes[ours]:
+            return Misfit(_described(slot, ours), module.described(theirs))
+        found.add(ours)
+    missing = next((name for name in slot.shapes if name not in found), None)
+    return Misfit(_described(slot, missing), f"{module.name} without it") if missing else None
+
+
+def alike(slot: Slot, module: Module) -> bool:
+    """Whether a module is of the kind of a layer, of whatever size."""
+    theirs = {_our_name(slot, name): array.ndim for name, array in module.arrays.items()}
+    return theirs == {name: len(shape) for name, shape in slot.shapes.items()}
+
+
+def arranged(slot: Slot, module: Module) -> dict[str, Array]:
+    """A module's arrays, which fit the layer, by our names and in our layout."""
+    found = {}
+    for theirs, array in module.arrays.items():
+        ours = _our_name(slot, theirs)
+        assert ours is not None
+        oriented = _oriented(slot, ours, array)
+        assert oriented is not None
+        along_input = slot.order is not None and ("kernel" not in slot.shapes or ours == "kernel")
+        found[ours] = np.asarray(oriented[slot.order] if along_input else oriented, order="C")
+    return found
+
+
+def _our_name(slot: Slot, theirs: str) -> str | None:
+    return slot.weight if theirs == "weight" else _OURS.get(theirs)
+
+
+def _described(slot: Slot, name: str) -> str:
+    return f"layer {slot.path}.{name} {by_product(slot.shapes[name])}"
+
+
+def _oriented(slot: Slot, ours: str, array: Array) -> Array | None:
+    """A view of an array with its axes in our order; None where it has others."""
+    if ours != "kernel":
+        return array
+    rank = len(slot.shapes[ours])
+    if rank == 2 and array.ndim >= 2:
+        # A convolution whose window is its whole input is a dense layer, and some libraries write it so.
+        return array.reshape(len(array), -1).T
+    return np.moveaxis(array, (0, 1), (-1, -2)) if rank == array.ndim else None
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Goes through layers with the shape, and the order of the features, that reach each of them."""
+
+    fresh: tuple[str, ...]
+    found: list[Slot]
+
+    def along(self, layers: sequence.Layers, shape: Shape, above: str, order: Array | None) -> Array | None:
+        """Notes the slots of layers one after another; returns the order of the features that come of them."""
+        for index, layer in enumerate(layers):
+            path = above + sequence.name(index, layer)
+            if isinstance(layer, Composite):
+                order = self._into(layer, shape, path, order)
+            else:
+                if own := layer.parameters(shape) | layer.statistics(shape):
+                    shapes = {name: each.shape for name, each in own.items()}
+                    self.found.append(Slot(path, shapes, order, places.chosen(self.fresh, path)))
+                order = _through(layer, shape, order)
+            shape = layer.output_shape(shape)
+        return order
+
+    def _into(self, layer: Composite, shape: Shape, path: str, order: Array | None) -> Array | None:
+        ends = [
+            (sequence.output_shape(inner, shape), self.along(inner, shape, f"{path}.{route_name(place)}.", order))
+            for place, inner in layer.routes()
+        ]
+        if isinstance(layer, Auxiliary):
+            return order
+        if len(layer.output_shape(shape)) > 1:
+            return None
+        if isinstance(layer, DenseConnection):
+            return _one_after_another([(shape, order), *ends])
+        if isinstance(layer, Branches) and layer.merge == "concat":
+            return _one_after_another(ends)
+        orders = [np.arange(*end) if own is None else own for end, own in ends]
+        if any(not np.array_equal(orders[0], other) for other in orders[1:]):
+            rule = f"give the features that {path} merges in one order"
+            raise ConfigError(must("model.weights", rule, "flattened ones and others"))
+        return ends[0][1]
+
+
+def _through(layer: Layer, shape: Shape, order: Array | None) -> Array | None:
+    if isinstance(layer, Flatten) and len(shape) > 1:
+        channels_first = np.arange(np.prod(shape)).reshape(shape[-1], *shape[:-1])
+        return np.moveaxis(channels_first, 0, -1).ravel()
+    # A layer with a kernel makes features of its own; any other that keeps the shape keeps their order.
+    kept = layer.output_shape(shape) == shape and "kernel" not in layer.parameters(shape)
+    return order if kept else None
+
+
+def _one_after_another(ends: Sequence[tuple[Shape, Array | None]]) -> Array | None:
+    if all(order is None for _, order in ends):
+        return None
+    starts = np.cumsum([0, *(shape[0] for shape, _ in ends)])
+    parts = [np.arange(*shape) if order is None else order for shape, order in ends]
+    return np.concatenate([start + part for start, part in zip(starts, parts, strict=False)])

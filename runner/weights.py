@@ -1,0 +1,137 @@
+"""Parameters and statistics as files: saved under dotted names, and loaded from ours or from a PyTorch state dict.
+
+    >>> save(Path("weights.safetensors"), params, statistics)     # 0_conv.kernel, 3_batch_norm.mean, …
+    >>> load("weights.safetensors", model.bind(10), (32, 32, 1), fresh=("classifier",))
+
+A file of ours is known by its names, each of which begins with the number of a layer and its kind.
+"""
+
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from runner.errors import ConfigError, Fault, must
+from runner.layers import places, sequence
+from runner.layers.base import Shape, Tree, by_product
+from runner.model import Model
+from runner.state_dicts import Array, slots, translated
+
+_WHERE: Final = "model.weights"
+_OURS: Final = re.compile(r"\d+_[^.]+\.")
+_MOST_FAULTS: Final = 10
+# By the names that the format has for them; numpy has no bfloat16 of its own.
+_REAL: Final = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16}
+
+
+class Loaded(NamedTuple):
+    """Parameters and statistics, without those of the layers that begin with fresh values."""
+
+    params: Tree
+    statistics: Tree
+
+
+def save(path: Path, params: Tree, statistics: Tree) -> None:
+    """Writes parameters and statistics to a .safetensors file, each under its dotted path."""
+    leaves = places.dotted(jax.device_get(params)) | places.dotted(jax.device_get(statistics))
+    # The format keeps memory as it lies.
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in leaves.items()}
+    path.write_bytes(safetensors.numpy.save(arrays))
+
+
+def load(file: str, model: Model, input_shape: Shape, *, fresh: tuple[str, ...] = ()) -> Loaded:
+    """What a file holds for a model that is bound to its classes, but for the layers that `fresh` names. float32.
+
+    Raises ConfigError where the file cannot be read or does not hold this model.
+    """
+    path = Path(file).expanduser()
+    stored = read(path)
+    trees = (sequence.parameters(model.layers, input_shape), sequence.statistics(model.layers, input_shape))
+    shapes = {name: leaf.shape for tree in trees for name, leaf in places.dotted(tree).items()}
+    if not shapes:
+        raise ConfigError(must(_WHERE, "be null, as this model learns nothing", path.name))
+    if faults := places.unknown_names(fresh, [*shapes, *stored], "model.weights_except"):
+        raise ConfigError(*faults)
+    # A name that stands for nothing of the model stands for what to leave out of the file.
+    foreign = tuple(name for name in fresh if not any(places.stands_for(name, path) for path in shapes))
+    stored = {name: array for name, array in stored.items() if not places.chosen(foreign, name)}
+    if stored and all(_OURS.match(name) for name in stored):
+        found = _by_name(shapes, stored, fresh)
+    else:
+        found = translated(slots(model.layers, input_shape, fresh=fresh), stored, ordered=_is_npz(path))
+    values = {name: np.asarray(array, np.float32) for name, array in found.items()}
+    params, statistics = ({name: values[name] for name in places.dotted(tree) if name in values} for tree in trees)
+    return Loaded(places.nested(params), places.nested(statistics))
+
+
+def read(path: Path) -> dict[str, Array]:
+    """The arrays of a .safetensors or an .npz file by their names; in its order, which a .safetensors has lost.
+
+    Raises ConfigError where it is neither, is broken, or holds what is no real number.
+    """
+    if path.suffix not in (".safetensors", ".npz"):
+        raise ConfigError(must(_WHERE, "be a .safetensors or an .npz file", str(path)))
+    if not path.is_file():
+        raise ConfigError(must(_WHERE, "be a file that is there", str(path)))
+    try:
+        arrays = _npz(path) if _is_npz(path) else _safetensors(path)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise ConfigError(must(_WHERE, f"be a whole {path.suffix} file", f"{path.name} ({reason})")) from error
+    for name, array in arrays.items():
+        # PyTorch counts batches, in single whole numbers.
+        if array.size > 1 and not jnp.issubdtype(array.dtype, jnp.floating):
+            raise ConfigError(must(_WHERE, "hold real numbers alone", f"{name} of {array.dtype}"))
+    return arrays
+
+
+def _is_npz(path: Path) -> bool:
+    return path.suffix == ".npz"
+
+
+def _npz(path: Path) -> dict[str, Array]:
+    with np.load(path, allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def _safetensors(path: Path) -> dict[str, Array]:
+    found = {}
+    for name, stored in safetensors.deserialize(path.read_bytes()):
+        kind: Any = _REAL.get(stored["dtype"])
+        if kind is None:
+            # Read for its name and its number of axes alone.
+            found[name] = np.zeros(stored["shape"], np.int64)
+        else:
+            found[name] = np.frombuffer(stored["data"], kind).reshape(stored["shape"])
+    return found
+
+
+def _by_name(shapes: Mapping[str, Shape], stored: Mapping[str, Array], fresh: tuple[str, ...]) -> dict[str, Array]:
+    """What the file of another run holds for this model. Raises ConfigError with what does not agree."""
+    wanted = {name: shape for name, shape in shapes.items() if not places.chosen(fresh, name)}
+    held = {name: array for name, array in stored.items() if not places.chosen(fresh, name)}
+    faults = []
+    for name, shape in wanted.items():
+        if name not in held:
+            faults.append(must(_WHERE, f"hold layer {name} {by_product(shape)}", "nothing of that name"))
+        elif held[name].shape != shape:
+            rule = f"fit layer {name} {by_product(shape)}"
+            faults.append(must(_WHERE, rule, f"{name} {by_product(held[name].shape)}"))
+    faults += [
+        must(_WHERE, "hold this model's layers alone", f"{name} {by_product(array.shape)}")
+        for name, array in held.items()
+        if name not in wanted
+    ]
+    if len(faults) > _MOST_FAULTS:
+        left = len(faults) - _MOST_FAULTS
+        faults = [*faults[:_MOST_FAULTS], Fault(_WHERE, f"must fit the model, got {left} further arrays that do not")]
+    if faults:
+        raise ConfigError(*faults)
+    return {name: held[name] for name in wanted}
