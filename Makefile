@@ -8,7 +8,7 @@ python := $(venv)/bin/python
 installed := $(venv)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow check format lock schema clean
+.PHONY: help run test test-slow oracle check format lock schema clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ test: $(installed) ## run the tests; ARGS='-k geometry' picks some
 
 test-slow: $(installed) ## run the slow tests as well
 	@$(python) -m pytest -q -m "slow or not slow" $(ARGS)
+
+oracle: $(installed) ## install PyTorch, against which tests hold this project's numbers and else skip
+	@$(python) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --no-build-isolation \
+		--editable '.[oracle]'
 
 check: $(installed) ## formatting, lint and types, as CI checks them
 	$(venv)/bin/ruff format --check .
