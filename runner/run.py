@@ -95,7 +95,8 @@ def run_name(experiment: Experiment, overrides: tuple[str, ...]) -> str:
     """A run's name: the model, and what the command line changed beside it."""
     said = (override.lstrip("+~") for override in overrides)
     changes = [
-        f"{path.split('.')[-1]}={value}"
+        # The choice of a group says itself: `adam`, not `optimizer=adam`.
+        f"{path.split('.')[-1]}={value}" if "." in path or path == "seed" else value
         for path, _, value in (text.partition("=") for text in said)
         if path not in ("model", "data", "experiment", "data.root") and not path.startswith(("tracking", "hydra"))
     ]
