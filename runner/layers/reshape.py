@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from pydantic import Field
 
-from runner.geometry import Window
-from runner.layers.base import Layer, Misfit, Shape, Tree, whole
+from runner.geometry import ReceptiveField, Window
+from runner.layers.base import FeatureMap, Layer, Misfit, Shape, Survey, Tree, by_product, whole
+from runner.layers.window import Pixels
 
 
 class Flatten(Layer):
@@ -49,3 +50,49 @@ class PadChannels(Layer):
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
         return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, self.channels - x.shape[-1]),)), statistics
+
+
+class Upsample(Layer):
+    """Every pixel several times over: `(n, h, w, c)` → `(n, size·h, size·w, c)`, for networks in the shape of a U.
+
+    Source: Long, Shelhamer & Darrell 2014, arXiv:1411.4038 (there learnt); nearest neighbour, as it mends checkerboards
+    (Odena, Dumoulin & Olah 2016, doi:10.23915/distill.00003).
+    """
+
+    kind: ClassVar[str] = "upsample"
+
+    size: Pixels = Field(2, description="How many times over: n, or [h, w].")
+
+    def _factors(self, shape: Shape) -> tuple[int, ...]:
+        axes = len(shape) - 1
+        factors = self.size if isinstance(self.size, tuple) else (self.size,) * axes
+        if not axes:
+            raise Misfit("", "have an input with spatial axes", by_product(shape), otherwise=shape)
+        if len(factors) != axes:
+            raise Misfit("size", f"give one value for each of {axes} axes", self.size, otherwise=shape)
+        return factors
+
+    def output_shape(self, shape: Shape) -> Shape:
+        factors = self._factors(shape)
+        return (*(factor * length for factor, length in zip(factors, shape, strict=False)), shape[-1])
+
+    def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
+        rows = len(into.rows)
+        output = super().survey(at, path, into)
+        if len(into.rows) == rows:
+            return output
+        # Neighbours are nearer than before, though never nearer than two pixels of the image.
+        nearer = tuple(
+            ReceptiveField(field.size, max(field.stride // factor, 1), field.padding)
+            for field, factor in zip(at.fields, self._factors(at.shape), strict=True)
+        )
+        output = output._replace(fields=nearer)
+        into.rows[-1] = into.rows[-1]._replace(output=output)
+        return output
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        for axis, factor in enumerate(self._factors(x.shape[1:]), 1):
+            x = jnp.repeat(x, factor, axis=axis)
+        return x, statistics

@@ -1,10 +1,14 @@
-"""Flattening and padding: the order of values, and that none is lost."""
+"""Flattening, padding and upsampling: the order of values, and that none is lost."""
+
+from typing import Any
 
 import numpy as np
 from alone import check_gradients, evaluated_shape, normal, output, told
 
 from runner.geometry import Window
-from runner.layers.reshape import Flatten, PadChannels
+from runner.layers.reshape import Flatten, PadChannels, Upsample
+from runner.model import Model
+from runner.records import frozen
 
 
 def test_values_keep_their_order_with_channels_fastest() -> None:
@@ -34,4 +38,37 @@ def test_channels_of_zeros_come_after_those_that_are_there() -> None:
     np.testing.assert_array_equal(padded[..., 5:], np.zeros((2, 3, 4, 3)))
     assert told({"pad_channels": {"channels": 2}}, "flatten", "classifier") == [
         "model.layers[0].pad_channels.channels: must be ≥ 3, the channels of the input, got 2"
+    ]
+
+
+def test_every_pixel_several_times_over() -> None:
+    x = np.arange(2 * 2 * 3 * 2, dtype=np.float32).reshape(2, 2, 3, 2)
+    expected = np.kron(x.transpose(0, 3, 1, 2), np.ones((2, 3))).transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(output(Upsample(size=(2, 3)), x), expected)
+    assert (
+        Upsample(size=(2, 3)).output_shape((2, 3, 2)) == (4, 9, 2) == evaluated_shape(Upsample(size=(2, 3)), (2, 3, 2))
+    )
+    assert output(Upsample(), x[:, 0]).shape == (2, 6, 2)
+    check_gradients(lambda x: output(Upsample(), x, {}, {}), normal(2, 3, 2, 2))
+
+
+def test_upsampling_undoes_a_stride() -> None:
+    pool: Any = {"max_pool": {"size": 2}}
+    model = Model.model_validate(
+        frozen({"name": "u", "layers": [pool, pool, {"upsample": {"size": 2}}, "upsample", "upsample"]})
+    )
+    fields = [row.output.fields[0] for row in model.survey((8, 8, 1), 10).rows]
+    assert [field.stride for field in fields] == [2, 4, 2, 1, 1]
+    assert [field.size for field in fields] == [2, 4, 4, 4, 4]
+
+
+def test_faults_of_upsampling() -> None:
+    assert told({"upsample": {"size": [1, 2, 3]}}, "flatten", "classifier") == [
+        "model.layers[0].upsample.size: must be a whole number ≥ 1, or one for each axis as in [3, 3], got [1, 2, 3]"
+    ]
+    assert told("flatten", "upsample", "classifier") == [
+        "model.layers[1].upsample: must have an input with spatial axes, got 192"
+    ]
+    assert told({"upsample": {"size": [2, 2]}}, "global_avg_pool", "classifier", shape=(8, 3)) == [
+        "model.layers[0].upsample.size: must give one value for each of 1 axes, got [2, 2]"
     ]
