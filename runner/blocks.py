@@ -75,6 +75,12 @@ def used(model: Mapping[str, Any], library: Library) -> dict[str, Any]:
     return dict(sorted(found.items()))
 
 
+def block_names(model: Mapping[str, Any]) -> frozenset[str]:
+    """The blocks that a model has, its own and those it was given from a library."""
+    own = model.get("blocks")
+    return frozenset(map(str, own)) if isinstance(own, dict) else frozenset()
+
+
 def _names(node: Any) -> set[str]:
     """Every text and key below a node: whatever names a block is among them."""
     if isinstance(node, str):

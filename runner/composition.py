@@ -84,6 +84,11 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return found
 
 
+def library() -> frozenset[str]:
+    """The names of all blocks that a model here can use without declaring them."""
+    return frozenset(_LazyLibrary())
+
+
 class _LazyLibrary(Mapping[str, Any]):
     """The blocks of `conf/block/*.yaml`, each read when it is asked for; the current folder's come first."""
 

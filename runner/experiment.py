@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 from pydantic import Field, TypeAdapter, ValidationError
 
-from runner.blocks import expanded, follows
+from runner.blocks import block_names, expanded, follows
 from runner.data import Data, Source
 from runner.data.augment import Augment
-from runner.errors import ConfigError, Fault, must, shown
+from runner.errors import ConfigError, Fault, must, shown, unknown
 from runner.faults import fault, first_causes, unwritable
-from runner.layers import places
+from runner.layers import KINDS, places
 from runner.layers.base import Row, Shape
 from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
@@ -158,25 +158,29 @@ def parameters(experiment: Experiment) -> dict[str, str]:
     return found
 
 
-def parse(config: dict[str, Any]) -> Experiment:
-    """The experiment that a plain mapping describes. Raises ConfigError with every fault in it."""
+def parse(config: dict[str, Any], library: Iterable[str] = ()) -> Experiment:
+    """The experiment that a plain mapping describes. Raises ConfigError with every fault in it.
+
+    `library` names the blocks that could have been used, for who misspells one.
+    """
     try:
-        return _parsed(frozen(config))
+        return _parsed(frozen(config), frozenset(library))
     except RecursionError:
         raise ConfigError(Fault("configuration", "must be less deeply nested")) from None
 
 
-def _parsed(raw: dict[str, Any]) -> Experiment:
+def _parsed(raw: dict[str, Any], library: frozenset[str]) -> Experiment:
     if faults := list(unwritable(raw)):
         raise ConfigError(*faults)
     if isinstance(raw.get("model"), dict):
+        library |= block_names(raw["model"])
         model, faults = expanded(raw["model"])
         raw = {**raw, "model": model}
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
         found = first_causes(error.errors(include_url=False))
-        faults += [fault(item, raw) for item in found if not follows(item["input"])]
+        faults += [_block_meant(fault(item, raw), library) for item in found if not follows(item["input"])]
         faults += _further_faults(raw) + _train_faults(raw)
     else:
         data = experiment.data
@@ -185,6 +189,12 @@ def _parsed(raw: dict[str, Any]) -> Experiment:
     if faults:
         raise ConfigError(*_in_order(faults))
     return experiment
+
+
+def _block_meant(fault: Fault, blocks: frozenset[str]) -> Fault:
+    """A fault of an unknown layer with the nearest known one, be it a block."""
+    said = re.match(r'unknown layer "(.*?)"', fault.text)
+    return Fault(fault.path, unknown("", "layer", said[1], {*KINDS, *blocks}).text) if said else fault
 
 
 def _further_faults(raw: dict[str, Any]) -> list[Fault]:

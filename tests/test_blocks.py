@@ -453,6 +453,19 @@ def test_a_file_that_is_no_block(own: Path, text: str, expected: str) -> None:
     assert expected in str(caught.value)
 
 
+def test_a_misspelt_block_is_told_the_nearest() -> None:
+    assert faults(["own_blok"], {"own_block": {"layers": ["relu"]}}) == [
+        'model.layers[0]: unknown layer "own_blok"; did you mean "own_block"?'
+    ]
+    whole = config([{"botleneck": {"width": 3}}, "rellu"])
+    with pytest.raises(ConfigError) as caught:
+        parse(whole, composition.library())
+    assert str(caught.value).splitlines() == [
+        'model.layers[0]: unknown layer "botleneck"; did you mean "bottleneck"?',
+        'model.layers[1]: unknown layer "rellu"; did you mean "relu"?',
+    ]
+
+
 # Whatever is written, the answer is a model or a report
 
 NAMES = st.sampled_from(["a", "b", "c", "conv", "relu", "x", "when"])

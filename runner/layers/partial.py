@@ -30,9 +30,7 @@ class PartialConv(Layer):
 
     kind: ClassVar[str] = "partial_conv"
 
-    connections: tuple[Channels, ...] = Field(
-        description="For each filter the channels that it sees, counted from 0."
-    )
+    connections: tuple[Channels, ...] = Field(description="For each filter the channels that it sees, counted from 0.")
     kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
     stride: Pixels = Field(1, description="Pixels from one position of the window to the next: n, or [h, w].")
     padding: PaddingField = Field("valid", description="Pixels of zeros added around the input, as for conv.")
