@@ -18,7 +18,7 @@ from runner.blocks import block_names, expanded, follows
 from runner.data import Data, Source
 from runner.data.augment import Augment
 from runner.errors import ConfigError, Fault, must, shown, unknown
-from runner.faults import fault, first_causes, unwritable
+from runner.faults import fault, first_causes, first_uses, unwritable
 from runner.layers import KINDS, places
 from runner.layers.base import Row, Shape
 from runner.layers.repair import repaired
@@ -187,7 +187,7 @@ def _parsed(raw: dict[str, Any], library: frozenset[str]) -> Experiment:
         if data.shape is not None and data.class_count is not None and not data.undeclared:
             faults = faults or experiment.faults(data.shape, data.class_count, data.vocabulary_size)
     if faults:
-        raise ConfigError(*_in_order(faults))
+        raise ConfigError(*first_uses(_in_order(faults)))
     return experiment
 
 

@@ -1,6 +1,6 @@
 """From what pydantic found to what a user reads: `path: must RULE, got VALUE`, one line for each fault."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.errors import Fault, must
@@ -63,6 +63,17 @@ def first_causes(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
     """Without what only follows: pydantic calls a list too short when it cannot read some of its entries."""
     places = {error["loc"][:end] for error in errors for end in range(len(error["loc"]))}
     return [error for error in errors if error["type"] != "too_short" or error["loc"] not in places]
+
+
+def first_uses(faults: Iterable[Fault]) -> Iterator[Fault]:
+    """Without what one entry of the model's layers brings up anew at each further use of the same declaration."""
+    told: set[tuple[str, str, str]] = set()
+    for found in faults:
+        place, _, use = found.path.partition(" (used at ")
+        key = (place, use[: use.find("]") + 1], found.text)
+        if key not in told:
+            yield found
+        told.add(key)
 
 
 def dotted(location: Location, raw: Any) -> str:

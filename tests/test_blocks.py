@@ -361,6 +361,14 @@ def test_faults_of_parameters_of_the_model() -> None:
     assert faults(layers, {"b": CONV}, {"a": "1 // 0"}) == ["model.params.a: must not divide by zero, got 1 // 0"]
 
 
+def test_what_is_wrong_at_every_use_is_told_once_for_each_entry() -> None:
+    pair = {"params": {"n": None}, "layers": [{"b": {"filters": "$n"}}, {"b": {"filters": "$n"}}]}
+    assert faults([{"pair": {"n": 0}}, {"pair": {"n": 0}}, {"b": {"filters": 0}}], {"b": CONV, "pair": pair}) == [
+        f"model.blocks.b.layers[0].conv.filters (used at model.layers[{use}): must be ≥ 1, got 0"
+        for use in ("0].pair.layers[0].b", "1].pair.layers[0].b", "2].b")
+    ]
+
+
 def test_five_places_wrong_are_five_lines() -> None:
     told = faults(
         [{"b": {"filters": 0}}, "b", {"b": {"filters": 3, "strid": 1}}, {"conv": {"filters": 1, "kernel_size": 99}}],
