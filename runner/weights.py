@@ -8,6 +8,7 @@ A file of ours is known by its names, each of which begins with the number of a 
 
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -82,7 +83,7 @@ def read(path: Path) -> dict[str, Array]:
         raise ConfigError(must(_WHERE, "be a file that is there", str(path)))
     try:
         arrays = _npz(path) if _is_npz(path) else _safetensors(path)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, safetensors.SafetensorError) as error:
         reason = str(error).split("\n")[0] or type(error).__name__
         raise ConfigError(must(_WHERE, f"be a whole {path.suffix} file", f"{path.name} ({reason})")) from error
     for name, array in arrays.items():
@@ -97,7 +98,10 @@ def _is_npz(path: Path) -> bool:
 
 
 def _npz(path: Path) -> dict[str, Array]:
-    with np.load(path, allow_pickle=False) as stored:
+    if not zipfile.is_zipfile(path):
+        raise ValueError("no archive")
+    # NumPy leaves a file open that it cannot read.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         return dict(stored)
 
 

@@ -48,8 +48,9 @@ class Module:
     name: str
     arrays: Mapping[str, Array]
 
-    def described(self, last: str) -> str:
-        """One of its arrays as errors name it: `features.3.weight 16×6×3×3`."""
+    def described(self, last: str = "") -> str:
+        """One of its arrays, the weight if there is one, as errors name it: `features.3.weight 16×6×3×3`."""
+        last = last or next((name for name in self.arrays if name == "weight"), next(iter(self.arrays)))
         return f"{self.name}.{last} {by_product(self.arrays[last].shape)}".lstrip(".")
 
 
@@ -99,6 +100,17 @@ def alike(slot: Slot, module: Module) -> bool:
     """Whether a module is of the kind of a layer, of whatever size."""
     theirs = {_our_name(slot, name): array.ndim for name, array in module.arrays.items()}
     return theirs == {name: len(shape) for name, shape in slot.shapes.items()}
+
+
+def likeness(slot: Slot, module: Module) -> tuple[bool, int]:
+    """How near a module is to being a layer: whether it is of its kind, and how many of its arrays fit."""
+    fitting = 0
+    for theirs, array in module.arrays.items():
+        ours = _our_name(slot, theirs)
+        if ours is not None and ours in slot.shapes:
+            oriented = _oriented(slot, ours, array)
+            fitting += oriented is not None and oriented.shape == slot.shapes[ours]
+    return alike(slot, module), fitting
 
 
 def arranged(slot: Slot, module: Module) -> dict[str, Array]:

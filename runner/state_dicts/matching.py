@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from runner.errors import ConfigError, Fault, must
 from runner.layers.base import by_product
-from runner.state_dicts.layout import Module, Slot, alike, misfit
+from runner.state_dicts.layout import Module, Slot, alike, likeness, misfit
 
 _WHERE: Final = "model.weights"
 _MOST_TRIALS: Final = 100_000
@@ -163,14 +163,12 @@ class _Search:
         """What did not fit, where the search came furthest."""
         if self.furthest >= len(self.wanted):
             left = self.tried[0]
-            return must(
-                _WHERE, f"end with layer {self.wanted[-1].path}", f"{left.described(next(iter(left.arrays)))} too"
-            )
+            return must(_WHERE, f"end with layer {self.wanted[-1].path}", f"{left.described()} too")
         slot = self.wanted[self.furthest]
         if not self.tried:
             name, shape = next(iter(slot.shapes.items()))
             return must(_WHERE, f"hold layer {slot.path}.{name} {by_product(shape)}", "no further module")
-        likely = next((module for module in self.tried if alike(slot, module)), self.tried[0])
+        likely = max(self.tried, key=lambda module: likeness(slot, module))
         why = misfit(slot, likely)
         assert why is not None, "what fits was not refused"
         return must(_WHERE, f"fit {why.wanted}", why.got)

@@ -1,0 +1,349 @@
+"""Weights as files, and fine-tuning: what is loaded, what begins afresh, what stays as it is, what a user is told."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mlflow
+import numpy as np
+import pytest
+import safetensors.numpy
+from configurations import composed, experiment, report, tiny
+
+from runner import data, train, weights
+from runner.data import Dataset
+from runner.errors import ConfigError
+from runner.experiment import Experiment
+from runner.layers import places
+from runner.layers.reshape import Flatten
+from runner.loop import Loop
+from runner.model import Model
+from runner.run import Context, run
+
+LAYERS = (
+    "model.layers=[{conv: {filters: 4, kernel_size: 3}}, batch_norm, relu, {max_pool: {size: 2}}, "
+    "{residual: {layers: [{conv: {filters: 4, kernel_size: 3, padding: 1}}, batch_norm]}}, relu, flatten, classifier]"
+)
+NAMES = {
+    *("0_conv.kernel", "0_conv.bias"),
+    *(f"1_batch_norm.{name}" for name in ("scale", "bias", "mean", "variance")),
+    *("4_residual.layers.0_conv.kernel", "4_residual.layers.0_conv.bias"),
+    *(f"4_residual.layers.1_batch_norm.{name}" for name in ("scale", "bias", "mean", "variance")),
+    *("7_classifier.kernel", "7_classifier.bias"),
+}
+
+
+@functools.cache
+def digits() -> Dataset:
+    return data.load(tiny().data)
+
+
+def begun(*overrides: str) -> Loop:
+    return Loop(tiny(LAYERS, *overrides), digits())
+
+
+def trained(*overrides: str) -> Loop:
+    loop = begun(*overrides)
+    list(loop.epochs())
+    return loop
+
+
+def held(loop: Loop) -> dict[str, np.ndarray]:
+    """Every parameter and statistic by its path."""
+    leaves = places.dotted(loop.state.params) | places.dotted(loop.state.statistics)
+    return {name: np.asarray(leaf) for name, leaf in leaves.items()}
+
+
+@pytest.fixture(scope="module")
+def first() -> Loop:
+    """A network that has learnt something."""
+    return trained()
+
+
+@pytest.fixture
+def saved(first: Loop, tmp_path: Path) -> Path:
+    path = tmp_path / "first.safetensors"
+    weights.save(path, first.state.params, first.state.statistics)
+    return path
+
+
+def refused(call: Callable[[], Any]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        call()
+    return str(caught.value).splitlines()
+
+
+# Files
+
+
+def test_a_file_has_readable_names_and_other_programs_read_it(first: Loop, saved: Path) -> None:
+    found = safetensors.numpy.load_file(saved)
+    assert set(found) == NAMES
+    for name, array in held(first).items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_what_is_saved_is_loaded_bit_for_bit(first: Loop, saved: Path) -> None:
+    second = begun(f"model.weights={saved}", "seed=5")
+    assert held(second).keys() == NAMES
+    for name, array in held(second).items():
+        np.testing.assert_array_equal(array, held(first)[name])
+    assert second.test() == first.test()
+    again = saved.with_name("again.safetensors")
+    weights.save(again, second.state.params, second.state.statistics)
+    assert again.read_bytes() == saved.read_bytes()
+
+
+def test_everything_that_starts_from_parameters_starts_from_those(first: Loop, saved: Path) -> None:
+    # The running average, and an optimiser that remembers where it began.
+    loop = begun(
+        f"model.weights={saved}", "seed=5", "train.ema_decay=0.9", "optimizer={name: prodigy, learning_rate: 1.0}"
+    )
+    jax.tree.map(np.testing.assert_array_equal, loop.state.average, first.state.params)
+    remembered = [leaf for leaf in jax.tree.leaves(loop.state.optimizer) if leaf.shape == (3, 3, 1, 4)]
+    assert any(np.array_equal(leaf, held(first)["0_conv.kernel"]) for leaf in remembered)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, jnp.bfloat16])
+def test_numbers_of_other_widths_are_read(first: Loop, tmp_path: Path, dtype: Any) -> None:
+    arrays = {name: array.astype(dtype) for name, array in held(first).items()}
+    path = tmp_path / "other.safetensors"
+    safetensors.numpy.save_file(arrays, path)
+    for name, array in held(begun(f"model.weights={path}")).items():
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, arrays[name].astype(np.float32))
+
+
+def test_an_npz_is_read_as_well(first: Loop, tmp_path: Path) -> None:
+    np.savez(tmp_path / "first.npz", **held(first))
+    loop = begun(f"model.weights={tmp_path / 'first.npz'}", "seed=5")
+    np.testing.assert_array_equal(held(loop)["0_conv.kernel"], held(first)["0_conv.kernel"])
+
+
+def test_a_state_dict_of_pytorch_is_known_by_its_names(first: Loop, tmp_path: Path) -> None:
+    theirs, kernel = {}, "kernel"
+    names = {"scale": "weight", "mean": "running_mean", "variance": "running_var", kernel: "weight", "bias": "bias"}
+    modules = {"0_conv": "conv1", "1_batch_norm": "bn1", "7_classifier": "fc"}
+    modules |= {"4_residual.layers.0_conv": "block.conv1", "4_residual.layers.1_batch_norm": "block.bn1"}
+    for path, array in held(first).items():
+        module, _, last = path.rpartition(".")
+        if last == kernel and array.ndim == 4:
+            array = array.transpose(3, 2, 0, 1)
+        elif last == kernel:
+            array = array.reshape(3, 3, 4, 10).transpose(3, 2, 0, 1).reshape(10, -1)
+        theirs[f"{modules[module]}.{names[last]}"] = np.asarray(array, order="C")
+    theirs["bn1.num_batches_tracked"] = np.array(7)
+    path = tmp_path / "torch.safetensors"
+    safetensors.numpy.save_file(theirs, path)
+    for name, array in held(begun(f"model.weights={path}", "seed=5")).items():
+        np.testing.assert_array_equal(array, held(first)[name])
+
+
+# Where values come from is no part of what is computed
+
+
+def test_weights_are_no_part_of_the_compiled_program(saved: Path) -> None:
+    fresh, loaded = begun(), begun(f"model.weights={saved}", "model.weights_except=classifier")
+    assert jax.tree.structure(fresh.program) == jax.tree.structure(loaded.program)
+    assert train.compiled(fresh.program) is train.compiled(loaded.program)
+
+
+# What begins afresh
+
+
+def test_excepted_layers_begin_as_drawn(first: Loop, saved: Path) -> None:
+    fresh = held(begun("seed=5"))
+    loop = begun(f"model.weights={saved}", "model.weights_except=[classifier,4_residual]", "seed=5")
+    for name, array in held(loop).items():
+        afresh = name.startswith(("7_classifier", "4_residual"))
+        np.testing.assert_array_equal(array, (fresh if afresh else held(first))[name])
+
+
+def test_an_excepted_classifier_may_have_other_classes(first: Loop, saved: Path) -> None:
+    five = tiny(LAYERS, f"model.weights={saved}", "model.weights_except=classifier").model.bind(5)
+    params, _ = weights.load(str(saved), five, (8, 8, 1), fresh=("classifier",))
+    assert set(places.dotted(params)) == {
+        name for name in places.dotted(first.state.params) if "classifier" not in name
+    }
+
+
+def test_a_name_of_the_file_alone_leaves_that_out(first: Loop, tmp_path: Path) -> None:
+    arrays = held(first) | {"8_auxiliary.layers.0_dense.kernel": np.zeros((3, 3), np.float32)}
+    path = tmp_path / "more.safetensors"
+    safetensors.numpy.save_file(arrays, path)
+    assert refused(lambda: begun(f"model.weights={path}")) == [
+        "model.weights: must hold this model's layers alone, got 8_auxiliary.layers.0_dense.kernel 3×3"
+    ]
+    loop = begun(f"model.weights={path}", "model.weights_except=[8_auxiliary]")
+    np.testing.assert_array_equal(held(loop)["7_classifier.kernel"], arrays["7_classifier.kernel"])
+
+
+# What a user is told
+
+
+def test_every_mismatch_is_a_line_that_names_both(first: Loop, tmp_path: Path) -> None:
+    arrays = held(first) | {
+        "0_conv.kernel": np.zeros((5, 5, 1, 4), np.float32),
+        "9_dense.bias": np.zeros(2, np.float32),
+    }
+    del arrays["1_batch_norm.mean"]
+    path = tmp_path / "odd.safetensors"
+    safetensors.numpy.save_file(arrays, path)
+    assert refused(lambda: begun(f"model.weights={path}")) == [
+        "model.weights: must fit layer 0_conv.kernel 3×3×1×4, got 0_conv.kernel 5×5×1×4",
+        "model.weights: must hold layer 1_batch_norm.mean 4, got nothing of that name",
+        "model.weights: must hold this model's layers alone, got 9_dense.bias 2",
+    ]
+
+
+def test_the_file_of_another_network_is_not_reported_to_the_end(tmp_path: Path) -> None:
+    arrays = {f"{number}_dense.kernel": np.zeros((2, 2), np.float32) for number in range(20)}
+    safetensors.numpy.save_file(arrays, tmp_path / "far.safetensors")
+    lines = refused(lambda: begun(f"model.weights={tmp_path / 'far.safetensors'}"))
+    assert len(lines) == 11
+    assert lines[-1] == "model.weights: must fit the model, got 24 further arrays that do not"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("w.pt", b"", "must be a .safetensors or an .npz file, got {path}"),
+        ("w.safetensors", None, "must be a file that is there, got {path}"),
+        ("w.safetensors", b"\x08", "must be a whole .safetensors file, got w.safetensors ("),
+        ("w.safetensors", b"\xff" * 64, "must be a whole .safetensors file, got w.safetensors ("),
+        ("w.npz", b"PK\x03\x04", "must be a whole .npz file, got w.npz ("),
+        ("w.npz", b"", "must be a whole .npz file, got w.npz (no archive)"),
+        ("w.npz", b"\x93NUMPY", "must be a whole .npz file, got w.npz (no archive)"),
+    ],
+)
+def test_a_file_that_does_not_read_is_said_so(tmp_path: Path, name: str, content: bytes | None, line: str) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    [said] = refused(lambda: weights.read(path))
+    shown = str(path) if len(str(path)) <= 60 else str(path)[:57] + "..."
+    assert said.startswith("model.weights: " + line.format(path=shown))
+
+
+def test_a_file_of_whole_numbers_or_of_none_is_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "whole.safetensors"
+    safetensors.numpy.save_file({"a.weight": np.zeros((3, 2), np.int64)}, path)
+    assert refused(lambda: weights.read(path)) == ["model.weights: must hold real numbers alone, got a.weight of int64"]
+    safetensors.numpy.save_file({}, path)
+    [said] = refused(lambda: begun(f"model.weights={path}"))
+    assert said == "model.weights: must hold layer 0_conv.kernel 3×3×1×4, got no further module"
+    nothing = Model(name="nothing", layers=(Flatten(),))
+    assert refused(lambda: weights.load(str(path), nothing, (2, 5, 1))) == [
+        "model.weights: must be null, as this model learns nothing, got whole.safetensors"
+    ]
+
+
+def test_names_that_stand_for_nothing_are_told_the_nearest(saved: Path) -> None:
+    assert refused(lambda: begun(f"model.weights={saved}", "model.weights_except=[clasifier]")) == [
+        'model.weights_except[0]: unknown layer "clasifier"; did you mean "classifier"?'
+    ]
+    assert report(composed("train.freeze=[conv,batchnorm]", LAYERS, "model.input=null")) == [
+        'train.freeze[1]: unknown layer "batchnorm"; did you mean "batch_norm"?'
+    ]
+    assert report(composed("train.freeze=[relu]")) == [
+        'train.freeze[0]: unknown layer "relu"; must be one of 0_conv, 11_classifier, 3_conv, 7_dense, 9_dense, '
+        "classifier, conv, dense"
+    ]
+
+
+def test_what_would_do_nothing_is_refused() -> None:
+    assert report(composed("model.weights_except=classifier")) == [
+        "model.weights_except: must be empty where model.weights is null, got [classifier]"
+    ]
+    assert report(composed("train.freeze=[conv,dense,classifier]")) == [
+        "train.freeze: must leave a layer to learn, got [conv, dense, classifier]"
+    ]
+
+
+# What stays as it is
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("optimizer=adamw", "optimizer.weight_decay=0.1"),
+        ("optimizer=sgd", "optimizer.weight_decay=0.1", "train.clip.norm=0.1", "train.ema_decay=0.9"),
+        ("optimizer={name: prodigy, learning_rate: 1.0}", "train.accumulate=2"),
+    ],
+)
+def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(settings: tuple[str, ...]) -> None:
+    before, loop = held(begun()), trained("train.freeze=[0_conv,1_batch_norm,residual]", *settings)
+    after = held(loop)
+    for name, array in after.items():
+        assert np.array_equal(array, before[name]) == (not name.startswith("7_classifier")), name
+    if loop.state.average is not None:
+        average = places.dotted(loop.state.average)
+        np.testing.assert_array_equal(average["0_conv.kernel"], before["0_conv.kernel"])
+        assert not np.array_equal(average["7_classifier.kernel"], before["7_classifier.kernel"])
+
+
+def test_a_frozen_norm_normalises_as_in_evaluation() -> None:
+    # With every layer but the classifier frozen, a step is one of the classifier alone on the features of evaluation.
+    loop = begun("train.freeze=[conv,batch_norm]", "optimizer={name: sgd, learning_rate: 0.5}", "schedule=constant",
+                 "train.steps=1", "train.batch_size=160")  # fmt: skip
+    program, state = loop.program, jax.tree.map(np.asarray, loop.state)
+    images, labels = digits().train.inputs, digits().train.labels
+
+    def loss(classifier: Any) -> jax.Array:
+        params = state.params | {"7_classifier": classifier}
+        logits = train.outputs(program, params, state.statistics, images)
+        return -jax.nn.log_softmax(logits)[np.arange(len(labels)), labels].mean()
+
+    gradient = jax.grad(loss)(state.params["7_classifier"])
+    list(loop.epochs())
+    for name, value in loop.state.params["7_classifier"].items():
+        expected = state.params["7_classifier"][name] - np.float32(0.5) * gradient[name]
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_clipping_measures_only_what_learns() -> None:
+    # The gradient of one step of plain descent: its norm is that of what may move.
+    loop = trained("train.freeze=[conv,batch_norm]", "train.clip.norm=0.01", "train.steps=1", "schedule=constant",
+                   "optimizer={name: sgd, learning_rate: 1.0}")  # fmt: skip
+    moved = [array - held(begun())[name] for name, array in held(loop).items()]
+    assert np.sqrt(sum(float((step**2).sum()) for step in moved)) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_parameter_alone_can_be_frozen_and_its_norm_goes_on_measuring() -> None:
+    before, after = held(begun()), held(trained("train.freeze=[1_batch_norm.scale]"))
+    assert np.array_equal(after["1_batch_norm.scale"], before["1_batch_norm.scale"])
+    assert not np.array_equal(after["1_batch_norm.bias"], before["1_batch_norm.bias"])
+    assert not np.array_equal(after["1_batch_norm.mean"], before["1_batch_norm.mean"])
+
+
+# From one run to the next
+
+
+def test_a_run_logs_its_weights_and_the_next_is_tuned_from_them(tmp_path: Path) -> None:
+    def outcome(name: str, *overrides: str) -> tuple[Experiment, Any]:
+        found = experiment(
+            "model.name=net", "model.input=null", LAYERS, "tracking.enabled=true", "tracking.figures=false",
+            f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", "optimizer.learning_rate=0.01", "schedule=constant",
+            "train.epochs=12", *overrides,
+        )  # fmt: skip
+        return found, run(found, Context(folder=tmp_path / name))
+
+    _, first = outcome("first", "train.until_accuracy=0.97")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    file = mlflow.artifacts.download_artifacts(run_id=first.run_id, artifact_path="weights.safetensors")
+    assert Path(file).read_bytes() == (tmp_path / "first" / "weights.safetensors").read_bytes()
+    tuning = (f"model.weights={file}", "model.weights_except=classifier", "train.freeze=[conv,batch_norm]", "seed=1")
+    _, second = outcome("second", *tuning, "train.until_accuracy=0.97")
+    assert second.epochs < first.epochs
+    before, after = (weights.read(tmp_path / name / "weights.safetensors") for name in ("first", "second"))
+    for name, array in after.items():
+        assert np.array_equal(array, before[name]) == ("classifier" not in name)
+    assert mlflow.get_run(second.run_id).data.params["train.freeze"] == "[conv, batch_norm]"
+
+
+def test_a_run_that_logs_no_model_logs_no_weights(tmp_path: Path) -> None:
+    run(tiny("tracking.log_model=false", "train.epochs=1"), Context(folder=tmp_path / "run"))
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
