@@ -26,8 +26,19 @@ def commands() -> list[tuple[list[str], str]]:
     return found
 
 
+def write_own(folder: Path) -> None:
+    """Puts the YAML that the README shows where it says that it stands."""
+    for language, text in BLOCKS:
+        named = re.match(r"# (conf/\S+\.yaml)", text)
+        if language == "yaml" and named:
+            path = folder / named[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+
 def said(arguments: list[str], folder: Path) -> str:
-    """What the command prints, in an empty folder and 80 columns."""
+    """What the command prints in 80 columns, in a folder with nothing but the YAML that the README shows."""
+    write_own(folder)
     environment = os.environ | {"COLUMNS": "80", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "runner", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
