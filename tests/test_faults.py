@@ -125,12 +125,14 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "data.source",
         None,
-        "data: must be a mapping with a source (digits, idx, cifar, folder, arrays, text), got {source: null, name: digits}",
+        "data: must be a mapping with a source (digits, idx, cifar, folder, arrays, text), "
+        "got {source: null, name: digits}",
     ),
     (
         "data.source",
         3,
-        "data: must be a mapping with a source (digits, idx, cifar, folder, arrays, text), got {source: 3, name: digits}",
+        "data: must be a mapping with a source (digits, idx, cifar, folder, arrays, text), "
+        "got {source: 3, name: digits}",
     ),
     ("data.val_fraction", 0, "data.val_fraction: must be > 0, got 0"),
     ("data.val_fraction", 1.0, "data.val_fraction: must be < 1, got 1.0"),
