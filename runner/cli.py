@@ -67,7 +67,7 @@ def _train(arguments: list[str], command: str) -> None:
         hydra = HydraConfig.get()
         overrides = tuple(override.lstrip("+") for override in hydra.overrides.task)
         whole = composition.plain(config)
-        experiment = parse(whole, composition.library())
+        experiment = parse(whole, composition.block_library())
         context = Context(
             folder=Path(hydra.runtime.output_dir),
             config=composition.as_yaml(whole),
@@ -118,7 +118,7 @@ def _with_experiment(use: Callable[[Experiment], None], arguments: list[str]) ->
     """Composes one experiment, without leaving a folder behind, and hands it on."""
 
     def task(config: DictConfig) -> None:
-        use(parse(composition.plain(config), composition.library()))
+        use(parse(composition.plain(config), composition.block_library()))
 
     _compose(task, [*arguments, *_NO_FOLDER])
 

@@ -84,7 +84,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return found
 
 
-def library() -> frozenset[str]:
+def block_library() -> frozenset[str]:
     """The names of all blocks that a model here can use without declaring them."""
     return frozenset(_LazyLibrary())
 

@@ -467,7 +467,7 @@ def test_a_misspelt_block_is_told_the_nearest() -> None:
     ]
     whole = config([{"botleneck": {"width": 3}}, "rellu"])
     with pytest.raises(ConfigError) as caught:
-        parse(whole, composition.library())
+        parse(whole, composition.block_library())
     assert str(caught.value).splitlines() == [
         'model.layers[0]: unknown layer "botleneck"; did you mean "bottleneck"?',
         'model.layers[1]: unknown layer "rellu"; did you mean "relu"?',

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,16 @@ def test_every_field_says_what_it_is() -> None:
         if "description" not in item and "const" not in item and key != "defaults"
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted(shipped().rglob("*.yaml")) if "hydra" not in path.parts],
+    ids=lambda path: path.stem,
+)
+def test_every_file_tells_editors_its_schema(path: Path, repository: Path) -> None:
+    named = re.search(r"^# yaml-language-server: \$schema=(\S+)$", path.read_text(), flags=re.MULTILINE)
+    assert named is not None
+    group = path.parent.name
+    whole = group in ("conf", "experiment", "debug")
+    assert (path.parent / named[1]).resolve() == repository / "schema" / f"{'experiment' if whole else group}.json"
