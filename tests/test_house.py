@@ -42,7 +42,9 @@ FLOORS = {
     "runner.describe": 4,
     "runner.train": 4,
     "runner.loop": 5,
-    "runner.sweep": 5,
+    "runner.sweep": 7,
+    "runner.sweep.settings": 1,  # the record of conf/sweep, which is a part of the Experiment
+    "runner.sweep.results": 1,
     "runner.tracking": 5,
     "runner.figures": 5,
     "runner.serving": 5,
@@ -50,8 +52,8 @@ FLOORS = {
     "runner.composition": 5,
     "runner.console": 6,
     "runner.run": 6,
-    "runner.cli": 7,
-    "runner.__main__": 7,
+    "runner.cli": 8,
+    "runner.__main__": 8,
 }
 # Neighbours on one floor, where the first may import the second.
 NEIGHBOURS = {
@@ -63,7 +65,7 @@ NEIGHBOURS = {
     ("runner.__main__", "runner.cli"),
     ("runner.tracking", "runner.serving"),  # the model that tracking logs serves itself
 }
-ONLY_IMPORTER = {"mlflow": "runner.tracking", "matplotlib": "runner.figures"}
+ONLY_IMPORTER = {"mlflow": "runner.tracking", "matplotlib": "runner.figures", "optuna": "runner.sweep.study"}
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "base2"}
 
 
