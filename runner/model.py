@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Gt, MinLen
 from pydantic import Field
 
 from runner.data.fit import Fit, fit, fitted_shape
@@ -19,6 +19,7 @@ from runner.layers import LayerList, places, sequence
 from runner.layers.base import FeatureMap, Precision, Row, Shape, Survey, Tree, by_product
 from runner.layers.initializers import draw
 from runner.layers.places import Names
+from runner.layers.width import widened
 from runner.records import Record
 
 
@@ -40,6 +41,9 @@ class Model(Record):
         None, description="The size that images are fitted to; null: they stay as they are."
     )
     layers: Annotated[LayerList, MinLen(1)] = Field(description="The layers, in order.")
+    width: Annotated[float, Gt(0)] = Field(
+        1.0, description="Factor on the filters of every convolution and the units of every dense layer."
+    )
     weights: Annotated[str, MinLen(1)] | None = Field(
         None,
         description="A .safetensors or .npz file of parameters and statistics to begin with: that of another run, or a "
@@ -53,9 +57,8 @@ class Model(Record):
 
     def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Model":
         """The same model for data of so many classes, and of so many tokens where they are texts."""
-        return self.model_copy(
-            update={"layers": tuple(layer.bind(classes, vocabulary, precision) for layer in self.layers)}
-        )
+        layers = (layer.bind(classes, vocabulary, precision) for layer in widened(self.layers, self.width))
+        return self.model_copy(update={"layers": tuple(layers), "width": 1.0})
 
     def input_shape(self, data_shape: Shape) -> Shape:
         """What the first layer sees of inputs of `data_shape`: `(h, w, c)`, or `(length, c)`."""

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from configurations import experiment
 
 from runner.data.fit import fit
 from runner.errors import Fault
@@ -225,3 +226,26 @@ def test_what_guesses_may_have_caused_is_not_told() -> None:
 def test_classes_are_those_of_the_data_wherever_a_classifier_stands() -> None:
     bound = model("flatten", {"repeat": {"times": 1, "layers": ["classifier"]}}).bind(7)
     assert by_product(bound.survey((2, 2, 1), 7).rows[-1].output.shape) == "7"
+
+
+# Width
+
+
+@pytest.mark.parametrize(("width", "millions", "multiply_adds"), [(0.75, 2.6, 325), (0.5, 1.3, 149), (0.25, 0.5, 41)])
+def test_a_mobilenet_of_another_width_costs_what_its_paper_says(
+    width: float, millions: float, multiply_adds: int
+) -> None:
+    # Howard et al. 2017, arXiv:1704.04861, table 6.
+    narrow = experiment("model=mobilenet_v1", "data=imagenet", f"model.width={width}").model.bind(1000)
+    sums = totals(narrow.survey((224, 224, 3), 1000).rows)
+    assert sums.parameters / 1e6 == pytest.approx(millions, abs=0.05)
+    assert sums.multiply_adds / 1e6 == pytest.approx(multiply_adds, abs=1)
+
+
+def test_what_classes_decide_stays_and_one_filter_is_left() -> None:
+    net = model({"conv": {"filters": 4, "kernel_size": 3}}, "flatten", {"dense": {"units": 3}}, "classifier", width=0.1)
+    params, _ = jax.eval_shape(lambda: net.bind(10).init(KEY, (8, 8, 1)))
+    assert params["0_conv"]["kernel"].shape == (3, 3, 1, 1)
+    assert params["2_dense"]["kernel"].shape == (36, 1)
+    assert params["3_classifier"]["kernel"].shape == (1, 10)
+    assert net.bind(10).bind(10) == net.bind(10)
