@@ -5,6 +5,7 @@
 >>> loop.test()
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from runner import data, train, weights
+from runner import train, weights
 from runner.data import Dataset, Examples
 from runner.errors import ConfigError, Fault, NonFiniteError, must, shown
 from runner.experiment import Experiment
+from runner.feed import Feeder, order
 from runner.settings import EarlyStopping
 
 # A reading of the sums waits for the device, so it is not done more often than eyes can follow.
@@ -57,12 +59,14 @@ class Batch(NamedTuple):
 class Loop:
     """Training of one experiment on one data set, ready to begin.
 
+    Alone it trains itself (`epochs`). As a member of a sweep it may be advanced with others (`runner.fused`), which
+    then tell it what came of an epoch (`record`) and hand it its state in the end.
     Raises ConfigError where the experiment does not fit the data.
     """
 
     def __init__(self, experiment: Experiment, dataset: Dataset) -> None:
         self.experiment, self.dataset = experiment, dataset
-        mean, std = data.statistics(dataset.train.inputs)
+        mean, std = dataset.statistics
         self.program = experiment.program(
             data_shape=dataset.shape,
             classes=len(dataset.classes),
@@ -82,19 +86,36 @@ class Loop:
         self.learning_rates = experiment.schedule.learning_rates(
             experiment.optimizer.learning_rate, total_steps=self.total_steps, steps_per_epoch=self.steps_per_epoch
         )
+        self.feeder, self.val, self.test_batches = _placed(
+            dataset, settings.batch_size, self.steps_per_epoch, settings.evaluation_batch_size
+        )
         self.compile_seconds = 0.0
         self.train_seconds = 0.0
         self.history: list[Epoch] = []
         self.best: Epoch | None = None
         self.end_reason = ""
+        self.values = train.leaves(self.program)
+        self.given = self._loaded()
         self._functions = train.compiled(self.program, donate=not settings.debug_nans)
-        self._values = train.leaves(self.program)
         self._called: set[str] = set()
-        self._inputs, self._labels = (jax.device_put(array) for array in (dataset.train.inputs, dataset.train.labels))
-        size = min(settings.evaluation_batch_size, max(len(dataset.val), len(dataset.test)))
-        self._val, self._test = (batches(examples, size) for examples in (dataset.val, dataset.test))
-        self.state: train.State = self._call("init", *self._loaded())
+        self._state: train.State | None = None
         self._kept: train.State | None = None
+        self._patience = Patience(settings.early_stopping)
+
+    @property
+    def state(self) -> train.State:
+        """What training changes; drawn, or loaded, when it is first asked for."""
+        if self._state is None:
+            self._state = self._begun()
+        return self._state
+
+    @state.setter
+    def state(self, state: train.State) -> None:
+        self._state = state
+
+    def _begun(self) -> train.State:
+        state: train.State = self._call("init", *self.given)
+        return state
 
     def _loaded(self) -> tuple[weights.Loaded, ...]:
         """What training begins with where it does not begin afresh."""
@@ -110,66 +131,82 @@ class Loop:
 
     def epochs(self, report: Callable[[Progress], None] | None = None) -> Iterator[Epoch]:
         """Trains; each epoch as it ends, validated. Raises NonFiniteError where the loss is lost."""
-        stopping = Patience(self.experiment.train.early_stopping)
         for number in range(1, self.epoch_count + 1):
-            first = (number - 1) * self.steps_per_epoch
-            steps = min(self.steps_per_epoch, self.total_steps - first)
-            metrics = self._train_epoch(number, first, steps, report) | self._measured("val", self._val)
-            epoch = Epoch(number, first + steps, metrics)
-            self.history.append(epoch)
-            if self.best is None or _better(metrics, self.best.metrics):
-                self.best = epoch
-                if self.experiment.train.keep == "best":
-                    self._kept = jax.tree.map(jnp.copy, self.state)
-            self.end_reason = self._reason_to_end(epoch, stopping)
-            yield epoch
+            sums, seconds = self._train_epoch(number, report)
+            yield self.record(number, sums, seconds, self._measured("val", self.val), lambda: self.state)
             if self.end_reason:
                 break
+        self.finish()
+
+    def stop(self, reason: str) -> None:
+        """Has training end after the epoch that was the last to be told of."""
+        self.end_reason = reason
+
+    def finish(self) -> None:
+        """Goes back to the best state where that is to be kept."""
         if self._kept is not None:
             self.state = self._kept
 
     def test(self) -> dict[str, float]:
         """`test/loss` and `test/accuracy` of what training kept. To be asked once, at the end."""
-        return self._measured("test", self._test)
+        return self._measured("test", self.test_batches)
 
     def probabilities(self, examples: Examples) -> np.ndarray:
         """Class probabilities (n, k) of examples, by what training kept."""
-        size = self._val[0].inputs.shape[0]
         params, statistics = train.evaluated(self.state), self.state.statistics
+        size = self.experiment.train.evaluation_batch_size
         parts = [
             np.asarray(self._call("predict", params, statistics, batch.inputs)) for batch in batches(examples, size)
         ]
         return np.concatenate(parts)[: len(examples)]
 
-    def _train_epoch(
-        self, number: int, first: int, steps: int, report: Callable[[Progress], None] | None
-    ) -> dict[str, float]:
-        size = self.experiment.train.batch_size
-        compiled_before, began = self.compile_seconds, time.perf_counter()
-        order = self._call("order", np.int32(number - 1), len(self.dataset.train))
-        feed = train.Feed(self._inputs, self._labels, order)
-        read_at = time.perf_counter()
-        for batch in range(steps):
-            rates = self.learning_rates[first + batch : first + batch + 1]
-            self.state, sums = self._call("advance", self.state, feed, rates, np.int32(batch), np.int32(1))
-            now = time.perf_counter()
-            if report and now - read_at > _SECONDS_BETWEEN_READINGS:
-                loss, correct, count = self._checked(sums)
-                seconds = time.perf_counter() - began - (self.compile_seconds - compiled_before)
-                report(Progress(number, first + batch + 1, loss, correct, count / max(seconds, 1e-9)))
-                read_at = time.perf_counter()
-        loss, accuracy, count = self._checked(self.state.sums)
-        seconds = time.perf_counter() - began - (self.compile_seconds - compiled_before)
+    # An epoch --------------------------------------------------------------------------------------------------
+
+    def steps_of(self, number: int) -> range:
+        """The steps of an epoch, counted through training."""
+        first = (number - 1) * self.steps_per_epoch
+        return range(first, min(first + self.steps_per_epoch, self.total_steps))
+
+    def order(self, number: int) -> np.ndarray:
+        """The order of the training images in an epoch: int32 (n,)."""
+        return order(self.experiment.seed, number - 1, len(self.dataset.train))
+
+    def rates(self, first: int, count: int) -> np.ndarray:
+        """The learning rates of `count` steps from step `first` on; zeros beyond the last: float32 (count,)."""
+        found: np.ndarray = self.learning_rates[first : first + count]
+        return np.pad(found, (0, count - len(found)))
+
+    def record(
+        self,
+        number: int,
+        sums: train.Sums,
+        seconds: float,
+        measured: dict[str, float],
+        state: Callable[[], train.State],
+    ) -> Epoch:
+        """Takes note of an epoch: what was summed up and measured in it, and the seconds it took.
+
+        `state` gives the state after it, and is asked only where that is to be kept. Raises NonFiniteError.
+        """
+        steps = self.steps_of(number)
+        loss, accuracy, count = self.checked(sums)
         self.train_seconds += seconds
-        self.state = self.state._replace(sums=train.no_sums())
-        return {
+        metrics = {
             "train/loss": loss,
             "train/accuracy": accuracy,
-            "learning_rate": float(self.learning_rates[first + steps - 1]),
-            "images_per_second": steps * size / max(seconds, 1e-9),
-        }
+            "learning_rate": float(self.learning_rates[steps[-1]]),
+            "images_per_second": count / max(seconds, 1e-9),
+        } | measured
+        epoch = Epoch(number, steps[-1] + 1, metrics)
+        self.history.append(epoch)
+        if self.best is None or _better(metrics, self.best.metrics):
+            self.best = epoch
+            if self.experiment.train.keep == "best":
+                self._kept = jax.tree.map(jnp.copy, state())
+        self.end_reason = self._reason_to_end(epoch)
+        return epoch
 
-    def _checked(self, sums: train.Sums) -> tuple[float, float, float]:
+    def checked(self, sums: train.Sums) -> tuple[float, float, float]:
         """Mean loss, accuracy and count. Raises NonFiniteError where the loss was not finite."""
         loss, correct, count, last, bad = (float(value) for value in jax.device_get(sums))
         if bad >= 0:
@@ -183,29 +220,54 @@ class Loop:
             raise NonFiniteError(Fault("loss", text))
         return loss / count, correct / count, count
 
-    def _measured(self, split: str, batches: list[Batch]) -> dict[str, float]:
-        sums = [self._call("evaluate", self.state, *batch) for batch in batches]
-        loss, correct, count = (
-            math.fsum(float(each[name]) for each in jax.device_get(sums)) for name in ("loss", "correct", "count")
-        )
-        return {f"{split}/loss": loss / count, f"{split}/accuracy": correct / count}
+    def _train_epoch(self, number: int, report: Callable[[Progress], None] | None) -> tuple[train.Sums, float]:
+        """What an epoch sums up, and the seconds it took, compiling left out."""
+        if self._state is None:
+            self.state = self._begun()  # now, as that is no part of an epoch
+        steps = self.steps_of(number)
+        compiled_before, began = self.compile_seconds, time.perf_counter()
+        read_at, done = began, steps.start
+        for chunk in self.feeder.chunks(self.order(number), len(steps)):
+            rates = self.rates(done, self.feeder.steps)
+            self.state, sums = self._call("advance", self.state, chunk.feed, rates, chunk.start, np.int32(chunk.steps))
+            done += chunk.steps
+            now = time.perf_counter()
+            if report and now - read_at > _SECONDS_BETWEEN_READINGS:
+                loss, accuracy, count = self.checked(sums)
+                seconds = time.perf_counter() - began - (self.compile_seconds - compiled_before)
+                report(Progress(number, done, loss, accuracy, count / max(seconds, 1e-9)))
+                read_at = time.perf_counter()
+        sums = jax.device_get(self.state.sums)
+        self.state = self.state._replace(sums=train.no_sums())
+        return sums, time.perf_counter() - began - (self.compile_seconds - compiled_before)
 
-    def _reason_to_end(self, epoch: Epoch, stopping: "Patience") -> str:
+    def _measured(self, split: str, batches: list[Batch]) -> dict[str, float]:
+        return averages(split, [self._call("evaluate", self.state, *batch) for batch in batches])
+
+    def _reason_to_end(self, epoch: Epoch) -> str:
         target = self.experiment.train.until_accuracy
         if target is not None and epoch.metrics["train/accuracy"] >= target:
             return f"train/accuracy reached {target:g}"
-        return stopping.after(epoch)
+        return self._patience.after(epoch)
 
     def _call(self, name: str, *args: Any) -> Any:
         """One of the program's functions; its first call is where it is compiled."""
         function = getattr(self._functions, name)
         if name in self._called:
-            return function(self._values, *args)
+            return function(self.values, *args)
         self._called.add(name)
         began = time.perf_counter()
-        result = function(self._values, *args)
+        result = function(self.values, *args)
         self.compile_seconds += time.perf_counter() - began
         return result
+
+
+def averages(split: str, sums: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean loss and accuracy from the sums of batches."""
+    loss, correct, count = (
+        math.fsum(float(each[name]) for each in jax.device_get(sums)) for name in ("loss", "correct", "count")
+    )
+    return {f"{split}/loss": loss / count, f"{split}/accuracy": correct / count}
 
 
 class Patience:
@@ -229,6 +291,16 @@ class Patience:
         if self.waited < self.settings.patience:
             return ""
         return f"{self.settings.metric} has not improved for {self.waited} epochs"
+
+
+# Members of a sweep share what lies on the device; of other data nothing is kept.
+@functools.lru_cache(maxsize=2)
+def _placed(
+    dataset: Dataset, batch_size: int, steps_per_epoch: int, evaluation_batch_size: int
+) -> tuple[Feeder, list[Batch], list[Batch]]:
+    feeder = Feeder(dataset.train, batch_size=batch_size, steps_per_epoch=steps_per_epoch)
+    val, test = (batches(examples, evaluation_batch_size) for examples in (dataset.val, dataset.test))
+    return feeder, val, test
 
 
 def batches(examples: Examples, size: int) -> list[Batch]:

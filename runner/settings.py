@@ -51,7 +51,7 @@ class Train(Record):
     until_accuracy: Annotated[float, Gt(0), Le(1)] | None = Field(
         None, description="End once this share of the training images is classified rightly."
     )
-    evaluation_batch_size: Annotated[int, Ge(1)] = Field(500, description="Images evaluated at once.")
+    evaluation_batch_size: Annotated[int, Ge(1)] = Field(256, description="Images evaluated at once.")
     debug_nans: bool = Field(False, description="Stop at the operation that made a NaN; slow.")
 
     def faults(self) -> list[Fault]:

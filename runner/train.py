@@ -11,6 +11,7 @@ derived from the one seed by its name and the step, so that it does not depend o
 
 import functools
 import zlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -52,11 +53,23 @@ class State(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """Training images on the device, in an order: inputs uint8, float32 or int32 (n, …); labels, order int32 (n,)."""
+    """Training images, inputs uint8, float32 or int32 (n, …) and labels int32 (n,), in the order that is given.
 
-    inputs: jax.Array
-    labels: jax.Array
-    order: jax.Array
+    `order` holds their indices, int32; without one they come in the order in which they lie.
+    """
+
+    inputs: ArrayLike
+    labels: ArrayLike
+    order: ArrayLike | None = None
+
+    def batch(self, number: ArrayLike, size: int) -> tuple[jax.Array, jax.Array]:
+        """Inputs and labels of one batch of `size`."""
+        inputs, labels = jnp.asarray(self.inputs), jnp.asarray(self.labels)
+        first = number * size
+        if self.order is None:
+            return lax.dynamic_slice_in_dim(inputs, first, size), lax.dynamic_slice_in_dim(labels, first, size)
+        index = lax.dynamic_slice_in_dim(jnp.asarray(self.order), first, size)
+        return inputs[index], labels[index]
 
 
 def stream(seed: ArrayLike, name: str) -> jax.Array:
@@ -82,12 +95,6 @@ def init(program: Program, given: tuple[Tree, Tree] | None = None) -> State:
     return State(params, statistics, optimizer, average, jnp.zeros((), jnp.int32), no_sums())
 
 
-def order(program: Program, epoch: jax.Array, count: int) -> jax.Array:
-    """The order of `count` training images in an epoch: int32 (count,)."""
-    key = jax.random.fold_in(stream(program.seed, "order"), epoch)
-    return jax.random.permutation(key, count)
-
-
 def advance(
     program: Program, state: State, feed: Feed, learning_rates: jax.Array, start: jax.Array, count: jax.Array
 ) -> tuple[State, Sums]:
@@ -104,12 +111,11 @@ def advance(
 
 def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, batch: jax.Array) -> State:
     """One step of training on one batch of `feed`."""
-    size = program.batch_size
-    index = lax.dynamic_slice(feed.order, (batch * size,), (size,))
+    inputs, labels = feed.batch(batch, program.batch_size)
     key = jax.random.fold_in(stream(program.seed, "step"), state.step)
     augment_key, dropout_key = jax.random.split(key)
-    targets = jax.nn.one_hot(feed.labels[index], program.classes, dtype=jnp.float32)
-    images, targets = program.augment.apply(program.model.fitted(feed.inputs[index]), targets, key=augment_key)
+    targets = jax.nn.one_hot(labels, program.classes, dtype=jnp.float32)
+    images, targets = program.augment.apply(program.model.fitted(inputs), targets, key=augment_key)
     images = normalised(program, images)
 
     learning, frozen = places.split(state.params, program.freeze)
@@ -232,7 +238,6 @@ class Compiled(NamedTuple):
     """The functions of this room for one structure; each takes the program's leaves in place of the program."""
 
     init: Any
-    order: Any
     advance: Any
     evaluate: Any
     predict: Any
@@ -264,17 +269,41 @@ def _compiler_options() -> dict[str, str]:
 
 @functools.lru_cache(maxsize=64)
 def _compiled(structure: Any, donate: bool) -> Compiled:
-    def bound(function: Any, **options: Any) -> Any:
-        def call(values: tuple[Any, ...], *args: Any) -> Any:
-            return function(jax.tree.unflatten(structure, values), *args)
-
-        call.__name__ = function.__name__
-        return jax.jit(call, compiler_options=_compiler_options(), **options)
-
     return Compiled(
-        init=bound(init),
-        order=bound(order, static_argnums=2),
-        advance=bound(advance, donate_argnums=1 if donate else ()),
-        evaluate=bound(evaluate),
-        predict=bound(predict),
+        init=_jitted(structure, init),
+        advance=_jitted(structure, advance, donate_argnums=1 if donate else ()),
+        evaluate=_jitted(structure, evaluate),
+        predict=_jitted(structure, predict),
     )
+
+
+class Mapped(NamedTuple):
+    """`init`, `advance` and `evaluate` of many members at once, each of whose arrays have members as first axis."""
+
+    init: Any
+    advance: Any
+    evaluate: Any
+
+
+@functools.lru_cache(maxsize=16)
+def mapped(structure: Any, *, shared: bool) -> Mapped:
+    """The functions of a structure for members that advance together.
+
+    `shared` says that all read the same images, each in an order of its own; else each is fed its own. What is
+    evaluated is the same for all.
+    """
+    feed: Any = (None, None, 0) if shared else (0, 0, None)
+    return Mapped(
+        init=_jitted(structure, init, in_axes=0),
+        advance=_jitted(structure, advance, in_axes=(0, 0, Feed(*feed), 0, None, None), donate_argnums=1),
+        evaluate=_jitted(structure, evaluate, in_axes=(0, 0, None, None, None)),
+    )
+
+
+def _jitted(structure: Any, function: Callable[..., Any], *, in_axes: Any = None, **options: Any) -> Any:
+    def call(values: tuple[Any, ...], *args: Any) -> Any:
+        return function(jax.tree.unflatten(structure, values), *args)
+
+    call.__name__ = call.__qualname__ = function.__name__
+    over_members = call if in_axes is None else jax.vmap(call, in_axes=in_axes)
+    return jax.jit(over_members, compiler_options=_compiler_options(), **options)

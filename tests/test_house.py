@@ -41,8 +41,10 @@ FLOORS = {
     "runner.device": 3,
     "runner.describe": 4,
     "runner.train": 4,
-    "runner.loop": 5,
-    "runner.sweep": 7,
+    "runner.feed": 5,
+    "runner.loop": 6,
+    "runner.fused": 7,
+    "runner.sweep": 9,
     "runner.sweep.settings": 1,  # the record of conf/sweep, which is a part of the Experiment
     "runner.sweep.results": 1,
     "runner.tracking": 5,
@@ -50,10 +52,10 @@ FLOORS = {
     "runner.serving": 5,
     "runner.schema": 4,
     "runner.composition": 5,
-    "runner.console": 6,
-    "runner.run": 6,
-    "runner.cli": 8,
-    "runner.__main__": 8,
+    "runner.console": 7,
+    "runner.run": 8,
+    "runner.cli": 10,
+    "runner.__main__": 10,
 }
 # Neighbours on one floor, where the first may import the second.
 NEIGHBOURS = {
@@ -61,7 +63,6 @@ NEIGHBOURS = {
     ("runner.records", "runner.errors"),
     ("runner.optim", "runner.schedule"),  # an optimiser's learning rate is a schedule
     ("runner.settings", "runner.optim"),
-    ("runner.run", "runner.console"),
     ("runner.__main__", "runner.cli"),
     ("runner.tracking", "runner.serving"),  # the model that tracking logs serves itself
 }

@@ -35,7 +35,7 @@ def started(experiment: Experiment) -> tuple[Program, train.State, train.Feed]:
     """The program of an experiment on the digits, its first state, and the training images in the first order."""
     loop = Loop(experiment, digits())
     examples = digits().train
-    order = train.order(loop.program, jnp.zeros((), jnp.int32), len(examples))
+    order = loop.order(1)
     return loop.program, loop.state, train.Feed(jnp.asarray(examples.inputs), jnp.asarray(examples.labels), order)
 
 
@@ -110,7 +110,7 @@ def test_the_first_steps_are_those_of_a_plain_loop(overrides: tuple[str, ...], t
     epoch = next(loop.epochs())
 
     examples = digits().train
-    order = np.asarray(train.order(loop.program, jnp.zeros((), jnp.int32), len(examples)))
+    order = loop.order(1)
     assert sorted(order) == list(range(len(examples)))
     pixels = examples.inputs[order].astype(np.float32) / 255
     images = jnp.asarray((pixels - (examples.inputs / 255).mean()) / (examples.inputs / 255).std(), jnp.float32)
@@ -262,14 +262,13 @@ def test_the_seed_changes_every_stream() -> None:
     one, other = started(tiny()), started(tiny("seed=1"))
     assert not np.array_equal(one[1].params["0_conv"]["kernel"], other[1].params["0_conv"]["kernel"])
     assert not np.array_equal(one[2].order, other[2].order)
-    names = ("initialisation", "order", "step")
+    names = ("initialisation", "step")
     keys = {jax.random.key_data(train.stream(seed, name)).tobytes() for name in names for seed in (0, 1)}
-    assert len(keys) == 6
+    assert len(keys) == 4
 
 
 def test_every_epoch_has_an_order_of_its_own() -> None:
-    program, _, _ = started(tiny())
-    orders = [np.asarray(train.order(program, jnp.int32(epoch), 160)) for epoch in range(3)]
+    orders = [Loop(tiny(), digits()).order(number) for number in (1, 2, 3)]
     assert all(sorted(order) == list(range(160)) for order in orders)
     assert len({order.tobytes() for order in orders}) == 3
 

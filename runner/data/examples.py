@@ -1,5 +1,6 @@
 """Labelled images on the host: what a source reads, and the data set that training sees."""
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Examples:
         return len(self.labels)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Examples to train on, to choose by, and to judge by once; `digest` names the content, split included.
 
@@ -74,6 +75,11 @@ class Dataset:
     def shape(self) -> tuple[int, ...]:
         """The shape of one input: (h, w, c) or (length, c)."""
         return tuple(self.train.inputs.shape[1:])
+
+    @functools.cached_property
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel of the training images; see `statistics`."""
+        return statistics(self.train.inputs)
 
 
 def digest_of(names: tuple[str, ...], *parts: Examples) -> str:

@@ -1,0 +1,81 @@
+"""How training images come to the device: all of them once, or those of the next steps at every dispatch.
+
+    >>> feeder = Feeder(examples, batch_size=32, steps_per_epoch=39)
+    >>> for chunk in feeder.chunks(order(seed=0, epoch=0, count=len(examples)), steps=39): ...
+
+An accelerator holds the images and is told the order of an epoch, which it goes through in one dispatch. A CPU has
+no memory of its own to save copies to, and dispatching costs it nothing to speak of: there each step is given its
+images, so that the program knows nothing of how many there are.
+"""
+
+import math
+import zlib
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import jax
+import numpy as np
+
+from runner.data import Examples
+from runner.train import Feed
+
+# Of an accelerator's memory, what images may take; the rest is the network's.
+_RESIDENT_SHARE: Final = 0.4
+# Steps in one dispatch where images do not fit: enough to hide the copying of the next.
+_STREAMED_STEPS: Final = 16
+
+
+class Chunk(NamedTuple):
+    """What one dispatch is given: images, the first batch among them, and how many batches there are."""
+
+    feed: Feed
+    start: np.int32
+    steps: int
+
+
+def order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order of `count` training images in an epoch: int32 (count,), the same on every machine."""
+    # Random words sorted: NumPy promises the words of a bit generator for ever, and no permutation made of them.
+    bits = np.random.Philox(np.random.SeedSequence((seed, zlib.crc32(b"order"), epoch)))
+    return bits.random_raw(count).argsort(kind="stable").astype(np.int32)
+
+
+class Feeder:
+    """Training images on their way to the device. Members of a sweep share one, which holds them once."""
+
+    def __init__(self, examples: Examples, *, batch_size: int, steps_per_epoch: int) -> None:
+        self.examples, self.batch_size = examples, batch_size
+        platform = jax.default_backend()
+        self.resident = platform != "cpu" and examples.inputs.nbytes < _RESIDENT_SHARE * _memory_bytes()
+        self.steps = 1 if platform == "cpu" else steps_per_epoch if self.resident else _STREAMED_STEPS
+        self._held = _held(examples) if self.resident else None
+
+    def chunks(self, order: np.ndarray, steps: int) -> Iterator[Chunk]:
+        """The dispatches of an epoch of `steps` steps; `order` is (n,), or of several members (m, n)."""
+        for first in range(0, steps, self.steps):
+            count = min(self.steps, steps - first)
+            if self._held is not None:
+                yield Chunk(self._held._replace(order=order), np.int32(first), count)
+                continue
+            chosen = order[..., first * self.batch_size : (first + count) * self.batch_size]
+            missing = (self.steps - count) * self.batch_size
+            if missing:  # of a size that the program knows; what fills it up is not looked at
+                chosen = np.concatenate([chosen, np.zeros((*chosen.shape[:-1], missing), np.int32)], axis=-1)
+            yield Chunk(Feed(self.examples.inputs[chosen], self.examples.labels[chosen], None), np.int32(0), count)
+
+
+def _held(examples: Examples) -> Feed:
+    """The images on the device, filled up so that data of about the same size share a program."""
+    count = len(examples)
+    grain = 2 ** max(math.ceil(math.log2(count)) - 3, 0)
+    missing = -count % grain
+    arrays = (examples.inputs, examples.labels)
+    padded = (np.pad(array, ((0, missing),) + ((0, 0),) * (array.ndim - 1)) for array in arrays)
+    inputs, labels = (jax.device_put(array) for array in padded)
+    return Feed(inputs, labels, None)
+
+
+def _memory_bytes() -> float:
+    """What the device says of its memory; where it says nothing, as much as anyone has."""
+    facts = jax.local_devices()[0].memory_stats() or {}
+    return float(facts.get("bytes_limit", math.inf))
