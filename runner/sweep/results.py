@@ -20,7 +20,9 @@ class MemberResult:
     run_id: str = ""  # MLflow's; empty where tracking is off
     folder: str = ""
     group: str = ""  # the compiled program that it shares
-    metrics: dict[str, float] = field(default_factory=dict)  # of the last epoch, and what is known once (best/…, test/…)
+    metrics: dict[str, float] = field(
+        default_factory=dict
+    )  # of the last epoch, and what is known once (best/…, test/…)
     history: tuple[dict[str, float], ...] = ()  # metrics of every epoch
     parameters: int = 0
     multiply_adds: int = 0

@@ -8,13 +8,16 @@ from pydantic import Field
 from runner.records import Record
 
 
+Strategy = Literal["auto", "vmap", "loop", "parallel"]
+
+
 class Sweep(Record):
     """How a sweep goes; a single run takes no notice of it."""
 
-    strategy: Literal["auto", "vmap", "loop", "parallel"] = Field(
+    strategy: Strategy = Field(
         "auto",
-        description="How members of one structure share the device: vmap (one mapped program), loop (in turn), parallel "
-        "(side by side on the cores of a CPU); auto takes what is fastest there.",
+        description="How members of one structure share the device: vmap (one mapped program), loop (in turn), "
+        "parallel (side by side on the cores of a CPU); auto takes what is fastest there.",
     )
     max_members: Annotated[int, Ge(1)] | None = Field(
         None, description="Members that are trained at once under vmap; null: as many as the device has memory for."
