@@ -1,0 +1,193 @@
+// Convolutions of whole batches, in parts on XLA's threads.
+
+#include "batches.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "convolution.h"
+#include "threads.h"
+
+namespace convrunner {
+
+namespace {
+
+constexpr int64_t kMostGradients = int64_t{1} << 26;    // elements kept at once, before they are added up
+constexpr int64_t kSliceElements = int64_t{1} << 15;  // fewer are added up faster by one thread than by two
+
+// An array of several members: one member's axes, what it takes in bytes, and where each lies.
+struct Array {
+  const int64_t* axes;
+  std::vector<int64_t> members;
+  int64_t element_bytes, share_bytes;
+
+  explicit Array(const ffi::AnyBuffer& buffer, size_t own_axes = 4) {
+    const auto dims = buffer.dimensions();
+    axes = dims.end() - own_axes;
+    members.assign(dims.begin(), axes);
+    element_bytes = buffer.element_type() == ffi::DataType::BF16 ? 2 : 4;
+    share_bytes = std::accumulate(axes, dims.end(), element_bytes, std::multiplies<int64_t>());
+  }
+
+  // Which share is a member's, where there are `counts` members along each axis.
+  int64_t share(int64_t member, const std::vector<int64_t>& counts) const {
+    int64_t place = 0, step = 1;
+    for (size_t axis = members.size(); axis-- > 0; member /= counts[axis]) {
+      if (members[axis] > 1) place += member % counts[axis] * step;
+      step *= members[axis];
+    }
+    return place;
+  }
+  int64_t offset(int64_t member, const std::vector<int64_t>& counts) const {
+    return share(member, counts) * share_bytes;
+  }
+};
+
+int64_t product(const std::vector<int64_t>& counts) {
+  return std::accumulate(counts.begin(), counts.end(), int64_t{1}, std::multiplies<int64_t>());
+}
+
+char* bytes(const ffi::AnyBuffer& buffer) { return static_cast<char*>(buffer.untyped_data()); }
+
+// x and y are the axes of a member's images and outputs; `window` holds stride, dilation, low and high, h before w.
+Geometry geometry(const int64_t* x, const int64_t* kernel, const int64_t* y, Numbers window, int64_t groups,
+                  bool bfloat16) {
+  Geometry g{};
+  g.n = x[0], g.h = x[1], g.w = x[2], g.c = x[3];
+  g.output_h = y[1], g.output_w = y[2], g.filters = y[3];
+  g.kernel_h = kernel[0], g.kernel_w = kernel[1], g.groups = groups;
+  g.stride_h = window[0], g.stride_w = window[1], g.dilation_h = window[2], g.dilation_w = window[3];
+  g.low_h = window[4], g.low_w = window[5], g.high_h = window[6], g.high_w = window[7];
+  g.bfloat16 = bfloat16;
+  return g;
+}
+
+// A batch cut into parts whose sizes differ by one at most, the larger first; one plan for each of the two sizes, which
+// agree on the order of the kernel.
+struct Cut {
+  int64_t parts, size, larger;
+  std::shared_ptr<const Plan> plans[2];
+
+  Cut(Pass pass, Geometry g, int64_t most) {
+    parts = std::clamp<int64_t>(most, 1, g.n);
+    size = g.n / parts;
+    larger = g.n % parts;
+    g.n = size;
+    plans[0] = plan(pass, g);
+    g.n = size + 1;
+    if (larger > 0) plans[1] = plan(pass, g, size);
+  }
+  const Plan& plan_of(int64_t part) const { return *plans[part < larger]; }
+  int64_t first(int64_t part) const { return part * size + std::min(part, larger); }
+};
+
+// The kernels of all members in the order that a plan wants.
+class Kernels {
+ public:
+  Kernels(ffi::ThreadPool& pool, const Plan& plan, const ffi::AnyBuffer& buffer)
+      : array_(buffer), data_(bytes(buffer)), share_bytes_(array_.share_bytes) {
+    if (plan.kernel_bytes() == 0) return;
+    share_bytes_ = (plan.kernel_bytes() + 63) / 64 * 64;
+    const int64_t shares = product(array_.members);
+    char* arranged = static_cast<char*>(lasting_memory(Purpose::kKernel, share_bytes_ * shares));
+    for_each_part(pool, shares, [&](int64_t i) {
+      plan.arrange_kernel(data_ + i * array_.share_bytes, arranged + i * share_bytes_);
+    });
+    data_ = arranged;
+  }
+
+  const void* of(int64_t member, const std::vector<int64_t>& counts) const {
+    return data_ + array_.share(member, counts) * share_bytes_;
+  }
+
+ private:
+  Array array_;
+  const char* data_;
+  int64_t share_bytes_;
+};
+
+// Adds the gradients of all parts to that of the first, always in the same order, whoever does it.
+void add_up(ffi::ThreadPool& pool, float* gradients, int64_t members, int64_t parts, int64_t elements) {
+  if (parts == 1) return;
+  const int64_t slices = std::clamp<int64_t>(elements / kSliceElements, 1, pool.num_threads());
+  for_each_part(pool, members * slices, [&](int64_t i) {
+    const int64_t slice = i % slices, begin = elements * slice / slices, end = elements * (slice + 1) / slices;
+    float* sum = gradients + i / slices * parts * elements;
+    for (int64_t part = 1; part < parts; ++part) {
+      const float* other = sum + part * elements;
+      for (int64_t k = begin; k < end; ++k) sum[k] += other[k];
+    }
+  });
+}
+
+}  // namespace
+
+void forward(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& kernel, const ffi::AnyBuffer* bias,
+             ffi::AnyBuffer& y, Numbers window, int64_t groups, bool relu) {
+  const Array images(x), outputs(y), taps(kernel);
+  const int64_t members = product(outputs.members);
+  if (members * outputs.share_bytes == 0) return;
+  Geometry g = geometry(images.axes, taps.axes, outputs.axes, window, groups, images.element_bytes == 2);
+  g.bias = bias != nullptr;
+  g.relu = relu;
+  const Cut cut(Pass::kForward, g, pool.num_threads());
+  const Kernels kernels(pool, *cut.plans[0], kernel);
+  const Array biases(bias ? *bias : kernel, bias ? 1 : 4);
+  const int64_t image_bytes = images.share_bytes / g.n, output_bytes = outputs.share_bytes / g.n;
+  for_each_part(pool, members * cut.parts, [&](int64_t i) {
+    const int64_t member = i / cut.parts, part = i % cut.parts, first = cut.first(part);
+    cut.plan_of(part).forward(bytes(x) + images.offset(member, outputs.members) + first * image_bytes,
+                              kernels.of(member, outputs.members),
+                              bias ? bytes(*bias) + biases.offset(member, outputs.members) : nullptr,
+                              bytes(y) + member * outputs.share_bytes + first * output_bytes);
+  });
+}
+
+void input_gradient(ffi::ThreadPool& pool, const ffi::AnyBuffer& g, const ffi::AnyBuffer& kernel, ffi::AnyBuffer& dx,
+                    Numbers window, int64_t groups) {
+  const Array outputs(g), images(dx), taps(kernel);
+  const int64_t members = product(images.members);
+  if (members * images.share_bytes == 0) return;
+  const Geometry whole = geometry(images.axes, taps.axes, outputs.axes, window, groups, images.element_bytes == 2);
+  const Cut cut(Pass::kInputGradient, whole, pool.num_threads());
+  const Kernels kernels(pool, *cut.plans[0], kernel);
+  const int64_t image_bytes = images.share_bytes / whole.n, output_bytes = outputs.share_bytes / whole.n;
+  for_each_part(pool, members * cut.parts, [&](int64_t i) {
+    const int64_t member = i / cut.parts, part = i % cut.parts, first = cut.first(part);
+    cut.plan_of(part).input_gradient(bytes(g) + outputs.offset(member, images.members) + first * output_bytes,
+                                     kernels.of(member, images.members),
+                                     bytes(dx) + member * images.share_bytes + first * image_bytes);
+  });
+}
+
+void kernel_gradient(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& g, ffi::AnyBuffer& dk,
+                     Numbers window, int64_t groups) {
+  const Array images(x), outputs(g), taps(dk);
+  const int64_t members = product(taps.members);
+  if (members * taps.share_bytes == 0) return;
+  const Geometry whole = geometry(images.axes, taps.axes, outputs.axes, window, groups, images.element_bytes == 2);
+  const Cut cut(Pass::kKernelGradient, whole, pool.num_threads());
+  const int64_t image_bytes = images.share_bytes / whole.n, output_bytes = outputs.share_bytes / whole.n;
+  const int64_t elements = (static_cast<int64_t>(cut.plans[0]->gradient_elements()) + 15) / 16 * 16;
+  const int64_t own_elements = cut.parts * elements;
+  const int64_t at_once = std::clamp<int64_t>(kMostGradients / own_elements, 1, members);
+  float* gradients = static_cast<float*>(lasting_memory(Purpose::kGradients, at_once * own_elements * sizeof(float)));
+  for (int64_t begin = 0; begin < members; begin += at_once) {
+    const int64_t now = std::min(at_once, members - begin);
+    for_each_part(pool, now * cut.parts, [&](int64_t i) {
+      const int64_t member = begin + i / cut.parts, part = i % cut.parts, first = cut.first(part);
+      cut.plan_of(part).kernel_gradient(bytes(x) + images.offset(member, taps.members) + first * image_bytes,
+                                        bytes(g) + outputs.offset(member, taps.members) + first * output_bytes,
+                                        gradients + i * elements);
+    });
+    add_up(pool, gradients, now, cut.parts, elements);
+    for_each_part(pool, now, [&](int64_t i) {
+      cut.plans[0]->restore_kernel(gradients + i * own_elements, bytes(dk) + (begin + i) * taps.share_bytes);
+    });
+  }
+}
+
+}  // namespace convrunner

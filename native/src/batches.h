@@ -1,0 +1,31 @@
+// Convolutions of whole batches, in parts on XLA's threads.
+//
+// Arrays lie in row order: x (…, n, h, w, c), kernel (…, kernel_h, kernel_w, c / groups, filters), y and g
+// (…, n, output_h, output_w, filters). The axes before those are members of a vmap; where an operand is the same
+// for all of them its axis has one element. How a member's batch is cut depends on the batch and the number of threads
+// alone, so that a member computes the same bits alone and among others, and the same in every call.
+
+#pragma once
+
+#include <cstdint>
+
+#include "xla/ffi/api/ffi.h"
+
+namespace convrunner {
+
+namespace ffi = xla::ffi;
+
+// Stride, dilation, and padding before and after, each for h and then for w.
+using Numbers = ffi::Span<const int64_t>;
+
+// `bias` (…, filters) may be null.
+void forward(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& kernel, const ffi::AnyBuffer* bias,
+             ffi::AnyBuffer& y, Numbers window, int64_t groups, bool relu);
+
+void input_gradient(ffi::ThreadPool& pool, const ffi::AnyBuffer& g, const ffi::AnyBuffer& kernel, ffi::AnyBuffer& dx,
+                    Numbers window, int64_t groups);
+
+void kernel_gradient(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& g, ffi::AnyBuffer& dk,
+                     Numbers window, int64_t groups);
+
+}  // namespace convrunner

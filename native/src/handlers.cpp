@@ -1,0 +1,104 @@
+// What XLA calls, and what Python asks before it has XLA call.
+
+#include <string>
+
+#include "batches.h"
+#include "convolution.h"
+
+namespace convrunner {
+
+namespace {
+
+template <typename F>
+ffi::Error guarded(const F& work) {
+  try {
+    work();
+    return ffi::Error::Success();
+  } catch (const std::exception& failure) {
+    return ffi::Error(ffi::ErrorCode::kInternal, std::string("convrunner_native: ") + failure.what());
+  }
+}
+
+ffi::Error call_forward(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::RemainingArgs rest,
+                        ffi::Result<ffi::AnyBuffer> y, Numbers window, int64_t groups, bool relu) {
+  if (rest.size() == 0) return guarded([&] { forward(pool, x, kernel, nullptr, *y, window, groups, relu); });
+  const auto bias = rest.get<ffi::AnyBuffer>(0);
+  if (!bias.has_value()) return bias.error();
+  return guarded([&] { forward(pool, x, kernel, &*bias, *y, window, groups, relu); });
+}
+
+ffi::Error call_input_gradient(ffi::ThreadPool pool, ffi::AnyBuffer g, ffi::AnyBuffer kernel,
+                               ffi::Result<ffi::AnyBuffer> dx, Numbers window, int64_t groups) {
+  return guarded([&] { input_gradient(pool, g, kernel, *dx, window, groups); });
+}
+
+ffi::Error call_kernel_gradient(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer g,
+                                ffi::Result<ffi::AnyBuffer> dk, Numbers window, int64_t groups) {
+  return guarded([&] { kernel_gradient(pool, x, g, *dk, window, groups); });
+}
+
+}  // namespace
+
+#pragma GCC visibility push(default)
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(convrunner_forward, call_forward,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .RemainingArgs()
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Attr<Numbers>("window")
+                                  .Attr<int64_t>("groups")
+                                  .Attr<bool>("relu"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(convrunner_input_gradient, call_input_gradient,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Attr<Numbers>("window")
+                                  .Attr<int64_t>("groups"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(convrunner_kernel_gradient, call_kernel_gradient,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Attr<Numbers>("window")
+                                  .Attr<int64_t>("groups"));
+
+// Whether oneDNN computes all three passes of a geometry, given in the order of its members, and by more than the plain
+// loops that it falls back to.
+extern "C" int convrunner_serves(const int64_t* members) {
+  const Geometry& geometry = *reinterpret_cast<const Geometry*>(members);
+  try {
+    for (const Pass pass : {Pass::kForward, Pass::kInputGradient, Pass::kKernelGradient}) {
+      if (implementation(pass, geometry).rfind("ref", 0) == 0) return 0;
+    }
+    return 1;
+  } catch (const std::exception&) {
+    return 0;
+  }
+}
+
+// oneDNN's name of what computes a pass (0 forward, 1 input gradient, 2 kernel gradient); empty where nothing does.
+extern "C" void convrunner_implementation(int pass, const int64_t* members, char* name, int64_t size) {
+  std::string found;
+  try {
+    found = implementation(static_cast<Pass>(pass), *reinterpret_cast<const Geometry*>(members));
+  } catch (const std::exception&) {
+  }
+  name[found.copy(name, static_cast<size_t>(size) - 1)] = '\0';
+}
+
+// Whether the CPU multiplies bfloat16 itself; where it does not, float32 is faster.
+extern "C" int convrunner_has_bfloat16() {
+  return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16;
+}
+
+#pragma GCC visibility pop
+
+}  // namespace convrunner
