@@ -152,8 +152,9 @@ def test_a_run_says_where_it_comes_from(uri: str, client: Any, tmp_path: Path, m
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
     head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     parent = begin(uri, tmp_path / "parent")
-    child = begin(uri, tmp_path / "child", parent_run_id=parent.run_id)
-    child.finish("KILLED")
+    child = begin(uri, tmp_path / "child", parent=parent)  # nobody has waited for the parent to be made
+    child.end("KILLED")
+    child.wait()
     parent.finish("FAILED")
     tags = client.get_run(child.run_id).data.tags
     assert tags["mlflow.parentRunId"] == parent.run_id
@@ -161,6 +162,33 @@ def test_a_run_says_where_it_comes_from(uri: str, client: Any, tmp_path: Path, m
     assert tags["mlflow.source.git.commit"] == head
     assert client.get_run(child.run_id).info.status == "KILLED"
     assert client.get_run(parent.run_id).info.status == "FAILED"
+
+
+def test_a_run_is_gone_on_with(uri: str, client: Any, tmp_path: Path) -> None:
+    first = begin(uri, tmp_path / "run", params={"space.seed": "0,1"}, tags={"sweep": "lr"})
+    first.finish("KILLED")
+    again = begin(uri, tmp_path / "run", run_name="another", run_id=first.run_id)
+    again.check()
+    assert client.get_run(first.run_id).info.status == "RUNNING"
+    again.log_metrics({"best/val_accuracy": 0.5}, step=0)
+    again.finish("FINISHED")
+    run = client.get_run(first.run_id)
+    assert again.run_id == first.run_id
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "lenet5")
+    assert run.data.params == {"space.seed": "0,1"}
+    assert run.data.tags["sweep"] == "lr"
+    assert run.data.metrics == {"best/val_accuracy": 0.5}
+
+
+def test_a_child_of_a_run_that_cannot_be_made_fails_as_its_parent_does(tmp_path: Path) -> None:
+    bad = f"sqlite:///{tmp_path}/file.txt/mlflow.db"
+    (tmp_path / "file.txt").write_text("no folder")
+    parent = begin(bad, tmp_path / "parent")
+    child = begin(bad, tmp_path / "child", parent=parent)
+    for run in (parent, child):
+        with pytest.raises(TrackingError, match=r"^tracking.uri: must be a store that MLflow can open \("):
+            run.check()
+        assert run.ended
 
 
 def test_runs_that_follow_each_other_differ_in_colour(uri: str, client: Any, tmp_path: Path) -> None:

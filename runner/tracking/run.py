@@ -32,11 +32,20 @@ _AWAY_SECONDS, _BUSY_SECONDS = 15.0, 600.0
 class Run:
     """One run of an MLflow store. Every method that logs returns at once."""
 
-    def __init__(self, opening: Opening, folder: Path, *, figures: bool = True, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        opening: Opening,
+        folder: Path,
+        *,
+        figures: bool = True,
+        enabled: bool = True,
+        parent: "Run | None" = None,
+    ) -> None:
         self.opening = opening
+        self.parent = parent
         self.folder = folder.absolute()
         self.experiment_id: str | None = None
-        self._run_id: str | None = opening.run_id
+        self._run_id: str | None = None
         self._figures = figures
         self._enabled = enabled
         self._fault: TrackingError | None = None
@@ -119,17 +128,27 @@ class Run:
         address = without_secrets(self.opening.uri).replace("***@", "").rstrip("/")
         return run_link(address, self.experiment_id, self._run_id)
 
-    def finish(self, status: Status) -> None:
-        """Delivers what is left and ends the run; never raises for the store's sake.
-
-        Waits while the store takes it, but no longer than 15 s while the store is away. What is left then is
-        written to `untracked.jsonl` in the run's folder.
-        """
+    def end(self, status: Status) -> None:
+        """Says that the run has ended, and returns at once; `wait` has to follow."""
         if not self._enabled or self._ending:
             return
         self._say(messages.End(status, int(time.time() * 1000)))
         self._ending = True
         self.hurry.set()
+
+    def finish(self, status: Status) -> None:
+        """Ends the run and waits until that is delivered."""
+        self.end(status)
+        self.wait()
+
+    def wait(self) -> None:
+        """Delivers what is left of a run that was told to end; never raises for the store's sake.
+
+        Waits while the store takes it, but no longer than 15 s while the store is away. What is left then is
+        written to `untracked.jsonl` in the run's folder.
+        """
+        if not self._ending:
+            return
         began = time.monotonic()
         try:
             while not self._ended.wait(0.05):
@@ -166,6 +185,8 @@ class Run:
         """Begins the run and delivers what is queued. Raises what a store raises that is away."""
         if self._run_id is None:
             try:
+                if not self._has_parent():
+                    return
                 self.experiment_id, self._run_id = store.begin(self.opening)
             except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
                 self.give_up(error)
@@ -187,17 +208,38 @@ class Run:
             if isinstance(message, messages.End):
                 self._ended.set()
 
+    def _has_parent(self) -> bool:
+        """Whether the run can be made: where it has a parent, that comes first, and its id is the child's to name."""
+        if self.parent is None or "mlflow.parentRunId" in self.opening.tags:
+            return True
+        if self.parent._fault is not None:
+            raise self.parent._fault
+        if self.parent._run_id is None:
+            return False
+        tags = self.opening.tags | {"mlflow.parentRunId": self.parent._run_id}
+        self.opening = replace(self.opening, tags=tags)
+        return True
+
     def give_up(self, error: Exception) -> None:
         """The run could not begin."""
         uri = without_secrets(self.opening.uri)
-        self._fault = TrackingError(must("tracking.uri", f"be a store that MLflow can open ({reason(error)})", uri))
+        self._fault = (
+            error
+            if isinstance(error, TrackingError)
+            else TrackingError(must("tracking.uri", f"be a store that MLflow can open ({reason(error)})", uri))
+        )
         self._begun.set()
         self._ended.set()
 
     @property
+    def begun(self) -> bool:
+        """Whether the store has made the run, so that `run_id` need not wait."""
+        return self._run_id is not None
+
+    @property
     def ended(self) -> bool:
-        """Whether nothing more will be delivered."""
-        return self._ended.is_set()
+        """Whether nothing more will be delivered; always so where tracking is off."""
+        return self._ended.is_set() or not self._enabled
 
     def _head(self) -> Message | None:
         """The next message, joined with the batches that follow it; it stays in the queue until it is delivered."""

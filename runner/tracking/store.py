@@ -55,13 +55,22 @@ class Store:
         self.uri = uri
         self.client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         self.client.search_experiments(max_results=1)
+        self._colours: dict[str, dict[str, str]] = {}  # what the latest run of an experiment has, as a tag
 
     def begin(self, opening: Opening) -> tuple[str, str]:
-        """Makes the run, in an experiment of the given name. Returns the ids of the experiment and the run."""
+        """Makes the run, in an experiment of the given name, or goes on with the one that is named.
+
+        Returns the ids of the experiment and the run.
+        """
+        if opening.run_id is not None:
+            self.client.update_run(opening.run_id, "RUNNING")
+            return str(self.client.get_run(opening.run_id).info.experiment_id), opening.run_id
         experiment_id = self._experiment(opening.experiment)
-        latest = self.client.search_runs([experiment_id], max_results=1)
-        tags = next_colour(latest[0].data.tags if latest else {})
-        tags |= {name: text[:_TAG_CHARACTERS] for name, text in opening.tags.items()}
+        if experiment_id not in self._colours:
+            latest = self.client.search_runs([experiment_id], max_results=1)
+            self._colours[experiment_id] = latest[0].data.tags if latest else {}
+        colour = self._colours[experiment_id] = next_colour(self._colours[experiment_id])
+        tags = colour | {name: text[:_TAG_CHARACTERS] for name, text in opening.tags.items()}
         run = self.client.create_run(experiment_id, opening.started_ms, tags, opening.run_name)
         return experiment_id, run.info.run_id
 

@@ -4,6 +4,7 @@ The thread imports MLflow and opens the store while the caller goes on, retries 
 is away, and ends with the last of its runs.
 """
 
+import functools
 import getpass
 import logging
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from runner.errors import ConfigError, TrackingError, must
@@ -33,23 +35,25 @@ def start(
     tags: Mapping[str, str],
     params: Mapping[str, object],
     folder: Path,
-    parent_run_id: str | None = None,
+    parent: Run | None = None,
+    run_id: str | None = None,
 ) -> Run:
     """A new run, at once: the store is opened and the run made in the background.
 
     `folder` is where figures and what could not be delivered are written. The user's own tags and run name, in
-    `tracking`, take precedence over the ones given.
+    `tracking`, take precedence over the ones given. A run with a `parent`, which was started before, is listed under
+    it. `run_id` names a run that is there already, to go on with.
     """
-    parent = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
-    every_tag = _source_tags() | dict(tags) | parent | dict(tracking.tags)
+    every_tag = _source_tags() | dict(tags) | dict(tracking.tags)
     opening = Opening(
         uri=absolute_uri(tracking.uri),
         experiment=tracking.experiment,
-        run_name=tracking.run_name or run_name,
+        run_name=run_name if parent else tracking.run_name or run_name,
         tags={name: without_secrets(text) for name, text in every_tag.items()},
         started_ms=int(time.time() * 1000),
+        run_id=run_id,
     )
-    run = Run(opening, folder, figures=tracking.figures, enabled=tracking.enabled)
+    run = Run(opening, folder, figures=tracking.figures, enabled=tracking.enabled, parent=parent)
     run.log_params(params)
     if tracking.enabled:
         Writer.take(run)
@@ -57,17 +61,22 @@ def start(
 
 
 def _source_tags() -> dict[str, str]:
-    """MLflow's own tags for where a run comes from; the commit is the working folder's, with `-dirty` if changed."""
+    """MLflow's own tags for where a run comes from."""
     tags = {"mlflow.source.type": "LOCAL", "mlflow.source.name": " ".join(["runner", *sys.argv[1:]])}
-    try:
+    with suppress(OSError, KeyError):  # a user id without a name
         tags["mlflow.user"] = getpass.getuser()
-        command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        commit = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
-        tags["mlflow.source.git.commit"] = commit
-    except (OSError, KeyError, subprocess.SubprocessError):
-        # No git, no checkout, or a user id without a name: then the run has no such tag.
-        pass
-    return tags
+    commit = _commit(Path.cwd())
+    return tags | ({"mlflow.source.git.commit": commit} if commit else {})
+
+
+@functools.lru_cache(maxsize=1)
+def _commit(folder: Path) -> str:
+    """The commit of a folder when it is first asked for, with `-dirty` if changed; empty where there is none."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""  # no git, or no checkout
 
 
 def replay(path: Path, uri: str | None = None) -> str:
