@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 from runner import composition
@@ -62,7 +63,8 @@ def _verb(arguments: list[str]) -> str:
 
 def _train(arguments: list[str], command: str) -> None:
     def task(config: DictConfig) -> float:
-        from runner.run import Context, run  # training takes more to import than a mistake should cost
+        from runner.recording import Context
+        from runner.run import run  # training takes more to import than a mistake should cost
 
         hydra = HydraConfig.get()
         overrides = tuple(override.lstrip("+") for override in hydra.overrides.task)
@@ -76,7 +78,14 @@ def _train(arguments: list[str], command: str) -> None:
         )
         return run(experiment, context).metrics["val/accuracy"]
 
-    _compose(task, arguments)
+    def batch(*jobs: Any) -> list[JobReturn]:
+        from runner.sweep.launching import launch
+
+        returns = launch(*jobs)
+        _statuses.extend(int(job.status is not JobStatus.COMPLETED) for job in returns)
+        return returns
+
+    _compose(task, arguments, batch=batch, command=command)
 
 
 def _describe(arguments: list[str], command: str) -> None:
@@ -123,7 +132,7 @@ def _with_experiment(use: Callable[[Experiment], None], arguments: list[str]) ->
     _compose(task, [*arguments, *_NO_FOLDER])
 
 
-def _compose(task: Callable[[DictConfig], Any], arguments: list[str]) -> None:
+def _compose(task: Callable[[DictConfig], Any], arguments: list[str], **known: Any) -> None:
     def told(config: DictConfig) -> Any:
         try:
             return task(config)
@@ -136,7 +145,7 @@ def _compose(task: Callable[[DictConfig], Any], arguments: list[str]) -> None:
     # Hydra prints what it catches, with advice about its own internals; uncaught it becomes one line here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = composition.free(arguments)
-    composition.composed(told)()
+    composition.composed(told, **known)()
 
 
 def _tell(error: ConvrunnerError) -> int:

@@ -53,8 +53,13 @@ def free(arguments: list[str]) -> list[str]:
     Hydra refuses a key that no file mentions, unless it is written `++key`. Here the schema decides what a key may
     be, and says so with the nearest name. And a configuration may be called what would be a number: `debug=nan`.
     """
-    groups = {path.name for root in (shipped(), Path.cwd() / _OWN_FOLDER) if root.is_dir() for path in root.iterdir()}
-    return [_freed(argument, groups) for argument in arguments]
+    known = groups()
+    return [_freed(argument, known) for argument in arguments]
+
+
+def groups() -> set[str]:
+    """The config groups that can be chosen from: the folders in `conf/`."""
+    return {path.name for root in (shipped(), Path.cwd() / _OWN_FOLDER) if root.is_dir() for path in root.iterdir()}
 
 
 def _freed(argument: str, groups: set[str]) -> str:
@@ -74,7 +79,11 @@ def plain(config: DictConfig) -> dict[str, Any]:
     with one_line():
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
-    found = {str(key): value for key, value in container.items()}
+    return with_library({str(key): value for key, value in container.items()})
+
+
+def with_library(found: dict[str, Any]) -> dict[str, Any]:
+    """A plain configuration with the blocks of the library that its model uses among its own."""
     model = found.get("model")
     if isinstance(model, dict):
         own = model.get("blocks") or {}
@@ -230,9 +239,10 @@ def _first_line(text: object) -> str:
     return lines[0] if lines else type(text).__name__
 
 
-def composed(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+def composed(task: Callable[[DictConfig], Any], **known: Any) -> Callable[[], None]:
     """The task as Hydra's entry point: it reads the command line, composes, and calls the task for every job.
 
+    What is `known` by name becomes attributes of the task, where the plugins in `hydra_plugins/` find it.
     Raises ConfigError where something does not compose; what the task raises comes as it is.
     """
     import hydra
@@ -247,6 +257,7 @@ def composed(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
             raised.append(error)
             raise
 
+    vars(job).update(known)
     entry = hydra.main(version_base="1.3", config_path=str(shipped()), config_name="config")(job)
 
     def compose() -> None:

@@ -27,6 +27,7 @@ from runner.model import Model
 from runner.optim import Clip, Optimizer, Schedule
 from runner.records import TRACED, Record, frozen
 from runner.settings import Describe, Tracking, Train, Ui
+from runner.sweep.settings import Sweep
 
 _MOST_VALUES = 2**31 - 1  # of one array, as its indices are 32 bits wide
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
@@ -64,6 +65,7 @@ class Experiment(Record):
     schedule: Schedule = Field(Schedule(), description="How the learning rate changes from step to step.")
     train: Train = Field(description="How long training goes on, and on what.")
     tracking: Tracking = Field(Tracking(), description="What is recorded in MLflow, and where.")
+    sweep: Sweep = Field(Sweep(), description="How a sweep goes.")
     describe: Describe = Field(Describe(), description="How the verb describe prints.")
     ui: Ui = Field(Ui(), description="Where the verb ui serves the MLflow UI.")
 
@@ -140,8 +142,12 @@ def _too_large(rows: list[Row]) -> list[Fault]:
     return []
 
 
+# What one run takes no notice of, and the layer list, of which `config.yaml` tells.
+_NO_PARAMETERS = ("model.layers", "sweep", "describe", "ui")
+
+
 def parameters(experiment: Experiment) -> dict[str, str]:
-    """Every value outside the layer list by its dotted path, as it is written in YAML."""
+    """Every value that a run goes by, but for the layer list, by its dotted path, as it is written in YAML."""
     found: dict[str, str] = {}
 
     def visit(value: Any, path: str) -> None:
@@ -149,7 +155,7 @@ def parameters(experiment: Experiment) -> dict[str, str]:
             names = [*type(value).model_fields, *(value.model_extra or {})]
             for name in names:
                 below = f"{path}.{name}" if path else name
-                if below != "model.layers":
+                if below not in _NO_PARAMETERS:
                     visit(getattr(value, name), below)
         else:
             found[path] = shown(value, longest=500)

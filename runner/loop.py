@@ -7,6 +7,7 @@
 
 import functools
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,10 +22,13 @@ from runner.data import Dataset, Examples
 from runner.errors import ConfigError, Fault, NonFiniteError, must, shown
 from runner.experiment import Experiment
 from runner.feed import Feeder, order
+from runner.model import Totals, totals
 from runner.settings import EarlyStopping
 
 # A reading of the sums waits for the device, so it is not done more often than eyes can follow.
 _SECONDS_BETWEEN_READINGS = 0.25
+# Members of a sweep that train side by side would each compile the program that they share.
+_compiling = threading.RLock()
 # Each has its learning rate in memory.
 _MOST_STEPS = 100_000_000
 
@@ -67,12 +71,13 @@ class Loop:
     def __init__(self, experiment: Experiment, dataset: Dataset) -> None:
         self.experiment, self.dataset = experiment, dataset
         mean, std = dataset.statistics
+        self._vocabulary = experiment.data.vocabulary_size or len(dataset.vocabulary) or None
         self.program = experiment.program(
             data_shape=dataset.shape,
             classes=len(dataset.classes),
             mean=experiment.data.mean or mean,
             std=experiment.data.std or std,
-            vocabulary=experiment.data.vocabulary_size or len(dataset.vocabulary) or None,
+            vocabulary=self._vocabulary,
         )
         settings = experiment.train
         self.steps_per_epoch = len(dataset.train) // settings.batch_size
@@ -124,6 +129,12 @@ class Loop:
             return ()
         program = self.program
         return (weights.load(model.weights, program.model, program.input_shape, fresh=model.weights_except),)
+
+    @functools.cached_property
+    def totals(self) -> Totals:
+        """What the network costs for one image."""
+        model, classes = self.program.model, self.program.classes
+        return totals(model.survey(self.dataset.shape, classes, vocabulary=self._vocabulary).rows)
 
     @property
     def epoch_count(self) -> int:
@@ -256,9 +267,10 @@ class Loop:
         if name in self._called:
             return function(self.values, *args)
         self._called.add(name)
-        began = time.perf_counter()
-        result = function(self.values, *args)
-        self.compile_seconds += time.perf_counter() - began
+        with _compiling:
+            began = time.perf_counter()
+            result = function(self.values, *args)
+            self.compile_seconds += time.perf_counter() - began
         return result
 
 

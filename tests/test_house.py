@@ -53,6 +53,7 @@ FLOORS = {
     "runner.schema": 4,
     "runner.composition": 5,
     "runner.console": 7,
+    "runner.recording": 7,
     "runner.run": 8,
     "runner.cli": 10,
     "runner.__main__": 10,

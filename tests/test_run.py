@@ -17,7 +17,8 @@ from runner.composition import as_yaml
 from runner.errors import DataError, NonFiniteError, TrainingError
 from runner.experiment import Experiment, parse
 from runner.loop import Loop
-from runner.run import Context, Outcome, group, run, run_name
+from runner.recording import Context, group, run_name
+from runner.run import Outcome, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's affair with SQLAlchemy
 

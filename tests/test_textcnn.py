@@ -19,7 +19,8 @@ from runner.data.vocabulary import tokens, words
 from runner.errors import ConfigError
 from runner.experiment import parse
 from runner.loop import Loop
-from runner.run import Context, run
+from runner.recording import Context
+from runner.run import run
 from runner.serving import ServedModel
 
 SMALL = (

@@ -21,7 +21,8 @@ from runner.layers import places
 from runner.layers.reshape import Flatten
 from runner.loop import Loop
 from runner.model import Model
-from runner.run import Context, run
+from runner.recording import Context
+from runner.run import run
 
 LAYERS = (
     "model.layers=[{conv: {filters: 4, kernel_size: 3}}, batch_norm, relu, {max_pool: {size: 2}}, "

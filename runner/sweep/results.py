@@ -1,9 +1,12 @@
 """What a sweep and its members came to: plain values, from which the table, the report and the state are made."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal["FINISHED", "FAILED", "PRUNED", "KILLED"]
+Direction = Literal["maximize", "minimize"]
+Objectives = tuple[tuple[str, Direction], ...]  # (metric name, direction); the first ranks
 Value = int | float | bool | str | None
 
 
@@ -20,9 +23,7 @@ class MemberResult:
     run_id: str = ""  # MLflow's; empty where tracking is off
     folder: str = ""
     group: str = ""  # the compiled program that it shares
-    metrics: dict[str, float] = field(
-        default_factory=dict
-    )  # of the last epoch, and what is known once (best/…, test/…)
+    metrics: dict[str, float] = field(default_factory=dict)  # of the last epoch, and best/…, test/…
     history: tuple[dict[str, float], ...] = ()  # metrics of every epoch
     parameters: int = 0
     multiply_adds: int = 0
@@ -35,7 +36,7 @@ class SweepResult:
 
     name: str
     command: str
-    objectives: tuple[tuple[str, Literal["maximize", "minimize"]], ...]  # (metric name, direction); the first ranks
+    objectives: Objectives
     space: dict[str, str]  # what is varied, as it was written
     members: tuple[MemberResult, ...]
     importances: dict[str, float] = field(default_factory=dict)  # share of the variance, by what is varied
@@ -44,3 +45,19 @@ class SweepResult:
     compiles: int = 0  # of the training step
     seconds_saved: float = 0.0  # of compilation, against one for every member
     run_id: str = ""
+
+
+def objective(result: MemberResult, name: str) -> float | None:
+    """What a member came to by a metric or a cost; None where it never came to one."""
+    if name in ("parameters", "multiply_adds", "seconds"):
+        return float(getattr(result, name))
+    return result.metrics.get(name)
+
+
+def ranked(results: Iterable[MemberResult], objectives: Objectives) -> list[MemberResult]:
+    """Members that finished, the best by the first objective first; the earlier one where two are as good."""
+    name, direction = objectives[0]
+    sign = -1.0 if direction == "maximize" else 1.0
+    values = ((objective(result, name), result) for result in results if result.status == "FINISHED")
+    known = [(sign * value, result.number, result) for value, result in values if value is not None]
+    return [result for *_, result in sorted(known, key=lambda entry: entry[:2])]

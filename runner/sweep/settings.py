@@ -7,7 +7,6 @@ from pydantic import Field
 
 from runner.records import Record
 
-
 Strategy = Literal["auto", "vmap", "loop", "parallel"]
 
 

@@ -8,10 +8,10 @@ MLflow is imported, and the store opened, in a thread of its own while the calle
 in order until the store has taken it; a server that goes away costs nothing but the delay.
 """
 
-from runner.tracking.messages import DatasetFacts
+from runner.tracking.messages import DatasetFacts, Status
 from runner.tracking.run import Run
 from runner.tracking.settings import Tracking
 from runner.tracking.ui import serve_ui
 from runner.tracking.writer import replay, start
 
-__all__ = ["DatasetFacts", "Run", "Tracking", "replay", "serve_ui", "start"]
+__all__ = ["DatasetFacts", "Run", "Status", "Tracking", "replay", "serve_ui", "start"]

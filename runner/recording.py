@@ -1,0 +1,211 @@
+"""What of an experiment is recorded in MLflow, and when: as it begins, when its data are known, and at its end.
+
+>>> recorded = begin(experiment, Context(folder=Path("outputs/now")), device)
+>>> note_data(recorded, loop)
+>>> recorded.log_metrics(epoch.metrics, step=epoch.number)
+>>> recorded.log_metrics(known_once(loop), step=0)
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import yaml
+
+from runner import describe, device, tracking, train, weights
+from runner.data import Dataset
+from runner.data.vocabulary import listed, spelt
+from runner.experiment import Experiment, parameters
+from runner.loop import Loop
+
+VOCABULARY, WEIGHTS = "vocabulary.txt", "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run is told that is no part of the experiment: where it writes, and how it was asked for."""
+
+    folder: Path
+    config: str = ""  # the resolved configuration as YAML
+    overrides: tuple[str, ...] = ()
+    command: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def begin(
+    experiment: Experiment, context: Context, chosen: jax.Device, *, parent: tracking.Run | None = None, name: str = ""
+) -> tracking.Run:
+    """A new MLflow run, at once, with all that is known before training."""
+    recorded = tracking.start(
+        experiment.tracking,
+        run_name=name or run_name(experiment, context.overrides),
+        tags=_tags(context, chosen),
+        params=parameters(experiment) | _layer_overrides(context.overrides),
+        folder=context.folder,
+        parent=parent,
+    )
+    _record_configuration(recorded, experiment, context)
+    return recorded
+
+
+def resume(experiment: Experiment, folder: Path, run_id: str) -> tracking.Run:
+    """A run that has ended, to say more of it."""
+    return tracking.start(experiment.tracking, run_name="", tags={}, params={}, folder=folder, run_id=run_id)
+
+
+def note_data(recorded: tracking.Run, loop: Loop) -> None:
+    """What training is on, and which compiled program it shares."""
+    dataset = loop.dataset
+    recorded.log_input(_facts(loop.experiment, dataset))
+    if dataset.vocabulary:
+        recorded.log_text(listed(dataset.vocabulary), VOCABULARY)
+    recorded.set_tags({"group": group(loop)})
+
+
+def known_once(loop: Loop) -> dict[str, float]:
+    """What is measured once, at the end of training; the test set is asked here."""
+    return loop.test() | best(loop) | seconds(loop)
+
+
+def run_name(experiment: Experiment, overrides: tuple[str, ...]) -> str:
+    """A run's name: the model, and what the command line changed beside it."""
+    said = (override.lstrip("+~") for override in overrides)
+    changes = [
+        # The choice of a group says itself: `adam`, not `optimizer=adam`.
+        f"{path.split('.')[-1]}={value}" if "." in path or path == "seed" else value
+        for path, _, value in (text.partition("=") for text in said)
+        if path not in ("model", "data", "experiment", "data.root") and not path.startswith(("tracking", "hydra"))
+    ]
+    return " ".join([experiment.model.name, *changes])
+
+
+def group(loop: Loop) -> str:
+    """A short name of the compiled program: runs that share it differ in traced values alone."""
+    structure = str(jax.tree.structure(loop.program))
+    return hashlib.sha256(structure.encode()).hexdigest()[:12]
+
+
+def _tags(context: Context, chosen: jax.Device) -> dict[str, str]:
+    return context.tags | {
+        "version": metadata.version("convrunner"),
+        "jax": jax.__version__,
+        "device": device.describe(chosen),
+        "mlflow.source.name": context.command,
+    }
+
+
+_LAYER_LIST = ("model.layers", "model.params", "model.blocks")
+
+
+def _layer_overrides(overrides: tuple[str, ...]) -> dict[str, str]:
+    """What the command line changed in the layer list, its parameters and blocks; `config.yaml` has all the rest."""
+    pairs = (override.lstrip("+~").partition("=") for override in overrides)
+    return {path: value for path, _, value in pairs if path.startswith(_LAYER_LIST)}
+
+
+def _record_configuration(recorded: tracking.Run, experiment: Experiment, context: Context) -> None:
+    recorded.log_text(context.config, "config.yaml")
+    overrides = yaml.safe_dump(list(context.overrides), allow_unicode=True, width=float("inf"))
+    recorded.log_text(overrides, "overrides.yaml")
+    if experiment.data.shape is not None and experiment.data.class_count is not None:
+        table = describe.as_text(experiment, width=120)
+        recorded.log_text(table, "describe.txt")
+        recorded.set_tags({"mlflow.note.content": f"```text\n{table}```"})
+
+
+def _facts(experiment: Experiment, dataset: Dataset) -> tracking.DatasetFacts:
+    parts = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
+    return tracking.DatasetFacts(
+        name=dataset.name,
+        digest=dataset.digest,
+        counts={name: len(part) for name, part in parts.items()},
+        shape=dataset.shape,
+        dtype=str(dataset.train.inputs.dtype),
+        classes=dataset.classes,
+        source=experiment.data.root or "",
+    )
+
+
+def best(loop: Loop) -> dict[str, float]:
+    """When validation was best, and how good."""
+    assert loop.best is not None
+    return {"best/val_accuracy": loop.best.metrics["val/accuracy"], "best/epoch": float(loop.best.number)}
+
+
+def seconds(loop: Loop) -> dict[str, float]:
+    """Where the time of training went."""
+    return {"seconds/compile": loop.compile_seconds, "seconds/train": loop.train_seconds}
+
+
+def log_figures(recorded: tracking.Run, loop: Loop) -> None:
+    """Learning curves, and how the validation images were classified; drawn in the background."""
+    if not loop.experiment.tracking.figures:
+        return
+    history, best = [epoch.metrics for epoch in loop.history], loop.best
+    val, classes = loop.dataset.val, loop.dataset.classes
+    probabilities = loop.probabilities(val)
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, (val.labels, probabilities.argmax(axis=1)), 1)
+
+    def figure(name: str, *args: Any, **kwargs: Any) -> bytes:
+        from runner import figures  # matplotlib takes its time, and the thread that draws has it
+
+        drawn: bytes = figures.png(getattr(figures, name)(*args, **kwargs))
+        return drawn
+
+    recorded.log_figure(
+        "figures/learning_curves.png",
+        lambda: figure("learning_curves", history, best_epoch=best.number if best else None),
+    )
+    recorded.log_figure("figures/confusion_matrix.png", lambda: figure("confusion_matrix", counts, classes))
+    if loop.dataset.vocabulary:
+        recorded.log_text(_worst_texts(loop.dataset, probabilities), "worst_texts.txt")
+    else:
+        recorded.log_figure(
+            "figures/worst_images.png", lambda: figure("worst_images", val.inputs, val.labels, probabilities, classes)
+        )
+
+
+def _worst_texts(dataset: Dataset, probabilities: np.ndarray, count: int = 24) -> str:
+    """The validation texts, as the network reads them, whose true class was given the least probability."""
+    val, classes = dataset.val, dataset.classes
+    given = probabilities[np.arange(len(val)), val.labels]
+    paragraphs = []
+    for index in np.argsort(given, kind="stable")[:count]:
+        taken = int(probabilities[index].argmax())
+        judged = (
+            f"#{index}: {classes[val.labels[index]]}, taken for {classes[taken]} ({probabilities[index, taken]:.0%})"
+        )
+        paragraphs.append(f"{judged}\n{spelt(val.inputs[index], dataset.vocabulary)}\n")
+    return "\n".join(paragraphs)
+
+
+def log_model(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
+    """The parameters that were kept, and the model as it can be served; written to `folder` first."""
+    if not loop.experiment.tracking.log_model:
+        return
+    from runner import serving  # jax.export is needed by nothing else
+
+    log_weights(recorded, loop, folder)
+    variables = (train.evaluated(loop.state), loop.state.statistics)
+    serving.save_model(
+        folder / "model",
+        function=lambda variables, images: train.predict(loop.program, variables[0], variables[1], images),
+        variables=variables,
+        images=loop.dataset.val.inputs,
+        classes=loop.dataset.classes,
+    )
+    if loop.dataset.vocabulary:  # the model reads tokens: whoever asks it has to know what each stands for
+        (folder / "model" / VOCABULARY).write_text(listed(loop.dataset.vocabulary), encoding="utf-8")
+    recorded.log_model(folder / "model")
+
+
+def log_weights(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
+    """The parameters that were kept, as a file that training can begin with."""
+    if loop.experiment.tracking.log_model:
+        weights.save(folder / WEIGHTS, train.evaluated(loop.state), loop.state.statistics)
+        recorded.log_artifact(folder / WEIGHTS)

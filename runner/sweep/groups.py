@@ -1,0 +1,74 @@
+"""Which members share a compiled program: those whose programs have one structure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import jax
+
+from runner import data, device
+from runner.data import Dataset
+from runner.data.source import Source
+from runner.errors import ConfigError
+from runner.experiment import Experiment
+from runner.loop import Loop
+from runner.sweep.members import Faults, Member
+
+
+@dataclass(frozen=True)
+class Group:
+    """Members of one structure on one device; `lockstep` lists those that take the same steps on the same images."""
+
+    device: str
+    members: tuple[Member, ...]
+    lockstep: tuple[tuple[Member, ...], ...]
+    multiply_adds: int  # of one batch through the network, forwards
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+
+class Datasets:
+    """Data sets that members share: each source is read once."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._read: dict[Source, Dataset] = {}
+
+    def of(self, experiment: Experiment) -> Dataset:
+        """The data of an experiment. Raises DataError."""
+        if experiment.data not in self._read:
+            self._read[experiment.data] = data.load(experiment.data, report=self._report)
+        return self._read[experiment.data]
+
+
+def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
+    """The members by what they compile, in the order of their first; each has been tried on its data.
+
+    Raises ConfigError with every fault of every member that does not fit its data.
+    """
+    faults = Faults()
+    found: dict[tuple[object, ...], dict[tuple[object, ...], list[Member]]] = {}
+    costs: dict[tuple[object, ...], int] = {}
+    for member in members:
+        experiment = member.experiment
+        device.select(experiment.train.device)
+        try:
+            loop = Loop(experiment, datasets.of(experiment))
+        except ConfigError as error:
+            faults.note(member.proposed, error)
+            continue
+        key = (jax.tree.structure(loop.program), experiment.train.device)
+        settings = experiment.train
+        steps = (id(loop.dataset), loop.total_steps, settings.evaluation_batch_size, settings.keep)
+        found.setdefault(key, {}).setdefault(steps, []).append(member)
+        costs[key] = loop.totals.multiply_adds * settings.batch_size
+    faults.raise_any(len(members))
+    return [
+        Group(
+            device=str(key[1]),
+            members=tuple(sorted((member for part in parts.values() for member in part), key=lambda one: one.number)),
+            lockstep=tuple(tuple(part) for part in parts.values()),
+            multiply_adds=costs[key],
+        )
+        for key, parts in found.items()
+    ]

@@ -1,0 +1,84 @@
+"""The members of a batch: composed, validated all at once, and named by what varies among them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.errors import ConfigError, Fault
+from runner.experiment import Experiment, parse
+from runner.recording import run_name
+from runner.sweep.results import Value
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A member as it is asked for. `number` is Hydra's job number."""
+
+    number: int
+    overrides: tuple[str, ...]  # of the whole command line, as one would write them for this member alone
+    varied: dict[str, Value]
+    folder: Path
+    config: dict[str, Any] | ConfigError  # plain and resolved, or why there is none
+
+    @property
+    def name(self) -> str:
+        """What varies, in words: `learning_rate=0.01 seed=3`."""
+        return " ".join(f"{path.split('.')[-1]}={value}" for path, value in self.varied.items())
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A member that can be trained."""
+
+    proposed: Proposed
+    experiment: Experiment
+
+    @property
+    def number(self) -> int:
+        return self.proposed.number
+
+    @property
+    def name(self) -> str:
+        """What the member's run is called."""
+        changes = tuple(f"{path}={value}" for path, value in self.proposed.varied.items())
+        return run_name(self.experiment, changes)
+
+
+def validated(proposed: Sequence[Proposed], library: Iterable[str]) -> list[Member]:
+    """The members, in order. Raises ConfigError with every fault of every member, each told once."""
+    members, faults = [], Faults()
+    library = tuple(library)
+    for one in proposed:
+        try:
+            if isinstance(one.config, ConfigError):
+                raise one.config
+            members.append(Member(one, parse(one.config, library)))
+        except ConfigError as error:
+            faults.note(one, error)
+    faults.raise_any(len(proposed))
+    return members
+
+
+class Faults:
+    """What is wrong with members, so that a fault of many is told once, and says whose it is."""
+
+    def __init__(self) -> None:
+        self._found: dict[Fault, list[Proposed]] = {}
+
+    def note(self, one: Proposed, error: ConfigError) -> None:
+        """Remembers why a member cannot be trained."""
+        for fault in error.faults:
+            self._found.setdefault(fault, []).append(one)
+
+    def raise_any(self, count: int) -> None:
+        """Raises ConfigError where there are faults, among `count` members."""
+        if self._found:
+            raise ConfigError(*(_told(fault, whose, count) for fault, whose in self._found.items()))
+
+
+def _told(fault: Fault, whose: list[Proposed], count: int) -> Fault:
+    if len(whose) == count:  # then it is no member's own
+        return fault
+    others = f" and {len(whose) - 1} more" if len(whose) > 1 else ""
+    return Fault(fault.path, f"{fault.text} (member {whose[0].number}: {whose[0].name}{others})")

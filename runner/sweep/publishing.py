@@ -1,0 +1,74 @@
+"""What lands on a sweep's own run: the table of its members, the best one's configuration, and the report."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from runner import composition, tracking
+from runner.sweep import report
+from runner.sweep.members import Member
+from runner.sweep.results import MemberResult, SweepResult, objective, ranked
+
+BEST: Final = "best.yaml"
+
+
+def publish(result: SweepResult, parent: tracking.Run, folder: Path, best: Member | None) -> None:
+    """Writes everything to the sweep's folder and logs it; says in the terminal what came of it."""
+    leaders = ranked(result.members, result.objectives)
+    # A member of an earlier session left its file here, and leads still unless one of this session does.
+    if best is not None and leaders and leaders[0].number == best.number:
+        (folder / BEST).write_text(_best_config(best, leaders[0], result), encoding="utf-8")
+    if (folder / BEST).is_file():
+        parent.log_artifact(folder / BEST)
+    for name, text in (("members.csv", report.table_csv(result)), ("report.html", report.html(result))):
+        (folder / name).write_text(text, encoding="utf-8")
+        parent.log_artifact(folder / name, "report" if name.endswith("html") else "")
+    for name in report.figure_names(result):
+        parent.log_figure(f"figures/{name}.png", lambda name=name: report.figure(result, name))
+    parent.log_metrics(_metrics(result, leaders), step=0)
+    if leaders:
+        parent.set_tags({"best": leaders[0].name, "best.run_id": leaders[0].run_id})
+    console = Console(highlight=False)
+    console.print(report.terminal(result, console.width))
+    console.print(f"  report: {_short(folder / 'report.html')}", soft_wrap=True)
+
+
+def _metrics(result: SweepResult, leaders: list[MemberResult]) -> dict[str, float]:
+    counts = Counter(member.status for member in result.members)
+    found = {f"members/{status.lower()}": float(count) for status, count in counts.items()}
+    found |= {
+        "members": float(len(result.members)),
+        "compiles": float(result.compiles),
+        "structures": float(result.groups),
+        "seconds/sweep": result.seconds,
+        "seconds/saved": result.seconds_saved,
+    }
+    if leaders:
+        # So that the parent, under which members are folded away, shows in the list what the best of them came to.
+        found |= {
+            name: value for name, value in leaders[0].metrics.items() if name.startswith(("val/", "best/", "test/"))
+        }
+        for name, _ in result.objectives:
+            if (value := objective(leaders[0], name)) is not None:
+                found[name] = value
+    return found
+
+
+def _best_config(best: Member, leader: MemberResult, result: SweepResult) -> str:
+    """The best member's whole configuration, as a file that can be launched."""
+    metric = result.objectives[0][0]
+    config = best.proposed.config
+    assert isinstance(config, dict)
+    value, count = objective(leader, metric), len(result.members)
+    return (
+        f"# {leader.name}: {metric} {value:.6g}, the best of {count} ({result.name}).\n"
+        "# runner --config-dir FOLDER --config-name best        with the folder that this file lies in\n"
+        + composition.as_yaml(config)
+    )
+
+
+def _short(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

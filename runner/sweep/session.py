@@ -1,0 +1,155 @@
+"""One sweep, from its first batch to its report: a parent run in MLflow, and under it a run for every member.
+
+    >>> with opened(Session(command="runner -m seed=1,2", folder=Path("outputs/sweeps/now"))) as session:
+    ...     results = session.train(proposed)
+
+A launcher trains batches in the session that is open; a search opens one around all of its batches.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner import device, tracking
+from runner.experiment import Experiment
+from runner.loop import Loop
+from runner.sweep import strategies
+from runner.sweep.children import RUN_ID, Children, Search
+from runner.sweep.compiles import Compiles
+from runner.sweep.groups import Datasets, grouped
+from runner.sweep.members import Member, Proposed, validated
+from runner.sweep.publishing import publish
+from runner.sweep.results import MemberResult, SweepResult
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """A sweep under way."""
+
+    def __init__(self, *, command: str, folder: Path, study: Search | None = None) -> None:
+        self.command, self.folder, self.study = command, folder, study
+        self.id = study.id if study else folder.name
+        objectives = study.objectives if study else (("val/accuracy", "maximize"),)
+        self.children = Children(self.id, command, objectives)
+        self.children.study = study
+        self.parent: tracking.Run | None = None
+        self._began = time.perf_counter()
+        self._name = "sweep"
+        self._datasets = Datasets(_log.info)
+        self._compiles = Compiles()
+        self._space: dict[str, str] = {}
+
+    def train(self, proposed: Sequence[Proposed], library: Iterable[str] = ()) -> list[MemberResult]:
+        """Trains members, and returns what they came to, in their order.
+
+        Raises ConfigError, before any of them begins, with every fault of every one.
+        """
+        members = validated(proposed, library)
+        self._open(members[0].experiment, proposed)
+        groups = grouped(members, self._datasets)
+        settings = members[0].experiment.sweep
+        self.children.announcer.expect(len(members))
+        with self._compiles.counted():
+            for group in groups:
+                strategies.train(group, settings.strategy, self._loop_of, self.children, most=settings.max_members)
+        self.children.settle(wait=True)
+        found = {result.number: result for result in self.children.results}
+        return [found[member.number] for member in members]
+
+    def _loop_of(self, member: Member) -> Loop:
+        return Loop(member.experiment, self._datasets.of(member.experiment))
+
+    def _open(self, experiment: Experiment, proposed: Sequence[Proposed]) -> None:
+        """Begins the parent run, or goes on with that of a sweep that was interrupted."""
+        if self.parent is not None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._space = self.study.space if self.study else _varied(proposed)
+        varied = " × ".join(path.split(".")[-1] for path in self._space)
+        self._name = experiment.tracking.run_name or f"sweep {experiment.model.name}" + (
+            f": {varied}" if varied else ""
+        )
+        known = self.study.recall(RUN_ID) if self.study else None
+        self.parent = tracking.start(
+            experiment.tracking,
+            run_name=self._name,
+            tags={
+                "sweep": self.id,
+                "mlflow.source.name": self.command,
+                "device": device.describe(device.select(experiment.train.device)),
+            },
+            params={} if known else {f"space.{path}": text for path, text in self._space.items()},
+            folder=self.folder,
+            run_id=known,
+        )
+        self.children.parent = self.parent
+        self.children.log_models = experiment.sweep.log_models
+        if self.study is not None:
+            self.children.results.extend(self.study.earlier())
+            self.children.announcer.expect(len(self.children.results))
+
+    def close(self, error: BaseException | None) -> None:
+        """Ends what still trains, writes the report, and ends the parent run."""
+        if self.parent is None:
+            return
+        self.children.interrupt()
+        self.children.settle(wait=True)
+        self.children.log_best()
+        best = self.children.best
+        publish(self.result(), self.parent, self.folder, best.member if best else None)
+        interrupted = error is not None and not isinstance(error, Exception)
+        self.parent.finish("KILLED" if interrupted else "FAILED" if error else "FINISHED")
+
+    def result(self) -> SweepResult:
+        """What the sweep came to, so far."""
+        children = self.children
+        spent = children.compile_seconds.values()
+        return SweepResult(
+            name=self._name,
+            command=self.command,
+            objectives=children.objectives,
+            space=self._space,
+            members=tuple(sorted(children.results, key=lambda result: result.number)),
+            importances=self.study.importances() if self.study else {},
+            seconds=time.perf_counter() - self._began,
+            groups=len({result.group for result in children.results if result.group}),
+            compiles=self._compiles.count,
+            # Alone, each would have compiled, or read back, what the first of its group did.
+            seconds_saved=sum(max(own) * len(own) - sum(own) for own in spent),
+            run_id=self.parent.run_id if self.parent else "",
+        )
+
+
+def _varied(proposed: Sequence[Proposed]) -> dict[str, str]:
+    """What varies among members, and the values it takes."""
+    values: dict[str, dict[str, None]] = {}
+    for one in proposed:
+        for path, value in one.varied.items():
+            values.setdefault(path, {})[str(value)] = None
+    return {path: ",".join(found) for path, found in values.items()}
+
+
+_open_sessions: list[Session] = []
+
+
+@contextmanager
+def opened(session: Session) -> Iterator[Session]:
+    """Has launchers train their batches in this session, and ends it whatever happens."""
+    _open_sessions.append(session)
+    error: BaseException | None = None
+    try:
+        yield session
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        _open_sessions.remove(session)
+        session.close(error)
+
+
+def current() -> Session | None:
+    """The session that is open, if there is one."""
+    return _open_sessions[-1] if _open_sessions else None
