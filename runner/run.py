@@ -17,7 +17,7 @@ from runner import data, device, nans, recording, tracking
 from runner.console import Display
 from runner.errors import Fault, TrainingError
 from runner.experiment import Experiment
-from runner.loop import Loop
+from runner.loop import Loop, Progress
 from runner.recording import Context
 
 _log = logging.getLogger(__name__)
@@ -43,23 +43,28 @@ def run(experiment: Experiment, context: Context) -> Outcome:
         dataset = data.load(experiment.data, report=_log.info)
         loop = Loop(experiment, dataset)
         recording.note_data(recorded, loop)
-        recorded.check()
+
+        def reading(now: Progress) -> None:
+            recorded.check(wait=False)
+            display.reading(now)
+
         with (
             Display(epochs=loop.epoch_count, steps=loop.total_steps) as display,
             nans.located(experiment.train.debug_nans),
         ):
-            for epoch in loop.epochs(display.reading):
+            # Training does not wait for MLflow, whose import takes longer than the first epochs of small networks.
+            for epoch in loop.epochs(reading):
+                recorded.check(wait=False)
                 recorded.log_metrics(epoch.metrics, step=epoch.number)
                 display.epoch(epoch)
             once = recording.known_once(loop)
-        last = loop.history[-1]
         recorded.log_metrics(once, step=0)  # one value: MLflow then compares runs by bars
-        outcome = Outcome(last.metrics | once, recorded.run_id, last.number, loop.end_reason)
-        display.say(_summary(experiment, outcome, time.perf_counter() - began))
+        display.say(_summary(experiment, loop, once, time.perf_counter() - began))
         recording.log_figures(recorded, loop)
         recording.log_model(recorded, loop, context.folder)
-    display.say(_places(context.folder, outcome.run_id))
-    return outcome
+    display.say(_places(context.folder, recorded.run_id))
+    last = loop.history[-1]
+    return Outcome(last.metrics | once, recorded.run_id, last.number, loop.end_reason)
 
 
 @contextmanager
@@ -96,15 +101,14 @@ def out_of_memory(error: Exception) -> TrainingError | None:
     return TrainingError(Fault("train.batch_size", f"must leave room in the device's memory ({reason})"))
 
 
-def _summary(experiment: Experiment, outcome: Outcome, wall_seconds: float) -> list[str]:
+def _summary(experiment: Experiment, loop: Loop, found: dict[str, float], wall_seconds: float) -> list[str]:
     """What a run came to, in a few lines."""
-    found = outcome.metrics
-    ended = f" ({outcome.end_reason})" if outcome.end_reason else ""
+    ended = f" ({loop.end_reason})" if loop.end_reason else ""
     return [
         f"{experiment.model.name} on {experiment.data.name}: test accuracy {found['test/accuracy']:.2%}, "
         f"loss {found['test/loss']:.4f}",
         f"  best validation accuracy {found['best/val_accuracy']:.2%} in epoch {found['best/epoch']:.0f} "
-        f"of {outcome.epochs}{ended}",
+        f"of {len(loop.history)}{ended}",
         f"  {wall_seconds:.1f} s, of which {found['seconds/train']:.1f} s training and "
         f"{found['seconds/compile']:.1f} s compiling",
     ]

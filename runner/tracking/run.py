@@ -107,9 +107,12 @@ class Run:
 
     # What waits -----------------------------------------------------------------------------------------------
 
-    def check(self) -> None:
-        """Waits until the store has made the run. Raises TrackingError where it cannot be opened."""
-        if self._enabled:
+    def check(self, *, wait: bool = True) -> None:
+        """Waits until the store has made the run, unless told not to.
+
+        Raises TrackingError where it cannot be opened, as far as that is known.
+        """
+        if self._enabled and wait:
             self._begun.wait()
         if self._fault is not None:
             raise self._fault
