@@ -81,7 +81,7 @@ class Experiment(Record):
             faults.append(Fault(path, "must not be softmax under loss softmax_cross_entropy, which applies it itself"))
         if not faults:
             faults += self._fine_tuning_faults(bound, data_shape)
-        faults += self.train.faults()
+        faults += self.train.faults() + self.sweep.faults()
         if len(data_shape) != 3 and self.augment != Augment():
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
         return faults

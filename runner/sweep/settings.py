@@ -1,18 +1,154 @@
-"""What the user says of a sweep: what it looks for, and how its members are run. The record of `conf/sweep`."""
+"""What the user says of a sweep: what it varies, what it looks for, and how its members are run.
 
-from typing import Annotated, Literal
+The record of `conf/sweep`.
+"""
 
-from annotated_types import Ge
-from pydantic import Field
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, MinLen
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from runner.errors import Fault, must, unknown
 from runner.records import Record
 
 Strategy = Literal["auto", "vmap", "loop", "parallel"]
+Direction = Literal["maximize", "minimize"]
+_MEASURED = ("val/accuracy", "val/loss", "best/val_accuracy")
+COSTS = ("parameters", "multiply_adds", "seconds")
+
+
+def _texts(value: Any) -> Any:
+    """A mapping as pairs of texts in its order, so that the record is hashable."""
+    if isinstance(value, dict):
+        if not all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in value.values()):
+            raise ValueError(
+                must("", "map paths to what they take, as on the command line: interval(0, 1)", value).text
+            )
+        return tuple((str(name), str(item)) for name, item in value.items())
+    return value
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _conditions(value: Any) -> Any:
+    """`{momentum: {name: [sgd, rmsprop]}}` as hashable pairs, each value as text."""
+    if not isinstance(value, dict):
+        return value
+    found = []
+    for path, where in value.items():
+        if not isinstance(where, dict) or not where:
+            raise ValueError(must("", "map a path to what others have to be: {optimizer: momentum}", where).text)
+        pairs = (
+            (str(other), tuple(str(item) for item in (wanted if isinstance(wanted, tuple | list) else (wanted,))))
+            for other, wanted in where.items()
+        )
+        found.append((str(path), tuple(pairs)))
+    return tuple(found)
+
+
+def _metrics(value: Any) -> Any:
+    names = _listed(value)
+    for name in names if isinstance(names, tuple | list) else ():
+        if str(name).startswith("test/"):
+            raise ValueError(
+                must("", "be a validation metric, since choosing by the test set would spoil it", name).text
+            )
+        if name not in (*_MEASURED, *COSTS):
+            raise ValueError(unknown("", "metric", str(name), (*_MEASURED, *COSTS)).text)
+    return names
+
+
+Texts = Annotated[
+    tuple[tuple[str, str], ...],
+    BeforeValidator(_texts),
+    PlainSerializer(dict, when_used="always"),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number"]}}),
+]
+Conditions = Annotated[
+    tuple[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]], ...],
+    BeforeValidator(_conditions),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "object"}}),
+]
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_listed),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Metrics = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_metrics),
+    MinLen(1),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": [*_MEASURED, *COSTS]},
+                {"type": "array", "items": {"enum": [*_MEASURED, *COSTS]}, "minItems": 1},
+            ]
+        }
+    ),
+]
+
+
+class Pruner(Record):
+    """Which members end before their time, by what others came to after as many epochs."""
+
+    name: Literal["none", "median", "successive_halving", "hyperband"] = Field(
+        "none",
+        description="median: who is worse than half of the others; successive_halving, hyperband: all but the best "
+        "1 / reduction_factor at every rung.",
+    )
+    startup_members: Annotated[int, Ge(0)] = Field(
+        5, description="median: members that are never ended, to begin with."
+    )
+    warmup_epochs: Annotated[int, Ge(0)] = Field(1, description="median: epochs after which nobody is ended yet.")
+    min_epochs: Annotated[int, Ge(1)] = Field(1, description="successive_halving, hyperband: epochs to the first rung.")
+    reduction_factor: Annotated[int, Ge(2)] = Field(
+        3, description="successive_halving, hyperband: the ratio of one rung's epochs, and members, to the next."
+    )
 
 
 class Sweep(Record):
     """How a sweep goes; a single run takes no notice of it."""
 
+    name: Annotated[str, MinLen(1)] | None = Field(
+        None, description="What the sweep is called, and gone on with; null: named by what it varies."
+    )
+    space: Texts = Field(
+        (),
+        description="What varies, by path, as one would write it on the command line: 'choice(relu, tanh)', "
+        "'range(1, 9)', 'tag(log, interval(1e-4, 1e-1))'. The command line comes before it.",
+    )
+    conditions: Conditions = Field(
+        (),
+        description="Paths that vary only where others have these values: {optimizer.momentum: {optimizer: momentum}}.",
+    )
+    zip: tuple[tuple[str, ...], ...] = Field(
+        (), description="Paths that vary together, the first value of one with the first of the other: [[a, b]]."
+    )
+    constraints: Names = Field(
+        (), description="What has to hold of a member: 'train.batch_size * optimizer.learning_rate < 1'."
+    )
+    sampler: Literal["grid", "random", "tpe", "gp", "cmaes", "nsga2"] = Field(
+        "grid", description="How members are proposed: grid is every combination; the others are Optuna's."
+    )
+    trials: Annotated[int, Ge(1)] | None = Field(
+        None, description="How many members a sampler other than grid proposes; null: 20."
+    )
+    batch: Annotated[int, Ge(1)] = Field(
+        8, description="Members that a sampler other than grid proposes at once, to be trained together."
+    )
+    seed: Annotated[int, Ge(0)] = Field(0, description="Seed of the sampler.")
+    metric: Metrics = Field(
+        ("val/accuracy",),
+        description="What members are compared by: val/accuracy, val/loss, best/val_accuracy, or a cost (parameters, "
+        "multiply_adds, seconds); of several, the first ranks.",
+    )
+    direction: Annotated[tuple[Direction, ...] | None, BeforeValidator(_listed)] = Field(
+        None, description="maximize or minimize, for every metric; null: accuracy is maximized, all else minimized."
+    )
+    pruner: Pruner = Field(Pruner(), description="Which members end before their time.")
     strategy: Strategy = Field(
         "auto",
         description="How members of one structure share the device: vmap (one mapped program), loop (in turn), "
@@ -22,5 +158,37 @@ class Sweep(Record):
         None, description="Members that are trained at once under vmap; null: as many as the device has memory for."
     )
     log_models: Literal["best", "all", "none"] = Field(
-        "best", description="Whose model and figures are logged: the best member's so far, every member's, or none."
+        "best", description="Whose model and figures are logged: the best member's, every member's, or none."
     )
+    resume: Annotated[str, MinLen(1)] = Field(
+        "auto",
+        description="auto: the same command goes on where it was; never: it begins a new sweep; else the name of the "
+        "sweep to go on with.",
+    )
+    storage: Annotated[str, MinLen(1)] | None = Field(
+        None,
+        description="Where the state of sweeps is kept, as a URL of Optuna's storage; null: sweeps.db beside the "
+        "tracking store.",
+    )
+
+    @property
+    def objectives(self) -> tuple[tuple[str, Direction], ...]:
+        """Every metric with its direction."""
+        natural: tuple[Direction, ...] = tuple(
+            "maximize" if name.endswith("accuracy") else "minimize" for name in self.metric
+        )
+        return tuple(zip(self.metric, self.direction or natural, strict=True))
+
+    def faults(self) -> list[Fault]:
+        """What does not fit together in it."""
+        found = []
+        if self.direction is not None and len(self.direction) != len(self.metric):
+            found.append(must("sweep.direction", f"have one for each of {len(self.metric)} metrics", self.direction))
+        several = len(self.metric) > 1
+        if several and self.pruner.name != "none":
+            found.append(must("sweep.pruner.name", "be none where there are several metrics", self.pruner.name))
+        if several and self.sampler in ("cmaes",):
+            found.append(must("sweep.sampler", "be one for several metrics, such as nsga2 or tpe", self.sampler))
+        if self.pruner.name != "none" and self.metric[0] in COSTS:
+            found.append(must("sweep.metric", "be measured every epoch where members are pruned", self.metric[0]))
+        return found
