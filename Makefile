@@ -6,14 +6,15 @@ ARGS ?=
 venv := .venv
 python := $(venv)/bin/python
 installed := $(venv)/.installed
+tried := $(venv)/.native-tried
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow oracle check format lock schema clean
+.PHONY: help run test test-slow oracle native check format lock schema clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(installed) ## train LeNet-5 on the handwritten digits; ARGS='optimizer=sgd' overrides the configuration
+run: $(installed) $(tried) ## train LeNet-5 on the handwritten digits; ARGS='optimizer=sgd' overrides the configuration
 	@$(python) -m runner $(ARGS)
 	@echo
 	@echo "Next:"
@@ -31,6 +32,13 @@ test-slow: $(installed) ## run the slow tests as well
 oracle: $(installed) ## install PyTorch, against which tests hold this project's numbers and else skip
 	@$(python) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --no-build-isolation \
 		--editable '.[oracle]'
+
+native: $(installed) ## build the native convolutions, for which Linux on x86-64 and a C++ compiler are needed
+	@$(python) -c "import tomllib; print(*tomllib.load(open('native/pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" > $(venv)/native.txt
+	@$(python) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --requirement $(venv)/native.txt \
+		$(shell command -v cmake > /dev/null || echo cmake)
+	@$(python) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./native
+	@touch $(tried)
 
 check: $(installed) ## formatting, lint and types, as CI checks them
 	$(venv)/bin/ruff format --check .
@@ -50,7 +58,7 @@ lock: $(installed) ## pin the dependencies of pyproject.toml in requirements.loc
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS) -o requirements.lock
 
 clean: ## remove .venv, caches and built packages; outputs/ stays
-	rm -rf $(venv) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(venv) build dist native/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find runner tests hydra_plugins benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # Made again only when what it installs has changed.
@@ -61,4 +69,13 @@ $(installed): pyproject.toml requirements.lock
 	@echo "Installing the pinned dependencies into $(venv) (about a minute or two the first time)"
 	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	@$(python) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Once, and again when its sources change: a run goes on without it.
+$(tried): $(installed) native/pyproject.toml native/CMakeLists.txt $(wildcard native/src/* native/convrunner_native/*.py)
+	@if [ "$$(uname -sm)" = "Linux x86_64" ] && command -v c++ > /dev/null; then \
+		echo "Building faster convolutions (under a minute, once)"; \
+		PIP_RETRIES=1 $(MAKE) --silent native > $(venv)/native.log 2>&1 \
+			|| echo "They did not build, and the portable ones serve; $(venv)/native.log says why"; \
+	fi
 	@touch $@

@@ -7,13 +7,18 @@ Importing this module loads the libraries; it raises ImportError or OSError wher
 """
 
 import ctypes
+import functools
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
-__all__ = ["implementation", "multiplies_bfloat16", "serves", "targets"]
+__all__ = ["implementation", "multiplies_bfloat16", "serves", "target", "targets"]
 
 PASSES = ("forward", "input_gradient", "kernel_gradient")
+
+# Part of every target's name, and raised when what a handler takes changes: programs are kept compiled, and must not be
+# read back to call another handler than they were compiled for.
+_INTERFACE = 1
 
 
 def _load() -> ctypes.CDLL:
@@ -32,13 +37,19 @@ _library.convrunner_implementation.argtypes = [ctypes.c_int, ctypes.c_void_p, ct
 _library.convrunner_serves.argtypes = [ctypes.c_void_p]
 
 
+def target(name: str) -> str:
+    """What XLA knows a handler as: one of PASSES, or `moments`."""
+    return f"convrunner_{name}_{_INTERFACE}"
+
+
 def targets() -> dict[str, Any]:
-    """Names and handlers of `convrunner_forward`, `convrunner_input_gradient` and `convrunner_kernel_gradient`."""
+    """The handlers, by what XLA is to know them as."""
     import jax
 
-    return {f"convrunner_{name}": jax.ffi.pycapsule(getattr(_library, f"convrunner_{name}")) for name in PASSES}
+    return {target(name): jax.ffi.pycapsule(getattr(_library, f"convrunner_{name}")) for name in (*PASSES, "moments")}
 
 
+@functools.cache
 def serves(*geometry: int) -> bool:
     """Whether oneDNN has a fast way for all three passes of a geometry.
 
@@ -49,7 +60,7 @@ def serves(*geometry: int) -> bool:
 
 
 def implementation(of: str, *geometry: int) -> str:
-    """oneDNN's name of what computes a pass of a geometry, as in `jit:avx512_core`; empty where nothing does."""
+    """OneDNN's name of what computes a pass of a geometry, as in `jit:avx512_core`; empty where nothing does."""
     name = ctypes.create_string_buffer(256)
     _library.convrunner_implementation(PASSES.index(of), _members(geometry), name, len(name))
     return name.value.decode()

@@ -4,6 +4,7 @@
 
 #include "batches.h"
 #include "convolution.h"
+#include "moments.h"
 
 namespace convrunner {
 
@@ -35,6 +36,11 @@ ffi::Error call_input_gradient(ffi::ThreadPool pool, ffi::AnyBuffer g, ffi::AnyB
 ffi::Error call_kernel_gradient(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer g,
                                 ffi::Result<ffi::AnyBuffer> dk, Numbers window, int64_t groups) {
   return guarded([&] { kernel_gradient(pool, x, g, *dk, window, groups); });
+}
+
+ffi::Error call_moments(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Result<ffi::Buffer<ffi::F32>> mean,
+                        ffi::Result<ffi::Buffer<ffi::F32>> variance) {
+  return guarded([&] { moments(pool, x, mean->typed_data(), variance->typed_data()); });
 }
 
 }  // namespace
@@ -69,6 +75,13 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(convrunner_kernel_gradient, call_kernel_gradient,
                                   .Ret<ffi::AnyBuffer>()
                                   .Attr<Numbers>("window")
                                   .Attr<int64_t>("groups"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(convrunner_moments, call_moments,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Ret<ffi::Buffer<ffi::F32>>()
+                                  .Ret<ffi::Buffer<ffi::F32>>());
 
 // Whether oneDNN computes all three passes of a geometry, given in the order of its members, and by more than the plain
 // loops that it falls back to.
