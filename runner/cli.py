@@ -85,6 +85,9 @@ def _train(arguments: list[str], command: str) -> None:
         _statuses.extend(int(job.status is not JobStatus.COMPLETED) for job in returns)
         return returns
 
+    # Who chooses a sweep wants it swept.
+    if any(argument.startswith("sweep=") for argument in arguments) and not {"-m", "--multirun"} & set(arguments):
+        arguments = ["-m", *arguments]
     _compose(task, arguments, batch=batch, command=command)
 
 

@@ -25,7 +25,7 @@ from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
 from runner.model import Model
 from runner.optim import Clip, Optimizer, Schedule
-from runner.records import TRACED, Record, frozen
+from runner.records import TRACED, R, Record, frozen
 from runner.settings import Describe, Tracking, Train, Ui
 from runner.sweep.settings import Sweep
 
@@ -173,6 +173,15 @@ def parse(config: dict[str, Any], library: Iterable[str] = ()) -> Experiment:
         return _parsed(frozen(config), frozenset(library))
     except RecursionError:
         raise ConfigError(Fault("configuration", "must be less deeply nested")) from None
+
+
+def part(raw: dict[str, Any], name: str, kind: type[R]) -> R:
+    """One part of a plain configuration by itself. Raises ConfigError with every fault in it."""
+    try:
+        return kind.model_validate(frozen(raw.get(name) or {}))
+    except ValidationError as error:
+        items = first_causes(error.errors(include_url=False))
+        raise ConfigError(*(fault({**item, "loc": (name, *item["loc"])}, raw) for item in items)) from None
 
 
 def _parsed(raw: dict[str, Any], library: frozenset[str]) -> Experiment:

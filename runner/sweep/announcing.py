@@ -24,6 +24,11 @@ class Announcer:
         """So many members more are to come."""
         self.total += count
 
+    def goes_on_from(self, count: int) -> None:
+        """So many members ended before."""
+        self.total += count
+        self._count += count
+
     def ended(self, result: MemberResult) -> None:
         """Prints a member's line."""
         self._count += 1

@@ -107,7 +107,15 @@ class Children:
             chosen = device.select(member.experiment.train.device)
             recorded = recording.begin(member.experiment, context, chosen, parent=self.parent, name=member.name)
             self._active[member.number] = _Active(member, recorded)
-        identity = {"number": member.number, "varied": proposed.varied, "overrides": proposed.overrides}
+        identity = {
+            "number": member.number,
+            "name": proposed.name,
+            "varied": proposed.varied,
+            "overrides": proposed.overrides,
+            "folder": str(proposed.folder),
+            "parameters": loop.totals.parameters,
+            "multiply_adds": loop.totals.multiply_adds,
+        }
         recorded.set_tags({"sweep": self.sweep_id, IDENTITY: json.dumps(identity)})
         recording.note_data(recorded, loop)
 

@@ -30,6 +30,11 @@ def publish(result: SweepResult, parent: tracking.Run, folder: Path, best: Membe
     parent.log_metrics(_metrics(result, leaders), step=0)
     if leaders:
         parent.set_tags({"best": leaders[0].name, "best.run_id": leaders[0].run_id})
+    present(result, folder)
+
+
+def present(result: SweepResult, folder: Path) -> None:
+    """Says in the terminal what a sweep came to, and where more is found."""
     console = Console(highlight=False)
     console.print(report.terminal(result, console.width))
     console.print(f"  report: {_short(folder / 'report.html')}", soft_wrap=True)

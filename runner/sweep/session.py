@@ -35,12 +35,15 @@ class Session:
         objectives = study.objectives if study else (("val/accuracy", "maximize"),)
         self.children = Children(self.id, command, objectives)
         self.children.study = study
+        if study is not None:
+            self.children.results = study.earlier()
+            self.children.announcer.goes_on_from(len(self.children.results))
         self.parent: tracking.Run | None = None
         self._began = time.perf_counter()
         self._name = "sweep"
         self._datasets = Datasets(_log.info)
         self._compiles = Compiles()
-        self._space: dict[str, str] = {}
+        self._space: dict[str, str] = study.space if study else {}
 
     def train(self, proposed: Sequence[Proposed], library: Iterable[str] = ()) -> list[MemberResult]:
         """Trains members, and returns what they came to, in their order.
@@ -67,7 +70,7 @@ class Session:
         if self.parent is not None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._space = self.study.space if self.study else _varied(proposed)
+        self._space = self._space or _varied(proposed)
         varied = " × ".join(path.split(".")[-1] for path in self._space)
         self._name = experiment.tracking.run_name or f"sweep {experiment.model.name}" + (
             f": {varied}" if varied else ""
@@ -87,9 +90,6 @@ class Session:
         )
         self.children.parent = self.parent
         self.children.log_models = experiment.sweep.log_models
-        if self.study is not None:
-            self.children.results.extend(self.study.earlier())
-            self.children.announcer.expect(len(self.children.results))
 
     def close(self, error: BaseException | None) -> None:
         """Ends what still trains, writes the report, and ends the parent run."""

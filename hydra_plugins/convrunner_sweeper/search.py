@@ -1,0 +1,36 @@
+"""Hydra's door to searches that are gone on with: the sweeper `search`, which is the default for `-m`."""
+
+from collections.abc import Sequence
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+# A plain node: this file is executed at every start of every Hydra program, before it is a module.
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="search",
+    node={
+        "_target_": "hydra_plugins.convrunner_sweeper.search.SearchSweeper",
+        "max_batch_size": None,
+        "params": None,
+    },
+    provider="convrunner",
+)
+
+
+class SearchSweeper(BasicSweeper):
+    """Has the search of `conf/sweep` ask for jobs, where the task trains; else every combination, as Hydra does."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.command = getattr(task_function, "command", None)
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        if self.command is None:
+            return super().sweep(arguments)
+        from runner.sweep.searching import sweep
+
+        return sweep(self.hydra_context, self.config, self.command, arguments, self.launcher.launch)

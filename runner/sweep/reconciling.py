@@ -1,0 +1,58 @@
+"""What the store has of a sweep whose process was killed, against what its search knows.
+
+A member's run is delivered before the search is told of it. So what the search knows is complete in the store; a
+member that is complete in the store alone is adopted; and what else the store has was cut short, or failed, and goes,
+since it will be trained again.
+"""
+
+import json
+from typing import Final
+
+from runner.sweep.children import IDENTITY, RUN_ID, STATUS, Search
+from runner.sweep.results import MemberResult, Status
+from runner.tracking import Tracking
+from runner.tracking.reading import Reader, Recorded
+
+_DONE: Final = ("FINISHED", "PRUNED")
+
+
+def reconcile(study: Search, tracking: Tracking) -> None:
+    """Has search and store agree on which members ended. Raises TrackingError."""
+    if not tracking.enabled:
+        return
+    reader = Reader(tracking)
+    known = {result.run_id for result in study.earlier()}
+    parent = study.recall(RUN_ID)
+    for run in reader.runs("sweep", study.id):
+        if IDENTITY not in run.tags:
+            if run.status == "RUNNING" and run.run_id != parent:
+                reader.close(run.run_id)
+        elif run.run_id not in known:
+            # Its status is set last of all.
+            if run.status != "RUNNING" and run.tags.get(STATUS) in _DONE:
+                study.adopt(_result(run, reader))
+            else:
+                reader.delete(run.run_id)
+
+
+def _result(run: Recorded, reader: Reader) -> MemberResult:
+    """A member from its run alone."""
+    own = json.loads(run.tags[IDENTITY])
+    status: Status = "PRUNED" if run.tags[STATUS] == "PRUNED" else "FINISHED"
+    epochs = reader.history(run.run_id, [name for name in run.metrics if not name.startswith(("best/", "test/"))])
+    return MemberResult(
+        number=own["number"],
+        name=own["name"],
+        overrides=tuple(own["overrides"]),
+        varied=own["varied"],
+        status=status,
+        reason=run.tags.get("end_reason", ""),
+        run_id=run.run_id,
+        folder=own["folder"],
+        group=run.tags.get("group", ""),
+        metrics=run.metrics,
+        history=tuple(epochs.values()),
+        parameters=own["parameters"],
+        multiply_adds=own["multiply_adds"],
+        seconds=run.metrics.get("seconds/train", 0.0),
+    )

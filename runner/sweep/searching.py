@@ -1,0 +1,116 @@
+"""A sweep from Hydra's side: what the command line varies, asked for batch by batch and launched."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from runner import composition
+from runner.errors import shown
+from runner.experiment import part
+from runner.sweep import space
+from runner.sweep.publishing import present
+from runner.sweep.reconciling import reconcile
+from runner.sweep.results import MemberResult, Objectives
+from runner.sweep.session import Session, opened
+from runner.sweep.settings import Sweep
+from runner.sweep.study import Asked, Study, open_study
+from runner.tracking.settings import Tracking, database_file
+
+Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
+_FOLDER: Final = "folder"
+# What makes no difference to what a member comes to.
+_NO_BASE: Final = ("sweep", "tracking", "ui", "describe")
+
+
+def sweep(
+    context: HydraContext, config: DictConfig, command: str, arguments: Sequence[str], launch: Launch
+) -> list[Sequence[JobReturn]]:
+    """Runs the sweep that a configuration and the arguments of a command line describe. Raises ConfigError."""
+    study, tracking = opened_study(context, config, arguments)
+    known = study.recall(_FOLDER)
+    if known:
+        reconcile(study, tracking)
+    folder = Path(known or str(config.hydra.sweep.dir)).absolute()
+    study.remember(_FOLDER, str(folder))
+    with open_dict(config):
+        config.hydra.sweep.dir = str(folder)  # a sweep that is gone on with stays where it was
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "multirun.yaml")
+    session = Session(command=command, folder=folder, study=study)
+    returns: list[Sequence[JobReturn]] = []
+    with opened(session):
+        while asked := study.ask():
+            returns.append(launch([one.overrides for one in asked], asked[0].number))
+            _tell(study, asked, returns[-1])
+    if not returns:
+        present(session.result(), folder)
+    return returns
+
+
+def opened_study(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> tuple[Study, Tracking]:
+    """The search that a configuration and the arguments of a command line describe, and where it is recorded.
+
+    Raises ConfigError.
+    """
+    own = {str(key): value for key, value in config.items() if key != "hydra"}
+    with composition.one_line():
+        raw: Any = OmegaConf.to_container(OmegaConf.create(own), resolve=False)
+    settings, tracking = part(raw, "sweep", Sweep), part(raw, "tracking", Tracking)
+    found = space.read(arguments, settings, OverridesParser.create(config_loader=context.config_loader))
+    epochs = raw.get("train", {}).get("epochs")
+    study = open_study(
+        found,
+        settings,
+        base=_flat({key: value for key, value in raw.items() if key not in _NO_BASE}, found.dimensions),
+        storage=settings.storage or _beside(tracking),
+        epochs=epochs if isinstance(epochs, int) else 1,
+    )
+    return study, tracking
+
+
+def _beside(tracking: Tracking) -> str:
+    """Where the state of sweeps is kept: beside the tracking store, where that is a file."""
+    file = database_file(tracking.uri)
+    place = (file.parent if file else Path("outputs").absolute()) / "sweeps.db"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{place}"
+
+
+def _flat(value: Any, varied: Mapping[str, object], path: str = "") -> dict[str, str]:
+    """Every value by its dotted path, but for what varies."""
+    if path in varied:
+        return {}
+    if not isinstance(value, dict) or not value:
+        return {path: shown(value, longest=500)}
+    found: dict[str, str] = {}
+    for key, below in value.items():
+        found |= _flat(below, varied, f"{path}.{key}" if path else str(key))
+    return found
+
+
+def _tell(study: Study, asked: Sequence[Asked], returns: Sequence[JobReturn]) -> None:
+    """Has the search know what became of members that a launcher of somebody else's has run."""
+    for one, job in zip(asked, returns, strict=False):
+        if study.is_waiting_for(one.number):
+            study.tell(_result(one, job, study.objectives))
+
+
+def _result(one: Asked, job: JobReturn, objectives: Objectives) -> MemberResult:
+    name = " ".join(f"{path.split('.')[-1]}={value}" for path, value in one.varied.items())
+    metrics: dict[str, float] = {}
+    if job.status is JobStatus.COMPLETED and job.return_value is not None:
+        values = job.return_value if isinstance(job.return_value, tuple) else (job.return_value,)
+        metrics = {path: value for (path, _), value in zip(objectives, values, strict=False)}
+    return MemberResult(
+        number=one.number,
+        name=name,
+        overrides=tuple(line.lstrip("+") for line in one.overrides),
+        varied=one.varied,
+        status="FINISHED" if metrics else "FAILED",
+        metrics=metrics,
+    )
