@@ -39,10 +39,15 @@ def test_there_is_a_schema_for_the_whole_and_for_every_group() -> None:
     assert set(SCHEMAS) == {"experiment.json", "block.json", *(f"{name}.json" for name in GROUPS)}
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a file speaks of the whole configuration, wherever it lies."""
+    return path.read_text().startswith("# @package _global_")
+
+
 def files() -> Iterator[Any]:
     for path in sorted(shipped().rglob("*.yaml")):
         folder = path.parent.relative_to(shipped()).as_posix()
-        whole = folder in (".", "experiment", "debug")
+        whole = folder == "." or is_whole(path)
         if whole or folder in (*GROUPS, "block"):
             yield pytest.param(path, "experiment" if whole else folder, id=f"{folder}/{path.stem}")
 
@@ -202,5 +207,5 @@ def test_every_file_tells_editors_its_schema(path: Path, repository: Path) -> No
     named = re.search(r"^# yaml-language-server: \$schema=(\S+)$", path.read_text(), flags=re.MULTILINE)
     assert named is not None
     group = path.parent.name
-    whole = group in ("conf", "experiment", "debug")
+    whole = group == "conf" or is_whole(path)
     assert (path.parent / named[1]).resolve() == repository / "schema" / f"{'experiment' if whole else group}.json"
