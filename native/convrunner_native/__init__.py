@@ -15,6 +15,7 @@ from typing import Any
 __all__ = ["implementation", "multiplies_bfloat16", "serves", "target", "targets"]
 
 PASSES = ("forward", "input_gradient", "kernel_gradient")
+HANDLERS = (*PASSES, "moments")
 
 # Part of every target's name, and raised when what a handler takes changes: programs are kept compiled, and must not be
 # read back to call another handler than they were compiled for.
@@ -38,7 +39,7 @@ _library.convrunner_serves.argtypes = [ctypes.c_void_p]
 
 
 def target(name: str) -> str:
-    """What XLA knows a handler as: one of PASSES, or `moments`."""
+    """What XLA knows a handler as: one of HANDLERS."""
     return f"convrunner_{name}_{_INTERFACE}"
 
 
@@ -46,7 +47,7 @@ def targets() -> dict[str, Any]:
     """The handlers, by what XLA is to know them as."""
     import jax
 
-    return {target(name): jax.ffi.pycapsule(getattr(_library, f"convrunner_{name}")) for name in (*PASSES, "moments")}
+    return {target(name): jax.ffi.pycapsule(getattr(_library, f"convrunner_{name}")) for name in HANDLERS}
 
 
 @functools.cache

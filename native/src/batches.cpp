@@ -3,54 +3,19 @@
 #include "batches.h"
 
 #include <algorithm>
-#include <functional>
-#include <numeric>
-#include <string>
+#include <memory>
 #include <vector>
 
 #include "convolution.h"
+#include "members.h"
 #include "threads.h"
 
 namespace convrunner {
 
 namespace {
 
-constexpr int64_t kMostGradients = int64_t{1} << 26;    // elements kept at once, before they are added up
+constexpr int64_t kMostGradients = int64_t{1} << 26;  // elements kept at once, before they are added up
 constexpr int64_t kSliceElements = int64_t{1} << 15;  // fewer are added up faster by one thread than by two
-
-// An array of several members: one member's axes, what it takes in bytes, and where each lies.
-struct Array {
-  const int64_t* axes;
-  std::vector<int64_t> members;
-  int64_t element_bytes, share_bytes;
-
-  explicit Array(const ffi::AnyBuffer& buffer, size_t own_axes = 4) {
-    const auto dims = buffer.dimensions();
-    axes = dims.end() - own_axes;
-    members.assign(dims.begin(), axes);
-    element_bytes = buffer.element_type() == ffi::DataType::BF16 ? 2 : 4;
-    share_bytes = std::accumulate(axes, dims.end(), element_bytes, std::multiplies<int64_t>());
-  }
-
-  // Which share is a member's, where there are `counts` members along each axis.
-  int64_t share(int64_t member, const std::vector<int64_t>& counts) const {
-    int64_t place = 0, step = 1;
-    for (size_t axis = members.size(); axis-- > 0; member /= counts[axis]) {
-      if (members[axis] > 1) place += member % counts[axis] * step;
-      step *= members[axis];
-    }
-    return place;
-  }
-  int64_t offset(int64_t member, const std::vector<int64_t>& counts) const {
-    return share(member, counts) * share_bytes;
-  }
-};
-
-int64_t product(const std::vector<int64_t>& counts) {
-  return std::accumulate(counts.begin(), counts.end(), int64_t{1}, std::multiplies<int64_t>());
-}
-
-char* bytes(const ffi::AnyBuffer& buffer) { return static_cast<char*>(buffer.untyped_data()); }
 
 // x and y are the axes of a member's images and outputs; `window` holds stride, dilation, low and high, h before w.
 Geometry geometry(const int64_t* x, const int64_t* kernel, const int64_t* y, Numbers window, int64_t groups,
@@ -88,7 +53,7 @@ struct Cut {
 class Kernels {
  public:
   Kernels(ffi::ThreadPool& pool, const Plan& plan, const ffi::AnyBuffer& buffer)
-      : array_(buffer), data_(bytes(buffer)), share_bytes_(array_.share_bytes) {
+      : array_(buffer, 4), data_(array_.data), share_bytes_(array_.share_bytes) {
     if (plan.kernel_bytes() == 0) return;
     share_bytes_ = (plan.kernel_bytes() + 63) / 64 * 64;
     const int64_t shares = product(array_.members);
@@ -127,10 +92,10 @@ void add_up(ffi::ThreadPool& pool, float* gradients, int64_t members, int64_t pa
 
 void forward(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& kernel, const ffi::AnyBuffer* bias,
              ffi::AnyBuffer& y, Numbers window, int64_t groups, bool relu) {
-  const Array images(x), outputs(y), taps(kernel);
+  const Array images(x, 4), outputs(y, 4), taps(kernel, 4);
   const int64_t members = product(outputs.members);
   if (members * outputs.share_bytes == 0) return;
-  Geometry g = geometry(images.axes, taps.axes, outputs.axes, window, groups, images.element_bytes == 2);
+  Geometry g = geometry(images.axes, taps.axes, outputs.axes, window, groups, images.bfloat16);
   g.bias = bias != nullptr;
   g.relu = relu;
   const Cut cut(Pass::kForward, g, pool.num_threads());
@@ -139,36 +104,36 @@ void forward(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::AnyBuffe
   const int64_t image_bytes = images.share_bytes / g.n, output_bytes = outputs.share_bytes / g.n;
   for_each_part(pool, members * cut.parts, [&](int64_t i) {
     const int64_t member = i / cut.parts, part = i % cut.parts, first = cut.first(part);
-    cut.plan_of(part).forward(bytes(x) + images.offset(member, outputs.members) + first * image_bytes,
+    cut.plan_of(part).forward(images.of(member, outputs.members) + first * image_bytes,
                               kernels.of(member, outputs.members),
-                              bias ? bytes(*bias) + biases.offset(member, outputs.members) : nullptr,
-                              bytes(y) + member * outputs.share_bytes + first * output_bytes);
+                              bias ? biases.of(member, outputs.members) : nullptr,
+                              outputs.data + member * outputs.share_bytes + first * output_bytes);
   });
 }
 
 void input_gradient(ffi::ThreadPool& pool, const ffi::AnyBuffer& g, const ffi::AnyBuffer& kernel, ffi::AnyBuffer& dx,
                     Numbers window, int64_t groups) {
-  const Array outputs(g), images(dx), taps(kernel);
+  const Array outputs(g, 4), images(dx, 4), taps(kernel, 4);
   const int64_t members = product(images.members);
   if (members * images.share_bytes == 0) return;
-  const Geometry whole = geometry(images.axes, taps.axes, outputs.axes, window, groups, images.element_bytes == 2);
+  const Geometry whole = geometry(images.axes, taps.axes, outputs.axes, window, groups, images.bfloat16);
   const Cut cut(Pass::kInputGradient, whole, pool.num_threads());
   const Kernels kernels(pool, *cut.plans[0], kernel);
   const int64_t image_bytes = images.share_bytes / whole.n, output_bytes = outputs.share_bytes / whole.n;
   for_each_part(pool, members * cut.parts, [&](int64_t i) {
     const int64_t member = i / cut.parts, part = i % cut.parts, first = cut.first(part);
-    cut.plan_of(part).input_gradient(bytes(g) + outputs.offset(member, images.members) + first * output_bytes,
+    cut.plan_of(part).input_gradient(outputs.of(member, images.members) + first * output_bytes,
                                      kernels.of(member, images.members),
-                                     bytes(dx) + member * images.share_bytes + first * image_bytes);
+                                     images.data + member * images.share_bytes + first * image_bytes);
   });
 }
 
 void kernel_gradient(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& g, ffi::AnyBuffer& dk,
                      Numbers window, int64_t groups) {
-  const Array images(x), outputs(g), taps(dk);
+  const Array images(x, 4), outputs(g, 4), taps(dk, 4);
   const int64_t members = product(taps.members);
   if (members * taps.share_bytes == 0) return;
-  const Geometry whole = geometry(images.axes, taps.axes, outputs.axes, window, groups, images.element_bytes == 2);
+  const Geometry whole = geometry(images.axes, taps.axes, outputs.axes, window, groups, images.bfloat16);
   const Cut cut(Pass::kKernelGradient, whole, pool.num_threads());
   const int64_t image_bytes = images.share_bytes / whole.n, output_bytes = outputs.share_bytes / whole.n;
   const int64_t elements = (static_cast<int64_t>(cut.plans[0]->gradient_elements()) + 15) / 16 * 16;
@@ -179,13 +144,13 @@ void kernel_gradient(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::
     const int64_t now = std::min(at_once, members - begin);
     for_each_part(pool, now * cut.parts, [&](int64_t i) {
       const int64_t member = begin + i / cut.parts, part = i % cut.parts, first = cut.first(part);
-      cut.plan_of(part).kernel_gradient(bytes(x) + images.offset(member, taps.members) + first * image_bytes,
-                                        bytes(g) + outputs.offset(member, taps.members) + first * output_bytes,
+      cut.plan_of(part).kernel_gradient(images.of(member, taps.members) + first * image_bytes,
+                                        outputs.of(member, taps.members) + first * output_bytes,
                                         gradients + i * elements);
     });
     add_up(pool, gradients, now, cut.parts, elements);
     for_each_part(pool, now, [&](int64_t i) {
-      cut.plans[0]->restore_kernel(gradients + i * own_elements, bytes(dk) + (begin + i) * taps.share_bytes);
+      cut.plans[0]->restore_kernel(gradients + i * own_elements, taps.data + (begin + i) * taps.share_bytes);
     });
   }
 }

@@ -38,9 +38,9 @@ ffi::Error call_kernel_gradient(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Any
   return guarded([&] { kernel_gradient(pool, x, g, *dk, window, groups); });
 }
 
-ffi::Error call_moments(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Result<ffi::Buffer<ffi::F32>> mean,
-                        ffi::Result<ffi::Buffer<ffi::F32>> variance) {
-  return guarded([&] { moments(pool, x, mean->typed_data(), variance->typed_data()); });
+ffi::Error call_moments(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> mean,
+                        ffi::Result<ffi::AnyBuffer> variance) {
+  return guarded([&] { moments(pool, x, *mean, *variance); });
 }
 
 }  // namespace
@@ -80,8 +80,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(convrunner_moments, call_moments,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::Buffer<ffi::F32>>()
-                                  .Ret<ffi::Buffer<ffi::F32>>());
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Ret<ffi::AnyBuffer>());
 
 // Whether oneDNN computes all three passes of a geometry, given in the order of its members, and by more than the plain
 // loops that it falls back to.

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <functional>
-#include <numeric>
 #include <vector>
 
+#include "members.h"
 #include "threads.h"
 
 // Compiled for several CPUs; the loader picks. Baseline x86-64 has registers of four floats.
@@ -26,6 +25,43 @@ constexpr int64_t kBlockElements = 8192;  // 32 KiB of float32
 constexpr int64_t kBlockRows = 256;       // added one after the other, more would lose digits
 constexpr int64_t kNarrow = 64;           // fewer channels than this are taken several rows at a time
 
+// A matrix cut into parts, and a part into blocks. Few channels would not fill a register: several rows then lie side
+// by side as lanes, whose sums are put together in the end.
+struct Cut {
+  int64_t channels, rows, lanes, long_rows, parts;
+
+  Cut(const Array& x, int64_t threads) : channels(x.axes[1]), rows(x.axes[0]) {
+    int64_t together = 1;
+    while (channels * together * 2 <= kNarrow && rows % (together * 2) == 0) together *= 2;
+    lanes = channels * together;
+    long_rows = rows / together;
+    parts = std::clamp<int64_t>(rows * channels / (4 * kBlockElements), 1, std::max<int64_t>(threads, 1));
+  }
+
+  // Calls `block(first, rows)` for the blocks of a part, in order.
+  template <typename F>
+  void for_each_block(int64_t part, const F& block) const {
+    const int64_t most = std::clamp<int64_t>(kBlockElements / lanes, 1, kBlockRows);
+    const int64_t end = long_rows * (part + 1) / parts;
+    for (int64_t first = long_rows * part / parts; first < end; first += most) block(first, std::min(most, end - first));
+  }
+};
+
+FOR_EACH_CPU void widen(const uint16_t* from, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t bits = static_cast<uint32_t>(from[i]) << 16;
+    std::memcpy(to + i, &bits, sizeof(bits));
+  }
+}
+
+// The values of a block: where they lie, or as float32 in `room`.
+const float* block_values(const Array& array, const char* share, int64_t first, int64_t count, std::vector<float>& room) {
+  if (!array.bfloat16) return reinterpret_cast<const float*>(share) + first;
+  room.resize(count);
+  widen(reinterpret_cast<const uint16_t*>(share) + first, count, room.data());
+  return room.data();
+}
+
 // Moments of `count` numbers in each of several lanes: their mean, and the sum of squares around it.
 struct Moments {
   double count = 0;
@@ -33,7 +69,7 @@ struct Moments {
 
   explicit Moments(int64_t lanes) : mean(lanes), squares(lanes) {}
 
-  // Joins the moments of `other_count` further numbers.
+  // Joins those of `other_count` further numbers.
   void join(double other_count, const float* other_mean, const float* other_squares, int64_t lanes) {
     const double all = count + other_count;
     const float share = static_cast<float>(other_count / all);
@@ -63,61 +99,36 @@ FOR_EACH_CPU void block_moments(const float* x, int64_t rows, int64_t lanes, flo
   }
 }
 
-FOR_EACH_CPU void widen(const uint16_t* from, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) {
-    const uint32_t bits = static_cast<uint32_t>(from[i]) << 16;
-    std::memcpy(to + i, &bits, sizeof(bits));
-  }
-}
-
-// Moments of rows [begin, end) of a matrix of `lanes` columns, block by block.
-Moments rows_moments(const ffi::AnyBuffer& x, int64_t offset, int64_t begin, int64_t end, int64_t lanes) {
-  const bool narrow = x.element_type() == ffi::DataType::BF16;
-  const int64_t block = std::clamp<int64_t>(kBlockElements / lanes, 1, kBlockRows);
-  Moments all(lanes);
-  std::vector<float> mean(lanes), squares(lanes), wide(narrow ? block * lanes : 0);
-  for (int64_t row = begin; row < end; row += block) {
-    const int64_t rows = std::min(block, end - row), first = offset + row * lanes;
-    const float* values = static_cast<const float*>(x.untyped_data()) + (narrow ? 0 : first);
-    if (narrow) {
-      widen(static_cast<const uint16_t*>(x.untyped_data()) + first, rows * lanes, wide.data());
-      values = wide.data();
-    }
-    block_moments(values, rows, lanes, mean.data(), squares.data());
-    all.join(static_cast<double>(rows), mean.data(), squares.data(), lanes);
-  }
-  return all;
-}
-
 }  // namespace
 
-void moments(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, float* mean, float* variance) {
-  const auto axes = x.dimensions();
-  const int64_t channels = axes[axes.size() - 1], rows = axes[axes.size() - 2];
-  const int64_t members = std::accumulate(axes.begin(), axes.end() - 2, int64_t{1}, std::multiplies<int64_t>());
-  if (members * rows * channels == 0) return;
-  // Few channels would not fill a register: `together` rows lie side by side as lanes, and are joined in the end.
-  int64_t together = 1;
-  while (channels * together * 2 <= kNarrow && rows % (together * 2) == 0) together *= 2;
-  const int64_t lanes = channels * together, long_rows = rows / together;
-  const int64_t parts = std::clamp<int64_t>(rows * channels / (4 * kBlockElements), 1, std::max<int64_t>(pool.num_threads(), 1));
-
-  std::vector<Moments> found(members * parts, Moments(0));
-  for_each_part(pool, members * parts, [&](int64_t i) {
-    const int64_t part = i % parts, begin = long_rows * part / parts, end = long_rows * (part + 1) / parts;
-    found[i] = rows_moments(x, i / parts * rows * channels, begin, end, lanes);
+void moments(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, ffi::AnyBuffer& mean, ffi::AnyBuffer& variance) {
+  const Array array(x, 2);
+  const int64_t members = product(array.members);
+  if (members * array.share_bytes == 0) return;
+  const Cut cut(array, pool.num_threads());
+  std::vector<Moments> found(members * cut.parts, Moments(0));
+  for_each_part(pool, members * cut.parts, [&](int64_t i) {
+    const char* share = array.of(i / cut.parts, array.members);
+    Moments all(cut.lanes);
+    std::vector<float> block_mean(cut.lanes), squares(cut.lanes), room;
+    cut.for_each_block(i % cut.parts, [&](int64_t first, int64_t rows) {
+      const float* values = block_values(array, share, first * cut.lanes, rows * cut.lanes, room);
+      block_moments(values, rows, cut.lanes, block_mean.data(), squares.data());
+      all.join(static_cast<double>(rows), block_mean.data(), squares.data(), cut.lanes);
+    });
+    found[i] = std::move(all);
   });
   for (int64_t member = 0; member < members; ++member) {
-    Moments all(channels);
-    for (int64_t part = 0; part < parts; ++part) {
-      const Moments& one = found[member * parts + part];
-      for (int64_t lane = 0; lane < lanes && one.count > 0; lane += channels) {
-        all.join(one.count, one.mean.data() + lane, one.squares.data() + lane, channels);
+    Moments all(cut.channels);
+    for (int64_t part = 0; part < cut.parts; ++part) {
+      const Moments& one = found[member * cut.parts + part];
+      for (int64_t lane = 0; lane < cut.lanes && one.count > 0; lane += cut.channels) {
+        all.join(one.count, one.mean.data() + lane, one.squares.data() + lane, cut.channels);
       }
     }
-    std::copy_n(all.mean.data(), channels, mean + member * channels);
-    for (int64_t i = 0; i < channels; ++i) {
-      variance[member * channels + i] = all.squares[i] / static_cast<float>(rows);
+    std::copy_n(all.mean.data(), cut.channels, mean.typed_data<float>() + member * cut.channels);
+    for (int64_t i = 0; i < cut.channels; ++i) {
+      variance.typed_data<float>()[member * cut.channels + i] = all.squares[i] / static_cast<float>(cut.rows);
     }
   }
 }
