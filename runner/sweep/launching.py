@@ -37,8 +37,6 @@ class Jobs:
         self._groups = composition.groups()
         self._patterns: dict[tuple[str, ...], DictConfig] = {}
         self._containers: dict[tuple[str, ...], dict[str, Any]] = {}
-        varying = _varying(self.overrides)
-        self.varied = [_values(job, varying) for job in self.overrides]
 
     def __len__(self) -> int:
         return len(self.overrides)
@@ -123,9 +121,12 @@ def launch(
 
 
 def _trained(session: Session, jobs: Jobs, context: HydraContext) -> list[JobReturn]:
+    # What a search varies is known to it, also where a batch has only some of the values.
+    varied = list(session.study.space) if session.study else _varying(jobs.overrides)
+    proposed = [_proposed(jobs, index, varied) for index in range(len(jobs))]
     try:
         with _logged(jobs.folder / "sweep.log"):
-            session.train([_proposed(jobs, index) for index in range(len(jobs))], composition.block_library())
+            session.train(proposed, composition.block_library())
     finally:
         # Also of a batch that was interrupted, those that ended are handed to Hydra.
         ended = {result.number: result for result in session.children.results}
@@ -171,7 +172,7 @@ def _come_to(
     return values[0] if len(values) == 1 else values
 
 
-def _proposed(jobs: Jobs, index: int) -> Proposed:
+def _proposed(jobs: Jobs, index: int, varied: Sequence[str]) -> Proposed:
     try:
         config: dict[str, Any] | ConfigError = jobs.plain(index)
     except ConfigError as error:
@@ -179,7 +180,7 @@ def _proposed(jobs: Jobs, index: int) -> Proposed:
     return Proposed(
         number=jobs.first + index,
         overrides=tuple(str(override.input_line).lstrip("+") for override in jobs.overrides[index]),
-        varied=jobs.varied[index],
+        varied=_values(jobs.overrides[index], varied),
         folder=jobs.folder / jobs.subfolder(index),
         config=config,
     )

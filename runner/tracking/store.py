@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from runner.data.download import cache_folder
 from runner.tracking.messages import Batch, DatasetFacts, End, File, Input, Message, Model, Opening, Text
 from runner.tracking.settings import artifact_root, database_file
+from runner.tracking.template import prepare
 from runner.tracking.view import experiment_tags, next_colour
 
 # What MLflow reads from the environment. Nothing leaves the machine but to the server the user named; and a server
@@ -43,14 +45,14 @@ class Store:
         """
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        if file := database_file(uri):
-            file.parent.mkdir(parents=True, exist_ok=True)
         _quieten()
         import mlflow
 
         # Making a new database is no news to the user, table by table.
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
+        if file := database_file(uri):
+            prepare(file, mlflow, cache_folder() / "stores")
         self.mlflow = mlflow
         self.uri = uri
         self.client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)

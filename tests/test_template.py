@@ -1,0 +1,65 @@
+"""A new store is there as a whole or not at all."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from runner.tracking import template
+
+# What SQLAlchemy will retire is MLflow's to follow.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stores")
+
+
+def test_a_store_is_one_that_mlflow_opens_and_keeps_its_artifacts_beside_it(cache: Path, tmp_path: Path) -> None:
+    file = tmp_path / "outputs" / "mlflow.db"
+    template.prepare(file, mlflow, cache)
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{file}")
+    [default] = client.search_experiments()
+    assert default.artifact_location == f"file://{tmp_path}/outputs/artifacts/0"
+    run = client.create_run(client.create_experiment("digits"))
+    client.log_metric(run.info.run_id, "val/accuracy", 0.5)
+    assert [path.name for path in file.parent.iterdir()] == ["mlflow.db"]
+
+
+def test_a_store_that_is_there_stays_what_it_is(cache: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    file.write_text("mine")
+    template.prepare(file, mlflow, cache)
+    assert file.read_text() == "mine"
+
+
+def test_of_many_at_once_one_makes_it(cache: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    threads = [threading.Thread(target=template.prepare, args=(file, mlflow, cache)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sqlite3.connect(file).execute("SELECT count(*) FROM experiments").fetchone() == (1,)
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_who_is_killed_while_it_is_made_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Broken:
+        __version__ = "0.0"
+
+        def MlflowClient(self, tracking_uri: str, registry_uri: str) -> None:  # noqa: N802
+            Path(tracking_uri.removeprefix("sqlite:///")).write_text("half")
+            raise Killed
+
+    file = tmp_path / "mlflow.db"
+    with pytest.raises(Killed):
+        template.prepare(file, Broken(), tmp_path / "cache")
+    assert not file.exists()
+    assert list((tmp_path / "cache").iterdir()) == []
