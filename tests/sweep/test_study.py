@@ -1,0 +1,262 @@
+"""A search against Optuna's own storage, reopened: nothing twice, nothing lost, one seed one sequence."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from runner.errors import ConfigError
+from runner.records import frozen
+from runner.sweep.results import MemberResult
+from runner.sweep.settings import Sweep
+from runner.sweep.space import read
+from runner.sweep.study import Asked, Study, open_study
+
+GRID = ("++optimizer.learning_rate=0.1,0.01", "seed=range(0,3)")
+WIDE = (
+    "++optimizer.learning_rate=tag(log,interval(1e-4,1e-1))",
+    "++train.batch_size=16,32",
+    "++model.width=range(1,5)",
+)
+
+
+def opened(folder: Path, arguments: tuple[str, ...] = GRID, base: dict[str, str] | None = None, **fields: Any) -> Study:
+    settings = Sweep.model_validate(frozen(fields))
+    storage = f"sqlite:///{folder}/sweeps.db"
+    return open_study(read(arguments, settings), settings, base=base or {"loss.name": "x"}, storage=storage, epochs=9)
+
+
+def came(asked: Asked, value: float = 0.5, status: str = "FINISHED", **more: Any) -> MemberResult:
+    fields: dict[str, Any] = {
+        "number": asked.number,
+        "name": str(asked.varied),
+        "overrides": tuple(line.lstrip("+") for line in asked.overrides),
+        "varied": asked.varied,
+        "status": status,
+        "metrics": {"val/accuracy": value, "val/loss": 1 - value},
+        "history": ({"val/accuracy": value / 2}, {"val/accuracy": value}),
+        "run_id": f"run{asked.number}",
+    }
+    return MemberResult(**(fields | more))
+
+
+def test_a_grid_is_asked_for_as_a_whole_and_once(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    asked = study.ask()
+    assert [one.number for one in asked] == list(range(6))
+    assert [tuple(one.varied.values()) for one in asked] == [(rate, seed) for rate in (0.1, 0.01) for seed in range(3)]
+    assert asked[0].overrides == ("++optimizer.learning_rate=0.1", "seed=0")
+    for one in asked:
+        study.tell(came(one))
+    assert study.ask() == []
+
+
+def test_what_ended_is_known_the_next_time_and_what_failed_is_tried_again(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    first, second, third, *_ = study.ask()
+    study.tell(came(first))
+    study.tell(came(second, status="FAILED", metrics={}, history=(), reason="loss: must stay finite"))
+    study.tell(came(third, status="PRUNED"))
+    study.remember("run_id", "abc")
+
+    again = opened(tmp_path)
+    assert again.id == study.id
+    assert again.recall("run_id") == "abc"
+    assert again.recall("folder") is None
+    assert again.earlier() == [came(first), came(third, status="PRUNED")]
+    asked = again.ask()
+    assert [one.varied for one in asked[:1]] == [second.varied]
+    assert [one.number for one in asked] == [3, 4, 5, 6]  # numbers of members that were never told are used again
+    for one in asked:
+        again.tell(came(one))
+    assert opened(tmp_path).ask() == []
+    assert len(opened(tmp_path).earlier()) == 6
+
+
+def test_a_sampler_goes_on_with_what_it_learnt(tmp_path: Path) -> None:
+    study = opened(tmp_path, WIDE, sampler="tpe", trials=6, batch=4)
+    batches = []
+    while asked := study.ask():
+        batches.append(len(asked))
+        for one in asked:
+            assert 1e-4 <= float(one.varied["optimizer.learning_rate"] or 0) <= 1e-1
+            assert one.varied["train.batch_size"] in (16, 32)
+            assert one.varied["model.width"] in (1, 2, 3, 4)
+            study.tell(came(one, value=float(one.varied["train.batch_size"] or 0) / 100))
+    assert batches == [4, 2]
+    more = opened(tmp_path, WIDE, sampler="tpe", trials=8, batch=4)
+    assert len(more._study.trials) == 6
+    assert [one.number for one in more.ask()] == [6, 7]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "cmaes", "nsga2", "gp"])
+def test_every_sampler_proposes_the_same_from_the_same_seed(tmp_path: Path, sampler: str) -> None:
+    if sampler == "gp":
+        pytest.importorskip("torch", reason="PyTorch, with which Optuna computes Gaussian processes, is not installed")
+    proposals = []
+    for run in range(3):
+        folder = tmp_path / str(run)
+        folder.mkdir()
+        seed = 0 if run < 2 else 1
+        study = opened(folder, WIDE[:1] + WIDE[2:], sampler=sampler, trials=9, batch=3, seed=seed)
+        found = []
+        while asked := study.ask():
+            found += [one.varied for one in asked]
+            for one in asked:
+                study.tell(came(one, value=-abs(float(one.varied["optimizer.learning_rate"] or 0) - 0.01)))
+        proposals.append(found)
+    assert proposals[0] == proposals[1]
+    assert proposals[0] != proposals[2]
+
+
+def test_a_gaussian_process_without_its_package_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as caught:
+        opened(tmp_path, WIDE, sampler="gp")
+    assert str(caught.value) == (
+        "sweep.sampler: must be one whose packages are installed (gp needs torch: pip install 'convrunner[gp]'), got gp"
+    )
+
+
+def test_conditions_and_constraints_hold_of_what_is_sampled(tmp_path: Path) -> None:
+    arguments = ("optimizer=adam,momentum", "++optimizer.momentum=interval(0.5,0.99)", "++train.batch_size=16,32,64")
+    study = opened(
+        tmp_path,
+        arguments,
+        sampler="tpe",
+        trials=20,
+        conditions={"optimizer.momentum": {"optimizer": "momentum"}},
+        constraints=["train.batch_size < 64"],
+    )
+    seen = set()
+    while asked := study.ask():
+        for one in asked:
+            seen.add((one.varied["optimizer"], "optimizer.momentum" in one.varied, one.varied["train.batch_size"]))
+            study.tell(came(one))
+    assert {key[:2] for key in seen} == {("adam", False), ("momentum", True)}
+    assert {key[2] for key in seen} == {16, 32}
+
+
+def test_constraints_that_nothing_meets_are_told(tmp_path: Path) -> None:
+    study = opened(tmp_path, WIDE, sampler="random", constraints=["train.batch_size > 64"])
+    with pytest.raises(ConfigError, match=r"^sweep.constraints: must leave something to try \(none of 1000 proposals"):
+        study.ask()
+
+
+@pytest.mark.parametrize("pruner", ["median", "successive_halving", "hyperband"])
+def test_who_lags_behind_ends_early_and_who_leads_does_not(tmp_path: Path, pruner: str) -> None:
+    own = {"name": pruner} | ({"startup_members": 2} if pruner == "median" else {})
+    study = opened(tmp_path, ("seed=range(0,24)",), pruner=own)
+    ended = {}
+    for one in study.ask():
+        value = 0.9 - one.number * 0.03
+        epochs = [epoch for epoch in range(1, 10) if not study.report(one.number, epoch, value * epoch / 9)]
+        ended[one.number] = len(epochs)
+        study.tell(came(one, value, "FINISHED" if len(epochs) == 9 else "PRUNED"))
+    assert ended[0] == 9
+    assert sum(count < 9 for count in ended.values()) > 8
+
+
+def test_several_metrics_have_a_direction_each(tmp_path: Path) -> None:
+    study = opened(tmp_path, WIDE, sampler="nsga2", trials=4, metric=["val/accuracy", "multiply_adds"])
+    for one in study.ask():
+        study.tell(came(one, multiply_adds=100 * one.number))
+    assert study.objectives == (("val/accuracy", "maximize"), ("multiply_adds", "minimize"))
+    assert [trial.values for trial in study._study.best_trials] == [[0.5, 0.0]]
+
+
+def test_what_makes_members_differ_is_important(tmp_path: Path) -> None:
+    study = opened(tmp_path, ("++optimizer.learning_rate=0.1,0.01,0.001,0.0001", "seed=range(0,4)"))
+    for one in study.ask():
+        rate, seed = float(one.varied["optimizer.learning_rate"] or 0), int(one.varied["seed"] or 0)
+        study.tell(came(one, value=rate + seed * 1e-4))
+    shares = study.importances()
+    assert list(shares) == ["optimizer.learning_rate", "seed"]
+    assert shares["optimizer.learning_rate"] > 0.95
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_a_space_that_changed_is_refused_with_the_difference(tmp_path: Path) -> None:
+    opened(tmp_path, name="mine")
+    with pytest.raises(ConfigError) as caught:
+        opened(tmp_path, ("++optimizer.learning_rate=0.1,0.3", "seed=range(0,3)"), {"loss.name": "y"}, name="mine")
+    assert str(caught.value).splitlines() == [
+        "loss.name: must be what the sweep began with (x), got y",
+        "sweep.space.optimizer.learning_rate: must be what the sweep began with (0.1,0.01), got 0.1,0.3",
+        "sweep.resume: must be never to begin a new sweep, or a name of its own to be given by sweep.name",
+    ]
+
+
+def test_a_sweep_is_begun_anew_or_gone_on_with_by_name(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    assert first.id.startswith("learning_rate-seed-")
+    assert opened(tmp_path).id == first.id
+    assert opened(tmp_path, resume="never").id == f"{first.id}-2"
+    assert opened(tmp_path, resume="never").id == f"{first.id}-3"
+    assert opened(tmp_path, resume=first.id, trials=99, strategy="loop").id == first.id
+    assert opened(tmp_path, (*GRID, "++tracking.experiment=x", "++sweep.trials=7")).id == first.id
+    assert opened(tmp_path, (*GRID, "++train.epochs=7")).id != first.id
+    with pytest.raises(ConfigError) as caught:
+        opened(tmp_path, resume="learning_rate-seed")
+    assert str(caught.value).startswith('sweep.resume: unknown sweep "learning_rate-seed"; ')
+
+
+def test_a_storage_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    (tmp_path / "sweeps.db").write_text("no database, but long enough to be looked at" * 10)
+    with pytest.raises(ConfigError, match=r"^sweep.storage: must be a storage that Optuna can open \(") as caught:
+        opened(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_who_ended_without_being_told_of_is_adopted(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    first, second, *_ = study.ask()
+    study.tell(came(first))
+    again = opened(tmp_path)
+    again.adopt(came(second, number=4))
+    again.adopt(came(first))  # is known
+    assert [result.number for result in again.earlier()] == [0, 4]
+    asked = again.ask()
+    assert len(asked) == 4
+    assert asked[0].number == 5
+    assert second.varied not in [one.varied for one in asked]
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_study import came, opened
+study = opened(Path({folder!r}))
+for count, one in enumerate(study.ask()):
+    if count == {after}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    study.tell(came(one))
+"""
+
+
+def test_a_process_that_is_killed_between_two_members_loses_none(tmp_path: Path) -> None:
+    here = str(Path(__file__).parent)
+    for after in (2, 1):
+        program = textwrap.dedent(KILLED.format(tests=here, folder=str(tmp_path), after=after))
+        done = subprocess.run([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": here}, check=False)
+        assert done.returncode == -signal.SIGKILL
+    study = opened(tmp_path)
+    rest = study.ask()
+    assert [one.number for one in rest] == [3, 4, 5]
+    for one in rest:
+        study.tell(came(one))
+    results = opened(tmp_path).earlier()
+    assert len({tuple(result.varied.values()) for result in results}) == len(results) == 6
+    # As Optuna itself reads it.
+    stored = optuna.load_study(study_name=study.id, storage=f"sqlite:///{tmp_path}/sweeps.db")
+    assert [trial.state.name for trial in stored.trials] == ["COMPLETE"] * 6
+    assert stored.trials[0].params == {"optimizer.learning_rate": "0.1", "seed": 0}
