@@ -24,6 +24,7 @@ from runner.layers.base import Row, Shape
 from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
 from runner.model import Model
+from runner.ops.lowering import Choice
 from runner.optim import Clip, Optimizer, Schedule
 from runner.records import TRACED, R, Record, frozen
 from runner.settings import Describe, Tracking, Train, Ui
@@ -50,6 +51,7 @@ class Program(Record):
     batch_size: int
     accumulate: int
     precision: Literal["float32", "bfloat16"]
+    lowering: Choice
     freeze: tuple[str, ...]
 
 
@@ -116,6 +118,7 @@ class Experiment(Record):
             batch_size=self.train.batch_size,
             accumulate=self.train.accumulate,
             precision=self.train.precision,
+            lowering=self.train.lowering,
             freeze=self.train.freeze,
         )
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from runner.errors import Fault, must
 from runner.layers.places import Names
+from runner.ops.lowering import Choice
 from runner.optim import Clip
 from runner.records import TRACED, Record
 from runner.tracking.settings import Tracking
@@ -42,6 +43,11 @@ class Train(Record):
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="What the layers compute in; parameters and statistics stay float32."
+    )
+    lowering: Choice = Field(
+        "auto",
+        description="How convolutions, pooling and normalisation are computed: the fastest way for the device and the "
+        "shape (auto), or XLA's plain one (reference). They differ in the last digits.",
     )
     device: Literal["auto", "cpu", "gpu", "tpu"] = Field("auto", description="Where; auto takes the best there is.")
     early_stopping: EarlyStopping | None = Field(None, description="When to end before the last epoch.")

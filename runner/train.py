@@ -27,6 +27,7 @@ from runner.layers import places
 from runner.layers.base import Tree
 from runner.layers.sequence import held, without_side_outputs
 from runner.losses import metric_sums
+from runner.ops.lowering import lowered
 
 
 class Sums(NamedTuple):
@@ -302,7 +303,9 @@ def mapped(structure: Any, *, shared: bool) -> Mapped:
 
 def _jitted(structure: Any, function: Callable[..., Any], *, in_axes: Any = None, **options: Any) -> Any:
     def call(values: tuple[Any, ...], *args: Any) -> Any:
-        return function(jax.tree.unflatten(structure, values), *args)
+        program = jax.tree.unflatten(structure, values)
+        with lowered(program.lowering):
+            return function(program, *args)
 
     call.__name__ = call.__qualname__ = function.__name__
     over_members = call if in_axes is None else jax.vmap(call, in_axes=in_axes)

@@ -5,7 +5,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 from annotated_types import Ge
-from jax import lax
 from pydantic import BeforeValidator, Field
 
 from runner.errors import must
@@ -13,6 +12,7 @@ from runner.geometry import Window
 from runner.layers.base import Layer, Misfit, Parameter, Precision, Shape, Tree, along_channels
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
+from runner.ops.conv import conv
 
 
 def _filters(value: Any) -> Any:
@@ -23,20 +23,6 @@ def _filters(value: Any) -> Any:
     if value < 1:
         raise ValueError(must("", "be ≥ 1", value).text)
     return value
-
-
-def correlate(x: jax.Array, kernel: jax.Array, windows: tuple[Window, ...], groups: int = 1) -> jax.Array:
-    """A kernel `(h, w, c / groups, filters)` slid over a batch `(n, h, w, c)`; over `(n, length, c)` without h."""
-    spatial = "HW"[2 - len(windows) :]
-    return lax.conv_general_dilated(
-        x,
-        kernel.astype(x.dtype),
-        window_strides=[window.stride for window in windows],
-        padding=[(window.low, window.high) for window in windows],
-        rhs_dilation=[window.dilation for window in windows],
-        dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
-        feature_group_count=groups,
-    )
 
 
 class Conv(Layer):
@@ -112,7 +98,7 @@ class Conv(Layer):
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
-        y = correlate(padded, params["kernel"], windows, self.groups)
+        y = conv(padded, params["kernel"], windows, self.groups)
         if self.use_bias:
             y = y + along_channels(params["bias"], y.ndim, y.dtype)
         return y, statistics

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from runner.layers.base import Layer, Parameter, Shape, Statistic, Tree, along_channels
 from runner.layers.initializers import initializer
+from runner.ops.moments import moments
 from runner.records import TRACED
 
 
@@ -55,10 +56,8 @@ class BatchNorm(Layer):
         wide = x.astype(jnp.float32)
         mean, variance = statistics["mean"], statistics["variance"]
         if training:
-            rows = wide.reshape(-1, x.shape[-1])  # (n·h·w, c)
-            mean = jnp.mean(rows, axis=0)
-            centred = rows - mean.reshape(1, -1)
-            variance = jnp.einsum("nc,nc->c", centred, centred) / len(rows)
+            rows = x.reshape(-1, x.shape[-1])  # (n·h·w, c)
+            mean, variance = moments(rows)
             statistics = self._updated(statistics, mean, variance, len(rows))
         # Folded into one factor and one shift: a CPU takes twice as long to subtract, divide, multiply and add.
         factor = lax.rsqrt(variance + jnp.asarray(self.epsilon, jnp.float32))

@@ -15,9 +15,9 @@ from pydantic import Field
 
 from runner.geometry import Window
 from runner.layers.base import Layer, Misfit, Parameter, Shape, Tree, along_channels
-from runner.layers.conv import correlate
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.window import PaddingField, Pixels, output_spatial, slide
+from runner.ops.conv import conv
 
 Channels = Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)]
 
@@ -78,7 +78,7 @@ class PartialConv(Layer):
         by = np.repeat(np.arange(len(self.connections)), [len(one) for one in self.connections])
         weights = params["kernel"]  # (h, w, 1, connections)
         full = jnp.zeros((*weights.shape[:-2], x.shape[-1], len(self.connections)), weights.dtype)
-        y = correlate(x, full.at[..., seen, by].set(weights[..., 0, :]), windows)
+        y = conv(x, full.at[..., seen, by].set(weights[..., 0, :]), windows)
         if self.use_bias:
             y = y + along_channels(params["bias"], y.ndim, y.dtype)
         return y, statistics

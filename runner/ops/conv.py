@@ -1,0 +1,84 @@
+"""Convolution, by the fastest way that serves its device, its type and its shape.
+
+A way is a `Lowering`: the output and both gradients. The reference, XLA's own, serves everything.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jax import lax
+
+from runner.geometry import Window
+from runner.ops import lowering, native
+
+Windows = tuple[Window, ...]
+Shape = tuple[int, ...]
+
+
+class Lowering(NamedTuple):
+    """A way from `x` (n, *spatial, c) and `kernel` (*spatial, c / groups, filters) to `y` (n, *spatial', filters)."""
+
+    name: str
+    serves: Callable[[Shape, Shape, Any, Windows, int], bool]  # x's shape, the kernel's, dtype, windows, groups
+    forward: Callable[[jax.Array, jax.Array, Windows, int], jax.Array]  # x, kernel, windows, groups
+    input_gradient: Callable[[jax.Array, jax.Array, Shape, Windows, int], jax.Array]  # g, kernel, x's shape, …
+    kernel_gradient: Callable[[jax.Array, jax.Array, Shape, Windows, int], jax.Array]  # x, g, the kernel's shape, …
+
+
+NATIVE = Lowering("native", native.serves, native.forward, native.input_gradient, native.kernel_gradient)
+
+# What a CPU may take, the first that serves; else the reference.
+_FOR_CPU = (NATIVE,)
+
+
+def conv(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int = 1) -> jax.Array:
+    """A kernel `(*spatial, c / groups, filters)` slid over a batch `(n, *spatial, c)`, in the type of `x`."""
+    kernel = kernel.astype(x.dtype)
+    way = chosen(x.shape, kernel.shape, x.dtype, windows, groups)
+    return _reference(x, kernel, windows, groups) if way is None else _convolved(x, kernel, way, windows, groups)
+
+
+def chosen(x_shape: Shape, kernel_shape: Shape, dtype: Any, windows: Windows, groups: int) -> Lowering | None:
+    """The way that a convolution takes where it is traced now; None is the reference."""
+    if lowering.for_cpu():
+        for way in _FOR_CPU:
+            if way.serves(x_shape, kernel_shape, dtype, windows, groups):
+                return way
+    return None
+
+
+def _reference(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int) -> jax.Array:
+    spatial = "HW"[2 - len(windows) :]
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=[window.stride for window in windows],
+        padding=[(window.low, window.high) for window in windows],
+        rhs_dilation=[window.dilation for window in windows],
+        dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
+        feature_group_count=groups,
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _convolved(x: jax.Array, kernel: jax.Array, way: Lowering, windows: Windows, groups: int) -> jax.Array:
+    return way.forward(x, kernel, windows, groups)
+
+
+def _forward(
+    x: jax.Array, kernel: jax.Array, way: Lowering, windows: Windows, groups: int
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return way.forward(x, kernel, windows, groups), (x, kernel)
+
+
+def _backward(
+    way: Lowering, windows: Windows, groups: int, kept: tuple[jax.Array, jax.Array], g: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = kept
+    by_x = way.input_gradient(g, kernel, x.shape, windows, groups)
+    return by_x, way.kernel_gradient(x, g, kernel.shape, windows, groups)
+
+
+_convolved.defvjp(_forward, _backward)

@@ -1,0 +1,34 @@
+"""Which ways operations may take: the plain one everywhere, or the fastest for a device and a shape.
+
+    >>> with lowered("auto"):
+    ...     program = jax.jit(step).lower(x).compile()
+
+What is traced outside of `lowered` takes the plain ways, which every device and every other process understands: so
+does what is exported to be served elsewhere.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal
+
+import jax
+
+Choice = Literal["auto", "reference"]
+
+_choice: ContextVar[Choice] = ContextVar("choice", default="reference")
+
+
+@contextmanager
+def lowered(choice: Choice) -> Iterator[None]:
+    """What is traced meanwhile takes the fastest ways (auto), or the plain ones (reference)."""
+    before = _choice.set(choice)
+    try:
+        yield
+    finally:
+        _choice.reset(before)
+
+
+def for_cpu() -> bool:
+    """Whether what is traced now may take the ways of a CPU."""
+    return _choice.get() == "auto" and jax.default_backend() == "cpu"
