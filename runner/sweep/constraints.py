@@ -6,6 +6,7 @@ True
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -28,6 +29,10 @@ _COMPARISONS: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
     ast.NotEq: operator.ne,
 }
 _LONGEST: Final = 500
+# A text in quotes, which stays as it is, or a path: layers.0.filters, where Python expects a name after every dot.
+_WORDS: Final = re.compile(r"""'[^']*'|"[^"]*"|[A-Za-z_]\w*(?:\.\w+)+""")
+_INDEX: Final = re.compile(r"(?<=\.)(?=\d+(?:\.|$))")
+_INDEXED: Final = "_entry_"
 
 
 def names(text: str) -> set[str]:
@@ -52,12 +57,17 @@ def holds(text: str, values: Mapping[str, Any]) -> bool:
 def _read(text: str) -> ast.expr:
     rule = must("", "compare paths and numbers, joined by + - * / // % and or not", text).text
     try:
-        tree = ast.parse(text if len(text) <= _LONGEST else "(", mode="eval").body
+        tree = ast.parse(_WORDS.sub(_named, text) if len(text) <= _LONGEST else "(", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(rule) from None
     if not isinstance(tree, ast.Compare | ast.BoolOp | ast.UnaryOp) or not _is_known(tree):
         raise ValueError(rule)
     return tree
+
+
+def _named(word: re.Match[str]) -> str:
+    """A path whose indices are names to Python."""
+    return word[0] if word[0][0] in "'\"" else _INDEX.sub(_INDEXED, word[0])
 
 
 def _is_known(node: ast.expr) -> bool:
@@ -82,7 +92,7 @@ def _path(node: ast.expr) -> str:
         return node.id
     if isinstance(node, ast.Attribute):
         above = _path(node.value)
-        return f"{above}.{node.attr}" if above else ""
+        return f"{above}.{node.attr.removeprefix(_INDEXED)}" if above else ""
     return ""
 
 
@@ -106,7 +116,10 @@ def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
         case ast.BoolOp(_, parts):
             return any(_value(part, values) for part in parts)
         case ast.BinOp(left, sign, right):
-            return _ARITHMETIC[type(sign)](_value(left, values), _value(right, values))
+            sides = [_value(left, values), _value(right, values)]
+            if any(isinstance(side, str) for side in sides):  # Python would repeat and format them
+                raise TypeError("words are compared, not computed with")
+            return _ARITHMETIC[type(sign)](*sides)
         case ast.UnaryOp(ast.Not(), operand):
             return not _value(operand, values)
         case ast.UnaryOp(_, operand):

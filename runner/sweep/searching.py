@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from runner import composition
 from runner.errors import shown
 from runner.experiment import part
-from runner.sweep import space
 from runner.sweep.publishing import present
+from runner.sweep.reading import read
 from runner.sweep.reconciling import reconcile
 from runner.sweep.results import MemberResult, Objectives
 from runner.sweep.session import Session, opened
@@ -61,7 +61,7 @@ def opened_study(context: HydraContext, config: DictConfig, arguments: Sequence[
     with composition.one_line():
         raw: Any = OmegaConf.to_container(OmegaConf.create(own), resolve=False)
     settings, tracking = part(raw, "sweep", Sweep), part(raw, "tracking", Tracking)
-    found = space.read(arguments, settings, OverridesParser.create(config_loader=context.config_loader))
+    found = read(arguments, settings, OverridesParser.create(config_loader=context.config_loader))
     epochs = raw.get("train", {}).get("epochs")
     study = open_study(
         found,

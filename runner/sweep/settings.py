@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, MinLen
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from runner.errors import Fault, must, unknown
+from runner.errors import Fault, must, shown, unknown
 from runner.records import Record
 
 Strategy = Literal["auto", "vmap", "loop", "parallel"]
@@ -41,7 +41,10 @@ def _conditions(value: Any) -> Any:
         if not isinstance(where, dict) or not where:
             raise ValueError(must("", "map a path to what others have to be: {optimizer: momentum}", where).text)
         pairs = (
-            (str(other), tuple(str(item) for item in (wanted if isinstance(wanted, tuple | list) else (wanted,))))
+            (
+                str(other),
+                tuple(shown(item, longest=500) for item in (wanted if isinstance(wanted, tuple | list) else (wanted,))),
+            )
             for other, wanted in where.items()
         )
         found.append((str(path), tuple(pairs)))

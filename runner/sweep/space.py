@@ -1,26 +1,20 @@
-"""What a sweep varies: dimensions, in Hydra's own grammar for overrides, and what rules combinations of them out.
-
->>> space = read(["optimizer.learning_rate=tag(log,interval(1e-4,1e-1))", "seed=1,2", "train.epochs=5"], Sweep())
->>> list(space.dimensions)
-['optimizer.learning_rate', 'seed']
-"""
+"""What a sweep varies: dimensions, and what rules combinations of their values out."""
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from runner.errors import ConfigError, Fault, must, shown
+from runner.errors import ConfigError, Fault, shown
 from runner.sweep import constraints
 from runner.sweep.results import Value
-from runner.sweep.settings import Sweep
 
-_MOST_COMBINATIONS: Final = 100_000
+MOST_COMBINATIONS: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -77,26 +71,46 @@ class Space:
 
     def leaders(self) -> list[str]:
         """The paths whose values are chosen; those zipped with one of them follow it."""
-        followers = {path for group in self.zipped for path in group[1:]}
-        return [path for path in self.dimensions if path not in followers]
+        return [path for path in self.dimensions if path not in leading(self.zipped)]
 
-    def with_followers(self, chosen: Mapping[str, str]) -> dict[str, str]:
-        """Chosen values, with those of the paths that are zipped with theirs."""
-        found = dict(chosen)
-        for first, *others in self.zipped:
-            if first in chosen:
-                index = self.dimensions[first].written.index(chosen[first])
-                found |= {other: self.dimensions[other].written[index] for other in others}
+    def settled(self, value: Callable[[str], str]) -> dict[str, str]:
+        """What varies and its values, where `value` gives those of the leaders that are asked for.
+
+        Asks for a path after those that its condition speaks of, and only where the condition holds.
+        """
+        chosen: dict[str, str] = {}
+        for path in self._in_turn:
+            if self._applies(path, chosen):
+                chosen[path] = value(path)
+                chosen |= self._following(path, chosen[path])
+        return {path: chosen[path] for path in self.dimensions if path in chosen}
+
+    @functools.cached_property
+    def _in_turn(self) -> list[str]:
+        """The leaders, each after those that its condition speaks of."""
+        leads, left, found = leading(self.zipped), self.leaders(), list[str]()
+        while left:
+            waits = {path: {leads.get(other, other) for other, _ in self.conditions.get(path, ())} for path in left}
+            free = [path for path in left if not waits[path] & set(left)]
+            found += free or left  # conditions in a circle, which `read` refuses
+            left = [path for path in left if path not in found]
         return found
 
-    def applies(self, path: str, chosen: Mapping[str, str]) -> bool:
-        """Whether a path varies, the others having these values."""
-        where = self.conditions.get(path, ())
-        return all(self._current(other, chosen) in wanted for other, wanted in where)
+    def _following(self, path: str, value: str) -> dict[str, str]:
+        """The values of what is zipped with a path."""
+        others = next((others for first, *others in self.zipped if first == path), [])
+        if not others:
+            return {}
+        index = self.dimensions[path].written.index(value)
+        return {other: self.dimensions[other].written[index] for other in others}
 
-    def _current(self, path: str, chosen: Mapping[str, str]) -> str | None:
-        fixed = self.fixed.get(path)
-        return chosen.get(path, fixed.partition("=")[2] if fixed else None)
+    def _applies(self, path: str, chosen: Mapping[str, str]) -> bool:
+        """Whether a path varies, where those that its condition speaks of have these values."""
+        for other, wanted in self.conditions.get(path, ()):
+            current = chosen.get(other, self.fixed[other].partition("=")[2] if other in self.fixed else None)
+            if current is None or _as_said(current) not in map(_as_said, wanted):
+                return False
+        return True
 
     def allows(self, chosen: Mapping[str, str]) -> bool:
         """Whether every constraint holds of these values and the fixed ones. Raises ConfigError where one cannot."""
@@ -118,58 +132,22 @@ class Space:
         )
         return tuple(line for line in lines if line is not None)
 
+    @property
+    def is_listable(self) -> bool:
+        """Whether every combination can be told, and there are not too many of them."""
+        counts = [len(self.dimensions[path].written) for path in self.leaders()]
+        return all(counts) and math.prod(counts) <= MOST_COMBINATIONS
+
     def grid(self) -> Iterator[dict[str, str]]:
         """Every combination, in the order of Hydra's own sweeper: the last path changes first."""
         leaders = self.leaders()
         seen = set()
         for values in itertools.product(*(self.dimensions[path].written for path in leaders)):
-            everything = self.with_followers(dict(zip(leaders, values, strict=True)))
-            chosen = {path: value for path, value in everything.items() if self.applies(path, everything)}
+            chosen = self.settled(dict(zip(leaders, values, strict=True)).__getitem__)
             key = tuple(sorted(chosen.items()))
             if key not in seen and self.allows(chosen):
                 seen.add(key)
                 yield chosen
-
-
-def read(arguments: Sequence[str], settings: Sweep, parser: OverridesParser | None = None) -> Space:
-    """The space of `sweep.space` and a command line, which comes before it. Raises ConfigError with every fault.
-
-    With a parser that knows the configurations, `glob(*)` stands for all of a group.
-    """
-    parser = parser or OverridesParser.create()
-    said: dict[str, Override] = {}
-    faults: list[Fault] = []
-    for path, text in settings.space:
-        try:
-            said[path] = parser.parse_override(
-                f"++{path}={text}" if "." in path or path == "seed" else f"{path}={text}"
-            )
-        except HydraException:
-            faults.append(must(f"sweep.space.{path}", "be what an override takes, such as interval(0, 1)", text))
-    for override in parser.parse_overrides(list(arguments)):
-        said[override.key_or_group] = override
-    dimensions, fixed = {}, {}
-    for path, override in said.items():
-        if not override.is_sweep_override():
-            fixed[path] = str(override.input_line)
-            continue
-        found = _dimension(path, override, settings.sampler)
-        if isinstance(found, Fault):
-            faults.append(found)
-        else:
-            dimensions[path] = found
-    space = Space(
-        dimensions=dimensions,
-        fixed=fixed,
-        order=tuple(said),
-        conditions=dict(settings.conditions),
-        zipped=settings.zip,
-        constraints=settings.constraints,
-    )
-    faults += _faults(space, settings)
-    if faults:
-        raise ConfigError(*faults)
-    return space
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -182,62 +160,11 @@ def typed(text: str) -> Value:
     return value if isinstance(value, int | float | str | None) else shown(value)
 
 
-def _dimension(path: str, override: Override, sampler: str) -> Dimension | Fault:
-    text = str(override.input_line).partition("=")[2]
-    prefix = str(override.get_key_element()).removesuffix(path)
-    sweep = override.value()
-    values: Choice | Interval
-    if isinstance(sweep, IntervalSweep):
-        low, high = sweep.start, sweep.end
-        assert low is not None
-        assert high is not None
-        log, whole = "log" in sweep.tags, isinstance(low, int) and isinstance(high, int)
-        if not low < high or (log and low <= 0):
-            return must(f"sweep.space.{path}", "go from a number to a larger one" + (" above 0" if log else ""), text)
-        if sampler == "grid":
-            return must(
-                "sweep.sampler", f"be one that can take {path} from an interval, such as tpe or random", sampler
-            )
-        return Dimension(path, prefix, text, Interval(float(low), float(high), log, whole), ())
-    written = tuple(override.sweep_string_iterator())
-    if not written:
-        return must(f"sweep.space.{path}", "have values", text)
-    values = Choice(written)
-    if isinstance(sweep, RangeSweep) and not sweep.shuffle and sweep.start is not None and len(written) > 1:
-        numbers = [float(value) for value in written]
-        step = numbers[1] - numbers[0]
-        if step > 0:
-            whole = all(value.lstrip("-").isdigit() for value in written)
-            values = Interval(numbers[0], numbers[-1], whole=whole, step=step)
-    return Dimension(path, prefix, text, values, written)
+def _as_said(text: str) -> str:
+    """A value in one spelling: 1e-1 and 0.1 are one."""
+    return shown(typed(text), longest=500)
 
 
-def _faults(space: Space, settings: Sweep) -> list[Fault]:
-    """What does not fit together in a space."""
-    known, faults = space.dimensions, []
-    for path, where in settings.conditions:
-        if path not in known:
-            faults.append(must("sweep.conditions", "be of paths that vary", path))
-        faults += [must(f"sweep.conditions.{path}", "speak of others", other) for other, _ in where if other == path]
-    for index, group in enumerate(settings.zip):
-        place = f"sweep.zip[{index}]"
-        if len(group) < 2 or any(path not in known for path in group):
-            faults.append(must(place, "list two or more paths that vary", group))
-        elif len({len(known[path].written) for path in group}) > 1 or not known[group[0]].written:
-            counts = tuple(len(known[path].written) for path in group)
-            faults.append(must(place, "list paths with as many values each", counts))
-    for index, constraint in enumerate(settings.constraints):
-        try:
-            spoken = constraints.names(constraint)
-        except ValueError as error:
-            faults.append(Fault(f"sweep.constraints[{index}]", str(error)))
-            continue
-        missing = sorted(spoken - set(known) - set(space.fixed))
-        if missing:
-            faults.append(must(f"sweep.constraints[{index}]", "speak of what the sweep varies or sets", missing[0]))
-    count = 1
-    for path in space.leaders() if not faults else ():
-        count *= max(len(known[path].written), 1)
-    if settings.sampler == "grid" and count > _MOST_COMBINATIONS:
-        faults.append(must("sweep.space", f"have at most {_MOST_COMBINATIONS} combinations", count))
-    return faults
+def leading(zipped: Iterable[Sequence[str]]) -> dict[str, str]:
+    """The path that each follower is zipped with."""
+    return {other: first for first, *others in zipped for other in others}

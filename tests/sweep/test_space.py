@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from runner.errors import ConfigError
 from runner.records import frozen
 from runner.sweep import constraints
+from runner.sweep.reading import read
 from runner.sweep.settings import Sweep
-from runner.sweep.space import Choice, Interval, read, typed
+from runner.sweep.space import Choice, Interval, typed
 
 PATHS = ("++optimizer.learning_rate", "seed", "optimizer", "++train.epochs", "++a.b.c")
 VALUES = st.one_of(
@@ -74,10 +75,10 @@ def test_the_command_line_comes_before_the_file() -> None:
 def test_what_is_zipped_varies_together() -> None:
     space = read(["++a=1,2", "++b=x,y", "++c=5,6"], settings(zip=[["a", "b"]]))
     assert [tuple(chosen.values()) for chosen in space.grid()] == [
-        ("1", "5", "x"),
-        ("1", "6", "x"),
-        ("2", "5", "y"),
-        ("2", "6", "y"),
+        ("1", "x", "5"),
+        ("1", "x", "6"),
+        ("2", "y", "5"),
+        ("2", "y", "6"),
     ]
 
 
@@ -107,14 +108,14 @@ def test_all_that_is_wrong_with_a_space_is_told_at_once() -> None:
     ]
     assert refused(
         ["seed=1,2", "++a=1,2,3"],
-        zip=[["seed"], ["seed", "a"]],
+        zip=[["seed"], ["a", "seed"]],
         conditions={"b": {"a": 1}, "a": {"a": 1}},
         constraints=["x ** 2 < 1", "lr < 1", "__import__('os')"],
     ) == [
         "sweep.conditions: must be of paths that vary, got b",
         "sweep.conditions.a: must speak of others, got a",
         "sweep.zip[0]: must list two or more paths that vary, got [seed]",
-        "sweep.zip[1]: must list paths with as many values each, got [2, 3]",
+        "sweep.zip[1]: must list paths with as many values each, got [3, 2]",
         "sweep.constraints[0]: must compare paths and numbers, joined by + - * / // % and or not, got x ** 2 < 1",
         "sweep.constraints[1]: must speak of what the sweep varies or sets, got lr",
         "sweep.constraints[2]: must compare paths and numbers, joined by + - * / // % and or not, got __import__('os')",

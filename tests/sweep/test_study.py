@@ -13,9 +13,9 @@ import pytest
 
 from runner.errors import ConfigError
 from runner.records import frozen
+from runner.sweep.reading import read
 from runner.sweep.results import MemberResult
 from runner.sweep.settings import Sweep
-from runner.sweep.space import read
 from runner.sweep.study import Asked, Study, open_study
 
 GRID = ("++optimizer.learning_rate=0.1,0.01", "seed=range(0,3)")
@@ -147,8 +147,9 @@ def test_conditions_and_constraints_hold_of_what_is_sampled(tmp_path: Path) -> N
 
 def test_constraints_that_nothing_meets_are_told(tmp_path: Path) -> None:
     study = opened(tmp_path, WIDE, sampler="random", constraints=["train.batch_size > 64"])
-    with pytest.raises(ConfigError, match=r"^sweep.constraints: must leave something to try \(none of 1000 proposals"):
+    with pytest.raises(ConfigError) as caught:
         study.ask()
+    assert str(caught.value) == "sweep.constraints: must leave something to try, got [train.batch_size > 64]"
 
 
 @pytest.mark.parametrize("pruner", ["median", "successive_halving", "hyperband"])

@@ -2,6 +2,7 @@
 
 import importlib.util
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -10,7 +11,7 @@ from optuna.trial import Trial
 
 from runner.errors import ConfigError, must
 from runner.sweep.settings import Sweep
-from runner.sweep.space import Choice, Dimension, Interval
+from runner.sweep.space import Choice, Dimension, Interval, Space
 
 
 def sampler(settings: Sweep, known: int) -> optuna.samplers.BaseSampler:
@@ -68,10 +69,19 @@ def suggest(trial: Trial, dimension: Dimension) -> str:
         case Interval(low, high, log, True, step):
             return str(trial.suggest_int(dimension.path, int(low), int(high), log=log, step=int(step or 1)))
         case Interval(low, high, log, _, step):
-            return f"{trial.suggest_float(dimension.path, low, high, log=log, step=step)!r}"
+            found = trial.suggest_float(dimension.path, low, high, log=log, step=step)
+            return dimension.written[round((found - low) / step)] if step else repr(found)
 
 
-def param(dimension: Dimension, written: str) -> Any:
+def fixed(space: Space, chosen: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+    """Written values as Optuna's parameters, and their distributions."""
+    dimensions = [space.dimensions[path] for path in space.leaders() if path in chosen]
+    return {own.path: _param(own, chosen[own.path]) for own in dimensions}, {
+        own.path: distribution(own) for own in dimensions
+    }
+
+
+def _param(dimension: Dimension, written: str) -> Any:
     """What Optuna calls a written value."""
     if isinstance(dimension.values, Choice):
         return written

@@ -9,10 +9,13 @@ storage of Optuna's in one transaction each, so that a sweep which is killed at 
 finished.
 """
 
-import json
+import functools
+import itertools
+import math
+import random
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final
 
 import optuna
@@ -23,17 +26,13 @@ from runner.sweep.results import MemberResult, Objectives, Value, objective
 from runner.sweep.settings import Sweep
 from runner.sweep.space import Space, typed
 from runner.sweep.study import proposals
+from runner.sweep.study.keeping import Kept, in_place, packed, unpacked
 
-_STATES: Final = {
-    "FINISHED": TrialState.COMPLETE,
-    "PRUNED": TrialState.PRUNED,
-    "FAILED": TrialState.FAIL,
-    "KILLED": TrialState.FAIL,
-}
-_DONE: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 _TRIALS: Final = 20
 _MOST_ATTEMPTS: Final = 1000
-_RESULT, _CHOSEN = "result", "chosen"
+_MOST_REPEATS: Final = 10
+_FEW: Final = 200  # members that a forest of Optuna's usual size learns from in a second
+Key = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,14 @@ class Asked:
     varied: dict[str, Value]
 
 
+@dataclass(frozen=True)
+class _Live:
+    """A member that was asked for and has not ended."""
+
+    trial: Trial
+    chosen: dict[str, str]
+
+
 class Study:
     """A search under way. `report` and `tell` may come from several threads."""
 
@@ -53,79 +60,80 @@ class Study:
         self.objectives: Objectives = settings.objectives
         self.space = space.texts
         self._lock = threading.RLock()
+        kept = unpacked(stored.get_trials(deepcopy=False))
         self._study = optuna.create_study(
             directions=[direction for _, direction in self.objectives],
-            sampler=proposals.sampler(settings, len(stored.get_trials(deepcopy=False))),
+            sampler=proposals.sampler(settings, len(kept)),
             pruner=proposals.pruner(settings, epochs),
             study_name=name,  # by which hyperband deals members out
         )
-        trials = stored.get_trials(deepcopy=False)
-        self._study.add_trials([trial for trial in trials if trial.state in _DONE])
-        numbers = [_result(trial).number for trial in trials if _RESULT in trial.user_attrs]
-        self._next = max(numbers, default=-1) + 1
-        self._done = {_key(trial.user_attrs[_CHOSEN]) for trial in trials if trial.state in _DONE}
-        self._retries = [
-            trial.user_attrs[_CHOSEN]
-            for trial in trials
-            if trial.state is TrialState.FAIL and _key(trial.user_attrs[_CHOSEN]) not in self._done
-        ]
-        self._asked_here: set[tuple[tuple[str, str], ...]] = set()
-        self._live: dict[int, Trial] = {}
+        self._study.add_trials(in_place(kept))
+        self._earlier = [one.result for one in kept if one.is_done]
+        self._taken = {_key(one.chosen) for one in kept if one.is_done}  # done, or asked for
+        self._retries = _retried(kept, self._taken)
+        self._next = max([one.result.number for one in kept], default=-1) + 1
+        self._live: dict[int, _Live] = {}
 
     # Asking -----------------------------------------------------------------------------------------------------
 
-    def ask(self) -> list[Asked]:
-        """The next members, to be trained together; none where the search is over. A grid is asked for as a whole."""
+    def ask(self, most: int | None = None) -> list[Asked]:
+        """The next members, at most so many, to be trained together; none where the search is over.
+
+        A grid is asked for as a whole. Raises ConfigError where constraints leave nothing to try.
+        """
         with self._lock:
             if self._settings.sampler == "grid":
-                combinations = [chosen for chosen in self._space.grid() if self._is_new(chosen)]
-                return [self._begun(self._fixed_trial(chosen), chosen) for chosen in combinations]
-            wanted = (self._settings.trials or _TRIALS) - len(self._done | self._asked_here)
-            return [self._sampled() for _ in range(min(self._settings.batch, wanted))]
+                new = itertools.islice(filter(self._is_new, self._space.grid()), most)
+                asked = [self._begun(self._fixed_trial(chosen), chosen) for chosen in list(new)]
+            else:
+                left = (self._settings.trials or _TRIALS) - len(self._taken)
+                wanted = min(self._settings.batch, left, left if most is None else most)
+                asked = list(itertools.islice(iter(self._sampled, None), max(wanted, 0)))
+            if not asked and not self._taken:
+                raise ConfigError(must("sweep.constraints", "leave something to try", self._space.constraints))
+            return asked
 
     def _is_new(self, chosen: Mapping[str, str]) -> bool:
-        return _key(chosen) not in self._done | self._asked_here
+        return _key(chosen) not in self._taken
 
-    def _sampled(self) -> Asked:
-        """A member that the sampler proposes, or one that failed before."""
+    def _sampled(self) -> Asked | None:
+        """A member that failed before, or that the sampler proposes, which nobody tried; None where there is none."""
         while self._retries:
             chosen = self._retries.pop(0)
             if self._is_new(chosen):
                 return self._begun(self._fixed_trial(chosen), chosen)
+        repeats = 0
         for _ in range(_MOST_ATTEMPTS):
             trial = self._study.ask()
-            chosen = self._suggested(trial)
-            if self._space.allows(chosen):
+            chosen = self._space.settled(functools.partial(self._suggested, trial))
+            allowed = self._space.allows(chosen)
+            if allowed and self._is_new(chosen):
                 return self._begun(trial, chosen)
-            self._study.tell(trial, state=TrialState.FAIL)
-        rule = f"leave something to try (none of {_MOST_ATTEMPTS} proposals held)"
-        raise ConfigError(must("sweep.constraints", rule, self._space.constraints))
+            # What breaks a constraint is as bad as can be, which tpe learns from; a repetition says nothing.
+            self._study.tell(trial, state=TrialState.FAIL if allowed else TrialState.PRUNED)
+            repeats += allowed
+            if repeats == _MOST_REPEATS:
+                break
+        # Little or nothing is left: then it is listed, where it can be.
+        new = [chosen for chosen in self._space.grid() if self._is_new(chosen)] if self._space.is_listable else []
+        if not new:
+            return None
+        chosen = random.Random(f"{self._settings.seed} {self._next}").choice(new)
+        return self._begun(self._fixed_trial(chosen), chosen)
 
-    def _suggested(self, trial: Trial) -> dict[str, str]:
-        """Values for every path that varies here, as they are written in overrides."""
-        leaders = self._space.leaders()
-        # Those that others depend on come first.
-        ordered = sorted(leaders, key=lambda path: path in self._space.conditions)
-        chosen: dict[str, str] = {}
-        for path in ordered:
-            if self._space.applies(path, chosen):
-                chosen[path] = proposals.suggest(trial, self._space.dimensions[path])
-        everything = self._space.with_followers(chosen)
-        return {path: everything[path] for path in self._space.dimensions if path in everything}
+    def _suggested(self, trial: Trial, path: str) -> str:
+        return proposals.suggest(trial, self._space.dimensions[path])
 
     def _fixed_trial(self, chosen: Mapping[str, str]) -> Trial:
         """A trial of these very values."""
-        leaders = [path for path in self._space.leaders() if path in chosen]
-        distributions = {path: proposals.distribution(self._space.dimensions[path]) for path in leaders}
-        params = {path: proposals.param(self._space.dimensions[path], chosen[path]) for path in leaders}
+        params, distributions = proposals.fixed(self._space, chosen)
         self._study.enqueue_trial(params)
         return self._study.ask(distributions)
 
-    def _begun(self, trial: Trial, chosen: Mapping[str, str]) -> Asked:
+    def _begun(self, trial: Trial, chosen: dict[str, str]) -> Asked:
         number, self._next = self._next, self._next + 1
-        self._live[number] = trial
-        trial.set_user_attr(_CHOSEN, dict(chosen))
-        self._asked_here.add(_key(chosen))
+        self._live[number] = _Live(trial, chosen)
+        self._taken.add(_key(chosen))
         varied = {path: typed(value) for path, value in chosen.items()}
         return Asked(number, self._space.overrides(chosen), varied)
 
@@ -134,7 +142,10 @@ class Study:
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Takes note of a value of a member that trains. Returns whether it should end here."""
         with self._lock:
-            trial = self._live[number]
+            trial = self._live[number].trial
+            known = self._frozen(trial).last_step
+            if known is not None and epoch <= known:  # it began again
+                return False
             trial.report(value, epoch)
             return self._settings.pruner.name != "none" and trial.should_prune()
 
@@ -145,78 +156,70 @@ class Study:
     def tell(self, result: MemberResult) -> None:
         """Takes note, for good, of what a member came to. One that failed is tried again the next time."""
         with self._lock:
-            trial = self._live.pop(result.number)
-            values = self._values(result)
-            state = _STATES[result.status] if values is not None or result.status == "PRUNED" else TrialState.FAIL
-            self._study.tell(trial, values if state is TrialState.COMPLETE else None, state=state)
-            frozen = self._study.get_trials(deepcopy=False)[trial.number]
-            self._keep(frozen, result)
+            live = self._live.pop(result.number)
+            state, values = self._ended(result)
+            self._study.tell(live.trial, values, state=state)
+            self._stored.add_trial(packed(self._frozen(live.trial), live.chosen, result))
 
     def adopt(self, result: MemberResult) -> None:
         """Takes note of a member that ended in an earlier session, which was killed before it was told."""
         with self._lock:
-            lines = (line.partition("=") for line in result.overrides)
-            chosen = {path: text for path, _, text in lines if path in self._space.dimensions}
+            lines = (line.lstrip("+").partition("=") for line in result.overrides)
+            said = {path: text for path, _, text in lines}
+            chosen = {path: said[path] for path in self._space.dimensions if path in said}
             if not self._is_new(chosen):
                 return
-            paths = [path for path in self._space.leaders() if path in chosen]
-            values = self._values(result)
+            state, values = self._ended(result)
+            params, distributions = proposals.fixed(self._space, chosen)
             name = self.objectives[0][0]
+            reports = {epoch: metrics[name] for epoch, metrics in enumerate(result.history, 1) if name in metrics}
             self._study.add_trial(
                 create_trial(
-                    state=_STATES[result.status],
-                    params={path: proposals.param(self._space.dimensions[path], chosen[path]) for path in paths},
-                    distributions={path: proposals.distribution(self._space.dimensions[path]) for path in paths},
-                    values=values if result.status == "FINISHED" else None,
-                    intermediate_values={
-                        epoch: metrics[name] for epoch, metrics in enumerate(result.history, 1) if name in metrics
-                    },
-                    user_attrs={_CHOSEN: chosen},
+                    state=state,
+                    params=params,
+                    distributions=distributions,
+                    values=values,
+                    intermediate_values=reports,
                 )
             )
+            self._stored.add_trial(packed(self._study.get_trials(deepcopy=False)[-1], chosen, result))
+            self._earlier.append(result)
+            self._taken.add(_key(chosen))
             self._next = max(self._next, result.number + 1)
-            self._done.add(_key(chosen))
-            self._keep(self._study.get_trials(deepcopy=False)[-1], result)
 
-    def _keep(self, trial: FrozenTrial, result: MemberResult) -> None:
-        """Writes a trial that ended to the storage, in one transaction."""
-        attributes = trial.user_attrs | {_RESULT: json.dumps(asdict(result))}
-        self._stored.add_trial(
-            create_trial(
-                state=trial.state,
-                params=trial.params,
-                distributions=trial.distributions,
-                values=trial.values if trial.state is TrialState.COMPLETE else None,
-                intermediate_values=trial.intermediate_values,
-                user_attrs=attributes,
-            )
-        )
+    def _frozen(self, trial: Trial) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[trial.number]
 
-    def _values(self, result: MemberResult) -> list[float] | None:
+    def _ended(self, result: MemberResult) -> tuple[TrialState, list[float] | None]:
+        """How a member ended, as Optuna has it. One that came to no number is as bad as one that was pruned."""
+        if result.status not in ("FINISHED", "PRUNED"):
+            return TrialState.FAIL, None
         found = [objective(result, name) for name, _ in self.objectives]
-        known = [value for value in found if value is not None]
-        return known if len(known) == len(found) and result.status == "FINISHED" else None
+        known = [value for value in found if value is not None and not math.isnan(value)]
+        if result.status == "FINISHED" and len(known) == len(found):
+            return TrialState.COMPLETE, known
+        return TrialState.PRUNED, None
 
     # What is known ----------------------------------------------------------------------------------------------
 
     def earlier(self) -> list[MemberResult]:
         """The members that ended before this session, but for those that are tried again."""
-        return [_result(trial) for trial in self._stored.get_trials(deepcopy=False) if trial.state in _DONE]
+        return list(self._earlier)
 
     def importances(self) -> dict[str, float]:
         """The share of each path in what makes members differ by the first metric; empty where that cannot be told."""
         done = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state is TrialState.COMPLETE]
         if len(self._space.leaders()) < 2 or len(done) < 4:
             return {}
+        trees = 64 if len(done) <= _FEW else 16
         try:
-            evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-            return dict(
-                optuna.importance.get_param_importances(
-                    self._study, evaluator=evaluator, target=lambda trial: trial.values[0]
-                )
+            evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=trees, max_depth=16, seed=0)
+            shares = optuna.importance.get_param_importances(
+                self._study, evaluator=evaluator, target=lambda trial: trial.values[0]
             )
         except (RuntimeError, ValueError):  # all alike, or too few that share a path
             return {}
+        return {path: float(share) for path, share in shares.items()}
 
     def remember(self, name: str, text: str) -> None:
         """Keeps a short text with the sweep."""
@@ -228,11 +231,11 @@ class Study:
         return found
 
 
-def _key(chosen: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _key(chosen: Mapping[str, str]) -> Key:
     return tuple(sorted(chosen.items()))
 
 
-def _result(trial: FrozenTrial) -> MemberResult:
-    fields = json.loads(trial.user_attrs[_RESULT])
-    history = tuple(fields.pop("history"))
-    return MemberResult(overrides=tuple(fields.pop("overrides")), history=history, **fields)
+def _retried(kept: list[Kept], done: set[Key]) -> list[dict[str, str]]:
+    """What was chosen for members that failed, and did not do better when they were tried again."""
+    failed = {_key(one.chosen): one.chosen for one in kept if not one.is_done}
+    return [chosen for key, chosen in failed.items() if key not in done]
