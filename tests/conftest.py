@@ -3,12 +3,18 @@
 The environment is set before JAX, MLflow or matplotlib is imported, so that programs which tests start inherit it.
 """
 
+import io
+import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import hypothesis
 import hypothesis.configuration
 import pytest
+from commands import Done, Runner
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -68,3 +74,39 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no images in {folder}: CONVRUNNER_TEST_DATA names a folder with mnist/ and cifar10/")
     return folder.resolve()
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Runner]:
+    """`runner ARGUMENTS` in this process, in a folder of its own and without a network."""
+    import absl.logging
+    from hydra.core.global_hydra import GlobalHydra
+
+    from runner import cli
+
+    def refuse(*args: object, **kwargs: object) -> str:
+        raise ConnectionError("no network in tests")
+
+    monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setattr("pooch.retrieve", refuse)
+    # Hydra closes the handlers it finds, and absl's (which comes with Optax) then closes pytest's own stream.
+    monkeypatch.setattr(absl.logging.get_absl_handler().python_handler, "stream", sys.__stderr__)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def run(*arguments: str) -> Done:
+        GlobalHydra.instance().clear()
+        monkeypatch.setattr(sys, "argv", ["runner", *arguments])
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert "Traceback" not in err.getvalue()
+        return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    yield run
+    for handler in root.handlers:
+        if isinstance(handler, logging.FileHandler) and handler not in handlers:
+            handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -1,75 +1,23 @@
 """The command line as a user meets it: exit statuses, one line for a mistake, never a traceback."""
 
-import io
-import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
-import absl.logging
 import mlflow
 import pytest
+from commands import Runner
 from configurations import TINY
-from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from runner import cli
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's affair with SQLAlchemy
 ]
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command came to."""
-
-    status: int
-    out: str
-    err: str
-
-
-Runner = Callable[..., Done]
-
-
-@pytest.fixture
-def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Runner]:
-    """`runner ARGUMENTS` in this process, in a folder of its own and without a network."""
-    monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.setattr("pooch.retrieve", refuse)
-    # Hydra closes the handlers it finds, and absl's (which comes with Optax) then closes pytest's own stream.
-    monkeypatch.setattr(absl.logging.get_absl_handler().python_handler, "stream", sys.__stderr__)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-
-    def run(*arguments: str) -> Done:
-        GlobalHydra.instance().clear()
-        monkeypatch.setattr(sys, "argv", ["runner", *arguments])
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert "Traceback" not in err.getvalue()
-        return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
-
-    yield run
-    for handler in root.handlers:
-        if isinstance(handler, logging.FileHandler) and handler not in handlers:
-            handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-def refuse(*args: object, **kwargs: object) -> str:
-    raise ConnectionError("no network in tests")
 
 
 def write(path: str, text: str | bytes) -> None:
@@ -254,26 +202,6 @@ def test_a_loss_that_is_lost_ends_with_status_1(runner: Runner) -> None:
     assert line.startswith("loss: must stay finite, was not at step 2 under learning rate 1e+30 (last finite loss ")
     [log] = Path("outputs").rglob("runner.log")
     assert line in log.read_text()
-
-
-@pytest.mark.parametrize("verb", [(), ("train",)])
-def test_of_a_sweep_with_a_bad_member_the_others_go_on(runner: Runner, verb: tuple[str, ...]) -> None:
-    done = runner(*verb, "-m", *TINY, "train.epochs=1,0,2")
-    assert done.status == 2
-    assert "train.epochs: must be ≥ 1, got 0\n" in done.err
-    assert done.out.count("tiny on digits: test accuracy") == 2
-    failing = runner(
-        "-m", *TINY, "train.epochs=1", "optimizer=sgd", "schedule=constant", "optimizer.learning_rate=1e30,0.1"
-    )
-    assert failing.status == 1
-    assert failing.out.count("tiny on digits: test accuracy") == 1
-
-
-def test_a_sweep_that_is_right_ends_with_status_0(runner: Runner) -> None:
-    done = runner("-m", *TINY, "seed=1,2", "train.epochs=1")
-    assert done.status == 0
-    assert done.out.count("tiny on digits: test accuracy") == 2
-    assert len(list(Path("outputs/sweeps").rglob("runner.log"))) == 2
 
 
 # Debug presets

@@ -1,0 +1,293 @@
+"""Sweeps from the command line to MLflow: what a user launches, what is found there, and what is gone on with."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jax
+import mlflow
+import pytest
+import yaml
+from commands import Runner
+from configurations import TINY
+
+from runner.loop import Epoch, Loop
+from runner.sweep import strategies
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's affair with SQLAlchemy
+]
+UNTRACKED = (*TINY, "train.epochs=1")
+TRACKED = (*(line for line in TINY if not line.startswith("tracking")), "train.epochs=2", "tracking.figures=false")
+
+
+def store() -> Any:
+    """The store in this folder; MLflow remembers stores by their address, so that has to be whole."""
+    return mlflow.MlflowClient(f"sqlite:///{Path('outputs/mlflow.db').absolute()}")
+
+
+def found() -> tuple[list[Any], list[Any]]:
+    """The runs of the store in this folder: those of sweeps, and those of members in the order of their numbers."""
+    client = store()
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    members = [run for run in runs if "sweep.member" in run.data.tags]
+    parents = [run for run in runs if "sweep.member" not in run.data.tags]
+    return parents, sorted(members, key=lambda run: json.loads(run.data.tags["sweep.member"])["number"])
+
+
+def varied(run: Any) -> dict[str, Any]:
+    own: dict[str, Any] = json.loads(run.data.tags["sweep.member"])["varied"]
+    return own
+
+
+# One compile per structure
+
+
+def test_48_members_of_two_structures_compile_two_programs(runner: Runner) -> None:
+    compiled: list[str] = []
+
+    def listen(event: str, duration_secs: float, **facts: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(str(facts.get("fun_name")))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        sweep = ("optimizer.learning_rate=0.001,0.003,0.01", "seed=range(0,8)", "model.width=1,2")
+        done = runner("-m", *UNTRACKED, *sweep, "model.name=counted")
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert done.status == 0, done.err
+    assert sum("advance" in name for name in compiled) == 2
+    assert sum("evaluate" in name for name in compiled) == 2
+    assert sum("init" in name for name in compiled) == 2
+    assert len(list(Path("outputs/sweeps").rglob(".hydra/config.yaml"))) == 48
+
+
+# What is checked before anything runs
+
+
+def test_all_that_is_wrong_with_all_members_is_told_before_anything_runs(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strategies, "train", lambda *arguments, **named: pytest.fail("trained"))
+    done = runner("-m", *UNTRACKED, "train.epochs=1,0", "optimizer.learning_rate=0.1,-1", "seed=0,1")
+    assert done.status == 2
+    assert done.err.splitlines() == [
+        "optimizer.learning_rate: must be ≥ 0, got -1 (member 2: epochs=1 learning_rate=-1 seed=0 and 3 more)",
+        "train.epochs: must be ≥ 1, got 0 (member 4: epochs=0 learning_rate=0.1 seed=0 and 3 more)",
+    ]
+    done = runner("-m", *UNTRACKED, "train.batch_size=32,161,170", "trian.epochs=3")
+    assert done.err.splitlines() == ['trian: unknown key "trian"; did you mean "train"?']  # of all, so of none
+    done = runner("-m", *UNTRACKED, "train.batch_size=32,161,170")
+    assert done.err.splitlines() == [
+        "train.batch_size: must be at most the 160 training images, got 161 (member 1: batch_size=161)",
+        "train.batch_size: must be at most the 160 training images, got 170 (member 2: batch_size=170)",
+    ]
+
+
+def test_a_member_that_fails_costs_no_other(runner: Runner) -> None:
+    sgd = ("optimizer=sgd", "schedule=constant", "optimizer.learning_rate=0.1,1e30,0.05")
+    done = runner("-m", *TRACKED, *sgd)
+    assert done.status == 1
+    assert "learning_rate=1e+30  failed: loss: must stay finite, was not at step 2" in done.out
+    [parent], members = found()
+    assert [run.info.status for run in members] == ["FINISHED", "FAILED", "FINISHED"]
+    assert members[1].data.tags["failure"].startswith("loss: must stay finite, was not at step 2 under learning rate")
+    assert parent.info.status == "FINISHED"
+    assert {name: value for name, value in parent.data.metrics.items() if name.startswith("members")} == {
+        "members": 3,
+        "members/finished": 2,
+        "members/failed": 1,
+    }
+    logs = {path.parent.name: path.read_text() for path in Path("outputs/sweeps").rglob("runner.log")}
+    assert logs["0"].count(" epoch ") == 2
+    # What failed is tried again, what finished is not; and nothing is there twice.
+    again = runner("-m", *TRACKED, *sgd)
+    assert again.status == 1
+    assert again.out.count("failed: loss") == 1
+    assert "learning_rate=0.1 " not in again.out.split("failed: loss")[0]
+    _, members = found()
+    assert Counter(run.data.params["optimizer.learning_rate"] for run in members) == {"0.1": 1, "1e+30": 1, "0.05": 1}
+
+
+# What is found in MLflow
+
+
+def test_a_sweep_is_a_run_with_its_members_as_children(runner: Runner) -> None:
+    command = ("-m", *TRACKED, "optimizer.learning_rate=0.003,0.03", "seed=0,1", "sweep.name=rates")
+    done = runner(*command)
+    assert done.status == 0, done.err
+    [parent], members = found()
+    assert parent.info.run_name == "sweep tiny: learning_rate × seed"
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params == {"space.optimizer.learning_rate": "0.003,0.03", "space.seed": "0,1"}
+    assert parent.data.tags["sweep"] == "rates"
+    assert [run.info.run_name for run in members] == [
+        f"tiny learning_rate={rate} seed={seed}" for rate in (0.003, 0.03) for seed in (0, 1)
+    ]
+    assert {run.data.tags["mlflow.parentRunId"] for run in members} == {parent.info.run_id}
+    assert {run.data.tags["sweep"] for run in members} == {"rates"}
+    assert {run.info.status for run in members} == {"FINISHED"}
+    best = max(members, key=lambda run: (run.data.metrics["val/accuracy"], -members.index(run)))
+    assert parent.data.tags["best.run_id"] == best.info.run_id
+    for name in ("val/accuracy", "best/val_accuracy", "test/accuracy"):
+        assert parent.data.metrics[name] == best.data.metrics[name]
+    assert parent.data.metrics["compiles"] == parent.data.metrics["structures"] == 1
+    client = store()
+    assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {"best.yaml", "members.csv", "report"}
+    # The best member's model is there to be used; every member's parameters would fill a disk.
+    kept = [run.info.run_id for run in members if run.outputs and run.outputs.model_outputs]
+    assert kept == [best.info.run_id]
+
+    # The best configuration can be launched as it is, and gives what it gave.
+    folder = Path(client.download_artifacts(parent.info.run_id, "best.yaml")).parent
+    assert runner(f"--config-dir={folder}", "--config-name=best").status == 0
+    parents, _ = found()
+    [alone] = [run for run in parents if run.info.run_id != parent.info.run_id]
+    same = [name for name in best.data.metrics if name.startswith(("train/", "val/", "test/", "best/"))]
+    assert {name: alone.data.metrics[name] for name in same} == {name: best.data.metrics[name] for name in same}
+
+    # The same command has nothing left to do.
+    again = runner(*command)
+    assert again.status == 0
+    parents, members = found()
+    assert (len(parents), len(members)) == (2, 4)
+    # Another space under the same name is refused.
+    other = runner(*command[:-2], "seed=0,2", "sweep.name=rates")
+    assert other.status == 2
+    assert "sweep.space.seed: must be what the sweep began with (0,1), got 0,2" in other.err
+
+
+def test_pruned_members_end_early_and_are_told_apart(runner: Runner) -> None:
+    rates = "optimizer.learning_rate=0.01,0.02,0.015,0.00001,0.00002,0.00003"
+    own = ("sweep.pruner.name=successive_halving", "sweep.strategy=loop", "train.epochs=6")
+    done = runner("-m", *TRACKED[:-2], *own, rates, "tracking.figures=false")
+    assert done.status == 0, done.err
+    _, members = found()
+    statuses = [run.data.tags["sweep.status"] for run in members]
+    assert statuses[0] == "FINISHED"
+    assert statuses[3:] == ["PRUNED"] * 3
+    assert [run.info.status for run in members[3:]] == ["KILLED"] * 3
+    assert "test/accuracy" not in members[3].data.metrics
+    assert members[3].data.tags["end_reason"] == "pruned"
+
+
+def test_a_sweep_that_is_chosen_needs_no_flag(runner: Runner) -> None:
+    done = runner("sweep=seeds", *UNTRACKED, "seed=range(0,3)")
+    assert done.status == 0, done.err
+    assert len(list(Path("outputs/sweeps").rglob("runner.log"))) == 3
+
+
+@pytest.mark.parametrize("name", ["lr", "tune", "width"])
+def test_ready_made_sweeps_run(runner: Runner, name: str) -> None:
+    own = {
+        "lr": ["optimizer.learning_rate=0.001,0.01"],
+        "tune": ["sweep.trials=4", "sweep.batch=4", "train.epochs=2"],
+        "width": ["model.width=0.5,1"],
+    }
+    overrides = [line for line in TINY if not line.startswith(("train.batch_size", "train.epochs"))]
+    done = runner(f"sweep={name}", *overrides, *own[name])
+    assert done.status == 0, done.err
+
+
+# Interrupted, killed
+
+
+def test_an_interrupt_keeps_what_ended(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = Loop.record
+
+    def interrupted(self: Loop, number: int, *rest: Any) -> Epoch:
+        if self.experiment.seed == 2 and number == 2:
+            raise KeyboardInterrupt
+        return record(self, number, *rest)
+
+    command = ("-m", *TRACKED, "seed=range(0,4)", "sweep.strategy=loop")
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "record", interrupted)
+        assert runner(*command).status == 130
+    [parent], members = found()
+    assert parent.info.status == "KILLED"
+    assert [run.info.status for run in members] == ["FINISHED", "FINISHED", "KILLED"]
+    assert len(list(Path("outputs/sweeps").rglob(".hydra/config.yaml"))) == 2
+    assert runner(*command).status == 0
+    [parent], members = found()
+    assert parent.info.status == "FINISHED"
+    assert [(varied(run)["seed"], run.info.status) for run in members] == [(seed, "FINISHED") for seed in range(4)]
+
+
+@pytest.mark.slow  # four processes, three of them killed
+def test_a_sweep_that_is_killed_trains_no_finished_member_twice_and_loses_none(tmp_path: Path) -> None:
+    tiny = [line for line in TRACKED if not line.startswith("tracking")]
+    command = [
+        sys.executable,
+        "-m",
+        "runner",
+        "-m",
+        *tiny,
+        "seed=range(0,12)",
+        "train.epochs=60",
+        "tracking.log_model=false",
+    ]
+    for patience in (2, 4, 3):  # members that end before the kill
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ | {"COLUMNS": "200"}
+        )
+        assert process.stdout is not None
+        lines = 0
+        for line in process.stdout:
+            lines += " val/accuracy " in line
+            if lines == patience:
+                break
+        time.sleep(0.3)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    [parent], members = found()
+    assert parent.info.status == "FINISHED"
+    assert sorted(varied(run)["seed"] for run in members) == list(range(12))
+    assert {run.info.status for run in members} == {"FINISHED"}
+    assert all(len(set(run.data.metrics)) > 8 for run in members)
+    again = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert not re.findall(r"\d+/12 ", again.stdout), "nothing was left to train"
+
+
+# Hydra's own
+
+
+def test_members_are_ordinary_jobs_of_hydra(runner: Runner) -> None:
+    done = runner("-m", *UNTRACKED, "optimizer=adam,momentum", "seed=5", "train.clip={norm: 1.0}")
+    assert done.status == 0, done.err
+    [folder] = Path("outputs/sweeps").glob("*/*")
+    assert (folder / "multirun.yaml").is_file()
+    for number, name in enumerate(("adam", "momentum")):
+        own = folder / str(number) / ".hydra"
+        overrides = yaml.safe_load((own / "overrides.yaml").read_text())
+        assert f"optimizer={name}" in overrides
+        config = yaml.safe_load((own / "config.yaml").read_text())
+        assert (config["seed"], config["train"]["clip"], config["train"]["epochs"]) == (5, {"norm": 1.0}, 1)
+        hydra = yaml.safe_load((own / "hydra.yaml").read_text())["hydra"]
+        assert hydra["job"]["num"] == number
+        assert hydra["runtime"]["choices"]["optimizer"] == name
+        assert (folder / str(number) / "runner.log").read_text().count(" epoch ") == 1
+
+
+def test_hydras_own_launcher_and_sweeper_still_serve(runner: Runner) -> None:
+    for own in ("hydra/launcher=basic", "hydra/sweeper=basic"):
+        done = runner("-m", own, *UNTRACKED, "seed=1,2")
+        assert done.status == 0, done.err
+    assert len(list(Path("outputs/sweeps").rglob("runner.log"))) == 4
+
+
+def test_describing_several_is_no_sweep(runner: Runner) -> None:
+    done = runner("describe", "-m", "model=lenet1,lenet5")
+    assert done.status == 0
+    assert "lenet1 on digits" in done.out
+    assert "lenet5 on digits" in done.out
