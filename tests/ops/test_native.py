@@ -1,76 +1,20 @@
-"""Native convolutions against the reference, bit against bit where whole numbers allow it; and what happens without."""
+"""Native convolutions against the reference: bit against bit where whole numbers allow it."""
 
 import ctypes
-import importlib.util
-import subprocess
-import sys
 import threading
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convolutions import CASES, LINE, SQUARE, STRIDED, Case, assert_same, installed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
 from runner.geometry import Window
 from runner.ops import native
-
-installed = pytest.mark.skipif(
-    importlib.util.find_spec("convrunner_native") is None,
-    reason="native convolutions are not installed: `make native` builds them",
-)
-
-
-class Case(NamedTuple):
-    """A convolution of some shape."""
-
-    x: tuple[int, ...]
-    kernel: tuple[int, ...]
-    windows: tuple[Window, ...]
-    groups: int = 1
-
-    def arrays(self, seed: int = 0, *, whole: bool = False) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """An input, a kernel and an output's gradient; `whole` numbers add up exactly in whatever order."""
-        rng = np.random.default_rng(seed)
-        y = (self.x[0], *native._positions(self.x, self.windows), self.kernel[-1])
-        draw = (lambda shape: rng.integers(-4, 5, shape)) if whole else (lambda shape: rng.normal(size=shape))
-        x, kernel, g = (jnp.asarray(draw(shape), jnp.float32) for shape in (self.x, self.kernel, y))
-        return x, kernel, g
-
-    def all(self, x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The output and both gradients, natively."""
-        return (
-            native.forward(x, kernel, self.windows, self.groups),
-            native.input_gradient(g, kernel, self.x, self.windows, self.groups),
-            native.kernel_gradient(x, g, self.kernel, self.windows, self.groups),
-        )
-
-    def reference(self, x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The same by XLA."""
-        y, pull = jax.vjp(self.plain, x, kernel)
-        return y, *pull(g)
-
-    def plain(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
-        spatial = "HW"[2 - len(self.windows) :]
-        return lax.conv_general_dilated(
-            x,
-            kernel,
-            window_strides=[window.stride for window in self.windows],
-            padding=[(window.low, window.high) for window in self.windows],
-            rhs_dilation=[window.dilation for window in self.windows],
-            dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
-            feature_group_count=self.groups,
-        )
-
-
-SQUARE = Case((6, 12, 12, 5), (3, 3, 5, 8), (Window(3, 1, 1, 1, 1),) * 2)
-STRIDED = Case((5, 11, 9, 6), (3, 2, 3, 8), (Window(3, 2, 1, 1, 0), Window(2, 1, 2, 0, 2)), groups=2)
-LINE = Case((4, 20, 3), (5, 3, 7), (Window(5, 2, 1, 4, 0),))
-CASES = [SQUARE, STRIDED, LINE]
 
 
 @st.composite
@@ -86,10 +30,6 @@ def cases(draw: st.DrawFn) -> Case:
         sizes.append(draw(st.integers(max(1, windows[-1].extent - low - high), 13)))
     kernel = (*(window.size for window in windows), c // groups, filters)
     return Case((draw(st.integers(1, 7)), *sizes, c), kernel, tuple(windows), groups)
-
-
-def assert_same(ours: Any, theirs: Any) -> None:
-    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
 @installed
@@ -247,49 +187,3 @@ def test_moments_of_members_and_of_bfloat16() -> None:
         assert_same([array[number] for array in together], list(native.moments(x[number])))
     half = x[0].astype(jnp.bfloat16)
     assert_same(native.moments(half), native.moments(half.astype(jnp.float32)))
-
-
-# Where it is not, or does not load
-
-
-def told(tmp_path: Path, package: str | None) -> str:
-    """What a process says of native convolutions, twice, with this source in place of the package, or without one."""
-    place = "sys.modules['convrunner_native'] = None"
-    if package is not None:
-        (tmp_path / "convrunner_native.py").write_text(package)
-        place = f"sys.path.insert(0, {str(tmp_path)!r})"
-    program = f"""
-import logging, sys
-logging.basicConfig(level="INFO", format="%(levelname)s %(message)s", stream=sys.stdout)
-logging.getLogger("jax").setLevel("ERROR")
-{place}
-from runner.ops import native
-print(native.available(), native.available())
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_one_line_says_that_it_is_not_there(tmp_path: Path) -> None:
-    said = "INFO native convolutions are not installed (pip install ./native); the portable ones serve"
-    assert told(tmp_path, None).splitlines() == [said, "False False"]
-
-
-def test_one_line_says_that_it_does_not_load(tmp_path: Path) -> None:
-    said = "WARNING native convolutions do not load (libdnnl.so.3: cannot open); the portable ones serve"
-    assert told(tmp_path, "raise OSError('libdnnl.so.3: cannot open')").splitlines() == [said, "False False"]
-    said = "WARNING native convolutions do not load (No module named 'gone'); the portable ones serve"
-    assert told(tmp_path, "import gone").splitlines() == [said, "False False"]
-
-
-def test_one_line_says_that_xla_refuses_it(tmp_path: Path) -> None:
-    # XLA must have begun when it is told: it refuses one handler then, and else the whole processor.
-    source = """
-from jax._src import xla_bridge
-def targets(): raise ValueError(f"version 9, after XLA began: {xla_bridge.backends_are_initialized()}")
-"""
-    said = (
-        "WARNING native convolutions do not fit this jaxlib (version 9, after XLA began: True); the portable ones serve"
-    )
-    assert told(tmp_path, source).splitlines() == [said, "False False"]

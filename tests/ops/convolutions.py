@@ -1,0 +1,74 @@
+"""Convolutions for tests: their arrays, what XLA makes of them, and what is native of it."""
+
+import importlib.util
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from runner.geometry import Window
+from runner.ops import native
+
+installed = pytest.mark.skipif(
+    importlib.util.find_spec("convrunner_native") is None,
+    reason="native convolutions are not installed: `make native` builds them",
+)
+
+
+class Case(NamedTuple):
+    """A convolution of some shape."""
+
+    x: tuple[int, ...]
+    kernel: tuple[int, ...]
+    windows: tuple[Window, ...]
+    groups: int = 1
+
+    def arrays(self, seed: int = 0, *, whole: bool = False) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """An input, a kernel and an output's gradient; `whole` numbers add up exactly in whatever order."""
+        rng = np.random.default_rng(seed)
+        y = (
+            self.x[0],
+            *(window.output_size(size) for window, size in zip(self.windows, self.x[1:-1], strict=True)),
+            self.kernel[-1],
+        )
+        draw = (lambda shape: rng.integers(-4, 5, shape)) if whole else (lambda shape: rng.normal(size=shape))
+        x, kernel, g = (jnp.asarray(draw(shape), jnp.float32) for shape in (self.x, self.kernel, y))
+        return x, kernel, g
+
+    def all(self, x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The output and both gradients, natively."""
+        return (
+            native.forward(x, kernel, self.windows, self.groups),
+            native.input_gradient(g, kernel, self.x, self.windows, self.groups),
+            native.kernel_gradient(x, g, self.kernel, self.windows, self.groups),
+        )
+
+    def reference(self, x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The same by XLA."""
+        y, pull = jax.vjp(self.plain, x, kernel)
+        return y, *pull(g)
+
+    def plain(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        spatial = "HW"[2 - len(self.windows) :]
+        return lax.conv_general_dilated(
+            x,
+            kernel,
+            window_strides=[window.stride for window in self.windows],
+            padding=[(window.low, window.high) for window in self.windows],
+            rhs_dilation=[window.dilation for window in self.windows],
+            dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
+            feature_group_count=self.groups,
+        )
+
+
+SQUARE = Case((6, 12, 12, 5), (3, 3, 5, 8), (Window(3, 1, 1, 1, 1),) * 2)
+STRIDED = Case((5, 11, 9, 6), (3, 2, 3, 8), (Window(3, 2, 1, 1, 0), Window(2, 1, 2, 0, 2)), groups=2)
+LINE = Case((4, 20, 3), (5, 3, 7), (Window(5, 2, 1, 4, 0),))
+CASES = [SQUARE, STRIDED, LINE]
+
+
+def assert_same(ours: Any, theirs: Any) -> None:
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)

@@ -1,0 +1,188 @@
+"""Programs with native convolutions in them, and without, where the package is not there or does not load."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from configurations import tiny
+from convolutions import CASES, SQUARE, Case, assert_same, installed
+
+from runner import data, serving, train
+from runner.loop import Loop
+from runner.ops.conv import NATIVE, chosen, conv
+from runner.ops.lowering import Choice, lowered
+
+
+def convolved(case: Case, choice: Choice) -> Any:
+    """The operation on `case`, traced with this choice."""
+
+    def call(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        with lowered(choice):
+            return conv(x, kernel, case.windows, case.groups)
+
+    return call
+
+
+@installed
+@pytest.mark.parametrize("case", CASES)
+def test_the_operation_takes_the_native_way_and_its_gradients(case: Case) -> None:
+    x, kernel, g = case.arrays(whole=True)
+    with lowered("auto"):
+        assert chosen(x.shape, kernel.shape, x.dtype, case.windows, case.groups) is NATIVE
+    for wrapped in (lambda call: call, jax.checkpoint):
+        y, pull = jax.vjp(wrapped(convolved(case, "auto")), x, kernel)
+        assert_same((y, *pull(g)), case.reference(x, kernel, g))
+
+
+@installed
+def test_only_where_it_is_asked_for_and_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, kernel, _ = SQUARE.arrays()
+    texts = {choice: jax.jit(convolved(SQUARE, choice)).lower(x, kernel).as_text() for choice in ("auto", "reference")}
+    assert "convrunner_forward" in texts["auto"]
+    assert "convrunner" not in texts["reference"]
+    with lowered("auto"):
+        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+        assert chosen(x.shape, kernel.shape, x.dtype, SQUARE.windows, 1) is None
+
+
+LAYERS = (
+    "model.layers=[{conv: {filters: 6, kernel_size: 3, padding: same}}, batch_norm, relu, {max_pool: {size: 2}}, "
+    "{conv: {filters: 8, kernel_size: 3, groups: 2}}, relu, flatten, classifier]"
+)
+
+
+def looped(*overrides: str) -> Loop:
+    experiment = tiny(LAYERS, *overrides)
+    return Loop(experiment, data.load(experiment.data))
+
+
+@installed
+def test_training_natively_is_training() -> None:
+    ours, reference = (looped("optimizer=sgd", f"train.lowering={choice}") for choice in ("auto", "reference"))
+    for loop in (ours, reference):
+        list(loop.epochs())
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4),
+        *(train.evaluated(loop.state) for loop in (ours, reference)),
+    )
+
+
+@installed
+def test_training_twice_gives_the_same_bits() -> None:
+    one, other = looped(), looped()
+    for loop in (one, other):
+        list(loop.epochs())
+    assert_same(one.state, other.state)
+
+
+@installed
+def test_what_is_exported_runs_without_it(tmp_path: Path) -> None:
+    loop = looped()
+    assert loop.program.lowering == "auto"
+    variables = (train.evaluated(loop.state), loop.state.statistics)
+    facts = serving.save_model(
+        tmp_path / "model",
+        function=lambda variables, images: train.predict(loop.program, variables[0], variables[1], images),
+        variables=variables,
+        images=loop.dataset.val.inputs,
+        classes=loop.dataset.classes,
+    )
+    assert facts.platforms == ("cpu", "cuda", "tpu")
+    assert b"convrunner" not in (tmp_path / "model" / "model.jax_export").read_bytes()
+    ours = train.compiled(loop.program).predict(train.leaves(loop.program), *variables, loop.dataset.val.inputs)
+    np.testing.assert_allclose(
+        serving.ServedModel(tmp_path / "model").predict(loop.dataset.val.inputs), ours, atol=1e-5
+    )
+
+
+KEPT = """
+import sys
+if {blocked}: sys.modules["convrunner_native"] = None
+import jax, jax.numpy as jnp
+from runner.geometry import Window
+from runner.ops import native
+from runner.ops.conv import conv
+from runner.ops.lowering import lowered
+def step(x, kernel):
+    with lowered("auto"):
+        return conv(x, kernel, (Window(3), Window(3)))
+x, kernel = jnp.arange(2 * 8 * 8 * 3.0).reshape(2, 8, 8, 3), jnp.arange(3 * 3 * 3 * 4.0).reshape(3, 3, 3, 4)
+print(native.available(), float(jax.jit(step)(x, kernel).sum()))
+"""
+
+
+@installed
+def test_a_program_kept_compiled_is_not_read_back_where_it_is_gone(tmp_path: Path) -> None:
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PLATFORMS": "cpu"}
+    environment |= {
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+    def said(*, blocked: bool) -> list[str]:
+        command = [sys.executable, "-c", KEPT.format(blocked=blocked)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        return done.stdout.split()
+
+    here, again, gone = said(blocked=False), said(blocked=False), said(blocked=True)
+    assert here == again
+    assert (here[0], gone[0]) == ("True", "False")
+    assert float(gone[1]) == pytest.approx(float(here[1]), rel=1e-6)
+    kept = {path.name.rpartition("-")[0] for path in tmp_path.glob("jit_step-*")}
+    assert len(kept) == 2
+
+
+# Where it is not, or does not load
+
+
+def told(tmp_path: Path, package: str | None) -> str:
+    """What a process says of native convolutions, with this source in place of the package, or without one."""
+    place = "sys.modules['convrunner_native'] = None"
+    if package is not None:
+        (tmp_path / "convrunner_native.py").write_text(package)
+        place = f"sys.path.insert(0, {str(tmp_path)!r})"
+    program = f"""
+import logging, sys
+logging.basicConfig(level="INFO", format="%(levelname)s %(message)s", stream=sys.stdout)
+logging.getLogger("jax").setLevel("ERROR")
+{place}
+from runner.geometry import Window
+from runner.ops import native
+from runner.ops.conv import chosen
+from runner.ops.lowering import lowered
+with lowered("auto"):
+    way = chosen((2, 8, 8, 3), (3, 3, 3, 4), "float32", (Window(3), Window(3)), 1)
+print(native.available(), native.available(), way)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_one_line_says_that_it_is_not_there(tmp_path: Path) -> None:
+    said = "INFO native convolutions are not installed (pip install ./native); the portable ones serve"
+    assert told(tmp_path, None).splitlines() == [said, "False False None"]
+
+
+def test_one_line_says_that_it_does_not_load(tmp_path: Path) -> None:
+    said = "WARNING native convolutions do not load (libdnnl.so.3: cannot open); the portable ones serve"
+    assert told(tmp_path, "raise OSError('libdnnl.so.3: cannot open')").splitlines() == [said, "False False None"]
+    said = "WARNING native convolutions do not load (No module named 'gone'); the portable ones serve"
+    assert told(tmp_path, "import gone").splitlines() == [said, "False False None"]
+
+
+def test_one_line_says_that_xla_refuses_it(tmp_path: Path) -> None:
+    # XLA must have begun when it is told: it refuses one handler then, and else the whole processor.
+    source = """
+from jax._src import xla_bridge
+def targets(): raise ValueError(f"version 9, after XLA began: {xla_bridge.backends_are_initialized()}")
+"""
+    said = (
+        "WARNING native convolutions do not fit this jaxlib (version 9, after XLA began: True); the portable ones serve"
+    )
+    assert told(tmp_path, source).splitlines() == [said, "False False None"]
