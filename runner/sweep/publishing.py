@@ -1,5 +1,6 @@
 """What lands on a sweep's own run: the table of its members, the best one's configuration, and the report."""
 
+import functools
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -26,7 +27,7 @@ def publish(result: SweepResult, parent: tracking.Run, folder: Path, best: Membe
         (folder / name).write_text(text, encoding="utf-8")
         parent.log_artifact(folder / name, "report" if name.endswith("html") else "")
     for name in report.figure_names(result):
-        parent.log_figure(f"figures/{name}.png", lambda name=name: report.figure(result, name))
+        parent.log_figure(f"figures/{name}.png", functools.partial(report.figure, result, name))
     parent.log_metrics(_metrics(result, leaders), step=0)
     if leaders:
         parent.set_tags({"best": leaders[0].name, "best.run_id": leaders[0].run_id})

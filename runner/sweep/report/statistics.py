@@ -1,0 +1,60 @@
+"""What members come to together: means over seeds with their intervals, and the front of accuracy against cost."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy import special
+
+from runner.sweep.results import MemberResult, Objectives, Value, objective
+
+SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Members that differ in their seeds alone; `interval` is half of the 95 % confidence interval of the mean."""
+
+    varied: dict[str, Value]
+    values: tuple[float, ...]
+    mean: float
+    deviation: float
+    interval: float
+
+
+def over_seeds(members: Sequence[MemberResult], name: str) -> list[Mean]:
+    """The means of a metric by what varies beside the seed, in the order of the members; none without two seeds.
+
+    The interval is Student's, for means of few values: t(0.975, n − 1) s / √n.
+    """
+    groups: dict[tuple[tuple[str, Value], ...], list[float]] = {}
+    for member in members:
+        value = objective(member, name)
+        if member.status == "FINISHED" and value is not None and SEED in member.varied:
+            rest = tuple((path, item) for path, item in member.varied.items() if path != SEED)
+            groups.setdefault(rest, []).append(value)
+    found = []
+    for rest, values in groups.items():
+        if len(values) > 1:
+            deviation = statistics.stdev(values)
+            interval = float(special.stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
+            found.append(Mean(dict(rest), tuple(values), statistics.fmean(values), deviation, interval))
+    return found
+
+
+def front(members: Sequence[MemberResult], objectives: Objectives) -> list[MemberResult]:
+    """The finished members that no other is at least as good as by every objective, and better by one."""
+    scored = []
+    for member in members:
+        values = [objective(member, name) for name, _ in objectives]
+        known = [value for value in values if value is not None]
+        if member.status == "FINISHED" and len(known) == len(values):
+            signed = (value if way == "minimize" else -value for value, (_, way) in zip(known, objectives, strict=True))
+            scored.append((tuple(signed), member))
+    # In this order, whoever is dominated comes after one that dominates it.
+    kept: list[tuple[tuple[float, ...], MemberResult]] = []
+    for own, member in sorted(scored, key=lambda entry: (entry[0], entry[1].number)):
+        if not any(other != own and all(a <= b for a, b in zip(other, own, strict=True)) for other, _ in kept):
+            kept.append((own, member))
+    return [member for _, member in kept]

@@ -1,0 +1,35 @@
+"""The table of a sweep's members, as text that spreadsheets and programs read."""
+
+import csv
+import io
+
+from runner.sweep.results import SweepResult
+
+_ONCE = ("val/accuracy", "val/loss", "best/val_accuracy", "best/epoch", "test/accuracy", "test/loss", "train/loss")
+
+
+def table_csv(result: SweepResult) -> str:
+    """A line for every member: what varies, what came of it, what it cost."""
+    paths = list(dict.fromkeys(path for member in result.members for path in member.varied))
+    metrics = [name for name in _ONCE if any(name in member.metrics for member in result.members)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    costs = ["epochs", "seconds", "parameters", "multiply_adds"]
+    writer.writerow(["number", "status", *paths, *metrics, *costs, "reason", "group", "run_id"])
+    for member in result.members:
+        writer.writerow(
+            [
+                member.number,
+                member.status,
+                *(member.varied.get(path, "") for path in paths),
+                *(member.metrics.get(name, "") for name in metrics),
+                len(member.history),
+                round(member.seconds, 3),
+                member.parameters,
+                member.multiply_adds,
+                member.reason,
+                member.group,
+                member.run_id,
+            ]
+        )
+    return text.getvalue()

@@ -1,0 +1,100 @@
+"""What a sweep came to in a page of the terminal."""
+
+import shlex
+from collections import Counter
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from runner.sweep.report.statistics import Mean, front, over_seeds
+from runner.sweep.results import MemberResult, SweepResult, Value, objective, ranked
+
+_ROWS = 10
+
+
+def terminal(result: SweepResult, width: int) -> RenderableType:
+    """The leaders, means over seeds, and what was saved; in at most `width` columns."""
+    several = len(result.objectives) > 1
+    leaders = front(result.members, result.objectives) if several else ranked(result.members, result.objectives)
+    parts: list[RenderableType] = [Text()]
+    if leaders:
+        parts.append(_leaderboard(result, leaders[:_ROWS], "no other is better in all" if several else "the best"))
+    metric = result.objectives[0][0]
+    means = over_seeds(result.members, metric)
+    if means:
+        parts += [Text(), _means(means, metric)]
+    parts += [Text(), *(Text(line, overflow="fold") for line in _facts(result))]
+    if leaders:
+        changes = shlex.join(f"{path}={said(value)}" for path, value in leaders[0].varied.items())
+        parts.append(Text(f"  the best again: runner {_fixed(leaders[0], changes)}", overflow="fold"))
+    return Group(*parts)
+
+
+def said(value: Value) -> str:
+    """A value as one would write it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def measured(name: str, value: float | None) -> str:
+    """A metric as one reads it: accuracies in per cent, counts with their thousands."""
+    if value is None:
+        return ""
+    if name.endswith("accuracy"):
+        return f"{value:.2%}"
+    return f"{value:,.0f}" if name in ("parameters", "multiply_adds") else f"{value:.4g}"
+
+
+def _leaderboard(result: SweepResult, leaders: list[MemberResult], what: str) -> Table:
+    paths = list(dict.fromkeys(path for member in leaders for path in member.varied))
+    names = [name for name, _ in result.objectives]
+    names += [name for name in ("best/val_accuracy", "test/accuracy", "seconds") if name not in names]
+    table = Table(
+        title=f"{what} of {len(result.members)}: {result.name}", title_justify="left", box=None, pad_edge=True
+    )
+    table.add_column("#", justify="right", style="dim")
+    for path in paths:
+        table.add_column(path.split(".")[-1], justify="right", overflow="ellipsis", no_wrap=True)
+    for name in names:
+        table.add_column(name.replace("/", "/\n", 1) if "/" in name else name, justify="right", no_wrap=True)
+    for member in leaders:
+        table.add_row(
+            str(member.number),
+            *(said(member.varied[path]) if path in member.varied else "" for path in paths),
+            *(measured(name, objective(member, name)) for name in names),
+        )
+    return table
+
+
+def _means(means: list[Mean], metric: str) -> Table:
+    table = Table(title=f"{metric} over seeds", title_justify="left", box=None, pad_edge=True)
+    for path in means[0].varied:
+        table.add_column(path.split(".")[-1], justify="right", no_wrap=True)
+    for heading in ("seeds", "mean", "± deviation", "95 % interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for mean in sorted(means, key=lambda one: -one.mean)[:_ROWS]:
+        low, high = mean.mean - mean.interval, mean.mean + mean.interval
+        table.add_row(
+            *(said(value) for value in mean.varied.values()),
+            str(len(mean.values)),
+            measured(metric, mean.mean),
+            measured(metric, mean.deviation),
+            f"{measured(metric, low)} … {measured(metric, high)}",
+        )
+    return table
+
+
+def _facts(result: SweepResult) -> list[str]:
+    counts = Counter(member.status.lower() for member in result.members)
+    states = ", ".join(f"{count} {status}" for status, count in counts.items())
+    programs = f"{result.groups} structure{'s' if result.groups != 1 else ''}, {result.compiles} compiled"
+    rate = f", {len(result.members) / result.seconds * 60:.0f} members a minute" if result.seconds > 0 else ""
+    saved = f", {result.seconds_saved:.0f} s of compilation saved" if result.seconds_saved >= 1 else ""
+    return [f"  {states or 'no members'}; {programs}; {result.seconds:.1f} s{rate}{saved}"]
+
+
+def _fixed(leader: MemberResult, changes: str) -> str:
+    """The command line of a member."""
+    return shlex.join(line for line in leader.overrides if not line.startswith("sweep")) or changes
