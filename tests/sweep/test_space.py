@@ -92,6 +92,25 @@ def test_what_depends_on_another_is_left_out_where_that_is_something_else() -> N
     ]
 
 
+def test_a_condition_on_what_is_not_there_does_not_hold() -> None:
+    conditions = {"a": {"b": 1}, "b": {"c": True, "d": [0.1, None]}}
+    space = read(["++a=1,2", "++b=1,2", "++c=true,false", "++d=1e-1"], settings(conditions=conditions))
+    assert [tuple(chosen.values()) for chosen in space.grid()] == [
+        ("1", "1", "True"),
+        ("False",),
+        ("2", "True"),
+        ("2", "1", "True"),
+    ]
+
+
+def test_what_varies_together_exists_together() -> None:
+    arguments = ["++a=1,2", "++b=x,y", "++c=5,6"]
+    space = read(arguments, settings(zip=[["a", "b"]], conditions={"a": {"c": 6}}))
+    assert [tuple(chosen.values()) for chosen in space.grid()] == [("5",), ("1", "x", "6"), ("2", "y", "6")]
+    space = read(arguments, settings(zip=[["a", "b"]], conditions={"c": {"b": "x"}}))
+    assert [tuple(chosen.values()) for chosen in space.grid()] == [("1", "x", "5"), ("1", "x", "6"), ("2", "y")]
+
+
 def test_members_that_break_a_constraint_are_not_among_them() -> None:
     rule = "train.batch_size * optimizer.learning_rate < 1 and not train.epochs == 3"
     space = read(
@@ -119,6 +138,23 @@ def test_all_that_is_wrong_with_a_space_is_told_at_once() -> None:
         "sweep.constraints[0]: must compare paths and numbers, joined by + - * / // % and or not, got x ** 2 < 1",
         "sweep.constraints[1]: must speak of what the sweep varies or sets, got lr",
         "sweep.constraints[2]: must compare paths and numbers, joined by + - * / // % and or not, got __import__('os')",
+    ]
+
+
+def test_what_waits_for_itself_or_varies_twice_is_refused() -> None:
+    arguments = ["++a=1,2", "++b=1,2", "++c=1,2"]
+    assert refused(arguments, conditions={"a": {"b": 1}, "b": {"c": 1}, "c": {"a": 1}}) == [
+        "sweep.conditions: must not wait for each other, got a → b → c → a"
+    ]
+    assert refused(arguments, conditions={"a": {"optimizer": "adam"}}) == [
+        "sweep.conditions.a: must speak of what the sweep varies or sets, got optimizer"
+    ]
+    assert refused(arguments, zip=[["a", "b"], ["c", "a"]], conditions={"b": {"c": 1}}) == [
+        "sweep.conditions: must be of a, the first of what varies together, got b",
+        "sweep.zip[1]: must list paths that no other entry lists, got [c, a]",
+    ]
+    assert refused(arguments, metric=["val/loss", "seconds"], pruner={"name": "median"}) == [
+        "sweep.pruner.name: must be none where there are several metrics, got median"
     ]
 
 
@@ -152,6 +188,15 @@ def test_a_constraint_means_what_python_would_say(left: str, sign: str, a: int, 
     text = f"{left} {sign} 2 * a"
     expected = eval(text.replace("b.c", "c"), {"a": a, "c": c})
     assert constraints.holds(text, {"a": a, "b.c": c}) == expected
+
+
+def test_a_constraint_speaks_of_places_in_lists_and_of_words() -> None:
+    values = {"model.layers.0.conv.filters": 8, "a.10": 3, "optimizer": "a.0"}
+    assert constraints.names("model.layers.0.conv.filters * 2 == a.10") == {"model.layers.0.conv.filters", "a.10"}
+    assert constraints.holds("model.layers.0.conv.filters * 0.5 > a.10", values)
+    assert constraints.holds("optimizer == 'a.0' and optimizer != \"a.1\"", values)
+    with pytest.raises(ValueError, match=r"^must be computable \(words are compared"):
+        constraints.holds("optimizer * 99999999999 == 'a'", values)
 
 
 def test_a_constraint_on_what_a_member_has_not_holds_of_it() -> None:

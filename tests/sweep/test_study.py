@@ -115,6 +115,52 @@ def test_every_sampler_proposes_the_same_from_the_same_seed(tmp_path: Path, samp
     assert proposals[0] != proposals[2]
 
 
+@pytest.mark.parametrize("sampler", ["random", "tpe", "cmaes", "nsga2"])
+def test_a_search_ends_where_everything_was_tried(tmp_path: Path, sampler: str) -> None:
+    arguments = ("++a=1,2,3", "++b=range(0,3)")
+    study = opened(tmp_path, arguments, sampler=sampler, trials=50, batch=4, constraints=["a != b"])
+    seen = []
+    while asked := study.ask():
+        seen += [tuple(one.varied.values()) for one in asked]
+        for one in asked:
+            study.tell(came(one, float(one.varied["a"] or 0)))
+    assert sorted(seen) == [(a, b) for a in (1, 2, 3) for b in range(3) if a != b]
+    assert opened(tmp_path, arguments, sampler=sampler, trials=50, constraints=["a != b"]).ask() == []
+
+
+def test_no_more_are_asked_for_than_are_wanted(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    assert [[one.number for one in study.ask(4)] for _ in range(3)] == [[0, 1, 2, 3], [4, 5], []]
+    study = opened(tmp_path, WIDE, sampler="random", trials=5, batch=4)
+    assert [[one.number for one in study.ask(3)] for _ in range(3)] == [[0, 1, 2], [3, 4], []]
+
+
+def test_who_came_to_no_number_is_neither_best_nor_tried_again(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    first, second, third, *_ = study.ask()
+    study.tell(came(first, float("nan")))
+    study.tell(came(second, metrics={}))
+    study.tell(came(third, float("inf")))
+    again = opened(tmp_path)
+    assert [result.number for result in again.earlier()] == [0, 1, 2]
+    assert len(again.ask()) == 3
+
+
+def test_an_epoch_that_is_trained_again_counts_once(tmp_path: Path) -> None:
+    study = opened(tmp_path, pruner={"name": "median"})
+    first, *_ = study.ask()
+    for epoch, value in ((1, 0.1), (2, 0.2), (1, 0.9), (2, 0.9), (3, 0.3)):
+        study.report(first.number, epoch, value)
+    assert study._live[first.number].trial._get_latest_trial().intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
+
+
+def test_trials_that_others_wrote_are_let_be(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    stored = optuna.load_study(study_name=study.id, storage=f"sqlite:///{tmp_path}/sweeps.db")
+    stored.add_trial(optuna.trial.create_trial(value=1.0))
+    assert len(opened(tmp_path).ask()) == 6
+
+
 def test_a_gaussian_process_without_its_package_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +210,51 @@ def test_who_lags_behind_ends_early_and_who_leads_does_not(tmp_path: Path, prune
         study.tell(came(one, value, "FINISHED" if len(epochs) == 9 else "PRUNED"))
     assert ended[0] == 9
     assert sum(count < 9 for count in ended.values()) > 8
+
+
+@pytest.mark.parametrize("pruner", ["median", "successive_halving", "hyperband"])
+def test_pruning_is_the_same_whether_a_sweep_was_interrupted_or_not(tmp_path: Path, pruner: str) -> None:
+    own = {"name": pruner, "reduction_factor": 2, "startup_members": 2}
+    ends = []
+    for at_once in (24, 5):
+        folder = tmp_path / str(at_once)
+        folder.mkdir()
+        ended: list[int] = []
+        while asked := (study := opened(folder, ("seed=range(0,24)",), pruner=own, name="one")).ask(at_once):
+            for one in asked:
+                value = (one.number * 7 % 24) / 24
+                lasts = [epoch for epoch in range(1, 10) if not study.report(one.number, epoch, value * epoch)]
+                ended.append(len(lasts))
+                study.tell(came(one, value, "FINISHED" if len(lasts) == 9 else "PRUNED"))
+        ends.append(ended)
+    assert min(ends[0]) < 9
+    assert ends[0] == ends[1]
+
+
+def test_trials_keep_their_places(tmp_path: Path) -> None:
+    limits: dict[str, Any] = {"sampler": "random", "constraints": ["a < 300"], "batch": 4}
+    study = opened(tmp_path, ("++a=range(0,1000)",), trials=8, **limits)
+    places = {}
+    while asked := study.ask():
+        for one in asked:
+            places[study._live[one.number].trial.number] = one.varied["a"]
+            study.tell(came(one))
+    assert max(places) > 7
+    again = opened(tmp_path, ("++a=range(0,1000)",), trials=8, **limits)
+    assert {trial.number: trial.params["a"] for trial in again._study.trials if trial.params} == places
+
+
+def test_generations_go_on_where_they_were(tmp_path: Path) -> None:
+    def generations(study: Study) -> list[int]:
+        ended = study._study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+        return [trial.system_attrs["NSGAIISampler:generation"] for trial in ended]
+
+    study = opened(tmp_path, WIDE, sampler="nsga2", trials=12, batch=4)
+    while asked := study.ask():
+        for one in asked:
+            study.tell(came(one))
+    assert max(generations(study)) == 2
+    assert generations(opened(tmp_path, WIDE, sampler="nsga2", trials=16, batch=4)) == generations(study)
 
 
 def test_several_metrics_have_a_direction_each(tmp_path: Path) -> None:
