@@ -5,19 +5,23 @@ from typing import Any
 
 import jax
 
+from runner import memory
 from runner.data.download import cache_folder
 from runner.errors import ConfigError, must
 
 _PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 
 
-def select(name: str) -> jax.Device:
+def select(name: str, *, keep_memory: bool = False) -> jax.Device:
     """Has JAX compute on the device of this name (auto, cpu, gpu, tpu), and keep what it compiles for the next run.
 
+    With `keep_memory`, a CPU's process keeps its memory as well, which has to be said before anything is computed.
     Raises ConfigError where JAX finds no such device.
     """
     _keep_programs()
     found = _devices(None)
+    if keep_memory and (name == "cpu" or found[0].platform == "cpu"):
+        memory.keep()
     if name != "auto":
         chosen = _devices(_PLATFORMS[name])
         if not chosen:

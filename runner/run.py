@@ -28,6 +28,7 @@ class Outcome:
     """What a run came to; `end_reason` is empty where it went on to its last epoch."""
 
     metrics: dict[str, float]
+    costs: dict[str, float]  # see `sweep.settings.COSTS`
     run_id: str
     epochs: int
     end_reason: str
@@ -37,7 +38,7 @@ def run(experiment: Experiment, context: Context) -> Outcome:
     """Trains, tests and records one experiment. Raises ConvrunnerError; the run is then recorded as FAILED."""
     began = time.perf_counter()
     context.folder.mkdir(parents=True, exist_ok=True)
-    chosen = device.select(experiment.train.device)
+    chosen = device.select(experiment.train.device, keep_memory=experiment.train.keep_memory)
     recorded = recording.begin(experiment, context, chosen)
     with _ending(recorded), within_memory():
         dataset = data.load(experiment.data, report=_log.info)
@@ -64,7 +65,12 @@ def run(experiment: Experiment, context: Context) -> Outcome:
         recording.log_model(recorded, loop, context.folder)
     display.say(_places(context.folder, recorded.run_id))
     last = loop.history[-1]
-    return Outcome(last.metrics | once, recorded.run_id, last.number, loop.end_reason)
+    costs = {
+        "parameters": float(loop.totals.parameters),
+        "multiply_adds": float(loop.totals.multiply_adds),
+        "seconds": loop.train_seconds,
+    }
+    return Outcome(last.metrics | once, costs, recorded.run_id, last.number, loop.end_reason)
 
 
 @contextmanager

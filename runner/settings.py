@@ -50,6 +50,11 @@ class Train(Record):
         "shape (auto), or XLA's plain one (reference). They differ in the last digits.",
     )
     device: Literal["auto", "cpu", "gpu", "tpu"] = Field("auto", description="Where; auto takes the best there is.")
+    keep_memory: bool = Field(
+        True,
+        description="On a CPU, keep memory from step to step in place of asking the system for it again: faster, "
+        "and more of it in use.",
+    )
     early_stopping: EarlyStopping | None = Field(None, description="When to end before the last epoch.")
     keep: Literal["last", "best"] = Field(
         "last", description="The parameters that are tested and logged: the last, or the best on validation."

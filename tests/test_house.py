@@ -38,6 +38,7 @@ FLOORS = {
     "runner.experiment": 3,
     "runner.weights": 3,
     "runner.nans": 2,
+    "runner.memory": 0,
     "runner.device": 3,
     "runner.describe": 4,
     "runner.train": 4,

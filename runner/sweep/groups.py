@@ -51,7 +51,7 @@ def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
     costs: dict[tuple[object, ...], int] = {}
     for member in members:
         experiment = member.experiment
-        device.select(experiment.train.device)
+        device.select(experiment.train.device, keep_memory=experiment.train.keep_memory)
         try:
             loop = Loop(experiment, datasets.of(experiment))
         except ConfigError as error:
