@@ -62,7 +62,7 @@ def _verb(arguments: list[str]) -> str:
 
 
 def _train(arguments: list[str], command: str) -> None:
-    def task(config: DictConfig) -> float:
+    def task(config: DictConfig) -> float | tuple[float, ...]:
         from runner.recording import Context
         from runner.run import run  # training takes more to import than a mistake should cost
 
@@ -76,7 +76,10 @@ def _train(arguments: list[str], command: str) -> None:
             overrides=overrides,
             command=command,
         )
-        return run(experiment, context).metrics["val/accuracy"]
+        outcome = run(experiment, context)
+        known = outcome.metrics | outcome.costs
+        values = tuple(known[name] for name, _ in experiment.sweep.objectives)
+        return values[0] if len(values) == 1 else values  # what Hydra's sweepers expect
 
     def batch(*jobs: Any) -> list[JobReturn]:
         from runner.sweep.launching import launch

@@ -29,8 +29,9 @@ def read(arguments: Sequence[str], settings: Sweep, parser: OverridesParser | No
     faults: list[Fault] = []
     for path, text in settings.space:
         try:
-            said[path] = parser.parse_override(
-                f"++{path}={text}" if "." in path or path == "seed" else f"{path}={text}"
+            # Hydra's parser lets globs see the configurations where it is given a list.
+            [said[path]] = parser.parse_overrides(
+                [f"++{path}={text}" if "." in path or path == "seed" else f"{path}={text}"]
             )
         except HydraException:
             faults.append(must(f"sweep.space.{path}", "be what an override takes, such as interval(0, 1)", text))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -17,7 +18,7 @@ from runner.sweep.reading import read
 from runner.sweep.reconciling import reconcile
 from runner.sweep.results import MemberResult, Objectives
 from runner.sweep.session import Session, opened
-from runner.sweep.settings import Sweep
+from runner.sweep.settings import COSTS, Sweep
 from runner.sweep.study import Asked, Study, open_study
 from runner.tracking.settings import Tracking, database_file
 
@@ -30,26 +31,41 @@ _NO_BASE: Final = ("sweep", "tracking", "ui", "describe")
 def sweep(
     context: HydraContext, config: DictConfig, command: str, arguments: Sequence[str], launch: Launch
 ) -> list[Sequence[JobReturn]]:
-    """Runs the sweep that a configuration and the arguments of a command line describe. Raises ConfigError."""
-    study, tracking = opened_study(context, config, arguments)
+    """Runs the sweep that a configuration and the arguments of a command line describe.
+
+    Raises ConfigError; and, in the end, what the first of the members raised that a launcher of somebody else's ran.
+    """
+    own = config.hydra.sweeper
+    study, tracking = opened_study(context, config, [*_listed(own.get("params")), *arguments])
     known = study.recall(_FOLDER)
     if known:
         reconcile(study, tracking)
     folder = Path(known or str(config.hydra.sweep.dir)).absolute()
     study.remember(_FOLDER, str(folder))
     with open_dict(config):
-        config.hydra.sweep.dir = str(folder)  # a sweep that is gone on with stays where it was
+        config.hydra.sweep.dir = str(folder)  # a sweep that is gone on with stays where it was,
+        if known:  # and so do its members, whose configurations Hydra composes anew
+            quoted = QuotedString(str(folder), Quote.single).with_quotes()
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted}")
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "multirun.yaml")
     session = Session(command=command, folder=folder, study=study)
     returns: list[Sequence[JobReturn]] = []
+    failed: list[JobReturn] = []
     with opened(session):
-        while asked := study.ask():
+        while asked := study.ask(own.get("max_batch_size")):
             returns.append(launch([one.overrides for one in asked], asked[0].number))
-            _tell(study, asked, returns[-1])
+            failed += _told(study, asked, returns[-1])
     if not returns:
         present(session.result(), folder)
+    for job in failed:
+        _ = job.return_value  # raises what it failed of
     return returns
+
+
+def _listed(params: Mapping[str, Any] | None) -> list[str]:
+    """What Hydra's own sweeper takes from its configuration, as arguments."""
+    return composition.free([f"{path}={text}" for path, text in (params or {}).items()])
 
 
 def opened_study(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> tuple[Study, Tracking]:
@@ -93,24 +109,28 @@ def _flat(value: Any, varied: Mapping[str, object], path: str = "") -> dict[str,
     return found
 
 
-def _tell(study: Study, asked: Sequence[Asked], returns: Sequence[JobReturn]) -> None:
-    """Has the search know what became of members that a launcher of somebody else's has run."""
-    for one, job in zip(asked, returns, strict=False):
-        if study.is_waiting_for(one.number):
-            study.tell(_result(one, job, study.objectives))
+def _told(study: Study, asked: Sequence[Asked], returns: Sequence[JobReturn]) -> list[JobReturn]:
+    """Has the search know what became of members that a launcher of somebody else's has run; those that failed."""
+    others = [(one, job) for one, job in zip(asked, returns, strict=False) if study.is_waiting_for(one.number)]
+    for one, job in others:
+        study.tell(_result(one, job, study.objectives))
+    return [job for _, job in others if job.status is JobStatus.FAILED]
 
 
 def _result(one: Asked, job: JobReturn, objectives: Objectives) -> MemberResult:
-    name = " ".join(f"{path.split('.')[-1]}={value}" for path, value in one.varied.items())
-    metrics: dict[str, float] = {}
-    if job.status is JobStatus.COMPLETED and job.return_value is not None:
-        values = job.return_value if isinstance(job.return_value, tuple) else (job.return_value,)
-        metrics = {path: value for (path, _), value in zip(objectives, values, strict=False)}
+    own: dict[str, Any] = {"status": "FINISHED"}
+    try:
+        values = job.return_value if isinstance(job.return_value, tuple | list) else (job.return_value,)
+        found = {name: float(value) for (name, _), value in zip(objectives, values, strict=True)}
+        own["metrics"] = {name: value for name, value in found.items() if name not in COSTS}
+        own |= {name: value for name, value in found.items() if name in COSTS}
+    except Exception as error:  # noqa: BLE001 - whatever it failed of
+        own = {"status": "FAILED", "reason": str(error).split("\n")[0]}
     return MemberResult(
         number=one.number,
-        name=name,
+        name=" ".join(f"{path.split('.')[-1]}={value}" for path, value in one.varied.items()),
         overrides=tuple(line.lstrip("+") for line in one.overrides),
         varied=one.varied,
-        status="FINISHED" if metrics else "FAILED",
-        metrics=metrics,
+        folder=str(job.working_dir or ""),
+        **own,
     )
