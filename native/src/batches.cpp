@@ -90,23 +90,19 @@ void add_up(ffi::ThreadPool& pool, float* gradients, int64_t members, int64_t pa
 
 }  // namespace
 
-void forward(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& kernel, const ffi::AnyBuffer* bias,
-             ffi::AnyBuffer& y, Numbers window, int64_t groups, bool relu) {
+void forward(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& kernel, ffi::AnyBuffer& y,
+             Numbers window, int64_t groups) {
   const Array images(x, 4), outputs(y, 4), taps(kernel, 4);
   const int64_t members = product(outputs.members);
   if (members * outputs.share_bytes == 0) return;
-  Geometry g = geometry(images.axes, taps.axes, outputs.axes, window, groups, images.bfloat16);
-  g.bias = bias != nullptr;
-  g.relu = relu;
+  const Geometry g = geometry(images.axes, taps.axes, outputs.axes, window, groups, images.bfloat16);
   const Cut cut(Pass::kForward, g, pool.num_threads());
   const Kernels kernels(pool, *cut.plans[0], kernel);
-  const Array biases(bias ? *bias : kernel, bias ? 1 : 4);
   const int64_t image_bytes = images.share_bytes / g.n, output_bytes = outputs.share_bytes / g.n;
   for_each_part(pool, members * cut.parts, [&](int64_t i) {
     const int64_t member = i / cut.parts, part = i % cut.parts, first = cut.first(part);
     cut.plan_of(part).forward(images.of(member, outputs.members) + first * image_bytes,
                               kernels.of(member, outputs.members),
-                              bias ? biases.of(member, outputs.members) : nullptr,
                               outputs.data + member * outputs.share_bytes + first * output_bytes);
   });
 }

@@ -18,9 +18,8 @@ namespace ffi = xla::ffi;
 // Stride, dilation, and padding before and after, each for h and then for w.
 using Numbers = ffi::Span<const int64_t>;
 
-// `bias` (…, filters) may be null.
-void forward(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& kernel, const ffi::AnyBuffer* bias,
-             ffi::AnyBuffer& y, Numbers window, int64_t groups, bool relu);
+void forward(ffi::ThreadPool& pool, const ffi::AnyBuffer& x, const ffi::AnyBuffer& kernel, ffi::AnyBuffer& y,
+             Numbers window, int64_t groups);
 
 void input_gradient(ffi::ThreadPool& pool, const ffi::AnyBuffer& g, const ffi::AnyBuffer& kernel, ffi::AnyBuffer& dx,
                     Numbers window, int64_t groups);

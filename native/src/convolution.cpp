@@ -48,9 +48,9 @@ memory::desc plain_kernel(const Geometry& g, type dtype) {
 
 // A geometry in oneDNN's terms, and what oneDNN would do about it.
 struct Described {
-  memory::desc images, outputs, plain, bias, any_kernel, kernel, gradient;
+  memory::desc images, outputs, plain, any_kernel, kernel, gradient;
   memory::dims strides, dilations, low, high;
-  dnnl::primitive_attr attributes, forward_attributes;
+  dnnl::primitive_attr attributes;
 
   explicit Described(const Geometry& g, const memory::desc* order = nullptr)
       : strides{g.stride_h, g.stride_w},
@@ -65,14 +65,7 @@ struct Described {
     kernel = order ? *order : any_kernel;
     // Parts of a batch are added up: their gradients keep what bfloat16 would round away.
     gradient = order ? *order : memory::desc(kernel_dims(g), type::f32, tag::any);
-    if (g.bias) bias = memory::desc({g.filters}, dtype, tag::x);
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    forward_attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    if (g.relu) {
-      dnnl::post_ops after;
-      after.append_eltwise(algorithm::eltwise_relu, 0.0f, 0.0f);
-      forward_attributes.set_post_ops(after);
-    }
   }
 
   dnnl::convolution_forward::primitive_desc forward() const { return forward_with(kernel); }
@@ -91,8 +84,8 @@ struct Described {
   static constexpr auto direct = algorithm::convolution_direct;  // no Winograd: it loses digits
 
   dnnl::convolution_forward::primitive_desc forward_with(const memory::desc& order) const {
-    return {engine(), dnnl::prop_kind::forward_training, direct, images, order, bias, outputs, strides, dilations, low,
-            high, forward_attributes};
+    return {engine(), dnnl::prop_kind::forward_training, direct, images, order, outputs, strides, dilations, low, high,
+            attributes};
   }
 };
 
@@ -103,7 +96,6 @@ Plan::Plan(Pass pass, const Geometry& g, const Plan* like) {
   const Described described(g, like ? &like->chosen_ : nullptr);
   images_ = described.images;
   outputs_ = described.outputs;
-  bias_ = described.bias;
   plain_ = described.plain;
   const auto take = [this](const auto& of, const memory::desc& kernel) {
     chosen_ = kernel;
@@ -162,11 +154,10 @@ void Plan::arrange_kernel(const void* kernel, void* arranged) const {
   run(*reorder_, {{DNNL_ARG_FROM, at(plain_, kernel)}, {DNNL_ARG_TO, at(chosen_, arranged)}});
 }
 
-void Plan::forward(const void* x, const void* kernel, const void* bias, void* y) const {
-  std::unordered_map<int, memory> arguments = {
-      {DNNL_ARG_SRC, at(images_, x)}, {DNNL_ARG_WEIGHTS, at(chosen_, kernel)}, {DNNL_ARG_DST, at(outputs_, y)}};
-  if (bias) arguments.emplace(DNNL_ARG_BIAS, at(bias_, bias));
-  run(convolution_, std::move(arguments));
+void Plan::forward(const void* x, const void* kernel, void* y) const {
+  run(convolution_, {{DNNL_ARG_SRC, at(images_, x)},
+                     {DNNL_ARG_WEIGHTS, at(chosen_, kernel)},
+                     {DNNL_ARG_DST, at(outputs_, y)}});
 }
 
 void Plan::input_gradient(const void* g, const void* kernel, void* dx) const {

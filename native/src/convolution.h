@@ -22,7 +22,7 @@ struct Geometry {
   int64_t kernel_h, kernel_w, groups;
   int64_t stride_h, stride_w, dilation_h, dilation_w;
   int64_t low_h, low_w, high_h, high_w;
-  int64_t bfloat16, bias, relu;  // 0 or 1; the last two only forward
+  int64_t bfloat16;  // 0 or 1
 };
 
 enum class Pass { kForward, kInputGradient, kKernelGradient };
@@ -39,8 +39,8 @@ class Plan {
   size_t kernel_bytes() const { return reorder_ ? chosen_.get_size() : 0; }
   void arrange_kernel(const void* kernel, void* arranged) const;
 
-  // `kernel` as `arrange_kernel` leaves it; `bias` may be null where there is none.
-  void forward(const void* x, const void* kernel, const void* bias, void* y) const;
+  // `kernel` as `arrange_kernel` leaves it.
+  void forward(const void* x, const void* kernel, void* y) const;
   void input_gradient(const void* g, const void* kernel, void* dx) const;
 
   // A part's kernel gradient, float32 in oneDNN's own order, as many as `gradient_elements`; and the way back.
@@ -51,7 +51,7 @@ class Plan {
  private:
   void run(const dnnl::primitive& primitive, std::unordered_map<int, dnnl::memory> arguments) const;
 
-  dnnl::memory::desc images_, outputs_, plain_, chosen_, bias_, scratchpad_, reorder_scratchpad_;
+  dnnl::memory::desc images_, outputs_, plain_, chosen_, scratchpad_, reorder_scratchpad_;
   dnnl::primitive convolution_;
   std::optional<dnnl::primitive> reorder_;
 };

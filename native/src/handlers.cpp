@@ -20,12 +20,9 @@ ffi::Error guarded(const F& work) {
   }
 }
 
-ffi::Error call_forward(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::RemainingArgs rest,
-                        ffi::Result<ffi::AnyBuffer> y, Numbers window, int64_t groups, bool relu) {
-  if (rest.size() == 0) return guarded([&] { forward(pool, x, kernel, nullptr, *y, window, groups, relu); });
-  const auto bias = rest.get<ffi::AnyBuffer>(0);
-  if (!bias.has_value()) return bias.error();
-  return guarded([&] { forward(pool, x, kernel, &*bias, *y, window, groups, relu); });
+ffi::Error call_forward(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::Result<ffi::AnyBuffer> y,
+                        Numbers window, int64_t groups) {
+  return guarded([&] { forward(pool, x, kernel, *y, window, groups); });
 }
 
 ffi::Error call_input_gradient(ffi::ThreadPool pool, ffi::AnyBuffer g, ffi::AnyBuffer kernel,
@@ -52,11 +49,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(convrunner_forward, call_forward,
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
-                                  .RemainingArgs()
                                   .Ret<ffi::AnyBuffer>()
                                   .Attr<Numbers>("window")
-                                  .Attr<int64_t>("groups")
-                                  .Attr<bool>("relu"));
+                                  .Attr<int64_t>("groups"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(convrunner_input_gradient, call_input_gradient,
                               ffi::Ffi::Bind()
@@ -95,16 +90,6 @@ extern "C" int convrunner_serves(const int64_t* members) {
   } catch (const std::exception&) {
     return 0;
   }
-}
-
-// oneDNN's name of what computes a pass (0 forward, 1 input gradient, 2 kernel gradient); empty where nothing does.
-extern "C" void convrunner_implementation(int pass, const int64_t* members, char* name, int64_t size) {
-  std::string found;
-  try {
-    found = implementation(static_cast<Pass>(pass), *reinterpret_cast<const Geometry*>(members));
-  } catch (const std::exception&) {
-  }
-  name[found.copy(name, static_cast<size_t>(size) - 1)] = '\0';
 }
 
 // Whether the CPU multiplies bfloat16 itself; where it does not, float32 is faster.

@@ -42,8 +42,8 @@ struct Cut {
   template <typename F>
   void for_each_block(int64_t part, const F& block) const {
     const int64_t most = std::clamp<int64_t>(kBlockElements / lanes, 1, kBlockRows);
-    const int64_t end = long_rows * (part + 1) / parts;
-    for (int64_t first = long_rows * part / parts; first < end; first += most) block(first, std::min(most, end - first));
+    const int64_t begin = long_rows * part / parts, end = long_rows * (part + 1) / parts;
+    for (int64_t first = begin; first < end; first += most) block(first, std::min(most, end - first));
   }
 };
 
@@ -55,7 +55,8 @@ FOR_EACH_CPU void widen(const uint16_t* from, int64_t count, float* to) {
 }
 
 // The values of a block: where they lie, or as float32 in `room`.
-const float* block_values(const Array& array, const char* share, int64_t first, int64_t count, std::vector<float>& room) {
+const float* block_values(const Array& array, const char* share, int64_t first, int64_t count,
+                          std::vector<float>& room) {
   if (!array.bfloat16) return reinterpret_cast<const float*>(share) + first;
   room.resize(count);
   widen(reinterpret_cast<const uint16_t*>(share) + first, count, room.data());

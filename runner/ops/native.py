@@ -72,55 +72,41 @@ def serves(x_shape: Sizes, kernel_shape: Sizes, dtype: Any, windows: Windows, gr
     n, h, w, c = _image_axes(x_shape)
     kernel_h, kernel_w, _, filters = _kernel_axes(kernel_shape)
     slid = (n, h, w, c, *(1, *positions)[-2:], filters, kernel_h, kernel_w, groups, *_numbers(windows))
-    return bool(package.serves(*slid, int(dtype == jnp.bfloat16), 0, 0))
+    return bool(package.serves(*slid, int(dtype == jnp.bfloat16)))
 
 
-def forward(
-    x: jax.Array, kernel: jax.Array, windows: Windows, groups: int, bias: jax.Array | None = None, *, relu: bool = False
-) -> jax.Array:
-    """The convolution of `x` (n, *spatial, c) with `kernel` (*spatial, c / groups, filters), plus `bias` (filters,).
-
-    With `relu` what is negative becomes zero.
-    """
+def forward(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int) -> jax.Array:
+    """The convolution of `x` (n, *spatial, c) with `kernel` (*spatial, c / groups, filters)."""
     shape = (x.shape[0], *_positions(x.shape, windows), kernel.shape[-1])
-    arrays = (_images(x), _kernel(kernel), *(() if bias is None else (bias,)))
-    y = _call("forward", _image_axes(shape), arrays, windows, groups=np.int64(groups), relu=np.bool_(relu))
-    return y.reshape(shape)
+    return _call("forward", _image_axes(shape), (_images(x), _kernel(kernel)), windows, groups).reshape(shape)
 
 
 def input_gradient(g: jax.Array, kernel: jax.Array, input_shape: Sizes, windows: Windows, groups: int) -> jax.Array:
     """The gradient by the input, for that by the output `g` (n, *spatial', filters)."""
     arrays = (_images(g), _kernel(kernel))
-    dx = _call("input_gradient", _image_axes(input_shape), arrays, windows, groups=np.int64(groups))
+    dx = _call("input_gradient", _image_axes(input_shape), arrays, windows, groups)
     return dx.reshape(input_shape)
 
 
 def kernel_gradient(x: jax.Array, g: jax.Array, kernel_shape: Sizes, windows: Windows, groups: int) -> jax.Array:
     """The gradient by the kernel, for that by the output `g` (n, *spatial', filters)."""
     arrays = (_images(x), _images(g))
-    gradient = _call("kernel_gradient", _kernel_axes(kernel_shape), arrays, windows, groups=np.int64(groups))
+    gradient = _call("kernel_gradient", _kernel_axes(kernel_shape), arrays, windows, groups)
     return gradient.reshape(kernel_shape)
 
 
 def moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and biased variance of every column of `x` (rows, c), float32 (c,), in one pass over memory."""
     columns = jax.ShapeDtypeStruct(x.shape[-1:], jnp.float32)
-    mean, variance = jax.ffi.ffi_call(_target("moments"), (columns, columns), vmap_method="expand_dims")(x)
+    mean, variance = jax.ffi.ffi_call("convrunner_moments", (columns, columns), vmap_method="expand_dims")(x)
     return mean, variance
 
 
-def _call(name: str, shape: Sizes, arrays: tuple[jax.Array, ...], windows: Windows, **attributes: Any) -> jax.Array:
+def _call(name: str, shape: Sizes, arrays: tuple[jax.Array, ...], windows: Windows, groups: int) -> jax.Array:
     answer = jax.ShapeDtypeStruct(shape, arrays[0].dtype)
-    call = jax.ffi.ffi_call(_target(name), answer, vmap_method="expand_dims")
-    result: jax.Array = call(*arrays, window=np.asarray(_numbers(windows), np.int64), **attributes)
+    call = jax.ffi.ffi_call(f"convrunner_{name}", answer, vmap_method="expand_dims")
+    result: jax.Array = call(*arrays, window=np.asarray(_numbers(windows), np.int64), groups=np.int64(groups))
     return result
-
-
-def _target(name: str) -> str:
-    package = _package()
-    assert package is not None, "whoever calls has asked whether the package is available"
-    target: str = package.target(name)
-    return target
 
 
 def _positions(x_shape: Sizes, windows: Windows) -> Sizes:

@@ -52,16 +52,6 @@ def test_these_cases_are_served_and_close_to_the_reference(case: Case) -> None:
 
 
 @installed
-@pytest.mark.parametrize("relu", [False, True])
-def test_adds_a_bias_and_cuts_off_what_is_negative(relu: bool) -> None:
-    x, kernel, _ = STRIDED.arrays(whole=True)
-    bias = jnp.arange(-4.0, 4.0)
-    y = STRIDED.plain(x, kernel) + bias.reshape(1, 1, 1, -1)
-    ours = native.forward(x, kernel, STRIDED.windows, STRIDED.groups, bias, relu=relu)
-    assert_same(ours, jnp.maximum(y, 0) if relu else y)
-
-
-@installed
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_call_gives_the_same_bits(case: Case) -> None:
     arrays = case.arrays()
@@ -154,6 +144,13 @@ def test_bfloat16_where_the_processor_multiplies_it(case: Case) -> None:
     for ours, exact in zip(case.all(*(a.astype(jnp.bfloat16) for a in arrays)), case.reference(*arrays), strict=True):
         assert ours.dtype == jnp.bfloat16
         assert_same(ours, exact.astype(jnp.bfloat16))  # float32 sums, rounded once
+
+
+@installed
+def test_nan_goes_where_the_reference_has_it_go() -> None:
+    x, kernel, g = SQUARE.arrays(whole=True)
+    spoilt = (x.at[2, 3, 4, 1].set(jnp.nan), kernel, g)
+    assert_same(SQUARE.all(*spoilt), SQUARE.reference(*spoilt))
 
 
 @installed
