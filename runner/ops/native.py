@@ -10,6 +10,7 @@ vmap gets the bits that it gets alone.
 import functools
 import importlib
 import logging
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -98,15 +99,20 @@ def kernel_gradient(x: jax.Array, g: jax.Array, kernel_shape: Sizes, windows: Wi
 def moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and biased variance of every column of `x` (rows, c), float32 (c,), in one pass over memory."""
     columns = jax.ShapeDtypeStruct(x.shape[-1:], jnp.float32)
-    mean, variance = jax.ffi.ffi_call("convrunner_moments", (columns, columns), vmap_method="expand_dims")(x)
+    mean, variance = _handler("moments", (columns, columns))(x)
     return mean, variance
 
 
 def _call(name: str, shape: Sizes, arrays: tuple[jax.Array, ...], windows: Windows, groups: int) -> jax.Array:
-    answer = jax.ShapeDtypeStruct(shape, arrays[0].dtype)
-    call = jax.ffi.ffi_call(f"convrunner_{name}", answer, vmap_method="expand_dims")
+    call = _handler(name, jax.ShapeDtypeStruct(shape, arrays[0].dtype))
     result: jax.Array = call(*arrays, window=np.asarray(_numbers(windows), np.int64), groups=np.int64(groups))
     return result
+
+
+def _handler(name: str, answer: Any) -> Callable[..., Any]:
+    assert available(), "whoever calls has asked whether the package is there"
+    # Members of a vmap share an operand as an axis of one element, and are told apart in place.
+    return jax.ffi.ffi_call(f"convrunner_{name}", answer, vmap_method="expand_dims")
 
 
 def _positions(x_shape: Sizes, windows: Windows) -> Sizes:
