@@ -1,0 +1,41 @@
+"""Convrunner, through the loop that every run goes through; a block of steps is an epoch."""
+
+import numpy as np
+from blocks import arguments, read, report
+from hydra import compose, initialize_config_dir
+
+from runner import composition, device
+from runner.data import Dataset, Examples
+from runner.experiment import parse
+from runner.loop import Loop
+
+
+def main() -> None:
+    """Trains and reports."""
+    options = arguments(__doc__)
+    inputs, labels = read(options.data)
+    count = options.steps * options.batch
+    index = np.resize(np.random.default_rng(0).permutation(len(labels)), count)
+    few = Examples(inputs[:256], labels[:256])
+    classes = tuple(str(name) for name in range(int(labels.max()) + 1))
+    dataset = Dataset("bench", Examples(inputs[index], labels[index]), few, few, classes, "")
+    overrides = [
+        f"model={options.model}",
+        "data=mnist" if inputs.shape[-1] == 1 else "data=cifar10",
+        f"train.batch_size={options.batch}",
+        f"train.epochs={options.blocks + 1}",
+        "optimizer.learning_rate=0.001",
+        "schedule=constant",
+        "tracking.enabled=false",
+        f"train.lowering={options.variant or 'auto'}",
+    ]
+    with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
+        config = composition.plain(compose("config", overrides=composition.free(overrides)))
+    experiment = parse(config)
+    device.select("auto", keep_memory=experiment.train.keep_memory)
+    epochs = Loop(experiment, dataset).epochs()
+    report(options, lambda: next(epochs).metrics["train/loss"])
+
+
+if __name__ == "__main__":
+    main()

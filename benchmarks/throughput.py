@@ -1,0 +1,169 @@
+"""Images a second while training, against what users would pick instead.
+
+    python benchmarks/throughput.py --mnist FOLDER --cifar FOLDER.zip [--peers-python PYTHON] [--only lenet5]
+
+Every contestant is a process of its own with the same network, batch, optimiser (Adam), images and number of steps.
+They take turns, a block of steps each (A B C A B C …), so that a machine that drifts drifts for all; the first block
+of each is not counted. Ratios are of blocks in the same turn, and their median is given. Writes
+results/throughput.json.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+# network, data, batch, steps in a block, who takes part beside us
+WORKLOADS = [
+    ("lenet5", "mnist", 32, 300, ("torch_loop", "lightning_loader", "keras_jax", "flax_nnx")),
+    ("lenet5", "mnist", 128, 100, ("torch_loop", "lightning_loader", "keras_jax", "flax_nnx")),
+    ("lenet5", "mnist", 512, 25, ("torch_loop",)),
+    ("vgg6_cifar", "cifar", 128, 6, ("torch_loop",)),
+    ("resnet20_cifar", "cifar", 128, 6, ("torch_loop",)),
+]
+REFERENCE = "torch_loop"
+
+
+class Contestant:
+    """A process that trains a block of steps whenever it is told to."""
+
+    def __init__(self, name: str, python: str, *arguments: str) -> None:
+        self.name = name
+        script, _, variant = name.partition(":")
+        command = [python, str(HERE / "peers" / f"{script}.py"), *arguments, "--variant", variant]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        self.blocks: list[dict[str, float]] = []
+
+    def line(self) -> dict[str, float]:
+        """The next line that it says."""
+        assert self.process.stdout is not None
+        while True:
+            text = self.process.stdout.readline()
+            if not text:
+                raise RuntimeError(f"{self.name} ended with status {self.process.wait()}")
+            if text.startswith("{"):
+                found: dict[str, float] = json.loads(text)
+                return found
+
+    def block(self) -> None:
+        """Has it train a block."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        self.blocks.append(self.line())
+
+
+def measured(workload: tuple[str, str, int, int, tuple[str, ...]], data: Path, python: str, blocks: int) -> dict:
+    """What every contestant came to on one workload."""
+    model, _, batch, steps, peers = workload
+    arguments = ["--model", model, "--data", str(data), "--batch", str(batch), "--steps", str(steps)]
+    arguments += ["--blocks", str(blocks)]
+    ours = ["ours:auto", "ours:reference"]
+    theirs = [
+        variant for peer in peers for variant in ([peer, f"{peer}:channels_last"] if peer == REFERENCE else [peer])
+    ]
+    field = [Contestant(name, sys.executable, *arguments) for name in ours]
+    field += [Contestant(name, python, *arguments) for name in theirs]
+    for one in field:
+        one.line()
+    for _ in range(blocks):
+        for one in field:
+            one.block()
+    for one in field:
+        one.process.kill()
+        one.process.wait()
+    return {"model": model, "batch": batch, "steps": steps, **summary(field)}
+
+
+def summary(field: list[Contestant]) -> dict:
+    """Medians, spreads, and the ratios to the better of PyTorch's two layouts, turn by turn."""
+    rates = {one.name: [block["images_per_second"] for block in one.blocks] for one in field}
+    best = max((name for name in rates if name.startswith(REFERENCE)), key=lambda name: statistics.median(rates[name]))
+    return {
+        "reference": best,
+        "contestants": {
+            one.name: {
+                "images_per_second": statistics.median(rates[one.name]),
+                "min_max": [min(rates[one.name]), max(rates[one.name])],
+                "ratio": statistics.median(a / b for a, b in zip(rates[one.name], rates[best], strict=True)),
+                "loss": one.blocks[-1]["loss"],
+                "faults_per_step": statistics.median(block["faults_per_step"] for block in one.blocks),
+                "peak_mb": one.blocks[-1]["peak_mb"],
+            }
+            for one in field
+        },
+    }
+
+
+def arrays(source: str, folder: Path, options: argparse.Namespace) -> Path:
+    """The training images of a data set as one file, read as this project reads them."""
+    from hydra import compose, initialize_config_dir
+
+    from runner import composition, data
+    from runner.experiment import parse
+
+    named = (
+        ["data=mnist", f"data.root={options.mnist}"]
+        if source == "mnist"
+        else ["data=folder", f"data.root={options.cifar}"]
+    )
+    with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
+        config = composition.plain(compose("config", overrides=composition.free([*named, "data.val_fraction=0.01"])))
+    examples = data.load(parse(config).data).train
+    path = folder / f"{source}.npz"
+    np.savez(path, x_train=examples.inputs[:20000], y_train=examples.labels[:20000])
+    return path
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--mnist", required=True, help="a folder with MNIST's four files")
+    parser.add_argument(
+        "--cifar", required=True, help="a folder or zip of CIFAR-10's images, one folder for each class"
+    )
+    parser.add_argument("--peers-python", default=sys.executable, help="an interpreter that has the extra `bench`")
+    parser.add_argument("--only", default="", help="a network")
+    parser.add_argument("--blocks", type=int, default=7)
+    options = parser.parse_args()
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        paths: dict[str, Path] = {}
+        for workload in WORKLOADS:
+            if options.only and workload[0] != options.only:
+                continue
+            source = workload[1]
+            if source not in paths:
+                paths[source] = arrays(source, Path(folder), options)
+            found.append(measured(workload, paths[source], options.peers_python, options.blocks))
+            show(found[-1])
+    result = {
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} CPU threads",
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in ("jax", "optax", "convrunner")},
+        "blocks": options.blocks,
+        "workloads": found,
+    }
+    (HERE / "results" / "throughput.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def show(one: dict) -> None:
+    """Prints a workload's table."""
+    print(f"{one['model']}, batch {one['batch']}, {one['steps']} steps a block")
+    for name, own in one["contestants"].items():
+        print(f"  {name:<28}{own['images_per_second']:>10,.0f} images/s{own['ratio']:>8.2f}  loss {own['loss']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
