@@ -128,6 +128,18 @@ def test_a_search_ends_where_everything_was_tried(tmp_path: Path, sampler: str) 
     assert opened(tmp_path, arguments, sampler=sampler, trials=50, constraints=["a != b"]).ask() == []
 
 
+def test_a_sampler_that_insists_on_what_is_ruled_out_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = optuna.samplers.RandomSampler(seed=0)
+    monkeypatch.setattr(stubborn, "sample_independent", lambda *_: 1)
+    monkeypatch.setattr("runner.sweep.study.proposals.sampler", lambda *_: stubborn)
+    study = opened(tmp_path, ("++a=range(0,50)",), sampler="gp", trials=5, constraints=["a > 1"])
+    asked = [one.varied["a"] for one in study.ask()]
+    assert len(set(asked)) == 5
+    assert study._study.sampler is stubborn
+
+
 def test_no_more_are_asked_for_than_are_wanted(tmp_path: Path) -> None:
     study = opened(tmp_path)
     assert [[one.number for one in study.ask(4)] for _ in range(3)] == [[0, 1, 2, 3], [4, 5], []]

@@ -27,7 +27,7 @@ def sampler(settings: Sweep, known: int) -> optuna.samplers.BaseSampler:
                 # Members of a batch are told apart from those that are known, and conditions split what is modelled.
                 return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
             case "gp":
-                return optuna.samplers.GPSampler(seed=seed)
+                return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
             case "cmaes":
                 return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
             case "nsga2":

@@ -14,9 +14,9 @@ import itertools
 import math
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
@@ -29,10 +29,12 @@ from runner.sweep.study import proposals
 from runner.sweep.study.keeping import Kept, in_place, packed, unpacked
 
 _TRIALS: Final = 20
+_OWN_ATTEMPTS: Final = 10  # of the sampler, before chance takes its place
 _MOST_ATTEMPTS: Final = 1000
 _MOST_REPEATS: Final = 10
 _FEW: Final = 200  # members that a forest of Optuna's usual size learns from in a second
 Key = tuple[tuple[str, str], ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Study:
             pruner=proposals.pruner(settings, epochs),
             study_name=name,  # by which hyperband deals members out
         )
+        self._random = optuna.samplers.RandomSampler(seed=settings.seed + len(kept))
         self._study.add_trials(in_place(kept))
         self._earlier = [one.result for one in kept if one.is_done]
         self._taken = {_key(one.chosen) for one in kept if one.is_done}  # done, or asked for
@@ -103,15 +106,15 @@ class Study:
             if self._is_new(chosen):
                 return self._begun(self._fixed_trial(chosen), chosen)
         repeats = 0
-        for _ in range(_MOST_ATTEMPTS):
-            trial = self._study.ask()
-            chosen = self._space.settled(functools.partial(self._suggested, trial))
+        for attempt in range(_MOST_ATTEMPTS):
+            alone = attempt < _OWN_ATTEMPTS
+            trial, chosen = self._proposed() if alone else self._at_random(self._proposed)
             allowed = self._space.allows(chosen)
             if allowed and self._is_new(chosen):
                 return self._begun(trial, chosen)
             # What breaks a constraint is as bad as can be, which tpe learns from; a repetition says nothing.
             self._study.tell(trial, state=TrialState.FAIL if allowed else TrialState.PRUNED)
-            repeats += allowed
+            repeats += allowed and not alone
             if repeats == _MOST_REPEATS:
                 break
         # Little or nothing is left: then it is listed, where it can be.
@@ -121,6 +124,18 @@ class Study:
         chosen = random.Random(f"{self._settings.seed} {self._next}").choice(new)
         return self._begun(self._fixed_trial(chosen), chosen)
 
+    def _proposed(self) -> tuple[Trial, dict[str, str]]:
+        trial = self._study.ask()
+        return trial, self._space.settled(functools.partial(self._suggested, trial))
+
+    def _at_random(self, propose: Callable[[], T]) -> T:
+        """What is proposed without the sampler, which may take long and insist on what is ruled out."""
+        sampler, self._study.sampler = self._study.sampler, self._random
+        try:
+            return propose()
+        finally:
+            self._study.sampler = sampler
+
     def _suggested(self, trial: Trial, path: str) -> str:
         return proposals.suggest(trial, self._space.dimensions[path])
 
@@ -128,7 +143,7 @@ class Study:
         """A trial of these very values."""
         params, distributions = proposals.fixed(self._space, chosen)
         self._study.enqueue_trial(params)
-        return self._study.ask(distributions)
+        return self._at_random(functools.partial(self._study.ask, distributions))
 
     def _begun(self, trial: Trial, chosen: dict[str, str]) -> Asked:
         number, self._next = self._next, self._next + 1
