@@ -1,6 +1,5 @@
 """What lands on a sweep's own run: the table of its members, the best one's configuration, and the report."""
 
-import functools
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -26,8 +25,8 @@ def publish(result: SweepResult, parent: tracking.Run, folder: Path, best: Membe
     for name, text in (("members.csv", report.table_csv(result)), ("report.html", report.html(result))):
         (folder / name).write_text(text, encoding="utf-8")
         parent.log_artifact(folder / name, "report" if name.endswith("html") else "")
-    for name in report.figure_names(result):
-        parent.log_figure(f"figures/{name}.png", functools.partial(report.figure, result, name))
+    for name, draw in report.figures(result).items():
+        parent.log_figure(f"figures/{name}.png", draw)
     parent.log_metrics(_metrics(result, leaders), step=0)
     if leaders:
         parent.set_tags({"best": leaders[0].name, "best.run_id": leaders[0].run_id})

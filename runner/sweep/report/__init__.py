@@ -1,8 +1,8 @@
 """What a sweep came to, for people: a page in the terminal, a table, figures, and a page that opens by itself."""
 
 from runner.sweep.report.page import html
-from runner.sweep.report.pictures import figure, figure_names
+from runner.sweep.report.pictures import figures
 from runner.sweep.report.table import table_csv
 from runner.sweep.report.terminal import terminal
 
-__all__ = ["figure", "figure_names", "html", "table_csv", "terminal"]
+__all__ = ["figures", "html", "table_csv", "terminal"]

@@ -1,25 +1,83 @@
-"""The report of a sweep as one page that needs nothing else."""
+"""The report of a sweep as one page that needs nothing else: no network, no storage, light and dark."""
 
+import json
+import shlex
 from html import escape
+from importlib import resources
+from typing import Any
 
-from runner.sweep.report.terminal import measured, said
-from runner.sweep.results import SweepResult, objective
+from runner.sweep.report.statistics import front, over_seeds
+from runner.sweep.results import MemberResult, SweepResult, ranked
+
+# A page of a thousand members stays below what browsers draw at once.
+_DIGITS = 6
 
 
 def html(result: SweepResult) -> str:
     """The report as HTML."""
-    paths = list(dict.fromkeys(path for member in result.members for path in member.varied))
-    names = [name for name, _ in result.objectives]
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("#", "status", *paths, *names))
-    rows = "".join(
-        "<tr>"
-        + f"<td>{member.number}</td><td>{member.status.lower()}</td>"
-        + "".join(f"<td>{escape(said(member.varied.get(path)))}</td>" for path in paths)
-        + "".join(f"<td>{measured(name, objective(member, name))}</td>" for name in names)
-        + "</tr>"
-        for member in result.members
-    )
+    style, script = (resources.files(__package__).joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    space = ", ".join(f"{path} ∈ {text}" for path, text in result.space.items())
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(result.name)}</title>"
-        f"<h1>{escape(result.name)}</h1><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></html>"
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(result.name)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"<h1>{escape(result.name)}</h1>\n<p><code>{escape(result.command)}</code></p>\n<p>{escape(space)}</p>\n"
+        f"<script>\nconst sweep = {_inline(_data(result))};\n{script}</script>\n</body>\n</html>\n"
     )
+
+
+def _inline(data: Any) -> str:
+    """Data as JavaScript that no text in it can end; numbers to six digits, and none that JSON does not know."""
+    text = json.dumps(_rounded(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}") if abs(value) < float("inf") else None
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _data(result: SweepResult) -> dict[str, Any]:
+    several = len(result.objectives) > 1
+    leaders = front(result.members, result.objectives) if several else ranked(result.members, result.objectives)
+    metric = result.objectives[0][0]
+    again = [line for line in leaders[0].overrides if not line.startswith("sweep")] if leaders else []
+    return {
+        "objectives": result.objectives,
+        "members": [_member(member) for member in result.members],
+        "leaders": [leader.number for leader in leaders],
+        "again": shlex.join(["runner", *again]),
+        "importances": result.importances,
+        "means": [
+            {
+                "name": " ".join(f"{path.split('.')[-1]}={value}" for path, value in mean.varied.items()) or "all",
+                "values": mean.values,
+                "mean": mean.mean,
+                "deviation": mean.deviation,
+                "interval": mean.interval,
+            }
+            for mean in over_seeds(result.members, metric)
+        ],
+        "seconds": result.seconds,
+        "groups": result.groups,
+        "compiles": result.compiles,
+        "seconds_saved": result.seconds_saved,
+    }
+
+
+def _member(member: MemberResult) -> dict[str, Any]:
+    kept = ("train/loss", "val/loss", "val/accuracy")
+    costs = {"parameters": member.parameters, "multiply_adds": member.multiply_adds, "seconds": member.seconds}
+    return {
+        "number": member.number,
+        "name": member.name,
+        "varied": member.varied,
+        "status": member.status,
+        "reason": member.reason,
+        "metrics": {name: value for name, value in member.metrics.items() if not name.startswith("seconds")},
+        "costs": costs,
+        "history": [{name: epoch[name] for name in kept if name in epoch} for epoch in member.history],
+    }

@@ -1,0 +1,188 @@
+"""The report of a sweep: against brute force, SciPy, a parser of HTML, and the width of a terminal."""
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from scipy import stats
+
+from runner.sweep import report
+from runner.sweep.report.statistics import front, over_seeds
+from runner.sweep.results import MemberResult, SweepResult, ranked
+
+
+def member(
+    number: int, accuracy: float = 0.5, status: str = "FINISHED", epochs: int = 3, **fields: Any
+) -> MemberResult:
+    own: dict[str, Any] = {
+        "number": number,
+        "name": f"learning_rate=0.0{number} seed={number}",
+        "overrides": (f"optimizer.learning_rate=0.0{number}", f"seed={number}"),
+        "varied": {"optimizer.learning_rate": 0.001 * (number + 1), "seed": number, "optimizer": "adam"},
+        "status": status,
+        "metrics": {"val/accuracy": accuracy, "val/loss": 1 - accuracy, "test/accuracy": accuracy},
+        "history": tuple({"val/accuracy": accuracy * e / epochs, "val/loss": 1.0 / e} for e in range(1, epochs + 1)),
+        "run_id": f"run{number}",
+        "multiply_adds": 100 + number,
+        "parameters": 10,
+        "seconds": 1.5,
+        "group": "abc",
+    }
+    return MemberResult(**(own | fields))
+
+
+def sweep(*members: MemberResult, **fields: Any) -> SweepResult:
+    own: dict[str, Any] = {
+        "name": "sweep lenet5: learning_rate × seed",
+        "command": "runner -m optimizer.learning_rate=0.01,0.02 seed=0,1",
+        "objectives": (("val/accuracy", "maximize"),),
+        "space": {"optimizer.learning_rate": "0.01,0.02", "seed": "0,1"},
+        "members": members,
+        "seconds": 12.0,
+        "groups": 1,
+        "compiles": 1,
+        "seconds_saved": 3.0,
+    }
+    return SweepResult(**(own | fields))
+
+
+COSTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=14)
+
+
+@given(COSTS)
+def test_the_front_is_what_brute_force_leaves(points: list[tuple[int, int]]) -> None:
+    members = [member(number, accuracy / 10, multiply_adds=cost) for number, (accuracy, cost) in enumerate(points)]
+    found = front(members, (("val/accuracy", "maximize"), ("multiply_adds", "minimize")))
+    expected = {
+        one.number
+        for one, (accuracy, cost) in zip(members, points, strict=True)
+        if not any(a >= accuracy and c <= cost and (a, c) != (accuracy, cost) for a, c in points)
+    }
+    assert {one.number for one in found} == expected
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
+def test_intervals_are_those_of_scipy(values: list[float]) -> None:
+    members = [member(number, value, varied={"seed": number, "x": 1}) for number, value in enumerate(values)]
+    [mean] = over_seeds(members, "val/accuracy")
+    assert mean.varied == {"x": 1}
+    assert mean.mean == pytest.approx(np.mean(values))
+    assert mean.deviation == pytest.approx(np.std(values, ddof=1), abs=1e-12)
+    if mean.deviation > 1e-9:
+        low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+        assert (mean.mean - mean.interval, mean.mean + mean.interval) == pytest.approx((low, high))
+
+
+def test_members_that_did_not_finish_have_no_part_in_means_and_ranks() -> None:
+    members = [member(0, 0.9, "FAILED"), member(1, 0.3), member(2, 0.4), member(3, 0.8, "PRUNED")]
+    assert [one.number for one in ranked(members, (("val/accuracy", "maximize"),))] == [2, 1]
+    assert [one.number for one in ranked(members, (("val/loss", "minimize"),))] == [2, 1]
+    assert over_seeds([members[0], members[1]], "val/accuracy") == []
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.outside: list[str] = []
+        self.scripts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.outside += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1] == "script":
+            self.scripts.append(data)
+
+
+def data_of(page: Page) -> dict[str, Any]:
+    found = re.search(r"const sweep = (.*);\n", "".join(page.scripts))
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+def test_the_page_needs_nothing_else_and_names_every_member() -> None:
+    members = [
+        member(0),
+        member(1, 0.7),
+        member(2, 0.1, "FAILED", reason="loss: must stay finite"),
+        member(3, 0.2, "PRUNED"),
+    ]
+    text = report.html(sweep(*members))
+    page = Page(text)
+    assert page.outside == []
+    assert set(re.findall(r"https?://[^\s\"']+", text)) == {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"localStorage|sessionStorage|fetch\(|import\(", text)
+    data = data_of(page)
+    assert [one["number"] for one in data["members"]] == [0, 1, 2, 3]
+    assert data["leaders"] == [1, 0]
+    assert data["members"][2]["reason"] == "loss: must stay finite"
+
+
+def test_nothing_that_a_user_names_can_end_the_script() -> None:
+    odd = "</script><script>alert(1)</script><!--"
+    page = Page(report.html(sweep(member(0, name=odd, varied={odd: odd}), name=odd, space={odd: odd}, command=odd)))
+    assert page.tags.count("script") == 1
+    assert data_of(page)["members"][0]["varied"] == {odd: odd}
+
+
+def test_losses_that_are_no_numbers_are_left_out() -> None:
+    lost = member(0, metrics={"val/loss": float("nan")}, history=({"val/loss": float("inf")},))
+    data = data_of(Page(report.html(sweep(lost))))
+    assert data["members"][0]["history"] == [{"val/loss": None}]
+
+
+def test_a_thousand_members_make_a_page_of_less_than_three_megabytes() -> None:
+    text = report.html(sweep(*(member(number, number / 1000, epochs=15) for number in range(1000))))
+    assert len(text.encode()) < 3_000_000
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("count", [1, 5, 48])
+def test_the_terminal_is_not_wider_than_it_is(width: int, count: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=width, highlight=False)
+    console.print(report.terminal(sweep(*(member(number, number / 50) for number in range(count))), width))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert f"{(count - 1) / 50:.2%}" in out.getvalue()
+    assert "the best again: runner optimizer.learning_rate" in out.getvalue()
+
+
+def test_the_terminal_tells_means_and_states() -> None:
+    out = io.StringIO()
+    members = [member(n, 0.5 + n / 10, varied={"seed": n}) for n in range(3)] + [member(3, 0.1, "FAILED")]
+    Console(file=out, width=100).print(report.terminal(sweep(*members), 100))
+    assert "3 finished, 1 failed; 1 structure, 1 compiled; 12.0 s, 20 members a minute" in out.getvalue()
+    assert re.search(r"3 +60\.00% +10\.00% +35\.16% … 84\.84%", out.getvalue())  # t(0.975, 2) = 4.303
+
+
+def test_the_table_is_read_back() -> None:
+    rows = list(csv.DictReader(io.StringIO(report.table_csv(sweep(member(0, reason='a "b", c'), member(1, 0.75))))))
+    assert [row["status"] for row in rows] == ["FINISHED", "FINISHED"]
+    assert rows[0]["reason"] == 'a "b", c'
+    assert float(rows[1]["val/accuracy"]) == 0.75
+    assert float(rows[1]["optimizer.learning_rate"]) == 0.002
+    assert (rows[1]["run_id"], rows[1]["epochs"]) == ("run1", "3")
+
+
+def test_figures_are_pictures_of_what_there_is_to_show() -> None:
+    drawn = report.figures(sweep(member(0), member(1, 0.7, varied={"optimizer.learning_rate": 0.5, "seed": 1})))
+    assert {name: draw()[:4] for name, draw in drawn.items()} == {
+        "learning_curves": b"\x89PNG",
+        "slices": b"\x89PNG",
+    }
+    assert dict(report.figures(sweep(member(0, metrics={}, history=(), status="FAILED")))) == {}
