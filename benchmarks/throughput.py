@@ -73,10 +73,10 @@ def measured(workload: tuple[str, str, int, int, tuple[str, ...]], data: Path, p
     theirs = [
         variant for peer in peers for variant in ([peer, f"{peer}:channels_last"] if peer == REFERENCE else [peer])
     ]
-    field = [Contestant(name, sys.executable, *arguments) for name in ours]
-    field += [Contestant(name, python, *arguments) for name in theirs]
-    for one in field:
-        one.line()
+    field: list[Contestant] = []
+    for name in [*ours, *theirs]:
+        field.append(Contestant(name, sys.executable if name in ours else python, *arguments))
+        field[-1].line()  # one after the other: they would be in each other's way
     for _ in range(blocks):
         for one in field:
             one.block()
@@ -153,9 +153,17 @@ def main() -> None:
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("jax", "optax", "convrunner")},
         "blocks": options.blocks,
-        "workloads": found,
+        "workloads": [*_others(found), *found],
     }
     (HERE / "results" / "throughput.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _others(found: list[dict]) -> list[dict]:
+    """What was measured before of other workloads."""
+    path = HERE / "results" / "throughput.json"
+    known = json.loads(path.read_text())["workloads"] if path.exists() else []
+    new = {(one["model"], one["batch"]) for one in found}
+    return [one for one in known if (one["model"], one["batch"]) not in new]
 
 
 def show(one: dict) -> None:

@@ -15,13 +15,13 @@ _PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 def select(name: str, *, keep_memory: bool = False) -> jax.Device:
     """Has JAX compute on the device of this name (auto, cpu, gpu, tpu), and keep what it compiles for the next run.
 
-    With `keep_memory`, a CPU's process keeps its memory as well, which has to be said before anything is computed.
+    With `keep_memory` the process keeps its memory as well, which has to be said before JAX is used.
     Raises ConfigError where JAX finds no such device.
     """
     _keep_programs()
+    if keep_memory:
+        memory.keep()  # before JAX starts its threads, each of which would have an arena of its own
     found = _devices(None)
-    if keep_memory and (name == "cpu" or found[0].platform == "cpu"):
-        memory.keep()
     if name != "auto":
         chosen = _devices(_PLATFORMS[name])
         if not chosen:
