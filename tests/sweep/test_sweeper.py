@@ -73,6 +73,18 @@ def test_what_does_not_fit_together_is_told_before_anything_runs(runner: Runner)
     ]
 
 
+def test_optimisers_are_searched_with_what_each_alone_has(runner: Runner) -> None:
+    own = ("sweep.name=which", "sweep.trials=12", "sweep.sampler=random", "tracking.log_model=false")
+    done = runner("sweep=optimizers", *TINY, "train.epochs=1", *own)
+    assert done.status in (0, 1), done.err  # some may well diverge
+    trials = [trial.params for trial in stored("which") if trial.params]
+    assert len(trials) == 12
+    for params in trials:
+        assert ("optimizer.momentum" in params) == (params["optimizer"] == "momentum")
+        assert ("optimizer.weight_decay" in params) == (params["optimizer"] == "adamw")
+        assert params["optimizer.learning_rate"] < 0.03 or params["optimizer"] in ("sgd", "momentum")
+
+
 def test_a_space_in_a_file_is_swept(runner: Runner) -> None:
     space: dict[str, Any] = {
         "sampler": "tpe",
