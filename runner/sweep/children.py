@@ -126,7 +126,8 @@ class Children:
         if self.study is None or len(self.objectives) > 1:
             return ""
         value = (epoch.metrics | recording.best(loop)).get(self.objectives[0][0])
-        return PRUNED if value is not None and self.study.report(member.number, epoch.number, value) else ""
+        hopeless = value is not None and self.study.report(member.number, epoch.number, value)
+        return PRUNED if hopeless and epoch.number < loop.epoch_count else ""
 
     def ends(self, member: Member, loop: Loop | None, error: Exception | None) -> None:
         """Ends the member's run as what happened."""

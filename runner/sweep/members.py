@@ -8,7 +8,7 @@ from typing import Any
 from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment, parse
 from runner.recording import run_name
-from runner.sweep.results import Value
+from runner.sweep.results import Value, said
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Proposed:
     @property
     def name(self) -> str:
         """What varies, in words: `learning_rate=0.01 seed=3`."""
-        return " ".join(f"{path.split('.')[-1]}={value}" for path, value in self.varied.items())
+        return " ".join(f"{path.split('.')[-1]}={said(value)}" for path, value in self.varied.items())
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Member:
     @property
     def name(self) -> str:
         """What the member's run is called."""
-        changes = tuple(f"{path}={value}" for path, value in self.proposed.varied.items())
+        changes = tuple(f"{path}={said(value)}" for path, value in self.proposed.varied.items())
         return run_name(self.experiment, changes)
 
 

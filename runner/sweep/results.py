@@ -47,6 +47,13 @@ class SweepResult:
     run_id: str = ""
 
 
+def said(value: Value) -> str:
+    """A value as one would write it, numbers to four digits."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def objective(result: MemberResult, name: str) -> float | None:
     """What a member came to by a metric or a cost; None where it never came to one."""
     if name in ("parameters", "multiply_adds", "seconds"):

@@ -16,7 +16,7 @@ from runner.experiment import part
 from runner.sweep.publishing import present
 from runner.sweep.reading import read
 from runner.sweep.reconciling import reconcile
-from runner.sweep.results import MemberResult, Objectives
+from runner.sweep.results import MemberResult, Objectives, said
 from runner.sweep.session import Session, opened
 from runner.sweep.settings import COSTS, Sweep
 from runner.sweep.study import Asked, Study, open_study
@@ -128,7 +128,7 @@ def _result(one: Asked, job: JobReturn, objectives: Objectives) -> MemberResult:
         own = {"status": "FAILED", "reason": str(error).split("\n")[0]}
     return MemberResult(
         number=one.number,
-        name=" ".join(f"{path.split('.')[-1]}={value}" for path, value in one.varied.items()),
+        name=" ".join(f"{path.split('.')[-1]}={said(value)}" for path, value in one.varied.items()),
         overrides=tuple(line.lstrip("+") for line in one.overrides),
         varied=one.varied,
         folder=str(job.working_dir or ""),

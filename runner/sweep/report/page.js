@@ -79,8 +79,8 @@ function add(node, tag, m, attributes) {
   mark.append(svg("title", {}, `#${m.number} ${m.name}\n${m.status.toLowerCase()}${value(m, metric) == null ? "" : `, ${metric} ${shown(value(m, metric), metric)}`}`));
   node.append(mark);
 }
-function section(title, text) {
-  const charts = el("div", { class: "charts" });
+function section(title, text, wide) {
+  const charts = el("div", { class: wide ? "charts wide" : "charts" });
   document.body.append(el("h2", {}, title), ...(text ? [el("p", {}, text)] : []), charts);
   return charts;
 }
@@ -120,8 +120,7 @@ function parallel() {
   const names = [...paths, metric], width = Math.max(W * 2, names.length * 110);
   const own = inOrder.filter(m => value(m, metric) != null && paths.every(p => p in m.varied));
   if (!own.length) return;
-  const where = section("Parallel coordinates", "A line is a member; each axis is something that varies, the last what came of it.");
-  where.style.display = "block";
+  const where = section("Parallel coordinates", "A line is a member; each axis is something that varies, the last what came of it.", true);
   const node = svg("svg", { viewBox: `0 0 ${width} 300`, role: "img", "aria-label": "parallel coordinates" });
   const xs = names.map((_, i) => 60 + i * (width - 130) / (names.length - 1));
   const get = (m, n) => n === metric ? value(m, metric) : m.varied[n];
@@ -152,7 +151,7 @@ function slices() {
 function importances() {
   const found = Object.entries(sweep.importances).sort((a, b) => b[1] - a[1]);
   if (!found.length) return;
-  const where = section("Importance", `The share of each in what makes members differ in ${metric} (fANOVA).`);
+  const where = section("Importance", `The share of each in what makes members differ in ${metric} (fANOVA).`, true);
   const node = svg("svg", { viewBox: `0 0 ${2 * W} ${found.length * 26 + 10}`, role: "img", "aria-label": "importance" });
   found.forEach(([path, share], i) => {
     node.append(svg("text", { x: 128, y: i * 26 + 20, "text-anchor": "end" }, short(path)), svg("rect", { class: "bar", x: 136, y: i * 26 + 7, width: Math.max(share * (2 * W - 220), 1), height: 18 }), svg("text", { x: 142 + share * (2 * W - 220), y: i * 26 + 20 }, (100 * share).toFixed(1) + " %"));
@@ -162,15 +161,18 @@ function importances() {
 
 function seeds() {
   if (!sweep.means.length) return;
-  const where = section("Means over seeds", "Mean and 95 % confidence interval (Student's t); dots are seeds.");
+  const where = section("Means over seeds", "Mean and 95 % confidence interval (Student's t); dots are seeds.", true);
   const means = [...sweep.means].sort((a, b) => better * (b.mean - a.mean)).slice(0, 24);
-  const height = means.length * 24 + 50, x = scale(means.flatMap(m => [...m.values, m.mean - m.interval, m.mean + m.interval]), 190, W * 1.5 - 20, metric);
-  const node = svg("svg", { viewBox: `0 0 ${W * 1.5} ${height}`, role: "img", "aria-label": "means over seeds" });
+  const height = means.length * 24 + 50, wide = 2.2 * W;
+  // No interval of an accuracy says more than that it lies between 0 and 1.
+  const within = v => metric.endsWith("accuracy") ? Math.min(Math.max(v, 0), 1) : v;
+  const x = scale(means.flatMap(m => [...m.values, within(m.mean - m.interval), within(m.mean + m.interval)]), 260, wide - 20, metric);
+  const node = svg("svg", { viewBox: `0 0 ${wide} ${height}`, role: "img", "aria-label": "means over seeds" });
   for (const [at, text] of x.ticks) node.append(svg("path", { class: "axis", d: `M${at} 10V${height - 36}`, "stroke-opacity": .5 }), svg("text", { x: at, y: height - 20, "text-anchor": "middle" }, text));
-  node.append(svg("text", { x: (190 + W * 1.5) / 2, y: height - 4, "text-anchor": "middle" }, metric));
+  node.append(svg("text", { x: (260 + wide) / 2, y: height - 4, "text-anchor": "middle" }, metric));
   means.forEach((m, i) => {
     const y = 22 + i * 24;
-    node.append(svg("text", { x: 182, y: y + 4, "text-anchor": "end" }, m.name), svg("path", { class: "best", d: `M${x.at(m.mean - m.interval)} ${y}H${x.at(m.mean + m.interval)}` }));
+    node.append(svg("text", { x: 250, y: y + 4, "text-anchor": "end" }, m.name), svg("path", { class: "best", d: `M${x.at(within(m.mean - m.interval))} ${y}H${x.at(within(m.mean + m.interval))}` }));
     for (const v of m.values) node.append(svg("circle", { class: "mark", cx: x.at(v), cy: y, r: 3 }));
     const dot = svg("circle", { class: "best", cx: x.at(m.mean), cy: y, r: 4.5 });
     dot.append(svg("title", {}, `${shown(m.mean, metric)} ± ${shown(m.deviation, metric)} (${m.values.length} seeds)`));
@@ -221,7 +223,7 @@ function table() {
     rows.sort((a, b) => {
       const [x, y] = [get(a), get(b)];
       if (x == null || y == null) return (x == null) - (y == null);
-      return (x < y ? -1 : x > y ? 1 : a.number - b.number) * (up ? 1 : -1);
+      return x === y ? a.number - b.number : (x < y ? -1 : 1) * (up ? 1 : -1);
     });
     [...head.children].forEach((th, i) => i === order ? th.setAttribute("aria-sort", up ? "ascending" : "descending") : th.removeAttribute("aria-sort"));
     body.replaceChildren(...rows.map(m => el("tr", { "data-n": m.number }, ...columns.map(([name, f], i) => el("td", { class: words(i) ? "word" : "" }, shown(f(m), name))))));

@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 from runner.sweep.report.statistics import front, over_seeds
-from runner.sweep.results import MemberResult, SweepResult, ranked
+from runner.sweep.results import MemberResult, SweepResult, ranked, said
 
 # A page of a thousand members stays below what browsers draw at once.
 _DIGITS = 6
@@ -53,7 +53,8 @@ def _data(result: SweepResult) -> dict[str, Any]:
         "importances": result.importances,
         "means": [
             {
-                "name": " ".join(f"{path.split('.')[-1]}={value}" for path, value in mean.varied.items()) or "all",
+                "name": " ".join(f"{path.split('.')[-1]}={said(value)}" for path, value in mean.varied.items())
+                or "all",
                 "values": mean.values,
                 "mean": mean.mean,
                 "deviation": mean.deviation,

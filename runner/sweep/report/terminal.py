@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.sweep.report.statistics import Mean, front, over_seeds
-from runner.sweep.results import MemberResult, SweepResult, Value, objective, ranked
+from runner.sweep.results import MemberResult, SweepResult, objective, ranked, said
 
 _ROWS = 10
 
@@ -29,13 +29,6 @@ def terminal(result: SweepResult, width: int) -> RenderableType:
         changes = shlex.join(f"{path}={said(value)}" for path, value in leaders[0].varied.items())
         parts.append(Text(f"  the best again: runner {_fixed(leaders[0], changes)}", overflow="fold"))
     return Group(*parts)
-
-
-def said(value: Value) -> str:
-    """A value as one would write it."""
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def measured(name: str, value: float | None) -> str:
