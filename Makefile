@@ -9,7 +9,7 @@ installed := $(venv)/.installed
 tried := $(venv)/.native-tried
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow oracle native check format lock schema clean
+.PHONY: help run test test-slow oracle native bench check format lock schema clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,16 @@ native: $(installed) ## build the native convolutions, for which Linux on x86-64
 		$(shell command -v cmake > /dev/null || echo cmake)
 	@$(python) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./native
 	@touch $(tried)
+
+bench: $(installed) ## measure speed, in about half an hour: MNIST=FOLDER CIFAR=FOLDER_OR_ZIP; installs the peers
+	@$(python) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[bench]'
+	@$(python) benchmarks/startup.py
+	@$(python) benchmarks/tracking.py --root "$(MNIST)"
+	@$(python) benchmarks/throughput.py --mnist "$(MNIST)" --cifar "$(CIFAR)"
+	@$(python) benchmarks/sweep.py digits
+	@$(python) benchmarks/sweep.py mnist --root "$(MNIST)" --rounds 1
+	@$(python) benchmarks/native.py
+	@$(python) benchmarks/page.py
 
 check: $(installed) ## formatting, lint and types, as CI checks them
 	$(venv)/bin/ruff format --check .

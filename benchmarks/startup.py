@@ -41,12 +41,13 @@ def child(stamps: Path, started: float) -> None:
 
     import jax
 
-    from runner import cli, data, loop, run, tracking
+    from runner import cli, data, loop, run
+    from runner.tracking.store import Store
 
     stamp("imports")
     stamped(cli, "parse", "configuration")
     stamped(data, "load", "data")
-    stamped(tracking.Run, "check", "store")
+    stamped(Store, "begin", "store")
     original = loop.Loop._call
 
     def call(self: loop.Loop, name: str, *args: object) -> object:

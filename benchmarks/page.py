@@ -1,0 +1,133 @@
+"""One page, README.md, from what the other scripts wrote to results/."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+_NAMES = {
+    "ours:auto": "**convrunner** (native convolutions)",
+    "ours:reference": "convrunner, `train.lowering=reference`",
+    "torch_loop": "PyTorch, tight loop, contiguous",
+    "torch_loop:channels_last": "PyTorch, tight loop, channels_last",
+    "lightning_loader": "Lightning with a DataLoader over tensors",
+    "keras_jax": "Keras on JAX, `fit`",
+    "flax_nnx": "Flax NNX with Optax",
+}
+_SWEEPS = {
+    "fused": "**convrunner**, `runner -m`, with a run in MLflow for every member",
+    "separate": "convrunner, 32 processes",
+    "hydra_torch": "Hydra's basic launcher over a plain PyTorch loop, no tracking",
+    "optuna_torch": "Optuna over the same loop in 2 processes, no tracking",
+}
+_PARTS = {
+    "python": "Python runs",
+    "imports": "everything is imported (Hydra, JAX, Optax, pydantic)",
+    "configuration": "the configuration is composed and checked",
+    "data": "the images are read",
+    "step": "the first training step is done",
+    "store": "the MLflow store is open and the run made (in its own thread)",
+    "end": "the process ends: one epoch trained, tested, figures and model logged",
+}
+
+
+def read(name: str) -> Any:
+    """What a script wrote; None where it never ran."""
+    path = HERE / "results" / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def table(headings: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown, numbers to the right."""
+    lines = ["| " + " | ".join(headings) + " |", "|---|" + "---:|" * (len(headings) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def start() -> str:
+    """From the command to its parts."""
+    found = read("startup")
+    cold, warm = found["cold"], found["warm_median"]
+    rows = [[text, f"{cold[key]:.2f}", f"{warm[key]:.2f}"] for key, text in _PARTS.items() if key in warm]
+    return (
+        "## Start\n\nLeNet-5 on the digits, one epoch, each run a process of its own. Seconds from the command until "
+        f"each part is over; `cold` is one run with no compiled programs, `warm` the median of {found['runs']} with "
+        "them.\n\n" + table(["until", "cold", "warm"], rows)
+    )
+
+
+def throughput() -> str:
+    """Training against its peers."""
+    found = read("throughput")
+    text = (
+        "## Training\n\n`throughput.py`: images a second, medians of "
+        f"{found['blocks']} blocks of steps taken in turn, each contestant a process of its own; the ratio is to the "
+        "better of PyTorch's two layouts, block by block. Adam, float32, the same images. Ours also counts the "
+        "resizing of MNIST's images to 32×32 in every step, which the others do once. PyTorch as it comes, without "
+        "settings of malloc.\n"
+    )
+    for one in found["workloads"]:
+        rows = [
+            [
+                _NAMES.get(name, name),
+                f"{own['images_per_second']:,.0f}",
+                f"{own['min_max'][0]:,.0f}–{own['min_max'][1]:,.0f}",
+                f"{own['ratio']:.2f}",
+                f"{own['faults_per_step']:,.0f}",
+                f"{own['peak_mb']:,.0f}",
+            ]
+            for name, own in one["contestants"].items()
+        ]
+        text += f"\n{one['model']}, batch {one['batch']}, {one['steps']} steps a block\n\n"
+        text += table(["", "images/s", "from–to", "ratio", "page faults a step", "peak MB"], rows)
+    return text
+
+
+def sweeps() -> str:
+    """Sweeps against what users would do instead."""
+    text = "## Sweeps\n\n`sweep.py`: whole commands, start-up included.\n"
+    for name in ("digits", "mnist"):
+        if found := read(f"sweep_{name}"):
+            rows = [
+                [
+                    _SWEEPS[way],
+                    f"{rate:.1f}",
+                    f"{statistics_of(found['seconds'][way])}",
+                    f"{found['times_as_fast_as'][way]:.2f}",
+                ]
+                for way, rate in found["configurations_per_minute"].items()
+            ]
+            text += f"\n{found['what']}; rounds: {found['rounds']}; of the 32 processes {found['processes_timed']} "
+            text += "were timed and the rest reckoned\n\n"
+            text += table(["", "configurations a minute", "seconds", "ours is faster by"], rows)
+    return text
+
+
+def statistics_of(values: list[float]) -> str:
+    """Seconds from the least to the most."""
+    return f"{min(values):.0f}–{max(values):.0f}" if len(values) > 1 else f"{values[0]:.0f}"
+
+
+def main() -> None:
+    """Writes the page."""
+    versions = read("throughput")["versions"]
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    head = f"""# Benchmarks
+
+What measures speed; tests never do. Each script says in its first lines what it measures and how, and writes
+`results/NAME.json`; `page.py` makes this page of them. `make bench MNIST=FOLDER CIFAR=FOLDER` runs them all, in about
+half an hour; the peers need the extra `bench`. Machines differ and drift: read ratios and medians.
+
+Measured on a shared virtual machine with 2 CPU cores (x86-64, AVX-512; a 2,048² float32 product runs at about 190
+GFLOP/s on one), Python 3.11, {named}, PyTorch 2.13.0, Keras 3.15.1, Flax 0.12.8, Lightning 2.6.6.
+
+"""
+    (HERE / "README.md").write_text(head + "\n".join([throughput(), sweeps(), start(), notes()]))
+
+
+def notes() -> str:
+    """What no script writes."""
+    return (HERE / "notes.md").read_text()
+
+
+if __name__ == "__main__":
+    main()

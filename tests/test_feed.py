@@ -1,0 +1,114 @@
+"""How images come to the device: the order of an epoch, and that every way gives the same training."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from configurations import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner import data, feed
+from runner.feed import Feeder, order
+from runner.fused import Fused
+from runner.loop import Loop, _placed
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 50), st.integers(1, 300))
+def test_an_order_is_a_permutation_of_its_own_for_every_seed_and_epoch(seed: int, epoch: int, count: int) -> None:
+    found = order(seed, epoch, count)
+    assert sorted(found) == list(range(count))
+    np.testing.assert_array_equal(found, order(seed, epoch, count))
+    if count > 20:
+        assert not np.array_equal(found, order(seed, epoch + 1, count))
+        assert not np.array_equal(found, order(seed ^ 1, epoch, count))
+
+
+@pytest.fixture
+def accelerator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Has images be held on the device, as on an accelerator, and epochs be dispatched whole."""
+    _placed.cache_clear()
+    monkeypatch.setattr(feed.jax, "default_backend", lambda: "gpu")  # type: ignore[attr-defined]
+    yield
+    _placed.cache_clear()
+
+
+def trained(*overrides: str) -> Loop:
+    experiment = tiny("train.epochs=2", "train.lowering=reference", *overrides)
+    loop = Loop(experiment, data.load(experiment.data))
+    list(loop.epochs())
+    return loop
+
+
+@pytest.mark.parametrize("steps", ["train.epochs=2", "train.steps=7"])
+def test_held_images_train_as_fed_ones_do(steps: str, request: pytest.FixtureRequest) -> None:
+    fed = trained(steps)
+    assert (fed.feeder.resident, fed.feeder.steps) == (False, 1)
+    request.getfixturevalue("accelerator")
+    held = trained(steps)
+    assert (held.feeder.resident, held.feeder.steps) == (True, 5)
+    for one, two in zip(fed.history, held.history, strict=True):
+        assert one.step == two.step
+        for name in ("train/loss", "val/loss", "learning_rate"):
+            assert one.metrics[name] == pytest.approx(two.metrics[name], rel=1e-4)
+
+
+def test_what_does_not_fit_is_fed_some_steps_at_once(
+    accelerator: None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(feed, "_memory_bytes", lambda: 100.0)
+    monkeypatch.setattr(feed, "_STREAMED_STEPS", 2)
+    loop = trained()  # 5 steps an epoch: 2, 2 and 1
+    assert (loop.feeder.resident, loop.feeder.steps) == (False, 2)
+    monkeypatch.undo()
+    _placed.cache_clear()
+    assert loop.history[-1].metrics["val/loss"] == pytest.approx(trained().history[-1].metrics["val/loss"], rel=1e-4)
+
+
+def test_members_share_the_images_that_are_held(accelerator: None) -> None:
+    experiments = [tiny("train.epochs=2", "train.lowering=reference", f"seed={seed}") for seed in range(3)]
+    dataset = data.load(experiments[0].data)
+    loops = [Loop(experiment, dataset) for experiment in experiments]
+    fused = Fused(loops)
+    while fused.members:
+        fused.advance()
+        fused.retire()
+    assert len({id(loop.feeder) for loop in loops}) == 1
+    assert loops[2].history[-1].metrics["val/loss"] == pytest.approx(
+        trained("seed=2").history[-1].metrics["val/loss"], rel=1e-3
+    )
+
+
+def test_batches_are_those_of_the_order_and_a_last_one_is_filled_up() -> None:
+    dataset = data.load(tiny().data)
+    feeder = Feeder(dataset.train, batch_size=32, steps_per_epoch=5)
+    feeder.steps = 2
+    chosen = order(3, 0, 160)
+    chunks = list(feeder.chunks(chosen, 5))
+    assert [(int(chunk.start), chunk.steps, len(np.asarray(chunk.feed.labels))) for chunk in chunks] == [
+        (0, 2, 64),
+        (0, 2, 64),
+        (0, 1, 64),
+    ]
+    np.testing.assert_array_equal(np.asarray(chunks[1].feed.labels), dataset.train.labels[chosen[64:128]])
+    np.testing.assert_array_equal(np.asarray(chunks[2].feed.inputs)[:32], dataset.train.inputs[chosen[128:]])
+
+
+def test_data_of_another_size_more_epochs_and_other_numbers_compile_nothing() -> None:
+    heard: list[str] = []
+
+    def listen(event: str, duration_secs: float, **facts: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            heard.append(str(facts.get("fun_name")))
+
+    trained("model.name=first")
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        loop = trained("data.limit=130", "train.epochs=3", "seed=7", "optimizer.learning_rate=0.01", "model.name=first")
+        loop.test()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(loop.dataset.train) == 130
+    assert [name for name in heard if any(own in name for own in ("init", "advance", "evaluate"))] == []
