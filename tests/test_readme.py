@@ -62,12 +62,21 @@ def test_an_output_shown_is_the_one_printed(command: list[str], output: str, tmp
     assert said(command[3:], tmp_path) == expected
 
 
+def _chosen(command: list[str]) -> str:
+    """The sweep that a command chooses."""
+    return next(word.partition("=")[2] for word in command if word.startswith("sweep="))
+
+
 @pytest.mark.parametrize("command", [pair[0] for pair in commands() if not pair[1].strip()], ids=" ".join)
 def test_a_command_shown_composes(command: list[str], tmp_path: Path) -> None:
     assert command[:3] == ["python", "-m", "runner"]
     if "ui" in command:
         pytest.skip("the UI serves until it is interrupted; tests/test_tracking.py starts it")
-    # Hydra's own flag composes and prints, and runs nothing.
+    # Hydra's own flag composes and prints, and runs nothing. Of a sweep it prints what all members have.
+    if any(word.startswith("sweep=") for word in command):
+        assert (ROOT / "conf" / "sweep" / f"{_chosen(command)}.yaml").is_file()
+        command = ["python", "-m", "runner", *(word for word in command[3:] if not word.startswith(("sweep", "'")))]
+        command = [word for word in command if "interval(" not in word]
     arguments = [word for word in command[3:] if word != "-m" and "," not in word and word != "describe"]
     printed = said([*arguments, "--cfg", "job"], tmp_path)
     assert yaml.safe_load(printed)["model"]["layers"]

@@ -76,6 +76,7 @@ class _Best:
 
     member: Member
     loop: Loop
+    result: MemberResult  # it may not be among the results yet, when another that trains beside it ends
 
 
 class Children:
@@ -162,8 +163,9 @@ class Children:
             recording.log_figures(recorded, loop)
             recording.log_model(recorded, loop, member.proposed.folder)
         with self._lock:
-            if result.status == "FINISHED" and ranked([*self.results, result], self.objectives)[:1] == [result]:
-                self.best = _Best(member, loop)
+            known = [*self.results, result, *([self.best.result] if self.best else [])]
+            if result.status == "FINISHED" and ranked(known, self.objectives)[:1] == [result]:
+                self.best = _Best(member, loop, result)
                 if self.log_models == "best":
                     recording.log_weights(recorded, loop, member.proposed.folder)
 

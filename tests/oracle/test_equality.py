@@ -26,7 +26,7 @@ torch = pytest.importorskip("torch", reason="PyTorch, the oracle of these tests,
 
 from networks import PAIRS, Pair  # noqa: E402 - it imports torch
 
-IMAGES, CLASSES, BATCHES = 4, 10, 5
+IMAGES, CLASSES, BATCHES = 4, 10, 20
 LABELS = np.array([3, 0, 7, 3], np.int32)
 TOLERANCE = 1e-4
 
