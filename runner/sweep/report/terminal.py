@@ -69,6 +69,8 @@ def _means(means: list[Mean], metric: str) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for mean in sorted(means, key=lambda one: -one.mean)[:_ROWS]:
         low, high = mean.mean - mean.interval, mean.mean + mean.interval
+        if metric.endswith("accuracy"):  # of which an interval says no more
+            low, high = max(low, 0.0), min(high, 1.0)
         table.add_row(
             *(said(value) for value in mean.varied.values()),
             str(len(mean.values)),
