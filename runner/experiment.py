@@ -23,7 +23,7 @@ from runner.layers import KINDS, places
 from runner.layers.base import Row, Shape
 from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
-from runner.model import Model
+from runner.model import FIRST_KERNEL, Model
 from runner.ops.lowering import Choice
 from runner.optim import Clip, Optimizer, Schedule
 from runner.records import TRACED, R, Record, frozen
@@ -53,6 +53,7 @@ class Program(Record):
     precision: Literal["float32", "bfloat16"]
     lowering: Choice
     freeze: tuple[str, ...]
+    mirrored_evaluation: bool
 
 
 class Experiment(Record):
@@ -82,10 +83,12 @@ class Experiment(Record):
         if doubled and not any(fault.path == path for fault in faults):
             faults.append(Fault(path, "must not be softmax under loss softmax_cross_entropy, which applies it itself"))
         if not faults:
-            faults += self._fine_tuning_faults(bound, data_shape)
+            faults += self._fine_tuning_faults(bound, data_shape) + self._whitening_faults(bound, data_shape)
         faults += self.train.faults() + self.sweep.faults()
         if len(data_shape) != 3 and self.augment != Augment():
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
+        if len(data_shape) != 3 and self.train.mirrored_evaluation:
+            faults.append(must("train.mirrored_evaluation", "be false for data that are not images", True))
         return faults
 
     def program(
@@ -120,7 +123,17 @@ class Experiment(Record):
             precision=self.train.precision,
             lowering=self.train.lowering,
             freeze=self.train.freeze,
+            mirrored_evaluation=self.train.mirrored_evaluation,
         )
+
+    def _whitening_faults(self, bound: Model, data_shape: Shape) -> list[Fault]:
+        """Where filters that are made of the images would stand over something else."""
+        shape = self.model.input_shape(data_shape)
+        found = bound.whitened(shape)
+        if not found or (found == [FIRST_KERNEL] and len(shape) == 3 and bound.layers[0].model_dump()["groups"] == 1):
+            return []
+        rule = "have kernel_init whitening in a first convolution of images alone, without groups"
+        return [must("model.layers", rule, found[-1])]
 
     def _fine_tuning_faults(self, bound: Model, data_shape: Shape) -> list[Fault]:
         """What is wrong with what stays as it is, for a model that fits its data."""

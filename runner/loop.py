@@ -19,16 +19,21 @@ import numpy as np
 
 from runner import train, weights
 from runner.data import Dataset, Examples
+from runner.data.fit import normalise
 from runner.errors import ConfigError, Fault, NonFiniteError, must, shown
 from runner.experiment import Experiment
 from runner.feed import Feeder, order
-from runner.model import Totals, totals
+from runner.layers import places
+from runner.layers.base import Shape, Tree
+from runner.model import Model, Totals, totals
 from runner.settings import EarlyStopping
 
 # A reading of the sums waits for the device, so it is not done more often than eyes can follow.
 _SECONDS_BETWEEN_READINGS = 0.25
 # Members of a sweep that train side by side would each compile the program that they share.
 _compiling = threading.RLock()
+# As many as the source of whitening takes.
+_IMAGES_TO_WHITEN = 5_000
 # Each has its learning rate in memory.
 _MOST_STEPS = 100_000_000
 
@@ -123,12 +128,13 @@ class Loop:
         return state
 
     def _loaded(self) -> tuple[weights.Loaded, ...]:
-        """What training begins with where it does not begin afresh."""
-        model = self.experiment.model
+        """What training begins with where it does not begin afresh: values of a file, filters made of the images."""
+        model, program = self.experiment.model, self.program
+        seen = _whitening(self.dataset, program.model, program.input_shape, program.mean, program.std)
         if model.weights is None:
-            return ()
-        program = self.program
-        return (weights.load(model.weights, program.model, program.input_shape, fresh=model.weights_except),)
+            return ((seen, {}),) if seen else ()
+        params, statistics = weights.load(model.weights, program.model, program.input_shape, fresh=model.weights_except)
+        return ((places.merged(seen, params), statistics),)
 
     @functools.cached_property
     def totals(self) -> Totals:
@@ -313,6 +319,20 @@ def _placed(
     feeder = Feeder(dataset.train, batch_size=batch_size, steps_per_epoch=steps_per_epoch)
     val, test = (batches(examples, evaluation_batch_size) for examples in (dataset.val, dataset.test))
     return feeder, val, test
+
+
+@functools.lru_cache(maxsize=2)
+def _whitening(
+    dataset: Dataset, model: Model, input_shape: Shape, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Tree:
+    """The parameters that are made of training images."""
+    if not model.whitened(input_shape):
+        return {}
+    inputs = dataset.train.inputs
+    # From all over the set, which may lie class by class; their patches tell enough.
+    some = inputs[np.linspace(0, len(inputs) - 1, min(len(inputs), _IMAGES_TO_WHITEN)).astype(int)]
+    images = normalise(model.fitted(jnp.asarray(some)), jnp.asarray(mean), jnp.asarray(std))
+    return model.whitening(input_shape, np.asarray(images))
 
 
 def batches(examples: Examples, size: int) -> list[Batch]:

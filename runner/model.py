@@ -5,10 +5,11 @@
 >>> outputs, statistics = model.apply(params, statistics, images, training=False, key=key)   # (n, 10)
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from annotated_types import Ge, Gt, MinLen
 from pydantic import Field
 
@@ -19,8 +20,12 @@ from runner.layers import LayerList, places, sequence
 from runner.layers.base import FeatureMap, Precision, Row, Shape, Survey, Tree, by_product
 from runner.layers.initializers import draw
 from runner.layers.places import Names
+from runner.layers.whitening import whitening
 from runner.layers.width import widened
 from runner.records import Record
+
+# Where the first layer of a network has its filters, if it is a convolution.
+FIRST_KERNEL: Final = "0_conv.kernel"
 
 
 class InputSize(Record):
@@ -115,6 +120,18 @@ class Model(Record):
         """The dotted path of every parameter (`0_conv.kernel`) and of every statistic (`1_batch_norm.mean`)."""
         parameters = sequence.parameters(self.layers, input_shape)
         return list(places.dotted(parameters)), list(places.dotted(sequence.statistics(self.layers, input_shape)))
+
+    def whitened(self, input_shape: Shape) -> list[str]:
+        """The dotted paths of the kernels that are made of the images."""
+        parameters = places.dotted(sequence.parameters(self.layers, input_shape))
+        return [path for path, parameter in parameters.items() if parameter.init.name == "whitening"]
+
+    def whitening(self, input_shape: Shape, images: np.ndarray) -> Tree:
+        """The parameters that are made of what the first layer sees, float32 `(n, h, w, c)`; mostly there are none."""
+        if not self.whitened(input_shape):
+            return {}
+        kernel = places.dotted(sequence.parameters(self.layers, input_shape))[FIRST_KERNEL]
+        return places.nested({FIRST_KERNEL: whitening(images, kernel.shape, **dict(kernel.init.arguments))})
 
     def decays(self, input_shape: Shape) -> Any:
         """For every parameter, whether weight decay applies to it: to weights it does, to biases it does not."""

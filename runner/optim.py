@@ -88,6 +88,11 @@ class Optimizer(Record):
     weight_decay_mask: Literal["weights", "all"] = Field(
         default="weights", description="What decays: weights alone, or biases and normalisation as well."
     )
+    bias_scale: Annotated[float, Ge(0), TRACED] = Field(
+        default=1.0,
+        allow_inf_nan=False,
+        description="Factor on the steps of biases, as if their learning rate were so many times as large.",
+    )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -141,7 +146,18 @@ class Optimizer(Record):
                 numbers[_weight_decay_name(self.name)] = weight_decay
             else:
                 penalty = (optax.add_decayed_weights(weight_decay, mask),)
-        return _well_typed(optax.chain(*penalty, function(**numbers)))
+        scaled = _scaled_biases(jnp.asarray(self.bias_scale, jnp.float32))
+        return _well_typed(optax.chain(*penalty, function(**numbers), scaled))
+
+
+def _scaled_biases(factor: jax.Array) -> optax.GradientTransformation:
+    """Steps of biases, whatever layer they are of, times a factor."""
+
+    def scaled(path: tuple[Any, ...], update: jax.Array) -> jax.Array:
+        last = path[-1] if path else None
+        return update * factor if getattr(last, "key", None) == "bias" else update
+
+    return optax.stateless(lambda updates, _: jax.tree_util.tree_map_with_path(scaled, updates))
 
 
 def _well_typed(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:

@@ -46,8 +46,9 @@ class Train(Record):
     )
     lowering: Choice = Field(
         "auto",
-        description="How convolutions, pooling and normalisation are computed: the fastest way for the device and the "
-        "shape (auto), or XLA's plain one (reference). They differ in the last digits.",
+        description="How convolutions and normalisation are computed: the fastest way for the device and the shape "
+        "(auto), the fastest of XLA's own operations (portable), or its plain ones (reference). They differ in the "
+        "last digits.",
     )
     device: Literal["auto", "cpu", "gpu", "tpu"] = Field("auto", description="Where; auto takes the best there is.")
     keep_memory: bool = Field(
@@ -61,6 +62,9 @@ class Train(Record):
     )
     until_accuracy: Annotated[float, Gt(0), Le(1)] | None = Field(
         None, description="End once this share of the training images is classified rightly."
+    )
+    mirrored_evaluation: bool = Field(
+        False, description="Evaluate the mean of what an image and its mirror image give."
     )
     evaluation_batch_size: Annotated[int, Ge(1)] = Field(256, description="Images evaluated at once.")
     debug_nans: bool = Field(False, description="Stop at the operation that made a NaN; slow.")

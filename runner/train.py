@@ -162,8 +162,14 @@ def predict(program: Program, params: Tree, statistics: Tree, inputs: jax.Array)
 def outputs(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
     """The network's outputs (n, k), float32, for images as they come."""
     images = normalised(program, program.model.fitted(inputs))
-    y, _ = program.model.apply(params, statistics, images, training=False, key=jax.random.key(0))
-    return y.astype(jnp.float32)
+
+    def outputs_of(images: jax.Array) -> jax.Array:
+        y, _ = program.model.apply(params, statistics, images, training=False, key=jax.random.key(0))
+        return y.astype(jnp.float32)
+
+    if program.mirrored_evaluation:
+        return (outputs_of(images) + outputs_of(jnp.flip(images, axis=2))) / 2
+    return outputs_of(images)
 
 
 def evaluated(state: State) -> Tree:

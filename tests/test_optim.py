@@ -106,7 +106,7 @@ def test_trains_as_plain_optax_does_with_every_number_traced(name: str) -> None:
         expected = jax.jit(lambda rates: descend(plain, rates))(jnp.array(RATES))
     optimizer = Optimizer(name=name, learning_rate=0.05, **numbers, **whole)
     leaves = len(jax.tree.leaves(optimizer))
-    assert leaves == 1 + len(numbers), "every real number is a leaf"
+    assert leaves == 2 + len(numbers), "every real number is a leaf: the learning rate, the biases' factor and these"
 
     program = jax.jit(lambda optimizer, rates: ours(optimizer, rates))  # a cache of its own
     actual = program(optimizer, jnp.array(RATES))
@@ -166,6 +166,22 @@ def test_sgd_by_hand() -> None:
     updates, _ = transformation.update(gradient, transformation.init(PARAMETERS), PARAMETERS)
     np.testing.assert_allclose(updates["units"], -0.1 * (1 + 0.01 * PARAMETERS["units"]), rtol=1e-6)
     np.testing.assert_allclose(updates["bias"], -0.1 * np.ones(2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_biases_may_take_larger_steps_than_weights(name: str) -> None:
+    gradient = jax.tree.map(jnp.ones_like, PARAMETERS)
+
+    def steps(factor: float) -> dict[str, jax.Array]:
+        transformation = Optimizer(name=name, learning_rate=0.1, bias_scale=factor).transformation(0.1, DECAYS)
+        updates: dict[str, jax.Array]
+        updates, _ = transformation.update(gradient, transformation.init(PARAMETERS), PARAMETERS)
+        return updates
+
+    plain, larger = steps(1.0), steps(64.0)
+    np.testing.assert_allclose(larger["bias"], 64 * plain["bias"], rtol=1e-6)
+    for other in ("kernel", "units"):
+        np.testing.assert_array_equal(larger[other], plain[other])
 
 
 def decayed_by(optimizer: Optimizer) -> dict[str, bool]:

@@ -153,6 +153,16 @@ def test_the_sums_are_what_numpy_counts() -> None:
         np.testing.assert_allclose(loop.probabilities(examples), np.exp(log_probabilities), rtol=1e-4, atol=1e-6)
 
 
+def test_a_mirrored_evaluation_is_the_mean_of_both_images() -> None:
+    program, state, _ = started(tiny("train.mirrored_evaluation=true"))
+    alone = program.model_copy(update={"mirrored_evaluation": False})
+    inputs = digits().test.inputs[:7]
+    both = [train.outputs(alone, state.params, state.statistics, images) for images in (inputs, inputs[:, :, ::-1])]
+    found = train.outputs(program, state.params, state.statistics, inputs)
+    np.testing.assert_allclose(found, (both[0] + both[1]) / 2, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(found, both[0])
+
+
 def test_the_training_sums_are_those_of_the_images_that_were_seen() -> None:
     program, state, feed = started(tiny())
     after, sums = advanced(program, state, feed, [0.0, 0.0, 0.0])  # nothing is learnt, so every batch meets one net

@@ -70,6 +70,7 @@ PARAMETERS = {
     "allcnn_c": 1_369_738,
     "cnn_3x": 357_034,
     "vgg6_cifar": 551_466,
+    "cifar10_fast": 1_971_616,
 }
 BILLIONS = {
     "alexnet": 0.714,
@@ -99,7 +100,7 @@ FIELDS = {
     "resnet50_slim": (483, 32, 239),
 }
 SIZES = {"resnet50": 427, "alexnet": 195, "alexnet_2012": 195}
-SMALL_PHOTOGRAPHS = {"allcnn_c", "cnn_3x"}
+SMALL_PHOTOGRAPHS = {"allcnn_c", "cnn_3x", "cifar10_fast"}
 ELSEWHERE = {"textcnn"}  # on texts: its own test
 ZOO = sorted(set(group("model")) - ELSEWHERE)
 

@@ -8,7 +8,7 @@ are traced: changing one recompiles nothing. Batches are taken to be shuffled: m
 """
 
 import zlib
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,14 +23,18 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts RGB to grey
 
 
 class RandomCrop(Record):
-    """Shifted by up to `padding` pixels each way, zeros moving in (He et al. 2015, arXiv:1512.03385, §4.2)."""
+    """Shifted by up to `padding` pixels each way (He et al. 2015, arXiv:1512.03385, §4.2)."""
 
-    padding: int = Field(ge=1, description="Zeros around the image, in pixels, of which a window is cut at random.")
+    padding: int = Field(ge=1, description="Pixels added around the image, of which a window is cut at random.")
+    padding_mode: Literal["zeros", "reflect", "replicate"] = Field(
+        default="zeros", description="What the added pixels hold: zeros, the image mirrored, or its edge."
+    )
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
         n, p = len(images), self.padding
         starts = jax.random.randint(key, (n, 2), 0, 2 * p + 1)
-        padded = jnp.pad(images, ((0, 0), (p, p), (p, p), (0, 0)))
+        mode = {"zeros": "constant", "reflect": "reflect", "replicate": "edge"}[self.padding_mode]
+        padded = jnp.pad(images, ((0, 0), (p, p), (p, p), (0, 0)), mode=mode)
 
         def window(image: jax.Array, start: jax.Array) -> jax.Array:
             return jax.lax.dynamic_slice(image, (start[0], start[1], 0), images.shape[1:])

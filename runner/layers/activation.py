@@ -58,6 +58,17 @@ class ScaledTanh(_Activation):
         return jnp.asarray(1.7159, x.dtype) * jnp.tanh(jnp.asarray(2 / 3, x.dtype) * x)
 
 
+class Scale(_Activation):
+    """x times a number that is not learnt: before a softmax, the inverse of its temperature."""
+
+    kind: ClassVar[str] = "scale"
+
+    factor: Annotated[float, TRACED] = Field(1.0, description="What every value is multiplied by.")
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return x * jnp.asarray(self.factor, x.dtype)
+
+
 class Sigmoid(_Activation):
     """1 / (1 + e⁻ˣ), into (0, 1)."""
 

@@ -43,6 +43,8 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "variance_scaling": {"scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal"},
     "orthogonal": {"scale": 1.0},
     "delta_orthogonal": {"scale": 1.0},
+    "partial_identity": {"scale": 1 / 3},
+    "whitening": {"epsilon": 5e-4},
     **{name: {} for name in (*_SCALED, *_ALIASES)},
 }
 _CHOICES = {
@@ -67,18 +69,22 @@ class InitializerRecord(Record):
     def distribution(self) -> str | None:
         """The unit draws this initialiser is made from; none where it is a constant."""
         match self.name:
-            case "zeros" | "ones" | "constant":
+            case "zeros" | "ones" | "constant" | "whitening":
                 return None
             case "normal" | "orthogonal" | "delta_orthogonal":
                 return "normal"
             case "truncated_normal" | "uniform":
                 return self.name
+            case "partial_identity":
+                return "uniform"
             case _:
                 return self._variance_scaling()[2]
 
     def place(self, draws: jax.Array | None, shape: tuple[int, ...]) -> jax.Array:
         """The parameter of `shape`, from as many unit draws `(n,)` as it has elements. float32."""
         given: dict[str, Any] = dict(self.arguments)
+        if self.name == "whitening":  # what stands here until the images are seen
+            return jnp.zeros(shape, jnp.float32)
         if draws is None:
             value: float = {"zeros": 0.0, "ones": 1.0}[self.name] if not given else given["value"]
             return jnp.full(shape, value, jnp.float32)
@@ -94,6 +100,9 @@ class InitializerRecord(Record):
                 centre = tuple((size - 1) // 2 for size in shape[:-2])
                 square = _orthogonal(draws[: math.prod(shape[-2:])], shape[-2:])
                 return jnp.zeros(shape, jnp.float32).at[centre].set(jnp.asarray(given["scale"], jnp.float32) * square)
+            case "partial_identity":
+                drawn = jnp.asarray(math.sqrt(3 * given["scale"] / fans(shape)[0]), jnp.float32) * draws.reshape(shape)
+                return _passing_on(drawn)
             case _:
                 return jnp.asarray(self._deviation(shape), jnp.float32) * draws.reshape(shape)
 
@@ -112,6 +121,8 @@ class InitializerRecord(Record):
             return f"not be {self.name} for a vector"
         if self.name == "delta_orthogonal" and (len(shape) < 3 or shape[-2] > shape[-1]):
             return "have a window and at least as many filters as input channels under delta_orthogonal"
+        if self.name in ("partial_identity", "whitening") and len(shape) < 3:
+            return f"have a window under {self.name}"
         return None
 
     def _variance_scaling(self) -> tuple[float, str, str]:
@@ -160,6 +171,18 @@ def _orthogonal(draws: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return (square.T if rows < columns else square).reshape(shape)
 
 
+def _passing_on(kernel: jax.Array) -> jax.Array:
+    """A kernel whose first filters pass an input channel on each; the others are as they were.
+
+    Source: Jordan 2024, 94% on CIFAR-10 in 3.29 Seconds on a Single GPU, arXiv:2404.00498, §3.3.
+    """
+    *window, channels, filters = kernel.shape
+    count = min(channels, filters)
+    centre = tuple(size // 2 for size in window)
+    passing = jnp.zeros((*window, channels, count), jnp.float32).at[centre].set(jnp.eye(channels, count))
+    return jnp.concatenate([passing, kernel[..., count:]], axis=-1)
+
+
 def _parse(value: Any) -> Any:
     """A bare name, or a mapping from one name to its arguments, as a record."""
     if isinstance(value, InitializerRecord):
@@ -191,7 +214,7 @@ def _argument(name: str, value: Any) -> float | str:
         return str(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"must give {name} as a number, got {shown(value)}")
-    if name in ("stddev", "scale") and value < 0:
+    if name in ("stddev", "scale", "epsilon") and value < 0:
         raise ValueError(f"must give {name} as a number ≥ 0, got {shown(value)}")
     return float(value)
 

@@ -11,7 +11,7 @@ import jax
 from jax import lax
 
 from runner.geometry import Window
-from runner.ops import lowering, native
+from runner.ops import lowering, native, portable
 
 Windows = tuple[Window, ...]
 Shape = tuple[int, ...]
@@ -29,8 +29,14 @@ class Lowering(NamedTuple):
 
 NATIVE = Lowering("native", native.serves, native.forward, native.input_gradient, native.kernel_gradient)
 
-# What a CPU may take, the first that serves; else the reference.
-_FOR_CPU = (NATIVE,)
+PORTABLE = Lowering("portable", portable.serves, portable.forward, portable.input_gradient, portable.kernel_gradient)
+
+# What a CPU takes, the first that serves; else the reference.
+_FOR_CPU: dict[lowering.Choice, tuple[Lowering, ...]] = {
+    "auto": (NATIVE, PORTABLE),
+    "portable": (PORTABLE,),
+    "reference": (),
+}
 
 
 def conv(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int = 1) -> jax.Array:
@@ -42,10 +48,9 @@ def conv(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int = 1) -> 
 
 def chosen(x_shape: Shape, kernel_shape: Shape, dtype: Any, windows: Windows, groups: int) -> Lowering | None:
     """The way that a convolution takes where it is traced now; None is the reference."""
-    if lowering.for_cpu():
-        for way in _FOR_CPU:
-            if way.serves(x_shape, kernel_shape, dtype, windows, groups):
-                return way
+    for way in _FOR_CPU[lowering.for_cpu()]:
+        if way.serves(x_shape, kernel_shape, dtype, windows, groups):
+            return way
     return None
 
 

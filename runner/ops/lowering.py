@@ -14,14 +14,14 @@ from typing import Literal
 
 import jax
 
-Choice = Literal["auto", "reference"]
+Choice = Literal["auto", "portable", "reference"]
 
 _choice: ContextVar[Choice] = ContextVar("choice", default="reference")
 
 
 @contextmanager
 def lowered(choice: Choice) -> Iterator[None]:
-    """What is traced meanwhile takes the fastest ways (auto), or the plain ones (reference)."""
+    """What is traced meanwhile takes the fastest ways, the fastest of XLA's operations, or its plain ones."""
     before = _choice.set(choice)
     try:
         yield
@@ -29,6 +29,6 @@ def lowered(choice: Choice) -> Iterator[None]:
         _choice.reset(before)
 
 
-def for_cpu() -> bool:
-    """Whether what is traced now may take the ways of a CPU."""
-    return _choice.get() == "auto" and jax.default_backend() == "cpu"
+def for_cpu() -> Choice:
+    """What is traced now may take of the ways of a CPU; on another device they are none: reference."""
+    return _choice.get() if jax.default_backend() == "cpu" else "reference"

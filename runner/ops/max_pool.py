@@ -75,6 +75,9 @@ def _forward(x: jax.Array, windows: Windows) -> tuple[jax.Array, tuple[jax.Array
 
 def _backward(windows: Windows, kept: tuple[jax.Array, tuple[int, ...]], gradient: jax.Array) -> tuple[jax.Array]:
     winner, shape = kept
+    touching = all(window == Window(window.size, window.size) for window in windows)
+    if touching and gradient.dtype == jnp.bfloat16:
+        return (_apart(windows, winner, shape, gradient),)
     zero = jnp.zeros((), gradient.dtype)
     total = jnp.zeros(shape, gradient.dtype)
     for number, tap in enumerate(_taps(windows)):
@@ -86,6 +89,25 @@ def _backward(windows: Windows, kept: tuple[jax.Array, tuple[int, ...]], gradien
             placement.append((low, size - low - (count - 1) * window.stride - 1, window.stride - 1))
         total = total + lax.pad(won, zero, [*placement, (0, 0, 0)])
     return (total,)
+
+
+def _apart(windows: Windows, winner: jax.Array, shape: tuple[int, ...], gradient: jax.Array) -> jax.Array:
+    """The gradient where windows touch and do not overlap: each value of the input looks at its own winner.
+
+    In bfloat16, which XLA adds slowly on a CPU, 1.8 ms for 75 over (256, 31, 31, 64) under 2×2; in float32 it is no
+    faster, and slower where it is fused with what comes before.
+    """
+    # Every axis of the output in two, the second of which goes through the window.
+    spread = [(count, window.size) for count, window in zip(winner.shape[1:-1], windows, strict=True)]
+    ones = (shape[0], *(size for count, _ in spread for size in (count, 1)), shape[-1])
+    number = np.arange(_tap_count(windows)).reshape([window.size for window in windows])
+    own = number.reshape(1, *(size for window in windows for size in (1, window.size)), 1)
+    won = winner.reshape(ones) == jnp.asarray(own, winner.dtype)
+    given = jnp.where(won, gradient.reshape(ones), jnp.zeros((), gradient.dtype)).reshape(
+        shape[0], *(count * size for count, size in spread), shape[-1]
+    )
+    left_over = ((0, size - seen) for size, seen in zip(shape[1:-1], given.shape[1:-1], strict=True))
+    return jnp.pad(given, ((0, 0), *left_over, (0, 0)))
 
 
 _remembering.defvjp(_forward, _backward)

@@ -118,6 +118,16 @@ def test_a_crop_is_a_window_of_the_padded_image(images):
     assert len(shifts) > 10
 
 
+@pytest.mark.parametrize(("mode", "numpys"), [("reflect", "reflect"), ("replicate", "edge")])
+def test_what_moves_in_may_be_the_image_itself(images, mode, numpys):
+    cropped = changed(images, random_crop={"padding": 2, "padding_mode": mode})
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode=numpys)
+    for image, whole in zip(cropped, padded, strict=True):
+        assert any(
+            np.array_equal(image, whole[top : top + H, left : left + W]) for top in range(5) for left in range(5)
+        )
+
+
 def test_flips_are_as_frequent_as_they_should_be(images):
     np.testing.assert_array_equal(changed(images, horizontal_flip={"probability": 1.0}), images[:, :, ::-1])
     np.testing.assert_array_equal(changed(images, horizontal_flip={"probability": 0.0}), images)
@@ -272,7 +282,7 @@ def test_one_dimensional_inputs_take_what_makes_sense(targets):
     with pytest.raises(ConfigError) as caught:
         augment(random_crop={"padding": 2}, cutmix={"alpha": 1.0}).apply(signals, targets, key=KEY)
     assert str(caught.value) == (
-        "augment.random_crop: must be null for one-dimensional input, got {padding: 2}\n"
+        "augment.random_crop: must be null for one-dimensional input, got {padding: 2, padding_mode: zeros}\n"
         "augment.cutmix: must be null for one-dimensional input, got {alpha: 1.0}"
     )
 

@@ -11,7 +11,7 @@ import scipy.special
 from alone import KEY, check_gradients, distinct, evaluated_shape, normal, output, told
 
 from runner.layers import KINDS
-from runner.layers.activation import Elu, Gelu, LeakyRelu, Relu, Relu6, ScaledTanh, Sigmoid, Silu, Softmax, Tanh
+from runner.layers.activation import Elu, Gelu, LeakyRelu, Relu, Relu6, Scale, ScaledTanh, Sigmoid, Silu, Softmax, Tanh
 from runner.layers.base import Layer
 
 X = np.linspace(-4, 4, 24).reshape(2, 3, 4)
@@ -34,6 +34,7 @@ FORMULAS: list[tuple[Layer, Any]] = [
     (Gelu(), lambda x: x * normal_distribution(x)),
     (Gelu(approximate=True), lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))),
     (Silu(), lambda x: x / (1 + np.exp(-x))),
+    (Scale(factor=0.25), lambda x: 0.25 * x),
     (Softmax(), lambda x: scipy.special.softmax(x, axis=-1)),
 ]
 EVERY = [layer for layer, _ in FORMULAS]
@@ -57,6 +58,7 @@ def test_values_are_those_of_pytorch(layer: Layer) -> None:
         "elu": lambda: functional.elu(x, getattr(layer, "alpha", 0)),
         "gelu": lambda: functional.gelu(x, approximate="tanh" if getattr(layer, "approximate", False) else "none"),
         "softmax": lambda: functional.softmax(x, dim=-1),
+        "scale": lambda: 0.25 * x,
         "scaled_tanh": lambda: 1.7159 * functional.tanh(2 / 3 * x),
     }
     expected = theirs.get(layer.kind, lambda: getattr(functional, layer.kind)(x))()

@@ -101,6 +101,22 @@ def test_delta_orthogonal_keeps_lengths() -> None:
     assert np.count_nonzero(kernel) == middle.size
 
 
+def test_a_partial_identity_passes_channels_on_and_draws_the_rest() -> None:
+    kernel = ours(initializer("partial_identity"), 3, 3, 4, 400)
+    image = np.random.default_rng(0).normal(size=(6, 6, 4))
+    for filter_ in range(4):
+        passed = sum(
+            image[1 + i : 5 + i - 0, 1 + j : 5 + j, :] @ kernel[i + 1, j + 1, :, filter_]
+            for i in (-1, 0, 1)
+            for j in (-1, 0, 1)
+        )
+        np.testing.assert_allclose(passed, image[1:5, 1:5, filter_])
+    # PyTorch's own: evenly from ±1/√fan_in.
+    rest = kernel[..., 4:]
+    assert np.abs(rest).max() <= 1 / 6
+    assert rest.var() == pytest.approx(1 / (3 * 36), rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("name", "variance"),
     [

@@ -1,4 +1,4 @@
-"""Convolutions for tests: their arrays, what XLA makes of them, and what is native of it."""
+"""Convolutions for tests: their arrays, what XLA makes of them, and what another way makes of them."""
 
 import importlib.util
 from typing import Any, NamedTuple
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from jax import lax
 
 from runner.geometry import Window
@@ -38,12 +39,14 @@ class Case(NamedTuple):
         x, kernel, g = (jnp.asarray(draw(shape), jnp.float32) for shape in (self.x, self.kernel, y))
         return x, kernel, g
 
-    def all(self, x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The output and both gradients, natively."""
+    def all(
+        self, x: jax.Array, kernel: jax.Array, g: jax.Array, way: Any = native
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The output and both gradients by one of the ways."""
         return (
-            native.forward(x, kernel, self.windows, self.groups),
-            native.input_gradient(g, kernel, self.x, self.windows, self.groups),
-            native.kernel_gradient(x, g, self.kernel, self.windows, self.groups),
+            way.forward(x, kernel, self.windows, self.groups),
+            way.input_gradient(g, kernel, self.x, self.windows, self.groups),
+            way.kernel_gradient(x, g, self.kernel, self.windows, self.groups),
         )
 
     def reference(self, x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -62,6 +65,21 @@ class Case(NamedTuple):
             dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
             feature_group_count=self.groups,
         )
+
+
+@st.composite
+def cases(draw: st.DrawFn, most_groups: int = 3) -> Case:
+    """A convolution over one or two axes that has at least one position."""
+    groups, axes = draw(st.integers(1, most_groups)), draw(st.integers(1, 2))
+    c, filters = (groups * draw(st.integers(1, 18)) for _ in range(2))
+    windows, sizes = [], []
+    for _ in range(axes):
+        size, dilation = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+        low, high = draw(st.integers(0, 4)), draw(st.integers(0, 4))
+        windows.append(Window(size, draw(st.integers(1, 3)), dilation, low, high))
+        sizes.append(draw(st.integers(max(1, windows[-1].extent - low - high), 13)))
+    kernel = (*(window.size for window in windows), c // groups, filters)
+    return Case((draw(st.integers(1, 7)), *sizes, c), kernel, tuple(windows), groups)
 
 
 SQUARE = Case((6, 12, 12, 5), (3, 3, 5, 8), (Window(3, 1, 1, 1, 1),) * 2)

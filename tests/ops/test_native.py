@@ -8,28 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from convolutions import CASES, LINE, SQUARE, STRIDED, Case, assert_same, installed
+from convolutions import CASES, LINE, SQUARE, STRIDED, Case, assert_same, cases, installed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
 from runner.geometry import Window
 from runner.ops import native
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """A convolution over one or two axes that has at least one position."""
-    groups, axes = draw(st.integers(1, 3)), draw(st.integers(1, 2))
-    c, filters = (groups * draw(st.integers(1, 18)) for _ in range(2))
-    windows, sizes = [], []
-    for _ in range(axes):
-        size, dilation = draw(st.integers(1, 4)), draw(st.integers(1, 3))
-        low, high = draw(st.integers(0, 4)), draw(st.integers(0, 4))
-        windows.append(Window(size, draw(st.integers(1, 3)), dilation, low, high))
-        sizes.append(draw(st.integers(max(1, windows[-1].extent - low - high), 13)))
-    kernel = (*(window.size for window in windows), c // groups, filters)
-    return Case((draw(st.integers(1, 7)), *sizes, c), kernel, tuple(windows), groups)
 
 
 @installed
