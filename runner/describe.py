@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -14,15 +16,22 @@ from rich.table import Table
 
 from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
+from runner.geometry import ReceptiveField
 from runner.layers.base import Row, Shape, by_product
 from runner.model import totals
+from runner.ops.conv import recorded
+from runner.ops.lowering import lowered
 
 _PATHS = "model.layers"
-_COLUMNS = ("output", "parameters", "multiply-\nadds", "memory", "receptive\nfield", "stride", "padding")
+# The layers that are a convolution, each of one.
+_CONVOLUTIONS = ("conv", "partial_conv")
+_COSTS = ("output", "parameters", "multiply-\nadds", "memory")
+_FIELDS = ("receptive\nfield", "stride", "padding")
 _CAPTION = (
     "One image in float32. Receptive field, effective stride and padding in pixels of "
     "the input; their totals are those of the last feature map."
 )
+_CAPTION_OF_LOWERINGS = "One image in float32. Lowerings are those of a step of training on this machine."
 
 
 def surveyed(experiment: Experiment) -> tuple[list[Row], Shape]:
@@ -39,9 +48,31 @@ def surveyed(experiment: Experiment) -> tuple[list[Row], Shape]:
     return rows, experiment.model.input_shape(shape)
 
 
+def lowerings(experiment: Experiment, rows: list[Row], input_shape: Shape) -> list[str]:
+    """How the convolution of each row is computed in training on this machine; empty where there is none."""
+    data, settings = experiment.data, experiment.train
+    assert data.class_count is not None, "whoever asks has surveyed the layers"
+    model = experiment.model.bind(data.class_count, data.vocabulary_size, settings.precision)
+    images = jax.ShapeDtypeStruct(
+        (settings.batch_size // settings.accumulate, *input_shape), jnp.dtype(settings.precision)
+    )
+    images = images if data.vocabulary_size is None else jax.ShapeDtypeStruct(images.shape, jnp.int32)
+    key = jax.random.key(0)
+
+    def outputs(x: jax.Array) -> Any:
+        return model.apply(*model.init(key, input_shape), x, training=True, key=key)
+
+    with lowered(settings.lowering), recorded() as names:
+        jax.eval_shape(outputs, images)
+    each = iter(names)
+    found = [next(each) if row.kind in _CONVOLUTIONS else "" for row in rows]
+    assert next(each, None) is None, "every convolution is of one row"
+    return found
+
+
 def as_json(experiment: Experiment) -> str:
     """One JSON object: `layers`, a row for each, and `totals`."""
-    rows, _ = surveyed(experiment)
+    rows, input_shape = surveyed(experiment)
     layers: list[dict[str, Any]] = [
         {
             "path": row.path,
@@ -56,6 +87,9 @@ def as_json(experiment: Experiment) -> str:
         }
         for row in rows
     ]
+    if experiment.describe.lowerings:
+        for layer, lowering in zip(layers, lowerings(experiment, rows, input_shape), strict=True):
+            layer |= {"lowering": lowering} if lowering else {}
     return json.dumps({"layers": layers, "totals": totals(rows).model_dump()}, indent=2)
 
 
@@ -75,11 +109,12 @@ def table(experiment: Experiment, width: int = 100) -> Table:
     rows, input_shape = surveyed(experiment)
     title = f"{experiment.model.name} on {experiment.data.name}: {by_product(input_shape)} input"
     paths = [_short(row.path) for row in rows]
-    full = _table(rows, paths, title, _in_full)
+    ways = lowerings(experiment, rows, input_shape) if experiment.describe.lowerings else None
+    full = _table(rows, paths, title, _in_full, ways)
     if _width(full) <= width:
         return full
-    left = width - _width(_table(rows, [""] * len(rows), title, _in_short)) + len(_PATHS)
-    return _table(rows, [_cut(path, left) for path in paths], title, _in_short)
+    left = width - _width(_table(rows, [""] * len(rows), title, _in_short, ways)) + len(_PATHS)
+    return _table(rows, [_cut(path, left) for path in paths], title, _in_short, ways)
 
 
 def _width(table: Table) -> int:
@@ -95,13 +130,15 @@ def _cut(path: str, longest: int) -> str:
     return head + path[len(path) - longest + len(head) :]
 
 
-def _table(rows: list[Row], paths: list[str], title: str, number: Callable[[int], str]) -> Table:
+def _table(
+    rows: list[Row], paths: list[str], title: str, number: Callable[[int], str], ways: list[str] | None
+) -> Table:
     sums = totals(rows)
     found = Table(
         title=escape(title),
         title_justify="left",
         title_style="bold",
-        caption=_CAPTION,
+        caption=_CAPTION if ways is None else _CAPTION_OF_LOWERINGS,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -110,24 +147,29 @@ def _table(rows: list[Row], paths: list[str], title: str, number: Callable[[int]
         padding=0,
     )
     found.add_column(_PATHS, footer="total", no_wrap=True)
+    last = (sums.receptive_field, sums.effective_stride, sums.effective_padding)
+    headings = (*_COSTS, *(_FIELDS if ways is None else ("lowering",)))
     footers = (
         "",
         *_costs(sums.parameters, sums.multiply_adds, sums.activation_bytes, number),
-        *(_per_axis(axes) for axes in (sums.receptive_field, sums.effective_stride, sums.effective_padding)),
+        *(map(_per_axis, last) if ways is None else ("",)),
     )
-    for heading, footer in zip(_COLUMNS, footers, strict=True):
+    for heading, footer in zip(headings, footers, strict=True):
         found.add_column(heading, footer=footer, justify="right", no_wrap=True)
-    for row, path in zip(rows, paths, strict=True):
+    for index, (row, path) in enumerate(zip(rows, paths, strict=True)):
         fields = row.output.fields
         found.add_row(
             escape(path),
             by_product(row.output.shape),
             *_costs(row.parameters, row.multiply_adds, row.activation_bytes, number),
-            _per_axis(tuple(field.size for field in fields)),
-            _per_axis(tuple(field.stride for field in fields)),
-            _per_axis(tuple(field.padding for field in fields)),
+            *(_fields(fields) if ways is None else (ways[index],)),
         )
     return found
+
+
+def _fields(fields: tuple[ReceptiveField, ...]) -> list[str]:
+    each = zip(*((field.size, field.stride, field.padding) for field in fields), strict=True)
+    return [_per_axis(tuple(values)) for values in each] or [""] * len(_FIELDS)
 
 
 def _costs(parameters: int, multiply_adds: int, activation_bytes: int, number: Callable[[int], str]) -> list[str]:

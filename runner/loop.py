@@ -132,9 +132,9 @@ class Loop:
         model, program = self.experiment.model, self.program
         seen = _whitening(self.dataset, program.model, program.input_shape, program.mean, program.std)
         if model.weights is None:
-            return ((seen, {}),) if seen else ()
+            return (weights.Loaded(seen, {}),) if seen else ()
         params, statistics = weights.load(model.weights, program.model, program.input_shape, fresh=model.weights_except)
-        return ((places.merged(seen, params), statistics),)
+        return (weights.Loaded(places.merged(seen, params), statistics),)
 
     @functools.cached_property
     def totals(self) -> Totals:

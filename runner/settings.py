@@ -80,6 +80,9 @@ class Describe(Record):
     """How `describe` prints."""
 
     format: Literal["table", "json"] = Field("table", description="A table for people, or one JSON object.")
+    lowerings: bool = Field(
+        False, description="Say how each convolution would be computed here, by the device, its type and its shape."
+    )
 
 
 class Ui(Record):

@@ -208,3 +208,28 @@ total                        61,706   416,520 60.0 kB        16      4       0
 One image in float32. Receptive field, effective stride and padding in pixels
 of the input; their totals are those of the last feature map.
 """
+
+
+# How convolutions are computed
+
+
+def test_lowerings_are_those_that_a_step_takes() -> None:
+    chosen = experiment("describe.lowerings=true", "train.lowering=portable")
+    rows = json.loads(as_json(chosen))["layers"]
+    assert {row["path"]: row["lowering"] for row in rows if "lowering" in row} == {
+        "model.layers[0].conv": "portable",
+        "model.layers[3].conv": "portable",
+    }
+    plain = experiment("describe.lowerings=true", "train.lowering=reference")
+    assert {row.get("lowering") for row in json.loads(as_json(plain))["layers"]} == {None, "reference"}
+    assert max(map(len, as_text(chosen, width=80).splitlines())) <= 80
+    assert "portable" in as_text(chosen, width=80)
+
+
+@pytest.mark.parametrize("model", ["mobilenet_v2", "googlenet_aux", "lecun1989", "densenet121"])
+def test_every_convolution_is_of_one_row(model: str) -> None:
+    chosen = experiment(f"model={model}", "describe.lowerings=true", "train.lowering=portable", "train.batch_size=2")
+    rows = json.loads(as_json(chosen))["layers"]
+    assert all(("lowering" in row) == (row["kind"] in ("conv", "partial_conv")) for row in rows)
+    # Depthwise convolutions have groups, which are left to the plain way.
+    assert ("reference" in {row.get("lowering") for row in rows}) == (model == "mobilenet_v2")

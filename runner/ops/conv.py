@@ -4,7 +4,9 @@ A way is a `Lowering`: the output and both gradients. The reference, XLA's own, 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import jax
@@ -39,10 +41,26 @@ _FOR_CPU: dict[lowering.Choice, tuple[Lowering, ...]] = {
 }
 
 
+_names: ContextVar[list[str] | None] = ContextVar("names", default=None)
+
+
+@contextmanager
+def recorded() -> Iterator[list[str]]:
+    """The names of the ways that convolutions take which are traced meanwhile, one after the other."""
+    names: list[str] = []
+    before = _names.set(names)
+    try:
+        yield names
+    finally:
+        _names.reset(before)
+
+
 def conv(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int = 1) -> jax.Array:
     """A kernel `(*spatial, c / groups, filters)` slid over a batch `(n, *spatial, c)`, in the type of `x`."""
     kernel = kernel.astype(x.dtype)
     way = chosen(x.shape, kernel.shape, x.dtype, windows, groups)
+    if (names := _names.get()) is not None:
+        names.append("reference" if way is None else way.name)
     return _reference(x, kernel, windows, groups) if way is None else _convolved(x, kernel, way, windows, groups)
 
 

@@ -139,12 +139,12 @@ class _Fold(NamedTuple):
 
     columns: int
     size: int
-    count: int  # columns of the output, unfolded
+    wide: int  # columns of the output, unfolded
 
     @property
     def blocks(self) -> int:
         """Columns of the folded output."""
-        return -(-self.count // self.columns)
+        return -(-self.wide // self.columns)
 
     @property
     def window(self) -> int:
@@ -160,13 +160,13 @@ class _Fold(NamedTuple):
 
     def of_output(self, y: jax.Array) -> jax.Array:
         """(…, w', f) to (…, blocks, columns · f)."""
-        filled = _extended(y, -2, 0, self.blocks * self.columns - self.count)
+        filled = _extended(y, -2, 0, self.blocks * self.columns - self.wide)
         return filled.reshape(*y.shape[:-2], self.blocks, self.columns * y.shape[-1])
 
     def output(self, folded: jax.Array) -> jax.Array:
         """What `of_output` was made of."""
         unfolded = folded.reshape(*folded.shape[:-2], self.blocks * self.columns, -1)
-        return lax.slice_in_dim(unfolded, 0, self.count, axis=folded.ndim - 2)
+        return lax.slice_in_dim(unfolded, 0, self.wide, axis=folded.ndim - 2)
 
     def of_kernel(self, kernel: jax.Array) -> jax.Array:
         """(…, size, c, f) to (…, window, columns · c, columns · f)."""
