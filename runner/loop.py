@@ -22,7 +22,7 @@ from runner.data import Dataset, Examples
 from runner.data.fit import normalise
 from runner.errors import ConfigError, Fault, NonFiniteError, must, shown
 from runner.experiment import Experiment
-from runner.feed import Feeder, order
+from runner.feed import Feeder, order, steps_on_cpu
 from runner.layers import places
 from runner.layers.base import Shape, Tree
 from runner.model import Model, Totals, totals
@@ -97,7 +97,11 @@ class Loop:
             experiment.optimizer.learning_rate, total_steps=self.total_steps, steps_per_epoch=self.steps_per_epoch
         )
         self.feeder, self.val, self.test_batches = _placed(
-            dataset, settings.batch_size, self.steps_per_epoch, settings.evaluation_batch_size
+            dataset,
+            settings.batch_size,
+            self.steps_per_epoch,
+            settings.evaluation_batch_size,
+            1 if settings.debug_nans else steps_on_cpu(self.program, self.totals.multiply_adds),
         )
         self.compile_seconds = 0.0
         self.train_seconds = 0.0
@@ -314,9 +318,9 @@ class Patience:
 # Members of a sweep share what lies on the device; of other data nothing is kept.
 @functools.lru_cache(maxsize=2)
 def _placed(
-    dataset: Dataset, batch_size: int, steps_per_epoch: int, evaluation_batch_size: int
+    dataset: Dataset, batch_size: int, steps_per_epoch: int, evaluation_batch_size: int, steps_on_cpu: int
 ) -> tuple[Feeder, list[Batch], list[Batch]]:
-    feeder = Feeder(dataset.train, batch_size=batch_size, steps_per_epoch=steps_per_epoch)
+    feeder = Feeder(dataset.train, batch_size=batch_size, steps_per_epoch=steps_per_epoch, steps_on_cpu=steps_on_cpu)
     val, test = (batches(examples, evaluation_batch_size) for examples in (dataset.val, dataset.test))
     return feeder, val, test
 

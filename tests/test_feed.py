@@ -16,6 +16,12 @@ from runner.fused import Fused
 from runner.loop import Loop, _placed
 
 
+PLAIN = "{filters: 4, kernel_size: 3}"
+LARGE = "{filters: 64, kernel_size: 3}"
+SIXTY_FOUR = "model.input={height: 64, width: 64}"
+GROUPED = "{filters: 4, kernel_size: 3, padding: same, groups: 4}"
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(0, 50), st.integers(1, 300))
 def test_an_order_is_a_permutation_of_its_own_for_every_seed_and_epoch(seed: int, epoch: int, count: int) -> None:
     found = order(seed, epoch, count)
@@ -36,7 +42,7 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def trained(*overrides: str) -> Loop:
-    experiment = tiny("train.epochs=2", "train.lowering=reference", *overrides)
+    experiment = tiny("train.epochs=2", "train.lowering=reference", *overrides)  # whose last word counts
     loop = Loop(experiment, data.load(experiment.data))
     list(loop.epochs())
     return loop
@@ -53,6 +59,43 @@ def test_held_images_train_as_fed_ones_do(steps: str, request: pytest.FixtureReq
         assert one.step == two.step
         for name in ("train/loss", "val/loss", "learning_rate"):
             assert one.metrics[name] == pytest.approx(two.metrics[name], rel=1e-4)
+
+
+@pytest.mark.parametrize("steps", ["train.epochs=2", "train.steps=7"])
+def test_steps_that_are_dispatched_together_train_as_single_ones_do(
+    steps: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = trained(steps, "train.lowering=portable")
+    assert several.feeder.steps == 16
+    monkeypatch.setattr(feed, "_DISPATCHED_WORK", 0.0)
+    single = trained(steps, "train.lowering=portable")
+    assert single.feeder.steps == 1
+    for one, two in zip(several.history, single.history, strict=True):
+        assert one.step == two.step
+        for name in ("train/loss", "val/loss", "learning_rate"):
+            assert one.metrics[name] == pytest.approx(two.metrics[name], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("train.lowering=auto",), 16),
+        (("train.lowering=reference",), 1),
+        (("train.debug_nans=true",), 1),
+        # Over 100 M multiply-adds for each of 32 images: more than a dispatch takes.
+        ((f"model.layers=[{{conv: {LARGE}}}, {{conv: {LARGE}}}, flatten, classifier]", SIXTY_FOUR), 1),
+        ((f"model.layers=[{{conv: {PLAIN}}}, flatten, classifier]",), 16),
+        (
+            (
+                f"model.layers=[{{conv: {PLAIN}}}, {{residual: {{layers: [{{conv: {GROUPED}}}]}}}}, flatten, classifier]",
+            ),
+            1,
+        ),
+    ],
+)
+def test_short_steps_are_dispatched_together(overrides: tuple[str, ...], expected: int) -> None:
+    experiment = tiny("model.input=null", "data.limit=64", *overrides)
+    assert Loop(experiment, data.load(experiment.data)).feeder.steps == expected
 
 
 def test_what_does_not_fit_is_fed_some_steps_at_once(
