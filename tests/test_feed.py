@@ -15,7 +15,6 @@ from runner.feed import Feeder, order
 from runner.fused import Fused
 from runner.loop import Loop, _placed
 
-
 PLAIN = "{filters: 4, kernel_size: 3}"
 LARGE = "{filters: 64, kernel_size: 3}"
 SIXTY_FOUR = "model.input={height: 64, width: 64}"
