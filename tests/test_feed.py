@@ -18,7 +18,7 @@ from runner.loop import Loop, _placed
 PLAIN = "{filters: 4, kernel_size: 3}"
 LARGE = "{filters: 64, kernel_size: 3}"
 SIXTY_FOUR = "model.input={height: 64, width: 64}"
-GROUPED = "{filters: 4, kernel_size: 3, padding: same, groups: 4}"
+GROUPED = "{conv: {filters: 4, kernel_size: 3, padding: same, groups: 4}}"
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 50), st.integers(1, 300))
@@ -84,12 +84,7 @@ def test_steps_that_are_dispatched_together_train_as_single_ones_do(
         # Over 100 M multiply-adds for each of 32 images: more than a dispatch takes.
         ((f"model.layers=[{{conv: {LARGE}}}, {{conv: {LARGE}}}, flatten, classifier]", SIXTY_FOUR), 1),
         ((f"model.layers=[{{conv: {PLAIN}}}, flatten, classifier]",), 16),
-        (
-            (
-                f"model.layers=[{{conv: {PLAIN}}}, {{residual: {{layers: [{{conv: {GROUPED}}}]}}}}, flatten, classifier]",
-            ),
-            1,
-        ),
+        ((f"model.layers=[{{conv: {PLAIN}}}, {{residual: {{layers: [{GROUPED}]}}}}, flatten, classifier]",), 1),
     ],
 )
 def test_short_steps_are_dispatched_together(overrides: tuple[str, ...], expected: int) -> None:

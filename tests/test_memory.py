@@ -33,3 +33,19 @@ def faults(how: str) -> int:
 def test_a_block_that_was_given_back_is_there_the_next_time() -> None:
     # Four times 64 MB are 65,536 pages, or fewer where the system has larger ones.
     assert faults("keep") < 0.2 * faults("leave")
+
+
+def test_garbage_is_looked_for_seldom_and_not_at_the_end() -> None:
+    program = """
+import gc
+from runner import memory
+with memory.collected_seldom():
+    looked = []
+    gc.callbacks.append(lambda phase, _: looked.append(phase))
+    kept = [[] for _ in range(50_000)]
+assert not looked, "50,000 objects are few"
+assert gc.get_freeze_count() > 50_000
+garbage = [[] for _ in range(300_000)]
+assert looked, "it is still looked for"
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
