@@ -108,6 +108,7 @@ class Loop:
         self.history: list[Epoch] = []
         self.best: Epoch | None = None
         self.end_reason = ""
+        self.dispatched: Callable[[], None] = lambda: None  # told whenever steps are on their way
         self.values = train.leaves(self.program)
         self.given = self._loaded()
         self._functions = train.compiled(self.program, donate=not settings.debug_nans)
@@ -252,6 +253,7 @@ class Loop:
             rates = self.rates(done, self.feeder.steps)
             self.state, sums = self._call("advance", self.state, chunk.feed, rates, chunk.start, np.int32(chunk.steps))
             done += chunk.steps
+            self.dispatched()
             now = time.perf_counter()
             if report and now - read_at > _SECONDS_BETWEEN_READINGS:
                 loss, accuracy, count = self.checked(sums)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jax
 
-from runner import data, device, nans, recording, tracking
+from runner import data, device, nans, profile, recording, tracking
 from runner.console import Display
 from runner.errors import Fault, TrainingError
 from runner.experiment import Experiment
@@ -51,6 +51,7 @@ def run(experiment: Experiment, context: Context) -> Outcome:
 
         with (
             Display(epochs=loop.epoch_count, steps=loop.total_steps) as display,
+            profile.traced(loop, experiment.train.profile, context.folder / profile.TRACE),
             nans.located(experiment.train.debug_nans),
         ):
             # Training does not wait for MLflow, whose import takes longer than the first epochs of small networks.
@@ -61,6 +62,8 @@ def run(experiment: Experiment, context: Context) -> Outcome:
             once = recording.known_once(loop)
         recorded.log_metrics(once, step=0)  # one value: MLflow then compares runs by bars
         display.say(_summary(experiment, loop, once, time.perf_counter() - began))
+        if (trace := context.folder / profile.TRACE).exists():
+            recorded.log_artifact(trace)
         recording.log_figures(recorded, loop)
         recording.log_model(recorded, loop, context.folder)
     display.say(_places(context.folder, recorded.run_id))

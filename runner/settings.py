@@ -67,6 +67,11 @@ class Train(Record):
         False, description="Evaluate the mean of what an image and its mirror image give."
     )
     evaluation_batch_size: Annotated[int, Ge(1)] = Field(256, description="Images evaluated at once.")
+    profile: Annotated[int, Ge(1)] | None = Field(
+        None,
+        description="Dispatches of training to trace, after the first; the trace, for https://ui.perfetto.dev, lies in "
+        "the run's folder and in MLflow.",
+    )
     debug_nans: bool = Field(False, description="Stop at the operation that made a NaN; slow.")
 
     def faults(self) -> list[Fault]:

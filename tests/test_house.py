@@ -54,6 +54,7 @@ FLOORS = {
     "runner.schema": 4,
     "runner.composition": 5,
     "runner.console": 7,
+    "runner.profile": 7,
     "runner.recording": 7,
     "runner.run": 8,
     "runner.cli": 10,
