@@ -27,7 +27,7 @@ def traced(loop: Loop, dispatches: int | None, path: Path) -> Iterator[None]:
         yield
         return
     with tempfile.TemporaryDirectory() as folder:
-        trace = _Trace(dispatches, folder)
+        trace = _Trace(loop, dispatches, folder)
         loop.dispatched = trace.dispatched
         try:
             yield
@@ -40,8 +40,8 @@ def traced(loop: Loop, dispatches: int | None, path: Path) -> Iterator[None]:
 class _Trace:
     """JAX's profiler, running from after the first dispatch until so many more were seen."""
 
-    def __init__(self, dispatches: int, folder: str) -> None:
-        self._left, self._folder = dispatches, folder
+    def __init__(self, loop: Loop, dispatches: int, folder: str) -> None:
+        self._loop, self._left, self._folder = loop, dispatches, folder
         self._running = False
 
     def dispatched(self) -> None:
@@ -50,6 +50,7 @@ class _Trace:
             if not self._left:
                 self.stop()
         elif self._left:
+            jax.block_until_ready(self._loop.state)
             options = jax.profiler.ProfileOptions()
             options.python_tracer_level = 0  # Python's own calls would bury the operations
             jax.profiler.start_trace(self._folder, profiler_options=options)
@@ -58,6 +59,7 @@ class _Trace:
     def stop(self) -> None:
         """Ends the trace, if it runs."""
         if self._running:
+            jax.block_until_ready(self._loop.state)  # what was dispatched may not have run yet
             jax.profiler.stop_trace()
             self._running = False
             self._left = 0
