@@ -3,6 +3,8 @@
 Pillow lets other threads run while it decodes, so that large images use every core.
 """
 
+import functools
+import hashlib
 import io
 import os
 import struct
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from runner.data.broken import broken
+from runner.data.decoded import kept
 from runner.data.examples import Report
 from runner.data.files import Tree
 from runner.data.source import ImageSize
@@ -30,6 +33,7 @@ _CHANNELS = {mode: channels for channels, mode in MODES.items()}
 # What a file may hold beside these modes, and the one that it is read as.
 _READ_AS = {"1": "L", "I": "L", "I;16": "L", "I;16B": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
 _BATCH = 500  # files that a thread takes at a time
+_FORM = 1  # to be raised when the same files come to other pixels here
 
 T = TypeVar("T")
 
@@ -52,6 +56,18 @@ class Images:
         chosen = [self.paths[place] for place in np.asarray(index)]
         # The first file of all, not of the chosen ones, so that every part of the data set has its size.
         size = self.size or self._opened(self.paths[0], _size_of)
+        return kept(self._key(chosen, size), (len(chosen), *size.shape), functools.partial(self._decoded, chosen, size))
+
+    def _key(self, chosen: list[str], size: ImageSize) -> str:
+        """What says which images come of these files: their names and versions, and how they are decoded."""
+        from PIL import __version__
+
+        said = hashlib.blake2b(repr((_FORM, __version__, size.shape, self.size is None, self.how)).encode())
+        for path in chosen:
+            said.update(f"{path} {self.tree.version(path)}\n".encode())
+        return said.hexdigest()[:32]
+
+    def _decoded(self, chosen: list[str], size: ImageSize) -> np.ndarray:
         images = np.empty((len(chosen), *size.shape), np.uint8)
 
         def decode(start: int) -> int:

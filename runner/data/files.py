@@ -30,6 +30,10 @@ class Tree(Protocol):
         """The content of one file."""
         ...
 
+    def version(self, path: str) -> str:
+        """What changes when the content of a file does; told without reading it."""
+        ...
+
 
 def tree_of(root: Path) -> Tree:
     """The files below a folder or inside a .zip; raises DataError where it is neither."""
@@ -57,6 +61,10 @@ class Folders:
 
     def read(self, path: str) -> bytes:
         return (self.root / path).read_bytes()
+
+    def version(self, path: str) -> str:
+        facts = (self.root / path).stat()
+        return f"{facts.st_size} {facts.st_mtime_ns}"
 
 
 class Zip:
@@ -87,6 +95,10 @@ class Zip:
             for parts in (place.split("/") for place, seen in visible.items() if seen and place)
             for depth in range(1, len(parts) + 1)
         }
+
+    def version(self, path: str) -> str:
+        entry = self._entries[path]
+        return f"{entry.file_size} {entry.CRC:08x}"
 
     def read(self, path: str) -> bytes:
         entry = self._entries[path]
