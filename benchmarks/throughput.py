@@ -27,10 +27,17 @@ WORKLOADS = [
     ("lenet5", "mnist", 32, 300, ("torch_loop", "lightning_loader", "keras_jax", "flax_nnx")),
     ("lenet5", "mnist", 128, 100, ("torch_loop", "lightning_loader", "keras_jax", "flax_nnx")),
     ("lenet5", "mnist", 512, 25, ("torch_loop",)),
+    ("vgg6_cifar", "cifar", 32, 24, ("torch_loop",)),
     ("vgg6_cifar", "cifar", 128, 6, ("torch_loop",)),
+    ("vgg6_cifar", "cifar", 512, 2, ("torch_loop",)),
+    ("resnet20_cifar", "cifar", 32, 24, ("torch_loop",)),
     ("resnet20_cifar", "cifar", 128, 6, ("torch_loop",)),
+    ("resnet20_cifar", "cifar", 512, 2, ("torch_loop",)),
+    ("alexnet", "noise", 32, 3, ("torch_loop",)),
+    ("resnet18", "noise", 32, 2, ("torch_loop",)),
 ]
 REFERENCE = "torch_loop"
+CEILING = "ceiling"
 
 
 class Contestant:
@@ -69,12 +76,12 @@ def measured(workload: tuple[str, str, int, int, tuple[str, ...]], data: Path, p
     model, _, batch, steps, peers = workload
     arguments = ["--model", model, "--data", str(data), "--batch", str(batch), "--steps", str(steps)]
     arguments += ["--blocks", str(blocks)]
-    ours = ["ours:auto", "ours:reference"]
+    ours = ["ours:auto", "ours:portable"]
     theirs = [
         variant for peer in peers for variant in ([peer, f"{peer}:channels_last"] if peer == REFERENCE else [peer])
     ]
     field: list[Contestant] = []
-    for name in [*ours, *theirs]:
+    for name in [*ours, *theirs, CEILING]:
         field.append(Contestant(name, sys.executable if name in ours else python, *arguments))
         field[-1].line()  # one after the other: they would be in each other's way
     for _ in range(blocks):
@@ -83,7 +90,22 @@ def measured(workload: tuple[str, str, int, int, tuple[str, ...]], data: Path, p
     for one in field:
         one.process.kill()
         one.process.wait()
-    return {"model": model, "batch": batch, "steps": steps, **summary(field)}
+    own = cost(model)
+    *field, ceiling = field
+    gflops = statistics.median(block["images_per_second"] for block in ceiling.blocks)
+    found = {"model": model, "batch": batch, "steps": steps, "gflop_per_image": own, "ceiling_gflops": gflops}
+    found |= summary(field)
+    for each in found["contestants"].values():
+        each["share_of_ceiling"] = each["images_per_second"] * own / gflops
+    return found
+
+
+def cost(model: str) -> float:
+    """GFLOP of convolutions and products for one image in training: three passes, two operations a multiply-add."""
+    data = "mnist" if model == "lenet5" else "cifar10" if model.endswith("_cifar") else "imagenet"
+    command = [sys.executable, "-m", "runner", "describe", f"model={model}", f"data={data}", "describe.format=json"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return 6 * json.loads(said)["totals"]["multiply_adds"] / 1e9
 
 
 def summary(field: list[Contestant]) -> dict:
@@ -113,6 +135,12 @@ def arrays(source: str, folder: Path, options: argparse.Namespace) -> Path:
     from runner import composition, data
     from runner.experiment import parse
 
+    path = folder / f"{source}.npz"
+    if source == "noise":  # at the size of ImageNet's; what is measured does not look at it
+        rng = np.random.default_rng(0)
+        labels = rng.integers(0, 1000, 256)
+        np.savez(path, x_train=rng.integers(0, 256, (256, 224, 224, 3), dtype=np.uint8), y_train=labels)
+        return path
     named = (
         ["data=mnist", f"data.root={options.mnist}"]
         if source == "mnist"
@@ -121,7 +149,6 @@ def arrays(source: str, folder: Path, options: argparse.Namespace) -> Path:
     with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
         config = composition.plain(compose("config", overrides=composition.free([*named, "data.val_fraction=0.01"])))
     examples = data.load(parse(config).data).train
-    path = folder / f"{source}.npz"
     np.savez(path, x_train=examples.inputs[:20000], y_train=examples.labels[:20000])
     return path
 
@@ -134,14 +161,14 @@ def main() -> None:
         "--cifar", required=True, help="a folder or zip of CIFAR-10's images, one folder for each class"
     )
     parser.add_argument("--peers-python", default=sys.executable, help="an interpreter that has the extra `bench`")
-    parser.add_argument("--only", default="", help="a network")
+    parser.add_argument("--only", default="", help="networks, separated by commas")
     parser.add_argument("--blocks", type=int, default=7)
     options = parser.parse_args()
     found = []
     with tempfile.TemporaryDirectory() as folder:
         paths: dict[str, Path] = {}
         for workload in WORKLOADS:
-            if options.only and workload[0] != options.only:
+            if options.only and workload[0] not in options.only.split(","):
                 continue
             source = workload[1]
             if source not in paths:
@@ -168,7 +195,7 @@ def _others(found: list[dict]) -> list[dict]:
 
 def show(one: dict) -> None:
     """Prints a workload's table."""
-    print(f"{one['model']}, batch {one['batch']}, {one['steps']} steps a block")
+    print(f"{one['model']}, batch {one['batch']}, {one['steps']} steps a block", flush=True)
     for name, own in one["contestants"].items():
         print(f"  {name:<28}{own['images_per_second']:>10,.0f} images/s{own['ratio']:>8.2f}  loss {own['loss']:.3f}")
 

@@ -59,7 +59,49 @@ def resnet20_cifar(channels: int) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
-MODELS = {"lenet5": lenet5, "vgg6_cifar": vgg6_cifar, "resnet20_cifar": resnet20_cifar}
+def alexnet(channels: int) -> nn.Module:
+    """AlexNet of Krizhevsky's second paper (2014), for 1,000 classes at 224×224."""
+    return nn.Sequential(
+        *(nn.Conv2d(channels, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(), nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten()),
+        *(nn.Dropout(), nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU()),
+        nn.Linear(4096, 1000),
+    )
+
+
+class Projected(Residual):
+    """The same with a 1×1 convolution on the shortcut where sizes change."""
+
+    def __init__(self, inputs: int, filters: int, stride: int) -> None:
+        super().__init__(inputs, filters, stride)
+        self.shortcut = nn.Identity()
+        if stride > 1 or self.missing:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, filters, 1, stride, bias=False), nn.BatchNorm2d(filters))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def resnet18(channels: int) -> nn.Module:
+    """He's ResNet-18, for 1,000 classes at 224×224."""
+    layers = [nn.Conv2d(channels, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    inputs = 64
+    for filters, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        for index in range(2):
+            layers.append(Projected(inputs, filters, stride if index == 0 else 1))
+            inputs = filters
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000))
+
+
+MODELS = {
+    "lenet5": lenet5,
+    "vgg6_cifar": vgg6_cifar,
+    "resnet20_cifar": resnet20_cifar,
+    "alexnet": alexnet,
+    "resnet18": resnet18,
+}
 
 
 def prepared(inputs: torch.Tensor, size: int) -> torch.Tensor:
@@ -75,7 +117,7 @@ def main() -> None:
     options = arguments(__doc__)
     torch.manual_seed(0)
     inputs, labels = (torch.from_numpy(array) for array in read(options.data))
-    x, y = prepared(inputs, 32), labels.long()
+    x, y = prepared(inputs, max(32, inputs.shape[1])), labels.long()
     model = MODELS[options.model](x.shape[1])
     if options.variant == "channels_last":
         x, model = x.contiguous(memory_format=torch.channels_last), model.to(memory_format=torch.channels_last)
