@@ -43,6 +43,7 @@ native: $(installed) ## build the native convolutions, for which Linux on x86-64
 bench: $(installed) ## measure speed, in about half an hour: MNIST=FOLDER CIFAR=FOLDER_OR_ZIP; installs the peers
 	@$(python) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[bench]'
 	@$(python) benchmarks/startup.py
+	@$(python) benchmarks/whole.py
 	@$(python) benchmarks/tracking.py --root "$(MNIST)"
 	@$(python) benchmarks/throughput.py --mnist "$(MNIST)" --cifar "$(CIFAR)"
 	@$(python) benchmarks/sweep.py digits

@@ -20,6 +20,11 @@ _SWEEPS = {
     "hydra_torch": "Hydra's basic launcher over a plain PyTorch loop, no tracking",
     "optuna_torch": "Optuna over the same loop in 2 processes, no tracking",
 }
+_WHOLE = {
+    "ours": "**convrunner** (native convolutions)",
+    "ours:portable": "convrunner, `train.lowering=portable`",
+    "lightning_template": "Lightning-Hydra template's way",
+}
 _PARTS = {
     "python": "Python runs",
     "imports": "everything is imported (Hydra, JAX, Optax, pydantic)",
@@ -27,7 +32,8 @@ _PARTS = {
     "data": "the images are read",
     "step": "the first training step is done",
     "store": "the MLflow store is open and the run made (in its own thread)",
-    "end": "the process ends: one epoch trained, tested, figures and model logged",
+    "end": "one epoch is trained, tested, figures and model logged",
+    "exit": "the process has ended",
 }
 
 
@@ -52,6 +58,22 @@ def start() -> str:
         "## Start\n\nLeNet-5 on the digits, one epoch, each run a process of its own. Seconds from the command until "
         f"each part is over; `cold` is one run with no compiled programs, `warm` the median of {found['runs']} with "
         "them.\n\n" + table(["until", "cold", "warm"], rows)
+    )
+
+
+def whole() -> str:
+    """Whole commands."""
+    found = read("whole")
+    if found is None:
+        return ""
+    rows = [
+        [_WHOLE[who], f"{found['first'][who]:.1f}", f"{median:.2f}", "{:.2f}–{:.2f}".format(*found["min_max"][who])]
+        for who, median in found["median"].items()
+    ]
+    return (
+        f"## The whole command\n\n`whole.py`: {found['what']}, in turn, {found['rounds']} rounds; `first` made the "
+        "store and the caches. The template is Hydra, Lightning's Trainer, its MLflow logger and its checkpoint.\n\n"
+        + table(["", "first", "median", "from–to"], rows)
     )
 
 
@@ -125,7 +147,7 @@ Measured on a shared virtual machine with 2 CPU cores (x86-64, AVX-512; a 2,048�
 GFLOP/s on one), Python 3.11, {named}, PyTorch 2.13.0, Keras 3.15.1, Flax 0.12.8, Lightning 2.6.6.
 
 """
-    (HERE / "README.md").write_text(head + "\n".join([throughput(), sweeps(), start(), notes()]))
+    (HERE / "README.md").write_text(head + "\n".join([throughput(), sweeps(), start(), whole(), notes()]))
 
 
 def notes() -> str:

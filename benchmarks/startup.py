@@ -16,9 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+Stamp = Callable[[str], None]
 HERE = Path(__file__).resolve().parent
 
 
@@ -39,6 +41,13 @@ def child(stamps: Path, started: float) -> None:
 
         setattr(owner, function, call)
 
+    from runner import memory
+
+    with memory.collected_seldom():
+        _run(stamps, stamp, stamped, found)
+
+
+def _run(stamps: Path, stamp: Stamp, stamped: Callable[[object, str, str], None], found: dict[str, float]) -> None:
     import jax
 
     from runner import cli, data, loop, run
@@ -71,10 +80,11 @@ def measured(folder: Path) -> dict[str, float]:
     """One run in `folder`, as seconds from the command to the end of each part."""
     stamps = folder / "stamps.json"
     environment = os.environ | {"CONVRUNNER_CACHE": str(folder / "cache")}
-    command = [sys.executable, str(HERE / "startup.py"), "--child", str(stamps), str(time.time())]
+    began = time.time()
+    command = [sys.executable, str(HERE / "startup.py"), "--child", str(stamps), str(began)]
     subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
     found: dict[str, float] = json.loads(stamps.read_text())
-    return found
+    return found | {"exit": time.time() - began}
 
 
 def main() -> None:
@@ -104,7 +114,7 @@ def main() -> None:
     (HERE / "results").mkdir(exist_ok=True)
     (HERE / "results" / "startup.json").write_text(json.dumps(result, indent=2) + "\n")
     print(f"{'seconds from the command to':<34}{'cold':>8}{'warm':>8}")
-    for key in ("python", "imports", "configuration", "data", "step", "store", "end"):
+    for key in ("python", "imports", "configuration", "data", "step", "store", "end", "exit"):
         print(f"{key:<34}{cold[key]:>8.2f}{medians[key]:>8.2f}")
 
 
