@@ -86,7 +86,8 @@ def throughput() -> str:
         "better of PyTorch's two layouts, block by block. Adam, float32, the same images. Ours also counts the "
         "resizing of MNIST's images to 32×32 in every step, which the others do once. PyTorch as it comes, without "
         "settings of malloc. The ceiling is a 2,048² float32 product on all cores, in its turn with the others; the "
-        "convolutions and products of training are counted, three passes of two operations a multiply-add.\n"
+        "convolutions and products of training are counted, three passes of two operations a multiply-add. `loss` is "
+        "the mean over the last block: all have learnt as much by then.\n"
     )
     for one in found["workloads"]:
         rows = [
@@ -96,13 +97,15 @@ def throughput() -> str:
                 f"{own['min_max'][0]:,.0f}–{own['min_max'][1]:,.0f}",
                 f"{own['ratio']:.2f}",
                 f"{own['share_of_ceiling']:.0%}",
+                f"{own['loss']:.3f}",
                 f"{own['faults_per_step']:,.0f}",
                 f"{own['peak_mb']:,.0f}",
             ]
             for name, own in one["contestants"].items()
         ]
         text += f"\n{one['model']}, batch {one['batch']}, {one['steps']} steps a block\n\n"
-        text += table(["", "images/s", "from–to", "ratio", "of the ceiling", "page faults a step", "peak MB"], rows)
+        headings = ["", "images/s", "from–to", "ratio", "of the ceiling", "loss", "page faults a step", "peak MB"]
+        text += table(headings, rows)
         text += f"\n{one['gflop_per_image']:.3g} GFLOP an image; "
         text += f"the ceiling beside it {one['ceiling_gflops']:.0f} GFLOP/s.\n"
     return text

@@ -47,10 +47,10 @@ def main() -> None:
     order = batches(len(labels), options.batch, options.steps)
 
     def block() -> float:
-        loss = jnp.zeros(())
+        total = jnp.zeros(())
         for index in order:
-            loss = train_step(model, optimizer, x[index], labels[index])
-        return float(loss)
+            total = total + train_step(model, optimizer, x[index], labels[index])
+        return float(total) / len(order)
 
     report(options, block)
 

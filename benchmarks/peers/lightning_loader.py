@@ -24,7 +24,7 @@ class Module(lightning.LightningModule):
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor:
         x, y = batch
         loss = self.loss(self.model(x), y)
-        self.log("train/loss", loss)
+        self.log("train/loss", loss, on_step=False, on_epoch=True)
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -125,12 +125,14 @@ def main() -> None:
     loss_of = nn.CrossEntropyLoss()
 
     def block(indices: list[torch.Tensor]) -> float:
+        total = torch.zeros(())
         for index in indices:
             optimizer.zero_grad(set_to_none=True)
             loss = loss_of(model(x[index]), y[index])
             loss.backward()
             optimizer.step()
-        return float(loss.detach())
+            total += loss.detach()
+        return float(total) / len(indices)
 
     order = [torch.from_numpy(index) for index in batches(len(y), options.batch, options.steps)]
     report(options, lambda: block(order))
