@@ -46,9 +46,9 @@ class Train(Record):
     )
     lowering: Choice = Field(
         "auto",
-        description="How convolutions and normalisation are computed: the fastest way for the device and the shape "
-        "(auto), the fastest of XLA's own operations (portable), or its plain ones (reference). They differ in the "
-        "last digits.",
+        description="How convolutions, max pooling and normalisation are computed: the fastest way for the device and "
+        "the shape (auto), the fastest of XLA's own operations (portable), or its plain ones (reference). They differ "
+        "in the last digits.",
     )
     device: Literal["auto", "cpu", "gpu", "tpu"] = Field("auto", description="Where; auto takes the best there is.")
     keep_memory: bool = Field(

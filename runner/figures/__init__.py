@@ -10,7 +10,7 @@ import io
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,6 +27,8 @@ _NUMBERED_CLASSES = 25
 _SHEET = 24
 _FILTERS = 64
 _FEW_EPOCHS = 12
+# Of a sheet of images, in inches: its heading, and what stands above and below each.
+_HEADING, _ABOVE, _BELOW = 0.42, 0.16, 0.36
 
 # Class names in scripts the font lacks are drawn as boxes; a line on standard error per glyph helps nobody.
 warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -123,16 +125,16 @@ def worst_images(
     worst = np.argsort(given, kind="stable")[:count]
     columns = max(1, min(8, len(worst)))
     rows = max(1, math.ceil(len(worst) / columns))
-    figure = _figure(max(1.36 * columns, 5.5), 1.72 * rows + 0.45)
+    figure = _figure(max(1.36 * columns, 5.5), 1.72 * rows + _HEADING, layout="none")
     predictions = probabilities.argmax(axis=1)
     wrong = int((predictions != labels).sum())
     figure.suptitle(
         f"The worst of {len(labels):,} images: {wrong:,} classified wrongly" if wrong else
         f"The least certain of {len(labels):,} images: all classified rightly",
-        fontsize=11, fontweight="bold",
+        fontsize=11, fontweight="bold", y=1 - 0.5 * _HEADING / figure.get_figheight(), va="center",
     )  # fmt: skip
     for place, index in enumerate(worst):
-        axes = figure.add_subplot(rows, columns, place + 1)
+        axes = _tile(figure, rows, columns, place)
         _draw_image(axes, np.asarray(images[index]))
         axes.set_title(f"#{index}", fontsize=6.5, color=QUIET, pad=2)
         predicted = int(predictions[index])
@@ -141,6 +143,20 @@ def worst_images(
         _line_under(axes, 0, f"true: {_name(classes[labels[index]], 13)}", color="black")
         _line_under(axes, 1, answer, color=colour, fontweight="bold")
     return figure
+
+
+def _tile(figure: Figure, rows: int, columns: int, place: int) -> Axes:
+    """A square for an image with a line above it and two below.
+
+    Worked out here: a solver of layouts takes as long as all the rest of the drawing.
+    """
+    width, height = figure.get_size_inches()
+    wide, high = width / columns, (height - _HEADING) / rows
+    side = min(wide - 0.14, high - _ABOVE - _BELOW)
+    row, column = divmod(place, columns)
+    left = wide * (column + 0.5) - side / 2
+    bottom = height - _HEADING - high * row - _ABOVE - side
+    return figure.add_axes((left / width, bottom / height, side / width, side / height))
 
 
 def filters(kernel: Array) -> Figure:
@@ -170,9 +186,9 @@ def filters(kernel: Array) -> Figure:
     return figure
 
 
-def _figure(width: float, height: float) -> Figure:
+def _figure(width: float, height: float, layout: Literal["constrained", "none"] = "constrained") -> Figure:
     """An empty figure, in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from runner.geometry import Window
+from runner.ops import lowering
 
 # Every tap is one pass over the output, so that beyond this many the search costs less.
 _MOST_TAPS = 25
@@ -26,8 +27,9 @@ def max_pool(x: jax.Array, windows: Windows) -> jax.Array:
 
     Where values are equal the gradient goes to the first of them, in the order of rows, as in PyTorch.
     """
+    plain = lowering.for_cpu() == "reference" or _tap_count(windows) > _MOST_TAPS
     # XLA has no gradient for a reduction over dilated windows.
-    if _tap_count(windows) > _MOST_TAPS and all(window.dilation == 1 for window in windows):
+    if plain and all(window.dilation == 1 for window in windows):
         return _reference(x, windows)
     return _remembering(x, windows)
 

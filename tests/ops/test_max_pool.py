@@ -1,5 +1,7 @@
 """Max pooling against XLA's window reduction and its search for the winner, and against PyTorch's rule for ties."""
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from runner.geometry import Window
 from runner.ops import max_pool as op
+from runner.ops.lowering import lowered
 
 
 @st.composite
@@ -55,21 +58,34 @@ def test_dilation_keeps_its_gradient_however_many_taps_there_are() -> None:
     assert gradient.sum() == op.max_pool(x, (Window(30, 1, 2),)).size
 
 
-def test_a_tie_goes_to_the_first_of_the_equal_values_and_to_no_other() -> None:
+@pytest.fixture(params=["reference", "portable"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """By XLA's own reduction, and by remembering."""
+    with lowered(request.param):
+        yield request.param
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_a_tie_goes_to_the_first_of_the_equal_values_and_to_no_other(way: str, dtype: jnp.dtype) -> None:
     slid = (Window(2, 2), Window(2, 2))
-    gradient = jax.grad(lambda x: jnp.sum(op.max_pool(x, slid)))(jnp.zeros((1, 4, 4, 1)))
-    expected = np.zeros((4, 4))
-    expected[::2, ::2] = 1  # PyTorch's max_pool2d: the first in the order of rows
+    gradient = jax.grad(lambda x: jnp.sum(op.max_pool(x, slid)))(jnp.zeros((1, 5, 4, 1), dtype))
+    expected = np.zeros((5, 4))
+    expected[:4:2, ::2] = 1  # PyTorch's max_pool2d: the first in the order of rows
     np.testing.assert_array_equal(gradient[0, :, :, 0], expected)
 
 
-def test_nan_comes_through() -> None:
+def test_the_plain_way_is_taken_where_it_is_asked_for(way: str) -> None:
+    gradient = jax.make_jaxpr(jax.grad(lambda x: jnp.sum(op.max_pool(x, (Window(2, 2),)))))(jnp.zeros((1, 4, 1)))
+    assert ("select_and_scatter" in str(gradient)) == (way == "reference")
+
+
+def test_nan_comes_through(way: str) -> None:
     x = jnp.asarray([1.0, jnp.nan, 2.0, 3.0]).reshape(1, 4, 1)
     np.testing.assert_array_equal(op.max_pool(x, (Window(2, 2),)).ravel(), [np.nan, 3.0])
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-def test_keeps_the_type(dtype: jnp.dtype) -> None:
+def test_keeps_the_type(way: str, dtype: jnp.dtype) -> None:
     x = jnp.arange(16, dtype=dtype).reshape(1, 4, 4, 1)
     y, pull = jax.vjp(lambda x: op.max_pool(x, (Window(2, 2), Window(2, 2))), x)
     assert y.dtype == pull(y)[0].dtype == dtype
@@ -80,3 +96,20 @@ def test_many_taps_are_left_to_the_reduction() -> None:
     slid = (Window(6), Window(6))
     x = jax.random.normal(jax.random.key(0), (1, 8, 8, 2))
     np.testing.assert_array_equal(op.max_pool(x, slid), op._reference(x, slid))
+
+
+@given(windows(), st.integers(0, 2**32 - 1))
+@settings(max_examples=15)
+def test_touching_windows_in_bfloat16_send_the_same_values_to_the_same_places(
+    case: tuple[tuple[int, ...], tuple[Window, ...]], seed: int
+) -> None:
+    shape, slid = case
+    touching = tuple(Window(window.size, window.size) for window in slid)
+    if any(window.size > size for window, size in zip(touching, shape[1:-1], strict=True)):
+        return
+    rng = np.random.default_rng(seed)
+    x = jnp.asarray(rng.integers(-3, 4, shape), jnp.float32)  # with ties
+    g = jnp.asarray(rng.integers(-9, 9, op._reference(x, touching).shape), jnp.float32)
+    wide = jax.vjp(lambda x: op._remembering(x, touching), x)[1](g)[0]
+    narrow = jax.vjp(lambda x: op._remembering(x, touching), x.astype(jnp.bfloat16))[1](g.astype(jnp.bfloat16))[0]
+    np.testing.assert_array_equal(narrow.astype(jnp.float32), wide)
