@@ -125,7 +125,7 @@ def worst_images(
     worst = np.argsort(given, kind="stable")[:count]
     columns = max(1, min(8, len(worst)))
     rows = max(1, math.ceil(len(worst) / columns))
-    figure = _figure(max(1.36 * columns, 5.5), 1.72 * rows + _HEADING, layout="none")
+    figure = _figure(max(1.36 * columns, 5.5), 1.72 * rows + _HEADING, layout=None)
     predictions = probabilities.argmax(axis=1)
     wrong = int((predictions != labels).sum())
     figure.suptitle(
@@ -186,7 +186,7 @@ def filters(kernel: Array) -> Figure:
     return figure
 
 
-def _figure(width: float, height: float, layout: Literal["constrained", "none"] = "constrained") -> Figure:
+def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """An empty figure, in inches."""
     figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
