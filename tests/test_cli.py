@@ -239,7 +239,12 @@ def test_an_interrupt_ends_with_status_130_and_the_run_as_killed(tmp_path: Path)
         "schedule=constant",
     ]
     environment = os.environ | {"CONVRUNNER_CACHE": str(tmp_path / "cache")}
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    # A shell starts what it puts in the background deaf to interrupts, and its children inherit that.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, heard)
     try:
         end = time.monotonic() + 60
         while not any("epoch" in log.read_text() for log in Path("outputs").rglob("runner.log")):

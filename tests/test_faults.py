@@ -173,8 +173,8 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "optimizer.momentum",
         0.9,
-        'optimizer.momentum: unknown adam argument "momentum"; must be one of b1, b2, eps, eps_root, learning_rate, '
-        "mu_dtype, name, nesterov, weight_decay, weight_decay_mask",
+        'optimizer.momentum: unknown adam argument "momentum"; must be one of b1, b2, bias_scale, eps, eps_root, '
+        "learning_rate, mu_dtype, name, nesterov, weight_decay, weight_decay_mask",
     ),
     ("optimizer.b1", 1.0, "optimizer.b1: must be ≥ 0 and < 1, got 1.0"),
     ("optimizer.b1", "x", "optimizer.b1: must be a number, got x"),
