@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from runner.data.broken import broken
+from runner.data.class_names import composed
 from runner.data.download import Published, fetched
 from runner.data.examples import Part, Parts, Report
 from runner.data.source import ImageSize, Source
@@ -88,7 +89,7 @@ class Cifar(Source):
             _part([(f"{place}/{name}", files[name]) for name in names], layout, column)
             for names in (layout.train, (layout.test,))
         ]
-        names = files.get(layout.labels[column][2], b"").decode("utf-8", "replace").split()
+        names = composed(files.get(layout.labels[column][2], b"").decode("utf-8", "replace")).split()
         known = tuple(names) if len(names) == self.class_count else self.names(self.class_count)
         return Parts(train=parts[0], test=parts[1], classes=self.class_names or known)
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from runner.data.class_names import composed
 from runner.data.files import Tree
 from runner.errors import DataError, must
 
@@ -29,7 +30,8 @@ class Labelled(NamedTuple):
 def class_folders(tree: Tree, kind: Kind) -> tuple[tuple[str, ...], dict[str, Labelled]]:
     """The classes, in the order of their names, and the files of `train` and of what other parts there are.
 
-    A single folder around everything is looked through. Raises DataError, which names the file or the folder.
+    Folders whose names differ only in how Unicode spells them are one class (see `composed`). A single folder around
+    everything is looked through. Raises DataError, which names the file or the folder.
     """
     found = _parts(tree, kind)
     if "train" not in found or len(found["train"]) < 2:
@@ -68,7 +70,7 @@ def _names_in(tree: Tree, place: str) -> list[str]:
 
 
 def _classes(tree: Tree, place: str, kind: Kind) -> Classes:
-    classes: Classes = {name: [] for name in _names_in(tree, place)}
+    classes: Classes = {composed(name): [] for name in _names_in(tree, place)}
     for path in tree.files:
         name, slash, _ = path[len(place) :].partition("/")
         if not slash or not path.startswith(place):
@@ -76,7 +78,7 @@ def _classes(tree: Tree, place: str, kind: Kind) -> Classes:
         if not path.lower().endswith(kind.suffixes):
             rule = f"be {kind.one} ({', '.join(kind.suffixes)})"
             raise DataError(must(f"{tree.root}/{path}", rule, "another kind of file"))
-        classes[name].append(path)
+        classes[composed(name)].append(path)
     for name, paths in classes.items():
         if not paths:
             raise DataError(must(f"{tree.root}/{place}{name}", f"hold {kind.many}", "an empty class folder"))

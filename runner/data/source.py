@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from runner.data.class_names import composed
 from runner.data.examples import Examples, Parts, Report
 from runner.errors import must
 from runner.records import Record
@@ -33,7 +34,7 @@ class Source(Record):
         default=None, description="Size of the images, so that a model can be described before they are read."
     )
     classes: int | None = Field(default=None, ge=2, description="How many classes there are; null = as found.")
-    class_names: tuple[str, ...] | None = Field(
+    class_names: tuple[Annotated[str, AfterValidator(composed)], ...] | None = Field(
         default=None, min_length=2, description="Names of the classes, in the order of their labels."
     )
     root: str | None = Field(default=None, min_length=1, description="Where the files lie; null = the download cache.")

@@ -4,13 +4,14 @@ import csv
 import io
 from typing import NamedTuple
 
+from runner.data.class_names import composed
 from runner.errors import DataError, Fault, must
 
 _MOST_FAULTS = 10
 
 
 class Rows(NamedTuple):
-    """What a table holds: texts, their labels as written, and the lines on which they begin."""
+    """What a table holds: texts, their labels in one spelling (`composed`), and the lines on which they begin."""
 
     texts: list[str]
     labels: list[str]
@@ -28,7 +29,7 @@ def read_table(content: bytes, place: str, *, text: str, label: str) -> Rows:
             if not value.strip():
                 faults.append(Fault(f"{place}, line {line}", f"must have a {column}, got nothing"))
         found.texts.append(row[text])
-        found.labels.append(row[label].strip())
+        found.labels.append(composed(row[label].strip()))
         found.lines.append(line)
     if not found.texts:
         raise DataError(Fault(place, "must hold texts, got a header alone"))
@@ -43,11 +44,11 @@ def _records(content: bytes, place: str, columns: tuple[str, str]) -> list[tuple
     # A field of a long text may be longer than what the reader takes by itself.
     before = csv.field_size_limit(max(len(content), 1))
     try:
-        header = [name.strip() for name in next(reader, [])]
+        header = [composed(name.strip()) for name in next(reader, [])]
         for column in columns:
-            if column not in header:
+            if composed(column) not in header:
                 raise DataError(must(place, f"have a column {column} in its header", ", ".join(header) or "no header"))
-        at = {column: header.index(column) for column in columns}
+        at = {column: header.index(composed(column)) for column in columns}
         records, line = [], reader.line_num + 1
         for row in reader:
             if row and len(row) != len(header):

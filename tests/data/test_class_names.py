@@ -1,0 +1,79 @@
+"""The two spellings that Unicode has of one name are one class, wherever the name comes from."""
+
+import io
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runner.data import Folder, Text, load
+from runner.data.class_names import composed
+
+# UAX #15: each composes to one sign; ﬁ is a ligature, which only the compatibility forms (NFKC) take apart.
+SPELLINGS = ("é", "Å", "ệ", "한", "が", "ö")
+
+
+def forms(name: str) -> tuple[str, str]:
+    return unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_both_spellings_become_one(name: str) -> None:
+    nfc, nfd = forms(name)
+    assert nfc != nfd
+    assert composed(nfd) == composed(nfc) == nfc
+
+
+def test_what_is_another_letter_stays_so() -> None:
+    assert composed("ﬁ") != "fi"
+    assert composed("é") != "e"
+
+
+def png(value: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((4, 4), value, np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def stored(root: Path, files: dict[str, bytes], store: str) -> Path:
+    if store == "zip":
+        with zipfile.ZipFile(root / "a.zip", "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return root / "a.zip"
+    for name, content in files.items():
+        (root / "a" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "a" / name).write_bytes(content)
+    return root / "a"
+
+
+@pytest.mark.parametrize("store", ["disk", "zip"])
+def test_folders_in_two_spellings_are_one_class(tmp_path: Path, store: str) -> None:
+    nfc, nfd = forms("café")
+    files = {f"{folder}/{form}{i}.png": png(i) for form, folder in (("c", nfc), ("d", nfd)) for i in range(8)}
+    files |= {f"pub/{i}.png": png(100 + i) for i in range(8)}
+    dataset = load(Folder(source="folder", root=str(stored(tmp_path, files, store))))
+    assert dataset.classes == (nfc, "pub")
+    parts = (dataset.train, dataset.val, dataset.test)
+    assert sum(np.bincount(part.labels, minlength=2) for part in parts).tolist() == [16, 8]
+
+
+@pytest.mark.parametrize("store", ["disk", "zip"])
+def test_parts_may_spell_a_class_differently(tmp_path: Path, store: str) -> None:
+    nfc, nfd = forms("café")
+    files = {f"train/{folder}/{i}.txt": b"a word" for folder in (nfc, "pub") for i in range(8)}
+    files |= {f"test/{folder}/{i}.txt": b"a word" for folder in (nfd, "pub") for i in range(2)}
+    dataset = load(Text(source="text", root=str(stored(tmp_path, files, store))))
+    assert dataset.classes == (nfc, "pub")
+    assert dataset.test.labels.tolist() == [0, 0, 1, 1]
+
+
+def test_labels_and_columns_of_a_table_in_two_spellings_are_one(tmp_path: Path) -> None:
+    nfc, nfd = forms("café")
+    rows = [f"good {i},{label}\nbad {i},pub\n" for i in range(8) for label in (nfc, nfd)]
+    (tmp_path / "a.csv").write_text(f"{forms('teｘté')[1]},label\n" + "".join(rows), encoding="utf-8")
+    data = Text(source="text", root=str(tmp_path / "a.csv"), text_column=forms("teｘté")[0], class_names=(nfd, "pub"))
+    assert load(data).classes == data.class_names == (nfc, "pub")
