@@ -19,6 +19,7 @@ FLOORS = {
     "runner": 0,
     "runner.errors": 0,
     "runner.geometry": 0,
+    "runner.limits": 0,  # how much one input may cost
     "runner.records": 0,
     "runner.arguments": 1,
     "runner.arithmetic": 1,

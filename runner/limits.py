@@ -1,0 +1,26 @@
+"""Limits on what one input may cost: what goes beyond is refused in one line before much time or memory is used.
+
+Each stands far above what honest inputs need. None can be set: whoever meets one by right divides the input.
+"""
+
+from typing import Final
+
+IMAGE_FILE_BYTES: Final = 2**30
+"""The largest image file, in a folder or unpacked from a .zip: 1 GiB, twice four bytes for each of `IMAGE_PIXELS`.
+A .zip of 10 MB can hold a file of 10 GB."""
+
+IMAGE_PIXELS: Final = 2**27
+"""The most pixels of one image file, 11,585 × 11,585: at four bytes each 512 MiB while it is decoded. A PNG of a few KB
+can claim more; Pillow by itself refuses above 178,956,970."""
+
+TEXT_FILE_BYTES: Final = 2**28
+"""The largest file that holds one text: 256 MiB, fifty times the longest novel."""
+
+TABLE_BYTES: Final = 2**32
+"""The largest .csv of texts in a folder or a .zip: 4 GiB, which become several times as much as Python strings."""
+
+TAR_BYTES: Final = 2**30
+"""The most bytes that the .tar.gz of CIFAR is unpacked to, headers included: 1 GiB, six times the published ones."""
+
+IDX_BYTES: Final = 2**32
+"""The most bytes that a gzipped IDX file is unpacked to: 4 GiB, ninety times MNIST's."""
