@@ -31,6 +31,9 @@ WHEN: Final = "when"
 _DEEPEST: Final = 32
 _MOST_VALUES: Final = 100_000
 
+# The arguments of any kind of layer that are a list of layers.
+_LISTS: Final = frozenset(name for kind in KINDS.values() for name in kind.lists)
+
 Library = Mapping[str, Any]
 
 
@@ -170,7 +173,7 @@ class _Expansion:
         resolved = {}
         for key, item in value.items():
             below = scope.below(f".{key}")
-            resolved[key] = self.layers(item, below) if key in ("layers", "shortcut") else self._value(item, below)
+            resolved[key] = self.layers(item, below) if key in _LISTS else self._value(item, below)
         return resolved
 
     def _entry(self, entry: Any, scope: _Scope) -> Any:

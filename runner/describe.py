@@ -17,14 +17,13 @@ from rich.table import Table
 from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
 from runner.geometry import ReceptiveField
+from runner.layers import KINDS
 from runner.layers.base import Row, Shape, by_product
 from runner.model import totals
 from runner.ops.conv import recorded
 from runner.ops.lowering import lowered
 
 _PATHS = "model.layers"
-# The layers that are a convolution, each of one.
-_CONVOLUTIONS = ("conv", "partial_conv")
 _COSTS = ("output", "parameters", "multiply-\nadds", "memory")
 _FIELDS = ("receptive\nfield", "stride", "padding")
 _CAPTION = (
@@ -65,7 +64,7 @@ def lowerings(experiment: Experiment, rows: list[Row], input_shape: Shape) -> li
     with lowered(settings.lowering), recorded() as names:
         jax.eval_shape(outputs, images)
     each = iter(names)
-    found = [next(each) if row.kind in _CONVOLUTIONS else "" for row in rows]
+    found = [next(each) if KINDS[row.kind].convolves else "" for row in rows]
     assert next(each, None) is None, "every convolution is of one row"
     return found
 

@@ -12,14 +12,14 @@ nothing of how many there are. It takes several steps where they are so short th
 import math
 import zlib
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import jax
 import numpy as np
 
 from runner.data import Examples
 from runner.experiment import Program
-from runner.layers.base import Layer
+from runner.layers import sequence
 from runner.train import Feed
 
 # Of an accelerator's memory, what images may take; the rest is the network's.
@@ -72,21 +72,10 @@ class Feeder:
 def steps_on_cpu(program: Program, multiply_adds: int) -> int:
     """Steps in one dispatch on a CPU, for a network of so many multiply-adds for an image."""
     # XLA's own gradients of convolutions are many times slower inside a loop; with groups there are no others.
-    if program.lowering == "reference" or _has_groups(program.model.layers):
+    if program.lowering == "reference" or any(layer.grouped for layer in sequence.every(program.model.layers)):
         return 1
     work = 6 * multiply_adds * program.batch_size  # a step is three passes, and a multiply-add two operations
     return max(1, min(_STREAMED_STEPS, int(_DISPATCHED_WORK / max(work, 1))))
-
-
-def _has_groups(value: Any) -> bool:
-    """Whether there is a convolution with groups among layers, and what they hold."""
-    if isinstance(value, tuple):
-        return any(map(_has_groups, value))
-    if not isinstance(value, Layer):
-        return False
-    return getattr(value, "groups", 1) > 1 or any(
-        _has_groups(getattr(value, name)) for name in type(value).model_fields
-    )
 
 
 def _held(examples: Examples) -> Feed:

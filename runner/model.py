@@ -21,7 +21,6 @@ from runner.layers.base import FeatureMap, Precision, Row, Shape, Survey, Tree, 
 from runner.layers.initializers import draw
 from runner.layers.places import Names
 from runner.layers.whitening import whitening
-from runner.layers.width import widened
 from runner.records import Record
 
 # Where the first layer of a network has its filters, if it is a convolution.
@@ -62,7 +61,8 @@ class Model(Record):
 
     def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Model":
         """The same model for data of so many classes, and of so many tokens where they are texts."""
-        layers = (layer.bind(classes, vocabulary, precision) for layer in widened(self.layers, self.width))
+        wide = self.layers if self.width == 1 else (layer.widened(self.width) for layer in self.layers)
+        layers = (layer.bind(classes, vocabulary, precision) for layer in wide)
         return self.model_copy(update={"layers": tuple(layers), "width": 1.0})
 
     def input_shape(self, data_shape: Shape) -> Shape:

@@ -14,12 +14,12 @@ from runner.errors import shown, unknown
 from runner.layers import activation, composite, conv, dense, dropout, embedding, norm, partial, pool, reshape  # noqa: F401 - each declares its kinds
 from runner.layers.base import Layer, kinds
 
-__all__ = ["KINDS", "Layer", "LayerList", "flattened"]
+__all__ = ["EVERY_KIND", "KINDS", "Layer", "LayerList", "flattened"]
 
-_EVERY_KIND: dict[str, type[Layer]] = {layer.kind: layer for layer in kinds()}
+EVERY_KIND: dict[str, type[Layer]] = {layer.kind: layer for layer in kinds()}
 
 # What YAML can name: a kind that begins with $ is written by the program alone.
-KINDS = {kind: layer for kind, layer in _EVERY_KIND.items() if not kind.startswith("$")}
+KINDS = {kind: layer for kind, layer in EVERY_KIND.items() if not kind.startswith("$")}
 
 
 def _checked(entry: Any) -> Any:
@@ -31,7 +31,7 @@ def _checked(entry: Any) -> Any:
     kind = _kind(entry)
     if kind is None:
         raise ValueError(f"must be a kind of layer or a mapping from one to its arguments, got {shown(entry)}")
-    if kind not in _EVERY_KIND:
+    if kind not in EVERY_KIND:
         raise ValueError(unknown("", "layer", kind, KINDS).text)
     return entry
 
@@ -60,7 +60,7 @@ class _OneKeyed:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         references = handler(schema)["oneOf"]
         entries: list[dict[str, Any]] = []
-        for (kind, layer), reference in zip(_EVERY_KIND.items(), references, strict=True):
+        for (kind, layer), reference in zip(EVERY_KIND.items(), references, strict=True):
             if kind not in KINDS:
                 continue
             described = {"description": (layer.__doc__ or "").split("\n")[0]}
@@ -80,9 +80,7 @@ class _OneKeyed:
 
 
 def _entry_type() -> Any:
-    tagged: list[Any] = [
-        Annotated[layer, BeforeValidator(_arguments), Tag(kind)] for kind, layer in _EVERY_KIND.items()
-    ]
+    tagged: list[Any] = [Annotated[layer, BeforeValidator(_arguments), Tag(kind)] for kind, layer in EVERY_KIND.items()]
     choices = functools.reduce(operator.or_, tagged)
     return Annotated[choices, Field(discriminator=Discriminator(_kind)), BeforeValidator(_checked), _OneKeyed()]
 

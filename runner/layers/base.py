@@ -14,9 +14,10 @@ carry the batch first: `(n, h, w, c)`. Adding a kind of layer is one class with 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import jax
+import numpy as np
 
 from runner.errors import Fault, must
 from runner.geometry import ReceptiveField, Window
@@ -25,24 +26,51 @@ from runner.records import Record
 
 Shape = tuple[int, ...]
 Tree = dict[str, Any]
+Array = np.ndarray[Any, Any]
 Precision = Literal["float32", "bfloat16"]
+
+
+class _Scaled:
+    """The marker of a count that `model.width` multiplies."""
+
+    def __repr__(self) -> str:
+        return "SCALED"
+
+
+SCALED: Final = _Scaled()
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """The marker of a field with the value that error recovery puts in place of one that cannot be read.
+
+    It is the value that makes the output largest: a window that does not fit then would not have fitted before.
+    """
+
+    value: Any
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """What gradient descent learns: its shape, how it begins, and whether weight decay applies to it."""
+    """What gradient descent learns: its shape, its initialiser, and whether weight decay applies to it.
+
+    `torch` is PyTorch's name for it. A `kernel` is `(*spatial, in, out)` here and `(out, in, *spatial)` in PyTorch.
+    """
 
     shape: Shape
     init: Initializer
     decays: bool = False
+    torch: str = "weight"
+    kernel: bool = False
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """What a layer measures while it trains, beginning at `value` everywhere."""
+    """What a layer measures while it trains: its shape, its initial value, and PyTorch's name for it."""
 
     shape: Shape
     value: float
+    torch: str
 
 
 class Misfit(Exception):  # noqa: N818 - it never reaches a user: the survey turns it into a Fault with its path
@@ -103,9 +131,43 @@ class Survey:
 
 
 class Layer(Record):
-    """One layer of a network. The defaults here are those of a layer that learns nothing and keeps its shape."""
+    """One layer of a network. The defaults here are those of a layer that learns nothing and keeps its shape.
+
+    What other rooms must know of a kind is declared here and on the fields (`TRACED`, `SCALED`, `Fallback`).
+    """
 
     kind: ClassVar[str]
+    lists: ClassVar[tuple[str, ...]] = ()  # the fields that are a list of layers
+    list_groups: ClassVar[tuple[str, ...]] = ()  # the fields that are several lists of layers
+    convolves: ClassVar[bool] = False  # whether it computes one convolution
+
+    def held(self) -> Iterator["Layer"]:
+        """The layers that this layer holds."""
+        return iter(())
+
+    @property
+    def grouped(self) -> bool:
+        """Whether it computes a convolution with groups, whose gradients XLA computes slowly inside loops."""
+        return False
+
+    def widened(self, factor: float) -> "Layer":
+        """The same layer with every `SCALED` count multiplied by `factor`; at least 1 is left.
+
+        Source: the width multiplier of Howard et al. 2017, arXiv:1704.04861, §3.3.
+        """
+        counts = {
+            name: getattr(self, name) for name, field in type(self).model_fields.items() if SCALED in field.metadata
+        }
+        scaled = {name: max(1, round(count * factor)) for name, count in counts.items() if isinstance(count, int)}
+        return self.model_copy(update=scaled) if scaled else self
+
+    def feature_order(self, shape: Shape, order: Array | None) -> Array | None:
+        """Where PyTorch, which flattens channels first, has each feature of the output; None: at its place.
+
+        `order` says the same of the input. A kernel makes new features; a layer that keeps the shape keeps the order.
+        """
+        makes_features = any(parameter.kernel for parameter in jax.tree.leaves(self.parameters(shape)))
+        return None if makes_features or self.output_shape(shape) != shape else order
 
     @property
     def label(self) -> str:

@@ -1,24 +1,30 @@
 """Layers that hold layers: every question goes down each path, and the answers are merged."""
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from annotated_types import Ge, Le, MinLen
 from pydantic import Field
 
 from runner.geometry import ReceptiveField
 from runner.layers import sequence
-from runner.layers.base import FeatureMap, Layer, Misfit, Precision, Row, Shape, Survey, Tree, by_product
+from runner.layers.base import Array, FeatureMap, Layer, Misfit, Precision, Row, Shape, Survey, Tree, by_product
 from runner.layers.sequence import Layers
 from runner.records import TRACED
 
 if TYPE_CHECKING:
     LayerList = tuple[Layer, ...]
 
+End = tuple[Shape, Array | None]  # the shape and the feature order of what comes of a path
+
 
 class Composite(Layer):
     """A layer that sends its input down one or more paths of layers, and merges what comes of them."""
+
+    lists: ClassVar[tuple[str, ...]] = ("layers",)
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
         """Each path by its place below this layer in the YAML (`layers`, `paths[0]`)."""
@@ -53,10 +59,32 @@ class Composite(Layer):
             raise Misfit("", rule, "a path without", otherwise=shape)
         return None
 
+    def held(self) -> Iterator[Layer]:
+        for name in self.lists:
+            yield from getattr(self, name)
+        for name in self.list_groups:
+            for layers in getattr(self, name):
+                yield from layers
+
+    def changed(self, change: Callable[[Layer], Layer]) -> "Composite":
+        """The same layer with every layer that it holds changed."""
+        lists = {name: tuple(map(change, getattr(self, name))) for name in self.lists}
+        groups = {name: tuple(tuple(map(change, one)) for one in getattr(self, name)) for name in self.list_groups}
+        return self.model_copy(update=lists | groups)
+
     def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Composite":
-        held = {name: getattr(self, name) for name in type(self).model_fields}
-        bound = {name: _bound(value, classes, vocabulary, precision) for name, value in held.items()}
-        return self.model_copy(update=bound)
+        return self.changed(lambda layer: layer.bind(classes, vocabulary, precision))
+
+    def widened(self, factor: float) -> "Composite":
+        return self.changed(lambda layer: layer.widened(factor))
+
+    def merged_order(self, shape: Shape, order: Array | None, ends: Sequence[End]) -> Array | None:
+        """`feature_order` of the output, of each path's shape and order. Raises Misfit where the paths disagree."""
+        del shape, order
+        orders = [np.arange(*end) if own is None else own for end, own in ends]
+        if any(not np.array_equal(orders[0], other) for other in orders[1:]):
+            raise Misfit("", "merge features in one order", "flattened ones and others", otherwise=ends[0][0])
+        return ends[0][1]
 
     def output_shape(self, shape: Shape) -> Shape:
         ends = tuple(sequence.output_shape(layers, shape) for _, layers in self.routes())
@@ -162,6 +190,7 @@ class When(_Straight):
     """The one of its two lists that a condition chose, where it stood. Written by `runner.blocks`."""
 
     kind: ClassVar[str] = "$when"
+    lists: ClassVar[tuple[str, ...]] = ("layers", "otherwise")
 
     layers: "LayerList" = ()
     otherwise: "LayerList" = ()
@@ -181,6 +210,7 @@ class Residual(Composite):
     """
 
     kind: ClassVar[str] = "residual"
+    lists: ClassVar[tuple[str, ...]] = ("layers", "shortcut")
 
     layers: Annotated["LayerList", MinLen(1)] = Field(description="The layers whose output is added.")
     shortcut: "LayerList" = Field((), description="What the input passes through beside them; none: it stays as it is.")
@@ -208,6 +238,8 @@ class Branches(Composite):
     """
 
     kind: ClassVar[str] = "branches"
+    lists: ClassVar[tuple[str, ...]] = ()
+    list_groups: ClassVar[tuple[str, ...]] = ("paths",)
 
     merge: Literal["concat", "add", "multiply"] = Field(
         "concat", description="How: channels after channels, or values added or multiplied."
@@ -231,6 +263,9 @@ class Branches(Composite):
             got = ", ".join(by_product(end) for end in ends)
             raise Misfit("paths", f"end in one {what} to {self.merge}", got, otherwise=largest)
         return (*largest[:-1], sum(end[-1] for end in ends)) if self.merge == "concat" else largest
+
+    def merged_order(self, shape: Shape, order: Array | None, ends: Sequence[End]) -> Array | None:
+        return _one_after_another(ends) if self.merge == "concat" else super().merged_order(shape, order, ends)
 
     def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
         if self.merge == "concat":
@@ -266,6 +301,9 @@ class DenseConnection(Composite):
     def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
         return super().merged_vocabulary(at, (at, *ends), shape)  # the input itself is one of what is joined
 
+    def merged_order(self, shape: Shape, order: Array | None, ends: Sequence[End]) -> Array | None:
+        return _one_after_another([(shape, order), *ends])
+
     def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
         return jnp.concatenate((x, ends[0]), axis=-1)
 
@@ -298,6 +336,9 @@ class Auxiliary(Composite):
     def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
         return at
 
+    def merged_order(self, shape: Shape, order: Array | None, ends: Sequence[End]) -> Array | None:
+        return order
+
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
@@ -309,10 +350,13 @@ class Auxiliary(Composite):
         return x, ({"layers": after} if after else {}) | {sequence.SIDE_OUTPUT: (outputs, self.weight)}
 
 
-def _bound(value: Any, *to: Any) -> Any:
-    if isinstance(value, Layer):
-        return value.bind(*to)
-    return tuple(_bound(item, *to) for item in value) if isinstance(value, tuple) else value
+def _one_after_another(ends: Sequence[End]) -> Array | None:
+    """The order of features that stand one path after another."""
+    if all(order is None for _, order in ends):
+        return None
+    starts = np.cumsum([0, *(shape[0] for shape, _ in ends)])
+    parts = [np.arange(*shape) if order is None else order for shape, order in ends]
+    return np.concatenate([start + part for start, part in zip(starts, parts, strict=False)])
 
 
 def _last(layers: Layers) -> Layer | None:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from runner.errors import must
 from runner.geometry import Window
-from runner.layers.base import Layer, Misfit, Parameter, Precision, Shape, Tree, along_channels
+from runner.layers.base import SCALED, Fallback, Layer, Misfit, Parameter, Precision, Shape, Tree, along_channels
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
 from runner.ops.conv import conv
@@ -33,12 +33,15 @@ class Conv(Layer):
     """
 
     kind: ClassVar[str] = "conv"
+    convolves: ClassVar[bool] = True
 
-    filters: Annotated[Annotated[int, Ge(1)] | Literal["classes"], BeforeValidator(_filters)] = Field(
+    filters: Annotated[Annotated[int, Ge(1)] | Literal["classes"], BeforeValidator(_filters), SCALED] = Field(
         description="Number of filters: the channels of the output. classes: one for each class of the data."
     )
     kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
-    stride: Pixels = Field(1, description="Pixels from one position of the window to the next: n, or [h, w].")
+    stride: Annotated[Pixels, Fallback(1)] = Field(
+        1, description="Pixels from one position of the window to the next: n, or [h, w]."
+    )
     padding: PaddingField = Field(
         "valid",
         description="Pixels added around the input: valid (none), same, full, causal (one axis only), n, [h, w] or "
@@ -53,6 +56,16 @@ class Conv(Layer):
 
     def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Conv":
         return self.model_copy(update={"filters": classes}) if self.filters == "classes" else self
+
+    @property
+    def grouped(self) -> bool:
+        return self.groups > 1
+
+    def widened(self, factor: float) -> "Layer":
+        wide = super().widened(factor)
+        assert isinstance(wide, Conv)
+        # A depthwise convolution has a group for each filter, and keeps one.
+        return wide.model_copy(update={"groups": wide.filters}) if self.filters == self.groups != 1 else wide
 
     def filter_count(self) -> int:
         """How many filters there are, once that is known."""
@@ -87,8 +100,9 @@ class Conv(Layer):
 
     def _parameters(self, shape: Shape, windows: tuple[Window, ...]) -> dict[str, Parameter]:
         sizes, filters = tuple(window.size for window in windows), self.filter_count()
-        kernel = Parameter((*sizes, shape[-1] // self.groups, filters), self.kernel_init, decays=True)
-        return {"kernel": kernel} | ({"bias": Parameter((filters,), self.bias_init)} if self.use_bias else {})
+        kernel = Parameter((*sizes, shape[-1] // self.groups, filters), self.kernel_init, decays=True, kernel=True)
+        bias = {"bias": Parameter((filters,), self.bias_init, torch="bias")} if self.use_bias else {}
+        return {"kernel": kernel} | bias
 
     def multiply_adds(self, shape: Shape) -> int:
         kernel = self._parameters(shape, self.windows(shape))["kernel"]

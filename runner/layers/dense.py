@@ -6,7 +6,7 @@ import jax
 from annotated_types import Ge
 from pydantic import Field
 
-from runner.layers.base import Layer, Misfit, Parameter, Precision, Shape, Tree, along_channels, by_product
+from runner.layers.base import SCALED, Layer, Misfit, Parameter, Precision, Shape, Tree, along_channels, by_product
 from runner.layers.initializers import InitializerField, initializer
 
 
@@ -30,8 +30,8 @@ class _FullyConnected(Layer):
         return otherwise
 
     def parameters(self, shape: Shape) -> Tree:
-        kernel = Parameter((shape[0], self.unit_count()), self.kernel_init, decays=True)
-        bias = {"bias": Parameter((self.unit_count(),), self.bias_init)} if self.use_bias else {}
+        kernel = Parameter((shape[0], self.unit_count()), self.kernel_init, decays=True, kernel=True)
+        bias = {"bias": Parameter((self.unit_count(),), self.bias_init, torch="bias")} if self.use_bias else {}
         return {"kernel": kernel} | bias
 
     def multiply_adds(self, shape: Shape) -> int:
@@ -51,7 +51,7 @@ class Dense(_FullyConnected):
 
     kind: ClassVar[str] = "dense"
 
-    units: Annotated[int, Ge(1)] = Field(description="Number of outputs.")
+    units: Annotated[int, Ge(1), SCALED] = Field(description="Number of outputs.")
 
     def unit_count(self) -> int:
         return self.units

@@ -16,7 +16,7 @@ from runner.records import TRACED
 
 def _scale_and_bias(channels: int, *, use_scale: bool, use_bias: bool) -> Tree:
     scale = {"scale": Parameter((channels,), initializer("ones"))} if use_scale else {}
-    return scale | ({"bias": Parameter((channels,), initializer("zeros"))} if use_bias else {})
+    return scale | ({"bias": Parameter((channels,), initializer("zeros"), torch="bias")} if use_bias else {})
 
 
 def _rescaled(params: Tree, x: jax.Array) -> jax.Array:
@@ -48,7 +48,8 @@ class BatchNorm(Layer):
         return _scale_and_bias(shape[-1], use_scale=self.use_scale, use_bias=self.use_bias)
 
     def statistics(self, shape: Shape) -> Tree:
-        return {"mean": Statistic(shape[-1:], 0.0), "variance": Statistic(shape[-1:], 1.0)}
+        mean = Statistic(shape[-1:], 0.0, torch="running_mean")
+        return {"mean": mean, "variance": Statistic(shape[-1:], 1.0, torch="running_var")}
 
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array

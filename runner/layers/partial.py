@@ -14,7 +14,7 @@ from annotated_types import Ge, MinLen
 from pydantic import Field
 
 from runner.geometry import Window
-from runner.layers.base import Layer, Misfit, Parameter, Shape, Tree, along_channels
+from runner.layers.base import Fallback, Layer, Misfit, Parameter, Shape, Tree, along_channels
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.window import PaddingField, Pixels, output_spatial, slide
 from runner.ops.conv import conv
@@ -29,10 +29,13 @@ class PartialConv(Layer):
     """
 
     kind: ClassVar[str] = "partial_conv"
+    convolves: ClassVar[bool] = True
 
     connections: tuple[Channels, ...] = Field(description="For each filter the channels that it sees, counted from 0.")
     kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
-    stride: Pixels = Field(1, description="Pixels from one position of the window to the next: n, or [h, w].")
+    stride: Annotated[Pixels, Fallback(1)] = Field(
+        1, description="Pixels from one position of the window to the next: n, or [h, w]."
+    )
     padding: PaddingField = Field("valid", description="Pixels of zeros added around the input, as for conv.")
     use_bias: bool = Field(True, description="Whether every filter adds a number of its own.")
     bias_init: InitializerField = Field(initializer("zeros"), description="How biases begin.")
@@ -62,8 +65,8 @@ class PartialConv(Layer):
         count = sum(map(len, self.connections))
         # The initialiser takes a kernel to see one channel; a filter sees several, on the mean this many.
         start = initializer("variance_scaling", scale=len(self.connections) / count, distribution="uniform")
-        kernel = Parameter((*sizes, 1, count), start, decays=True)
-        bias = {"bias": Parameter((len(self.connections),), self.bias_init)} if self.use_bias else {}
+        kernel = Parameter((*sizes, 1, count), start, decays=True, kernel=True)
+        bias = {"bias": Parameter((len(self.connections),), self.bias_init, torch="bias")} if self.use_bias else {}
         return {"kernel": kernel} | bias
 
     def multiply_adds(self, shape: Shape) -> int:
@@ -97,7 +100,7 @@ class PositionBias(Layer):
         return shape
 
     def parameters(self, shape: Shape) -> Tree:
-        return {"bias": Parameter(shape, self.bias_init)}
+        return {"bias": Parameter(shape, self.bias_init, torch="bias")}
 
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array

@@ -1,7 +1,7 @@
 """Pooling: a window that takes the largest, the mean or the sum of what it covers, channel by channel."""
 
 import math
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jax import lax
 from pydantic import Field
 
 from runner.geometry import Window
-from runner.layers.base import Layer, Misfit, Parameter, Shape, Tree, along_channels, by_product, whole
+from runner.layers.base import Fallback, Layer, Misfit, Parameter, Shape, Tree, along_channels, by_product, whole
 from runner.layers.initializers import initializer
 from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
 from runner.ops.max_pool import max_pool
@@ -20,11 +20,15 @@ class _Pool(Layer):
     """The arguments that poolings share."""
 
     size: Pixels = Field(description="Size of the window in pixels: n, or [h, w].")
-    stride: Pixels | None = Field(None, description="Pixels from one position to the next; as large as the window.")
+    stride: Annotated[Pixels | None, Fallback(1)] = Field(
+        None, description="Pixels from one position to the next; as large as the window."
+    )
     padding: PaddingField = Field("valid", description="Pixels added around the input, as for conv.")
     padding_mode: PaddingMode = Field("zeros", description="What the added pixels hold.")
     dilation: Pixels = Field(1, description="Pixels between neighbouring taps of the window.")
-    ceil_mode: bool = Field(False, description="Whether a last window may hang over the edge, so no pixel is dropped.")
+    ceil_mode: Annotated[bool, Fallback(True)] = Field(
+        False, description="Whether a last window may hang over the edge, so no pixel is dropped."
+    )
 
     def windows(self, shape: Shape) -> tuple[Window, ...]:
         return self._slide(shape, ceil_mode=self.ceil_mode)
@@ -103,7 +107,7 @@ class Subsampling(SumPool):
         area = math.prod(window.size for window in self.windows(shape))
         return {
             "scale": Parameter(shape[-1:], initializer("constant", value=1 / area)),
-            "bias": Parameter(shape[-1:], initializer("zeros")),
+            "bias": Parameter(shape[-1:], initializer("zeros"), torch="bias"),
         }
 
     def apply(

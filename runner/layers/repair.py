@@ -9,12 +9,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from runner.layers import KINDS, Layer, LayerList, flattened
+from runner.layers import EVERY_KIND, KINDS, Layer, LayerList, flattened
+from runner.layers.base import Fallback
 
 # Keeps every shape, so it can stand where nothing better is known.
 _NEUTRAL = "relu"
-# What stands in for an argument that cannot be read, where leaving it out might make a feature map smaller.
-_LARGEST: dict[str, Any] = {"padding": "full", "stride": 1, "ceil_mode": True}
 # Mending an entry can bring to light what is wrong within it: its kind, its form, what is missing, its own layers.
 _ROUNDS = 8
 _ENTRIES: TypeAdapter[tuple[Layer, ...]] = TypeAdapter(LayerList)
@@ -34,27 +33,57 @@ def repaired(entries: Any) -> tuple[Layer, ...] | None:
     return None
 
 
-def _mended(here: Any, location: tuple[Any, ...]) -> Any:
-    """`here` with what is wrong at `location` left out, or replaced where it cannot be."""
-    if not location:
-        return here
-    part, rest = location[0], location[1:]
-    if isinstance(here, tuple) and isinstance(part, int) and part < len(here):
-        entry = _mended(here[part], rest) if rest and isinstance(here[part], dict) else _nearest(here[part])
-        return (*here[:part], entry, *here[part + 1 :])
-    if not isinstance(here, dict):
-        return here
-    if part not in here:
-        # The name of a union's member, which the form does not hold, or a key that is missing.
-        return _mended(here, rest) if rest else {**here, part: (_NEUTRAL,) if part == "layers" else 1}
-    below = flattened(here[part]) if part == "layers" else here[part]
-    if rest and (part == "layers" or (part in KINDS and isinstance(below, dict))):
-        return {**here, part: _mended(below, rest)}
-    if part in KINDS:
-        return {part: {}}
-    if part in _LARGEST:
-        return {**here, part: _LARGEST[part]}
-    return {key: value for key, value in here.items() if key != part}
+def _mended(entries: Any, location: tuple[Any, ...]) -> Any:
+    """A layer list with what is wrong at `location` left out, or replaced where it cannot be left out."""
+    index, rest = (location[0], location[1:]) if location else (None, ())
+    if not isinstance(entries, tuple) or not isinstance(index, int) or index >= len(entries):
+        return entries
+    entry = entries[index]
+    mended = _mended_entry(entry, rest) if rest and isinstance(entry, dict) else _nearest(entry)
+    return (*entries[:index], mended, *entries[index + 1 :])
+
+
+def _mended_entry(entry: dict[str, Any], location: tuple[Any, ...]) -> Any:
+    kind, rest = location[0], location[1:]
+    if kind not in entry or kind not in EVERY_KIND:
+        return entry
+    arguments = entry[kind]
+    return {kind: _mended_arguments(arguments, rest, EVERY_KIND[kind]) if rest and isinstance(arguments, dict) else {}}
+
+
+def _mended_arguments(arguments: dict[str, Any], location: tuple[Any, ...], kind: type[Layer]) -> dict[str, Any]:
+    name, rest = location[0], location[1:]
+    if name not in arguments:  # it is missing
+        return {**arguments, name: _missing(name, kind)}
+    value = arguments[name]
+    if rest and name in kind.lists:
+        return {**arguments, name: _mended(flattened(value), rest)}
+    if rest and name in kind.list_groups and isinstance(value, tuple):
+        return {**arguments, name: _mended_lists(value, rest)}
+    if (fallback := _fallback(name, kind)) is not None:
+        return {**arguments, name: fallback.value}
+    return {key: other for key, other in arguments.items() if key != name}
+
+
+def _mended_lists(lists: tuple[Any, ...], location: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Several layer lists with what is wrong in one of them mended; one that is no list becomes an empty one."""
+    index, rest = location[0], location[1:]
+    if not isinstance(index, int) or index >= len(lists):
+        return lists
+    mended = _mended(flattened(lists[index]), rest) if rest else ()
+    return (*lists[:index], mended, *lists[index + 1 :])
+
+
+def _missing(name: str, kind: type[Layer]) -> Any:
+    """What stands for a required argument that is not given."""
+    if name in kind.list_groups:
+        return ((), ())
+    return (_NEUTRAL,) if name in kind.lists else 1
+
+
+def _fallback(name: str, kind: type[Layer]) -> Fallback | None:
+    field = kind.model_fields.get(name)
+    return next((mark for mark in field.metadata if isinstance(mark, Fallback)), None) if field else None
 
 
 def _nearest(entry: Any) -> Any:

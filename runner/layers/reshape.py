@@ -5,11 +5,12 @@ from typing import Annotated, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from annotated_types import Ge
 from pydantic import Field
 
 from runner.geometry import ReceptiveField, Window
-from runner.layers.base import FeatureMap, Layer, Misfit, Shape, Survey, Tree, by_product, whole
+from runner.layers.base import Array, FeatureMap, Layer, Misfit, Shape, Survey, Tree, by_product, whole
 from runner.layers.window import Pixels
 
 
@@ -23,6 +24,12 @@ class Flatten(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         return (math.prod(shape),)
+
+    def feature_order(self, shape: Shape, order: Array | None) -> Array | None:
+        if len(shape) == 1:
+            return order
+        channels_first = np.arange(np.prod(shape)).reshape(shape[-1], *shape[:-1])
+        return np.moveaxis(channels_first, 0, -1).ravel()
 
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array

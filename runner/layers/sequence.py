@@ -1,5 +1,6 @@
 """Layers one after another: every question to them is a fold over the shape."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -44,6 +45,13 @@ def without_side_outputs(statistics: Tree) -> tuple[Tree, list[tuple[jax.Array, 
         else:
             kept[own] = value
     return kept, found
+
+
+def every(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """The layers, and those that they hold, to any depth."""
+    for layer in layers:
+        yield layer
+        yield from every(layer.held())
 
 
 def output_shape(layers: Layers, shape: Shape) -> Shape:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from runner import geometry
 from runner.errors import shown
 from runner.geometry import Window
-from runner.layers.base import Misfit, Shape, by_product
+from runner.layers.base import Fallback, Misfit, Shape, by_product
 
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 _NAMED_PADDINGS = ("valid", "same", "full", "causal")
@@ -58,6 +58,7 @@ Pixels = Annotated[PerAxis, BeforeValidator(_per_axis(1)), _per_axis_schema(1)]
 PaddingField = Annotated[
     Literal["valid", "same", "full", "causal"] | int | tuple[int, ...] | tuple[tuple[int, int], ...],
     BeforeValidator(_padding),
+    Fallback("full"),
     WithJsonSchema(
         {
             "anyOf": [

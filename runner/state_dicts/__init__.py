@@ -8,7 +8,8 @@ The match is by order and shape, not by name, since every library has names of i
 
 from collections.abc import Mapping, Sequence
 
-from runner.state_dicts.layout import Array, Slot, arranged, modules, slots
+from runner.layers.base import Array
+from runner.state_dicts.layout import Slot, arranged, modules, slots
 from runner.state_dicts.matching import matched
 
 __all__ = ["Array", "Slot", "slots", "translated"]

@@ -5,21 +5,18 @@ dense          (out, in)                 →  (in, out), its inputs reordered wh
 normalisation  weight, bias, running_mean, running_var  →  scale, bias, mean, variance
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from runner.errors import ConfigError, must
 from runner.layers import places, sequence
-from runner.layers.base import Layer, Shape, by_product
-from runner.layers.composite import Auxiliary, Branches, Composite, DenseConnection, route_name
-from runner.layers.reshape import Flatten
+from runner.layers.base import Array, Parameter, Shape, Statistic, by_product
+from runner.layers.base import Misfit as DoesNotFit
+from runner.layers.composite import Composite, route_name
 
-Array = np.ndarray[Any, Any]
-
-_OURS: Final = {"bias": "bias", "running_mean": "mean", "running_var": "variance"}
 _COUNTER: Final = "num_batches_tracked"  # what PyTorch keeps beside running statistics
 
 
@@ -27,18 +24,16 @@ _COUNTER: Final = "num_batches_tracked"  # what PyTorch keeps beside running sta
 class Slot:
     """A layer that learns or measures something: the shape of each of its arrays, in our layout, by its name.
 
+    `names` gives our name for each of PyTorch's, and `kernel` ours of the array that PyTorch lays out otherwise.
     `order` is where each feature of its input lies for PyTorch, which flattens channels first; None: at its place.
     """
 
     path: str
     shapes: Mapping[str, Shape]
+    names: Mapping[str, str]
+    kernel: str | None = None
     order: Array | None = None
     fresh: bool = False  # whether it begins with values of its own, whatever the state dict has for it
-
-    @property
-    def weight(self) -> str | None:
-        """What PyTorch's `weight` is called here: kernel, scale, table."""
-        return next((name for name in self.shapes if name not in _OURS.values()), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +80,9 @@ def misfit(slot: Slot, module: Module) -> Misfit | None:
     """The first reason why a module is not a layer; None where it can be."""
     found = set()
     for theirs, array in module.arrays.items():
-        ours = _our_name(slot, theirs)
-        if ours is None or ours not in slot.shapes:
-            return Misfit(f"layer {slot.path}, which has no {_OURS.get(theirs, theirs)}", module.described(theirs))
+        ours = slot.names.get(theirs)
+        if ours is None:
+            return Misfit(f"layer {slot.path}, which has no {theirs}", module.described(theirs))
         oriented = _oriented(slot, ours, array)
         if oriented is None or oriented.shape != slot.shapes[ours]:
             return Misfit(_described(slot, ours), module.described(theirs))
@@ -98,7 +93,7 @@ def misfit(slot: Slot, module: Module) -> Misfit | None:
 
 def alike(slot: Slot, module: Module) -> bool:
     """Whether a module is of the kind of a layer, of whatever size."""
-    theirs = {_our_name(slot, name): array.ndim for name, array in module.arrays.items()}
+    theirs = {slot.names.get(name): array.ndim for name, array in module.arrays.items()}
     return theirs == {name: len(shape) for name, shape in slot.shapes.items()}
 
 
@@ -106,8 +101,7 @@ def likeness(slot: Slot, module: Module) -> tuple[bool, int]:
     """How near a module is to being a layer: whether it is of its kind, and how many of its arrays fit."""
     fitting = 0
     for theirs, array in module.arrays.items():
-        ours = _our_name(slot, theirs)
-        if ours is not None and ours in slot.shapes:
+        if ours := slot.names.get(theirs):
             oriented = _oriented(slot, ours, array)
             fitting += oriented is not None and oriented.shape == slot.shapes[ours]
     return alike(slot, module), fitting
@@ -117,17 +111,12 @@ def arranged(slot: Slot, module: Module) -> dict[str, Array]:
     """A module's arrays, which fit the layer, by our names and in our layout."""
     found = {}
     for theirs, array in module.arrays.items():
-        ours = _our_name(slot, theirs)
-        assert ours is not None
+        ours = slot.names[theirs]
         oriented = _oriented(slot, ours, array)
         assert oriented is not None
-        along_input = slot.order is not None and ("kernel" not in slot.shapes or ours == "kernel")
+        along_input = slot.order is not None and slot.kernel in (None, ours)
         found[ours] = np.asarray(oriented[slot.order] if along_input else oriented, order="C")
     return found
-
-
-def _our_name(slot: Slot, theirs: str) -> str | None:
-    return slot.weight if theirs == "weight" else _OURS.get(theirs)
 
 
 def _described(slot: Slot, name: str) -> str:
@@ -136,7 +125,7 @@ def _described(slot: Slot, name: str) -> str:
 
 def _oriented(slot: Slot, ours: str, array: Array) -> Array | None:
     """A view of an array with its axes in our order; None where it has others."""
-    if ours != "kernel":
+    if ours != slot.kernel:
         return array
     rank = len(slot.shapes[ours])
     if rank == 2 and array.ndim >= 2:
@@ -160,9 +149,8 @@ class _Walk:
                 order = self._into(layer, shape, path, order)
             else:
                 if own := layer.parameters(shape) | layer.statistics(shape):
-                    shapes = {name: each.shape for name, each in own.items()}
-                    self.found.append(Slot(path, shapes, order, places.chosen(self.fresh, path)))
-                order = _through(layer, shape, order)
+                    self.found.append(_slot(path, own, order, fresh=places.chosen(self.fresh, path)))
+                order = layer.feature_order(shape, order)
             shape = layer.output_shape(shape)
         return order
 
@@ -171,33 +159,21 @@ class _Walk:
             (sequence.output_shape(inner, shape), self.along(inner, shape, f"{path}.{route_name(place)}.", order))
             for place, inner in layer.routes()
         ]
-        if isinstance(layer, Auxiliary):
-            return order
         if len(layer.output_shape(shape)) > 1:
             return None
-        if isinstance(layer, DenseConnection):
-            return _one_after_another([(shape, order), *ends])
-        if isinstance(layer, Branches) and layer.merge == "concat":
-            return _one_after_another(ends)
-        orders = [np.arange(*end) if own is None else own for end, own in ends]
-        if any(not np.array_equal(orders[0], other) for other in orders[1:]):
+        try:
+            return layer.merged_order(shape, order, ends)
+        except DoesNotFit as misfit:
             rule = f"give the features that {path} merges in one order"
-            raise ConfigError(must("model.weights", rule, "flattened ones and others"))
-        return ends[0][1]
+            raise ConfigError(must("model.weights", rule, misfit.got)) from misfit
 
 
-def _through(layer: Layer, shape: Shape, order: Array | None) -> Array | None:
-    if isinstance(layer, Flatten) and len(shape) > 1:
-        channels_first = np.arange(np.prod(shape)).reshape(shape[-1], *shape[:-1])
-        return np.moveaxis(channels_first, 0, -1).ravel()
-    # A layer with a kernel makes features of its own; any other that keeps the shape keeps their order.
-    kept = layer.output_shape(shape) == shape and "kernel" not in layer.parameters(shape)
-    return order if kept else None
-
-
-def _one_after_another(ends: Sequence[tuple[Shape, Array | None]]) -> Array | None:
-    if all(order is None for _, order in ends):
-        return None
-    starts = np.cumsum([0, *(shape[0] for shape, _ in ends)])
-    parts = [np.arange(*shape) if order is None else order for shape, order in ends]
-    return np.concatenate([start + part for start, part in zip(starts, parts, strict=False)])
+def _slot(path: str, own: Mapping[str, Parameter | Statistic], order: Array | None, *, fresh: bool) -> Slot:
+    return Slot(
+        path,
+        shapes={name: each.shape for name, each in own.items()},
+        names={each.torch: name for name, each in own.items()},
+        kernel=next((name for name, each in own.items() if isinstance(each, Parameter) and each.kernel), None),
+        order=order,
+        fresh=fresh,
+    )

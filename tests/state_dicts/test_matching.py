@@ -114,7 +114,7 @@ LENET: dict[str, Shape] = {
         ),
         (
             {"features.0.running_mean": (6,)},
-            "must fit layer 0_conv, which has no mean, got features.0.running_mean 6",
+            "must fit layer 0_conv, which has no running_mean, got features.0.running_mean 6",
         ),
         ({"features.0.gamma": (6,)}, "must fit layer 0_conv, which has no gamma, got features.0.gamma 6"),
     ],
