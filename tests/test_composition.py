@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from runner import composition
+from runner.complaints import one_line
 from runner.errors import ConfigError
 from runner.experiment import parse
 
@@ -24,7 +25,7 @@ def write(path: str, text: str) -> None:
 def here(*overrides: str) -> dict[str, Any]:
     """What a command line comes to in the current folder."""
     composition.register()
-    with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())), composition.one_line():
+    with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())), one_line():
         return composition.plain(compose("config", overrides=composition.free(list(overrides))))
 
 

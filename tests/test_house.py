@@ -53,6 +53,7 @@ FLOORS = {
     "runner.figures": 5,
     "runner.serving": 5,
     "runner.schema": 4,
+    "runner.complaints": 1,
     "runner.composition": 5,
     "runner.console": 7,
     "runner.profile": 7,

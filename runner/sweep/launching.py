@@ -15,6 +15,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner import composition
+from runner.complaints import one_line
 from runner.errors import ConfigError, Fault, TrainingError, shown
 from runner.sweep.members import Proposed
 from runner.sweep.results import MemberResult, Objectives, Value, objective
@@ -47,7 +48,7 @@ class Jobs:
         key = self._key(overrides)
         container = self._containers.get(key)
         if container is None:
-            with composition.one_line():
+            with one_line():
                 pattern = self._patterns[key] = self._composed(overrides)
             self._containers[key] = _container(_without_hydra(pattern))
             return composition.plain(_without_hydra(pattern))
@@ -75,7 +76,7 @@ class Jobs:
         """Where a job writes, below the sweep's folder."""
         if _container(self._config.hydra.sweep)["subdir"] == _BY_NUMBER:
             return Path(str(self.first + index))
-        with composition.one_line():
+        with one_line():
             return Path(str(OmegaConf.select(self.config(index), "hydra.sweep.subdir")))
 
     def _composed(self, overrides: Sequence[Override]) -> DictConfig:

@@ -11,6 +11,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner import composition
+from runner.complaints import one_line
 from runner.errors import shown
 from runner.experiment import part
 from runner.sweep.publishing import present
@@ -74,7 +75,7 @@ def opened_study(context: HydraContext, config: DictConfig, arguments: Sequence[
     Raises ConfigError.
     """
     own = {str(key): value for key, value in config.items() if key != "hydra"}
-    with composition.one_line():
+    with one_line():
         raw: Any = OmegaConf.to_container(OmegaConf.create(own), resolve=False)
     settings, tracking = part(raw, "sweep", Sweep), part(raw, "tracking", Tracking)
     found = read(arguments, settings, OverridesParser.create(config_loader=context.config_loader))

@@ -1,0 +1,124 @@
+"""One line for each complaint of Hydra, OmegaConf, YAML and Python about a configuration, with its place."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import yaml
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.errors import ConfigError, ConvrunnerError, Fault, must, unknown
+
+OWN_FOLDER: Final = "conf"
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Raises ConfigError in place of what Hydra, OmegaConf, YAML and Python raise about what a user wrote."""
+    try:
+        yield
+    except ConvrunnerError:
+        raise
+    except Exception as error:
+        raise ConfigError(told(error)) from error
+
+
+def told(error: Exception) -> Fault:
+    """What is wrong, and where, by an error that was raised while a configuration was composed or resolved."""
+    match error:
+        case MissingConfigException():
+            return _missing(error)
+        case OverrideParseException():
+            written = error.override.removeprefix("++")  # see `free`
+            return must("command line", "be made of overrides such as train.epochs=5", written)
+        case yaml.YAMLError():
+            return _unreadable(error)
+        case OmegaConfBaseException():
+            return _unresolved(error)
+        case HydraException():
+            return _composed(error)
+        case _:
+            return _stumbled(error)
+
+
+def _missing(error: MissingConfigException) -> Fault:
+    name = (error.missing_cfg_file or "").removesuffix(".yaml")
+    group, _, choice = name.rpartition("/")
+    if not group or not error.options:
+        return Fault("command line", f"must name a configuration that exists, got {name or first_line(error)}")
+    return unknown(group.lstrip("/"), group.lstrip("/").replace("/", " "), choice, error.options)
+
+
+def _unreadable(error: yaml.YAMLError) -> Fault:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "it cannot be read"
+    if mark is None:
+        return Fault(own_name(_found(error, "full_path")), f"must be YAML, but {first_line(error)}")
+    return Fault(f"{own_name(mark.name)}:{mark.line + 1}", f"must be YAML, but {problem}".replace("\n", " "))
+
+
+def _unresolved(error: OmegaConfBaseException) -> Fault:
+    key = str(getattr(error, "full_key", None) or "configuration")
+    return Fault(key, f"must be resolvable: {first_line(error.msg or error)}")
+
+
+def _composed(error: HydraException) -> Fault:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, yaml.YAMLError):
+            return _unreadable(cause)
+    refused = re.match(r"Could not override '([^']*)'", lines[0]) if lines else None
+    if refused:
+        return Fault(refused[1], "must be a value that exists" + (f" ({lines[-1]})" if len(lines) > 1 else ""))
+    if lines and lines[0].startswith("Error merging override") and (override := _found(error, "override")):
+        return Fault(override.key_or_group, f"must be a place that exists ({first_line(causes[-1])})")
+    said = (lines[0] if lines else first_line(causes[-1])).replace("'++", "'")  # see `free`
+    return Fault("command line", f"must compose, but {said}")
+
+
+def _stumbled(error: Exception) -> Fault:
+    """What Hydra and OmegaConf do not expect, so that it is one of Python's own errors."""
+    if override := _found(error, "override"):
+        place, value = override.key_or_group or "command line", override.value()
+        if str(error).startswith("Config group override"):
+            return must(place, "be the name of a configuration", value)
+        return Fault(place, f"must be a place that exists ({first_line(error)})")
+    file = _found(error, "full_path")
+    rule = "be a mapping" if isinstance(error, OSError) else "be UTF-8 text"
+    if file and isinstance(error, OSError | UnicodeError):
+        return Fault(own_name(file), f"must {rule}, but {first_line(error)}")
+    if isinstance(error, OSError) and error.filename:
+        return must(str(error.filename), "be a place to write to", error.strerror)
+    return Fault(own_name(file), f"must compose, but {first_line(error)}")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what led to it, the first cause last."""
+    found = [error]
+    while found[-1].__cause__ is not None:
+        found.append(found[-1].__cause__)
+    return found
+
+
+def _found(error: BaseException, name: str) -> Any:
+    """What a variable of Hydra's held where the error was raised: the override, or the file, it was about."""
+    value, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__", "").startswith("hydra."):
+            value = trace.tb_frame.f_locals.get(name, value)
+        trace = trace.tb_next
+    return value
+
+
+def own_name(file: Any) -> str:
+    """A file as a user calls it, `conf/model/x.yaml`; all of it where no file is known."""
+    name = str(file or OWN_FOLDER)
+    return name[name.rfind(f"{OWN_FOLDER}/") :] if f"{OWN_FOLDER}/" in name else name
+
+
+def first_line(text: object) -> str:
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    return lines[0] if lines else type(text).__name__
