@@ -55,15 +55,7 @@ class Arrays(Undivided):
         train = parts["train"]
         if train is None:
             raise DataError(must(str(path), "hold x_train and y_train", sorted(arrays)))
-        found = [part for part in parts.values() if part is not None]
-        shapes = {part.inputs.shape[1:] for part in found}  # type: ignore[attr-defined]
-        if len(shapes) > 1:
-            raise DataError(must(str(path), "hold inputs of one size", sorted(shapes)))
-        count = self.class_count or max(2, max(int(part.labels.max()) for part in found) + 1)
-        highest = max(int(part.labels.max()) for part in found)
-        if highest >= count:
-            raise DataError(must(str(path), f"hold labels below {count}", highest))
-        return Parts(train=train, val=parts["val"], test=parts["test"], classes=self.names(count))
+        return Parts(train=train, val=parts["val"], test=parts["test"])
 
     def _part(self, path: Path, arrays: dict[str, np.ndarray], name: str) -> Part | None:
         x, y = arrays.get(f"x_{name}"), arrays.get(f"y_{name}")
@@ -72,7 +64,10 @@ class Arrays(Undivided):
         if x is None or y is None:
             here, missing = (f"x_{name}", f"y_{name}") if y is None else (f"y_{name}", f"x_{name}")
             raise DataError(must(str(path), f"hold {missing} beside {here}", sorted(arrays)))
-        return Part(self._inputs(f"{path}: x_{name}", x), _labels(f"{path}: y_{name}", y, len(x)))
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]  # as Keras' own files have them
+        place = f"{path}: x_{name}"
+        return Part(self._inputs(place, x), y, place, f"{path}: y_{name}")
 
     def _inputs(self, place: str, x: np.ndarray) -> np.ndarray:
         rank = 1 + len(self.axes)
@@ -88,20 +83,6 @@ class Arrays(Undivided):
         if x.dtype != np.uint8:
             raise DataError(must(place, "be of type uint8 or float32", x.dtype))
         return x
-
-
-def _labels(place: str, y: np.ndarray, count: int) -> np.ndarray:
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]  # as Keras' own files have them
-    if y.shape != (count,):
-        raise DataError(must(place, f"hold {count} labels, one per input", f"shape {y.shape}"))
-    if y.dtype.kind not in "iu":
-        raise DataError(must(place, "hold integers", y.dtype))
-    if y.min() < 0:
-        raise DataError(must(place, "hold labels from 0", int(y.min())))
-    if y.max() > np.iinfo(np.int32).max:
-        raise DataError(must(place, "hold labels that number the classes", int(y.max())))
-    return y.astype(np.int32)
 
 
 def _loaded(path: Path) -> dict[str, np.ndarray]:

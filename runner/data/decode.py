@@ -51,11 +51,28 @@ class Images:
     how: FileFit
     report: Report
 
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8, as every file is decoded to."""
+        return np.dtype(np.uint8)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, h, w, c). Raises DataError where the size is to be the first file's, and that cannot be read."""
+        return (len(self.paths), *self._fitted_size.shape)
+
+    @functools.cached_property
+    def _fitted_size(self) -> ImageSize:
+        # The first file of all, not of the chosen ones, so that what is held out has its size too.
+        return self.size or self._opened(self.paths[0], _size_of)
+
     def __getitem__(self, index: Any, /) -> np.ndarray:
         """The images at these indices, uint8 (n, h, w, c). Raises DataError that names the file at fault."""
         chosen = [self.paths[place] for place in np.asarray(index)]
-        # The first file of all, not of the chosen ones, so that every part of the data set has its size.
-        size = self.size or self._opened(self.paths[0], _size_of)
+        size = self._fitted_size
         return kept(self._key(chosen, size), (len(chosen), *size.shape), functools.partial(self._decoded, chosen, size))
 
     def _key(self, chosen: list[str], size: ImageSize) -> str:

@@ -15,6 +15,18 @@ Report = Callable[[str], None]
 class Inputs(Protocol):
     """Images that are read when they are asked for, by an array of their indices; an array is one."""
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all of them, (n, h, w, c), known before they are read; of texts (n,)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of their values."""
+        ...
+
+    def __len__(self) -> int: ...
+
     def __getitem__(self, index: Any, /) -> np.ndarray:
         """The images at these indices, in this order."""
         ...
@@ -22,10 +34,16 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """What a source calls its training, validation or test set, before any of it is held out or left away."""
+    """What a source calls its training, validation or test set, before any of it is held out or left away.
+
+    Its labels are as the files have them: `agreement.agreed` finds out whether they number the classes. The places say
+    in messages where inputs and labels were read; where a source leaves them empty, the split is named.
+    """
 
     inputs: Inputs
-    labels: np.ndarray  # int32 (n,), in 0 … classes − 1
+    labels: np.ndarray  # integers (n,)
+    place: str = ""
+    labels_place: str = ""
 
     def take(self, index: np.ndarray) -> "Examples":
         """The examples at these indices, read now."""
@@ -34,10 +52,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything a source has. Where it has no validation or test set of its own, they are held out of `train`."""
+    """Everything a source has. Where it has no validation or test set of its own, they are held out of `train`.
+
+    `classes` are None where the files number the classes and name none.
+    """
 
     train: Part
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] | None = None
     test: Part | None = None
     val: Part | None = None
 

@@ -40,7 +40,7 @@ class Folder(Undivided):
         if self.class_names and tuple(sorted(self.class_names)) != names:
             raise DataError(must("data.class_names", f"be the class folders ({', '.join(names)})", self.class_names))
         parts = {
-            part: Part(Images(tree, files.paths, self.image, self.fit, report), files.labels)
+            part: Part(Images(tree, files.paths, self.image, self.fit, report), files.labels, f"{tree.root}, {part}")
             for part, files in found.items()
         }
         return Parts(train=parts["train"], val=parts.get("val"), test=parts.get("test"), classes=names)

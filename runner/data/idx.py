@@ -32,23 +32,17 @@ class Idx(Source):
     test_labels: Published = Field(description="Test labels, (n,).")
 
     def read(self, report: Report) -> Parts:
-        """Both pairs, checked against each other."""
+        """Both pairs."""
         files = (self.train_images, self.train_labels, self.test_images, self.test_labels)
         paths = fetched(files, root=self.folder, mirrors=self.mirrors, folder=self.name, report=report)
-        count = self.class_count
-        train, test = _pair(*paths[:2], classes=count), _pair(*paths[2:], classes=count)
-        return Parts(train=train, test=test, classes=self.names(count or int(train.labels.max()) + 1))
+        return Parts(train=_pair(*paths[:2]), test=_pair(*paths[2:]))
 
 
-def _pair(images_path: Path, labels_path: Path, *, classes: int | None) -> Part:
+def _pair(images_path: Path, labels_path: Path) -> Part:
     images, labels = read_idx(images_path, axes=IMAGES), read_idx(labels_path, axes=LABELS)
-    if len(images) == 0 or images.size == 0:
+    if images.size == 0:
         raise DataError(must(str(images_path), "hold images", f"shape {images.shape}"))
-    if len(labels) != len(images):
-        raise DataError(must(str(labels_path), f"hold {len(images)} labels, one per image", len(labels)))
-    if classes is not None and labels.max() >= classes:
-        raise DataError(must(str(labels_path), f"hold labels below {classes}", int(labels.max())))
-    return Part(images[..., None], labels.astype(np.int32))
+    return Part(images[..., None], labels, str(images_path), str(labels_path))
 
 
 def read_idx(path: Path, *, axes: int) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from runner.data.examples import Dataset, Examples, Part, Parts, Report, digest_of
+from runner.data.agreement import agreed
+from runner.data.examples import Dataset, Examples, Part, Report, digest_of
 from runner.data.source import Source, Undivided
 from runner.data.split import hold_out, limited
 from runner.errors import DataError, must
+from runner.layers.base import by_product
 
 
 def load(data: Source, *, report: Report | None = None) -> Dataset:
@@ -14,25 +16,25 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
     Raises DataError where files are missing or broken, or are not what the record declares.
     """
     try:
-        parts, examples = _read(data, report or (lambda line: None))
+        classes, examples = _read(data, report or (lambda line: None))
         (chosen, held, judged), vocabulary = data.encoded(examples)
     except OSError as error:
         raise DataError(must(str(error.filename or data.root), "be readable", error.strerror or error)) from error
     found = chosen.inputs.shape[1:]
     if data.shape is not None and found != data.shape:
-        raise DataError(must("data.image", f"be {_by(found)}, as the images are", _by(data.shape)))
+        raise DataError(must("data.image", f"be {by_product(found)}, as the images are", by_product(data.shape)))
     for name in ("mean", "std"):
         values = getattr(data, name)
         if values is not None and len(values) != found[-1]:
             raise DataError(must(f"data.{name}", f"have one value per channel ({found[-1]})", values))
-    digest = digest_of((*parts.classes, *vocabulary), chosen, held, judged)
-    return Dataset(data.name, chosen, held, judged, parts.classes, digest, vocabulary)
+    digest = digest_of((*classes, *vocabulary), chosen, held, judged)
+    return Dataset(data.name, chosen, held, judged, classes, digest, vocabulary)
 
 
-def _read(data: Source, report: Report) -> tuple[Parts, list[Examples]]:
-    """What the source holds, and of it the images to train on, to choose by and to judge by."""
+def _read(data: Source, report: Report) -> tuple[tuple[str, ...], list[Examples]]:
+    """The names of the classes, and the images to train on, to choose by and to judge by."""
     parts = data.read(report)
-    _check_classes(data, parts)
+    classes = agreed(data, parts)
     train = np.arange(len(parts.train.labels))
     train, test = _divided(data, parts.train, train, parts.test, "test")
     train, val = _divided(data, parts.train, train, parts.val, "val")
@@ -40,7 +42,7 @@ def _read(data: Source, report: Report) -> tuple[Parts, list[Examples]]:
     for part, index in ((parts.train, train), val, test):
         few = limited(part.labels[index], data.limit, seed=data.split_seed)
         examples.append(part.take(index[few]))
-    return parts, examples
+    return classes, examples
 
 
 def _divided(
@@ -58,17 +60,3 @@ def _divided(
     if len(np.unique(labels[kept])) < len(np.unique(labels)):
         raise DataError(must(f"data.{field}", "leave training examples of every class", fraction))
     return available[kept], (train, available[held])
-
-
-def _check_classes(data: Source, parts: Parts) -> None:
-    count = len(parts.classes)
-    if data.class_count not in (None, count):
-        raise DataError(must("data.classes", f"be {count}, as many as the data have", data.class_count))
-    present = np.bincount(parts.train.labels, minlength=count) > 0
-    if not present.all():
-        missing = parts.classes[int(np.argmin(present))]
-        raise DataError(must(f"data ({data.name})", "have training examples of every class", f'none of "{missing}"'))
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "×".join(str(size) for size in shape)

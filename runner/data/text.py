@@ -88,8 +88,6 @@ class Text(Undivided):
             for part, (place, content) in tables.items()
         }
         classes = tuple(sorted(set(rows["train"].labels)))
-        if len(classes) < 2:
-            raise DataError(must(tables["train"][0], f"have two classes in {self.label_column} at least", classes[0]))
         number = {name: label for label, name in enumerate(classes)}
         parts = {}
         for part, (place, _) in tables.items():
@@ -97,7 +95,7 @@ class Text(Undivided):
             for label, line in zip(labels, lines, strict=True):
                 if label not in number:
                     raise DataError(must(f"{place}, line {line}", f"have a {self.label_column} of train.csv", label))
-            parts[part] = _part(texts, np.array([number[label] for label in labels], np.int32))
+            parts[part] = _part(texts, np.array([number[label] for label in labels], np.int32), place)
         return _Found(parts, classes)
 
 
@@ -118,9 +116,9 @@ def _of_folders(tree: Tree) -> _Found:
         for path, text in zip(paths, texts, strict=True):
             if not text.strip():
                 raise DataError(Fault(f"{tree.root}/{path}", "must hold a text, got nothing"))
-        parts[name] = _part(texts, labels)
+        parts[name] = _part(texts, labels, f"{tree.root}, {name}")
     return _Found(parts, classes)
 
 
-def _part(texts: list[str], labels: np.ndarray) -> Part:
-    return Part(np.array(texts, dtype=object), labels)
+def _part(texts: list[str], labels: np.ndarray, place: str) -> Part:
+    return Part(np.array(texts, dtype=object), labels, place)

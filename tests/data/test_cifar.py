@@ -104,7 +104,11 @@ def test_a_broken_archive_is_named(repository, tmp_path):
     ("file", "content", "text"),
     [
         ("test_batch.bin", record(3)[:-1], "/test_batch.bin: must hold whole records of 3073 bytes, got 3072 bytes"),
-        ("data_batch_2.bin", record(10), "/data_batch_2.bin: must hold labels below 10, got 10"),
+        (
+            "data_batch_2.bin",
+            record(10),
+            "/data_batch_1.bin … data_batch_5.bin: must hold labels below 10, got 10 (example 20, counted from 0)",
+        ),
         (
             "data_batch_4.bin",
             None,

@@ -86,7 +86,7 @@ def test_plain_files_are_taken_as_well(repository, small):
             gzip.compress(idx(np.zeros(100))[:-1]),
             "must hold 108 bytes, as its header says, got 107 bytes",
         ),
-        ("train_labels", gzip.compress(idx(np.zeros(99))), "must hold 100 labels, one per image, got 99"),
+        ("train_labels", gzip.compress(idx(np.zeros(99))), "must hold 100 labels, one per input, got 99"),
         ("test_labels", gzip.compress(idx(np.full(20, 10))), "must hold labels below 10, got 10"),
         ("test_images", gzip.compress(idx(np.zeros((0, 28, 28)))), "must hold images, got shape (0, 28, 28)"),
     ],
@@ -109,7 +109,8 @@ def test_a_class_that_is_missing_is_named(repository, small):
     (small / SPELT["train_labels"]).write_bytes(gzip.compress(idx(np.arange(100) % 9)))
     with pytest.raises(DataError) as caught:
         load(configured(repository, root=str(small)))
-    assert str(caught.value) == 'data (mnist): must have training examples of every class, got none of "9"'
+    place = small / SPELT["train_labels"]
+    assert str(caught.value) == f'{place}: must have training examples of every class, got none of "9"'
 
 
 def test_a_file_that_may_not_be_read_is_named(repository, small, monkeypatch):

@@ -123,7 +123,7 @@ def test_what_is_declared_must_be_what_is_found(tmp_path):
             "data.image: must be 4×5×3, as the images are, got 5×4×3",
         ),
         ({"mean": (0.5,)}, "data.mean: must have one value per channel (3), got [0.5]"),
-        ({"classes": 3}, 'data (arrays): must have training examples of every class, got none of "2"'),
+        ({"classes": 3}, f'{data.root}: y_train: must have training examples of every class, got none of "2"'),
         ({"val_fraction": 0.95}, "data.val_fraction: must leave training examples of every class, got 0.95"),
     ):
         with pytest.raises(DataError) as caught:

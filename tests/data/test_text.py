@@ -197,7 +197,10 @@ def test_a_text_may_be_longer_than_the_reader_takes_by_itself(tmp_path: Path) ->
         ("review,label\nred,neg\n", ["ROOT: must have a column text in its header, got review, label"]),
         ("text,class\nred,neg\n", ["ROOT: must have a column label in its header, got text, class"]),
         ("text,label\n", ["ROOT: must hold texts, got a header alone"]),
-        ("text,label\nred,neg\nblue,neg\n", ["ROOT: must have two classes in label at least, got neg"]),
+        (
+            "text,label\nred,neg\nblue,neg\n",
+            ['ROOT: must have training examples of two classes at least, got only "neg"'],
+        ),
         ("text,label\nred,neg\nblue, sky,pos\n", ["ROOT, line 3: must have 2 fields, as the header has, got 3"]),
         ('text,label\n"red\nblue",neg\ntall\n', ["ROOT, line 4: must have 2 fields, as the header has, got 1"]),
         (

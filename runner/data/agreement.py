@@ -1,0 +1,97 @@
+"""Whether the parts of a data set agree: one check for every source, before anything is held out or decoded.
+
+Training, validation and test parts must have inputs of one shape and one type, and labels that are whole numbers
+within one list of classes, of each of which there is a training example.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from runner.data.examples import Part, Parts
+from runner.data.source import Source
+from runner.errors import DataError, must
+from runner.layers.base import by_product
+
+Split = Literal["train", "val", "test"]
+
+
+def agreed(data: Source, parts: Parts) -> tuple[str, ...]:
+    """The names of the classes, in the order of their labels.
+
+    Raises DataError that names the part at fault, by its file where the source says which that is.
+    """
+    found: dict[Split, Part | None] = {"train": parts.train, "val": parts.val, "test": parts.test}
+    there = {split: part for split, part in found.items() if part is not None}
+    for split, part in there.items():
+        _check_labels(_labels_place(data, split, part), part)
+    count = _class_count(data, parts)
+    for split, part in there.items():
+        if part.labels.max() >= count:
+            whose = "" if data.class_count else ", as the training labels are"
+            rule = f"hold labels below {count}{whose}"
+            raise DataError(must(_labels_place(data, split, part), rule, _at(part.labels, part.labels.argmax())))
+    _check_coverage(data, parts, count)
+    _check_inputs(data, there)
+    return parts.classes or data.names(count)
+
+
+def _class_count(data: Source, parts: Parts) -> int:
+    """How many classes there are: as named by the files, as declared, or as many as the training labels number."""
+    named = len(parts.classes) if parts.classes else None
+    if named is not None and data.class_count not in (None, named):
+        raise DataError(must("data.classes", f"be {named}, as many as the data have", data.class_count))
+    return named or data.class_count or int(parts.train.labels.max()) + 1
+
+
+def _check_labels(place: str, part: Part) -> None:
+    labels = part.labels
+    if labels.shape != (len(part.inputs),):
+        got = len(labels) if labels.ndim == 1 else f"shape {labels.shape}"
+        raise DataError(must(place, f"hold {len(part.inputs)} labels, one per input", got))
+    if labels.dtype.kind not in "iu":
+        raise DataError(must(place, "hold integers", labels.dtype))
+    if not labels.size:
+        raise DataError(must(place, "hold labels", "none"))
+    if labels.min() < 0:
+        raise DataError(must(place, "hold labels from 0", _at(labels, labels.argmin())))
+
+
+def _check_coverage(data: Source, parts: Parts, count: int) -> None:
+    """Every class has a training example, and there are two classes at least."""
+    present = np.unique(parts.train.labels)  # not a count for each class: a stray label may be 10⁹
+    place = _labels_place(data, "train", parts.train)
+    if count > len(present):
+        gaps = np.flatnonzero(present != np.arange(len(present)))
+        missing = int(gaps[0]) if len(gaps) else len(present)
+        names = parts.classes or data.class_names
+        got = f'none of "{names[missing] if names else missing}"'
+        if not names and not data.classes:
+            got += f", but one of {int(present[-1])}"
+        raise DataError(must(place, "have training examples of every class", got))
+    if count < 2:
+        only = (parts.classes or data.names(count))[0]
+        raise DataError(must(place, "have training examples of two classes at least", f'only "{only}"'))
+
+
+def _check_inputs(data: Source, parts: dict[Split, Part]) -> None:
+    train = parts["train"]
+    for split, part in parts.items():
+        place, other = _inputs_place(data, split, part), _inputs_place(data, "train", train)
+        if part.inputs.shape[1:] != train.inputs.shape[1:]:
+            rule = f"hold inputs of size {by_product(train.inputs.shape[1:])}, as {other} does"
+            raise DataError(must(place, rule, by_product(part.inputs.shape[1:])))
+        if part.inputs.dtype != train.inputs.dtype:
+            raise DataError(must(place, f"be of type {train.inputs.dtype}, as {other} is", part.inputs.dtype))
+
+
+def _inputs_place(data: Source, split: Split, part: Part) -> str:
+    return part.place or f"data ({data.name}), {split}"
+
+
+def _labels_place(data: Source, split: Split, part: Part) -> str:
+    return part.labels_place or _inputs_place(data, split, part)
+
+
+def _at(labels: np.ndarray, index: np.intp) -> str:
+    return f"{labels[index]} (example {index}, counted from 0)"
