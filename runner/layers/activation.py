@@ -126,4 +126,5 @@ class Softmax(_Activation):
     kind: ClassVar[str] = "softmax"
 
     def function(self, x: jax.Array) -> jax.Array:
-        return jax.nn.softmax(x, axis=-1)
+        # In float32, with its gradient: both hold a sum over the channels.
+        return jax.nn.softmax(x.astype(jnp.float32), axis=-1).astype(x.dtype)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from runner.errors import Fault, must
@@ -256,6 +257,15 @@ def whole(shape: Shape) -> tuple[Window, ...]:
     return tuple(Window(size) for size in shape[:-1])
 
 
-def along_channels(values: jax.Array, rank: int, dtype: Any) -> jax.Array:
-    """A vector `(c,)` made ready to meet an array of `rank` axes, of which channels are the last."""
-    return values.astype(dtype).reshape((1,) * (rank - 1) + values.shape)
+def along_channels(values: jax.Array, rank: int) -> jax.Array:
+    """A vector `(c,)` in float32, made ready to meet an array of `rank` axes, of which channels are the last."""
+    return values.astype(jnp.float32).reshape((1,) * (rank - 1) + values.shape)
+
+
+def biased(y: jax.Array, bias: jax.Array) -> jax.Array:
+    """`y` (n, …, c) with a number for each channel added, in the type of `y`.
+
+    Added in float32, so that the bias's gradient, a sum over all positions, is added up in float32 too: in bfloat16 a
+    sum of ones stops at 256.
+    """
+    return (y.astype(jnp.float32) + along_channels(bias, y.ndim)).astype(y.dtype)

@@ -107,13 +107,16 @@ class Composite(Layer):
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
         ends, after = [], dict(statistics)
-        for number, (place, layers) in enumerate(self.routes()):
+        routes = self.routes()
+        # What more than two paths see is given the sum of their gradients, which is added up in the type of `shared`.
+        shared = x.astype(jnp.float32) if len(routes) > 2 and x.dtype == jnp.bfloat16 else x
+        for number, (place, layers) in enumerate(routes):
             own = route_name(place)
             end, new = sequence.apply(
                 layers,
                 params.get(own, {}),
                 statistics.get(own, {}),
-                x,
+                shared.astype(x.dtype),
                 training=training,
                 key=jax.random.fold_in(key, number),
             )
@@ -271,11 +274,13 @@ class Branches(Composite):
         if self.merge == "concat":
             return jnp.concatenate(ends, axis=-1)
         rank = max(end.ndim for end in ends)
-        alike = [end.reshape(end.shape[0], *(1,) * (rank - end.ndim), *end.shape[1:]) for end in ends]
+        # In float32: several ends are added up, and the gradient of a flat end is a sum over the positions.
+        wide = [end.astype(jnp.float32) for end in ends]
+        alike = [end.reshape(end.shape[0], *(1,) * (rank - end.ndim), *end.shape[1:]) for end in wide]
         total = alike[0]
         for end in alike[1:]:
             total = total + end if self.merge == "add" else total * end
-        return total
+        return total.astype(x.dtype)
 
 
 class DenseConnection(Composite):

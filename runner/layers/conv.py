@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from runner.errors import must
 from runner.geometry import Window
-from runner.layers.base import SCALED, Fallback, Layer, Misfit, Parameter, Precision, Shape, Tree, along_channels
+from runner.layers.base import SCALED, Fallback, Layer, Misfit, Parameter, Precision, Shape, Tree, biased
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
 from runner.ops.conv import conv
@@ -114,5 +114,5 @@ class Conv(Layer):
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
         y = conv(padded, params["kernel"], windows, self.groups)
         if self.use_bias:
-            y = y + along_channels(params["bias"], y.ndim, y.dtype)
+            y = biased(y, params["bias"])
         return y, statistics

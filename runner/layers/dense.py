@@ -6,7 +6,7 @@ import jax
 from annotated_types import Ge
 from pydantic import Field
 
-from runner.layers.base import SCALED, Layer, Misfit, Parameter, Precision, Shape, Tree, along_channels, by_product
+from runner.layers.base import SCALED, Layer, Misfit, Parameter, Precision, Shape, Tree, biased, by_product
 from runner.layers.initializers import InitializerField, initializer
 
 
@@ -42,7 +42,7 @@ class _FullyConnected(Layer):
     ) -> tuple[jax.Array, Tree]:
         y = x @ params["kernel"].astype(x.dtype)
         if self.use_bias:
-            y = y + along_channels(params["bias"], y.ndim, y.dtype)
+            y = biased(y, params["bias"])
         return y, statistics
 
 

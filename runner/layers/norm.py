@@ -21,9 +21,9 @@ def _scale_and_bias(channels: int, *, use_scale: bool, use_bias: bool) -> Tree:
 
 def _rescaled(params: Tree, x: jax.Array) -> jax.Array:
     if "scale" in params:
-        x = x * along_channels(params["scale"], x.ndim, x.dtype)
+        x = x * along_channels(params["scale"], x.ndim)
     if "bias" in params:
-        x = x + along_channels(params["bias"], x.ndim, x.dtype)
+        x = x + along_channels(params["bias"], x.ndim)
     return x
 
 
@@ -57,14 +57,14 @@ class BatchNorm(Layer):
         wide = x.astype(jnp.float32)
         mean, variance = statistics["mean"], statistics["variance"]
         if training:
-            rows = x.reshape(-1, x.shape[-1])  # (n·h·w, c)
-            mean, variance = moments(rows)
+            rows = wide.reshape(-1, x.shape[-1])  # (n·h·w, c)
+            mean, variance = moments(rows, x.dtype)
             statistics = self._updated(statistics, mean, variance, len(rows))
         # Folded into one factor and one shift: a CPU takes twice as long to subtract, divide, multiply and add.
         factor = lax.rsqrt(variance + jnp.asarray(self.epsilon, jnp.float32))
         factor = factor * params["scale"] if self.use_scale else factor
         shift = (params["bias"] if self.use_bias else jnp.zeros_like(mean)) - mean * factor
-        y = wide * along_channels(factor, x.ndim, jnp.float32) + along_channels(shift, x.ndim, jnp.float32)
+        y = wide * along_channels(factor, x.ndim) + along_channels(shift, x.ndim)
         return y.astype(x.dtype), statistics
 
     def _updated(self, statistics: Tree, mean: jax.Array, variance: jax.Array, count: int) -> Tree:

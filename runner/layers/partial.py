@@ -14,7 +14,7 @@ from annotated_types import Ge, MinLen
 from pydantic import Field
 
 from runner.geometry import Window
-from runner.layers.base import Fallback, Layer, Misfit, Parameter, Shape, Tree, along_channels
+from runner.layers.base import Fallback, Layer, Misfit, Parameter, Shape, Tree, biased
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.window import PaddingField, Pixels, output_spatial, slide
 from runner.ops.conv import conv
@@ -83,7 +83,7 @@ class PartialConv(Layer):
         full = jnp.zeros((*weights.shape[:-2], x.shape[-1], len(self.connections)), weights.dtype)
         y = conv(x, full.at[..., seen, by].set(weights[..., 0, :]), windows)
         if self.use_bias:
-            y = y + along_channels(params["bias"], y.ndim, y.dtype)
+            y = biased(y, params["bias"])
         return y, statistics
 
 
@@ -105,4 +105,5 @@ class PositionBias(Layer):
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
-        return x + params["bias"].astype(x.dtype)[None], statistics
+        # In float32, as in `biased`: the bias's gradient is a sum over the batch.
+        return (x.astype(jnp.float32) + params["bias"][None]).astype(x.dtype), statistics

@@ -51,9 +51,10 @@ class _Pool(Layer):
         return (*output_spatial(shape, self.windows(shape)), shape[-1])
 
     def _sums(self, x: jax.Array, windows: tuple[Window, ...]) -> jax.Array:
+        """The sums under the window in float32, in which their gradient is added up too."""
         reduced: jax.Array = lax.reduce_window(
-            x,
-            np.zeros((), x.dtype),
+            x.astype(jnp.float32),
+            np.zeros((), np.float32),
             lax.add,
             window_dimensions=(1, *(window.size for window in windows), 1),
             window_strides=(1, *(window.stride for window in windows), 1),
@@ -92,7 +93,7 @@ class SumPool(_Pool):
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
-        return self._sums(padded, windows), statistics
+        return self._sums(padded, windows).astype(x.dtype), statistics
 
 
 class Subsampling(SumPool):
@@ -113,9 +114,10 @@ class Subsampling(SumPool):
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
-        sums, statistics = super().apply(params, statistics, x, training=training, key=key)
-        scale, bias = (along_channels(params[name], x.ndim, x.dtype) for name in ("scale", "bias"))
-        return sums * scale + bias, statistics
+        padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
+        sums = self._sums(padded, windows)
+        scale, bias = (along_channels(params[name], x.ndim) for name in ("scale", "bias"))
+        return (sums * scale + bias).astype(x.dtype), statistics
 
 
 class AvgPool(_Pool):
@@ -130,8 +132,8 @@ class AvgPool(_Pool):
     ) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
         sums = self._sums(padded, windows)
-        counts = jnp.asarray(self._pixels(x.shape[1:]), sums.dtype)
-        return sums / counts.reshape(1, *counts.shape, 1), statistics
+        counts = jnp.asarray(self._pixels(x.shape[1:]), jnp.float32)
+        return (sums / counts.reshape(1, *counts.shape, 1)).astype(x.dtype), statistics
 
     def _pixels(self, shape: Shape) -> np.ndarray:
         """How many pixels each position covers: the product of what it covers along each axis, `(h', w')`."""
@@ -198,4 +200,6 @@ class GlobalMaxPool(_GlobalPool):
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
-        return jnp.max(x, axis=tuple(range(1, x.ndim - 1))), statistics
+        # In float32: equal values share the gradient, and their number is a sum.
+        wide = x.astype(jnp.float32)
+        return jnp.max(wide, axis=tuple(range(1, x.ndim - 1))).astype(x.dtype), statistics

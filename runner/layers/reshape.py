@@ -100,6 +100,7 @@ class Upsample(Layer):
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
+        y = x.astype(jnp.float32)  # in which the gradients of a pixel's copies are added up
         for axis, factor in enumerate(self._factors(x.shape[1:]), 1):
-            x = jnp.repeat(x, factor, axis=axis)
-        return x, statistics
+            y = jnp.repeat(y, factor, axis=axis)
+        return y.astype(x.dtype), statistics

@@ -143,4 +143,6 @@ def pad(x: jax.Array, windows: tuple[Window, ...], padding_mode: PaddingMode) ->
         return x, windows
     amounts = ((0, 0), *((window.low, window.high) for window in windows), (0, 0))
     unpadded = tuple(Window(window.size, window.stride, window.dilation) for window in windows)
-    return jnp.pad(x, amounts, mode=_PAD_MODES[padding_mode]), unpadded
+    # In float32, since a pixel that is repeated is given the sum of the gradients of its copies.
+    padded = jnp.pad(x.astype(jnp.float32), amounts, mode=_PAD_MODES[padding_mode])
+    return padded.astype(x.dtype), unpadded

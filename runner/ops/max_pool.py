@@ -30,7 +30,9 @@ def max_pool(x: jax.Array, windows: Windows) -> jax.Array:
     plain = lowering.for_cpu() == "reference" or _tap_count(windows) > _MOST_TAPS
     # XLA has no gradient for a reduction over dilated windows.
     if plain and all(window.dilation == 1 for window in windows):
-        return _reference(x, windows)
+        # A pixel that wins under several windows is given the sum of their gradients, which is added up in float32.
+        overlap = any(window.stride < window.extent for window in windows)
+        return _reference(x.astype(jnp.float32), windows).astype(x.dtype) if overlap else _reference(x, windows)
     return _remembering(x, windows)
 
 
@@ -80,17 +82,18 @@ def _backward(windows: Windows, kept: tuple[jax.Array, tuple[int, ...]], gradien
     touching = all(window == Window(window.size, window.size) for window in windows)
     if touching and gradient.dtype == jnp.bfloat16:
         return (_apart(windows, winner, shape, gradient),)
-    zero = jnp.zeros((), gradient.dtype)
-    total = jnp.zeros(shape, gradient.dtype)
+    wide = gradient.astype(jnp.float32)
+    zero = jnp.zeros((), jnp.float32)
+    total = jnp.zeros(shape, jnp.float32)
     for number, tap in enumerate(_taps(windows)):
-        won = jnp.where(winner == jnp.asarray(number, winner.dtype), gradient, zero)
+        won = jnp.where(winner == jnp.asarray(number, winner.dtype), wide, zero)
         # Each value goes back to where its tap lay; what lay in the padding is cut off.
         placement = [(0, 0, 0)]
         for start, window, size, count in zip(tap, windows, shape[1:-1], gradient.shape[1:-1], strict=True):
             low = start - window.low
             placement.append((low, size - low - (count - 1) * window.stride - 1, window.stride - 1))
         total = total + lax.pad(won, zero, [*placement, (0, 0, 0)])
-    return (total,)
+    return (total.astype(gradient.dtype),)
 
 
 def _apart(windows: Windows, winner: jax.Array, shape: tuple[int, ...], gradient: jax.Array) -> jax.Array:

@@ -113,3 +113,13 @@ def test_touching_windows_in_bfloat16_send_the_same_values_to_the_same_places(
     wide = jax.vjp(lambda x: op._remembering(x, touching), x)[1](g)[0]
     narrow = jax.vjp(lambda x: op._remembering(x, touching), x.astype(jnp.bfloat16))[1](g.astype(jnp.bfloat16))[0]
     np.testing.assert_array_equal(narrow.astype(jnp.float32), wide)
+
+
+@pytest.mark.parametrize("slid", [(Window(5, 1), Window(5, 2)), (Window(2, 2, 2), Window(3, 1, 2))], ids=str)
+def test_overlapping_windows_add_gradients_in_float32_and_round_once(way: str, slid: tuple[Window, ...]) -> None:
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.integers(-3, 4, (2, 12, 12, 3)), jnp.float32)
+    g = jnp.asarray(rng.integers(128, 256, jax.eval_shape(lambda x: op.max_pool(x, slid), x).shape), jnp.float32)
+    wide = jax.vjp(lambda x: op.max_pool(x, slid), x)[1](g)[0]  # whole numbers: exact
+    narrow = jax.vjp(lambda x: op.max_pool(x, slid), x.astype(jnp.bfloat16))[1](g.astype(jnp.bfloat16))[0]
+    np.testing.assert_array_equal(narrow, wide.astype(jnp.bfloat16))
