@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -34,6 +35,18 @@ def test_a_store_that_is_there_stays_what_it_is(cache: Path, tmp_path: Path) -> 
     file.write_text("mine")
     template.prepare(file, mlflow, cache)
     assert file.read_text() == "mine"
+
+
+def test_a_damaged_template_is_made_again(cache: Path, tmp_path: Path) -> None:
+    template.prepare(tmp_path / "first.db", mlflow, cache)
+    [kept] = cache.glob("*.sealed")
+    whole = kept.read_bytes()
+    kept.write_bytes(b"s" + whole[1:])
+    template.prepare(tmp_path / "second.db", mlflow, cache)
+    with closing(sqlite3.connect(tmp_path / "second.db")) as database:
+        assert database.execute("SELECT count(*) FROM experiments").fetchone() == (1,)
+    assert [path.name for path in cache.iterdir()] == [kept.name]
+    assert len(kept.read_bytes()) == len(whole)
 
 
 def test_of_many_at_once_one_makes_it(cache: Path, tmp_path: Path) -> None:

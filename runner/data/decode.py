@@ -33,7 +33,7 @@ _CHANNELS = {mode: channels for channels, mode in MODES.items()}
 # What a file may hold beside these modes, and the one that it is read as.
 _READ_AS = {"1": "L", "I": "L", "I;16": "L", "I;16B": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
 _BATCH = 500  # files that a thread takes at a time
-_FORM = 1  # to be raised when the same files come to other pixels here
+_FORM = 2  # to be raised when the same files come to other pixels here
 
 T = TypeVar("T")
 
@@ -76,13 +76,13 @@ class Images:
         return kept(self._key(chosen, size), (len(chosen), *size.shape), functools.partial(self._decoded, chosen, size))
 
     def _key(self, chosen: list[str], size: ImageSize) -> str:
-        """What says which images come of these files: their names and versions, and how they are decoded."""
+        """Names the images that come of these files: by their contents, and by how they are decoded."""
         from PIL import __version__
 
-        said = hashlib.blake2b(repr((_FORM, __version__, size.shape, self.size is None, self.how)).encode())
-        for path in chosen:
-            said.update(f"{path} {self.tree.version(path)}\n".encode())
-        return said.hexdigest()[:32]
+        key = hashlib.sha256(repr((_FORM, __version__, size.shape, self.size is None, self.how)).encode())
+        for content in self.tree.contents(chosen):
+            key.update(content)
+        return key.hexdigest()[:32]
 
     def _decoded(self, chosen: list[str], size: ImageSize) -> np.ndarray:
         images = np.empty((len(chosen), *size.shape), np.uint8)

@@ -1,4 +1,4 @@
-"""Published files: found where the user keeps them, else in the cache, else downloaded and checked."""
+"""Published files: found where the user keeps them, else in the cache and checked, else downloaded and checked."""
 
 import os
 import sys
@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import Field
 
+from runner.data.contents import Digests
 from runner.data.examples import Report
+from runner.data.sealed import persist
 from runner.errors import DataError, must
 from runner.records import Record
 
@@ -46,11 +48,12 @@ def fetched(
 ) -> list[Path]:
     """Where each of the files lies: under `root`, else in the cache's `folder`, else downloaded there from a mirror.
 
-    Files in `root` are taken as they are, for they may have been compressed anew. Raises DataError that
+    Files in `root` are taken as they are, for they may have been compressed anew. A file in the cache that lacks its
+    checksum is downloaded again. Raises DataError that
     names every missing file where one of them cannot be had.
     """
     cache = cache_folder() / folder
-    found = {wanted: _lying(wanted, root) or _lying(wanted, cache) for wanted in files}
+    found = {wanted: _lying(wanted, root) or _cached(wanted, cache, report) for wanted in files}
     missing = [wanted for wanted, path in found.items() if path is None]
     for wanted in missing:
         try:
@@ -66,6 +69,21 @@ def _lying(wanted: Published, folder: Path | None) -> Path | None:
     if folder is None:
         return None
     return next((folder / name for name in wanted.spellings if (folder / name).is_file()), None)
+
+
+def _cached(wanted: Published, cache: Path, report: Report) -> Path | None:
+    """The file in the cache, if it still has its checksum."""
+    path = _lying(wanted, cache)
+    if path is None or path.name != wanted.file or wanted.checksum is None:
+        return path
+    algorithm, _, digest = wanted.checksum.partition(":")
+    if (
+        Digests(algorithm, cache_folder() / "contents" / f"{cache.name}-{algorithm}.sealed").of([path])[0].hex()
+        == digest
+    ):
+        return path
+    report(f"{path} lacks its checksum ({wanted.checksum}) and is downloaded again")
+    return None
 
 
 def _downloaded(wanted: Published, mirrors: Sequence[str], cache: Path, report: Report) -> Path:
@@ -84,6 +102,8 @@ def _downloaded(wanted: Published, mirrors: Sequence[str], cache: Path, report: 
         )
         try:
             path = pooch.retrieve(url, wanted.checksum, fname=wanted.file, path=cache, downloader=downloader)
+            persist(Path(path))
+            persist(cache)
             return Path(path)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
             failures.append(error)

@@ -3,14 +3,19 @@
 Paths are strings with slashes, `train/cat/1.jpg`: for 60,000 files path objects would take two seconds.
 """
 
+import functools
+import hashlib
 import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from runner.data.broken import broken
+from runner.data.contents import Digests, regular
+from runner.data.download import cache_folder
 from runner.errors import DataError, must
 
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
@@ -30,8 +35,8 @@ class Tree(Protocol):
         """The content of one file."""
         ...
 
-    def version(self, path: str) -> str:
-        """What changes when the content of a file does; told without reading it."""
+    def contents(self, paths: Sequence[str]) -> list[bytes]:
+        """A digest for each of these files: equal digests, equal contents."""
         ...
 
 
@@ -58,13 +63,23 @@ class Folders:
             self.folders.update(prefix + name for name in folders)
             self.files.extend(prefix + name for name in files if _visible(name))
         self.files.sort()
+        name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
+        self._digests = Digests("sha256", cache_folder() / "contents" / f"{name}.sealed")
+        self._told: dict[str, bytes] = {}
 
     def read(self, path: str) -> bytes:
-        return (self.root / path).read_bytes()
+        """The content of one file; raises DataError where it is not the one that `contents` told."""
+        place = self.root / path
+        regular(place)
+        content = place.read_bytes()
+        if path in self._told and self._told[path] != hashlib.sha256(content).digest():
+            raise DataError(must(str(place), "stay as it is while it is read", "another content"))
+        return content
 
-    def version(self, path: str) -> str:
-        facts = (self.root / path).stat()
-        return f"{facts.st_size} {facts.st_mtime_ns}"
+    def contents(self, paths: Sequence[str]) -> list[bytes]:
+        digests = self._digests.of([self.root / path for path in paths])
+        self._told.update(zip(paths, digests, strict=True))
+        return digests
 
 
 class Zip:
@@ -96,9 +111,13 @@ class Zip:
             for depth in range(1, len(parts) + 1)
         }
 
-    def version(self, path: str) -> str:
-        entry = self._entries[path]
-        return f"{entry.file_size} {entry.CRC:08x}"
+    def contents(self, paths: Sequence[str]) -> list[bytes]:
+        return [self._digest + path.encode("utf-8", "surrogatepass") + b"\0" for path in paths]
+
+    @functools.cached_property
+    def _digest(self) -> bytes:
+        """Of the whole archive, as it is in memory: 0.6 s for a GB."""
+        return hashlib.sha256(self._bytes).digest()
 
     def read(self, path: str) -> bytes:
         entry = self._entries[path]

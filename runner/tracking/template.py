@@ -6,7 +6,6 @@ the cache, and copied.
 """
 
 import os
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from runner.data import sealed
 from runner.tracking.settings import artifact_root
 
 
@@ -22,16 +22,29 @@ def prepare(file: Path, mlflow: Any, cache: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists():
         return
-    template = cache / f"mlflow-{mlflow.__version__}.db"
-    if not template.exists():
-        with _complete(template) as scratch:
-            client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{scratch}", registry_uri=f"sqlite:///{scratch}")
-            client.search_experiments(max_results=1)
+    template = _template(mlflow, cache)
     with _complete(file) as scratch:
-        shutil.copyfile(template, scratch)
+        scratch.write_bytes(template)
         with closing(sqlite3.connect(scratch)) as database, database:
             root = artifact_root(f"sqlite:///{file}")
             database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", (f"{root}/0",))
+
+
+def _template(mlflow: Any, cache: Path) -> bytes:
+    """The content of a new store: from the cache where it is whole there, else made and put there."""
+    path = cache / f"mlflow-{mlflow.__version__}.sealed"
+    kept = sealed.read(path)
+    if kept is not None:
+        return kept.tobytes()
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".new-") as folder:
+        scratch = Path(folder) / "mlflow.db"
+        client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{scratch}", registry_uri=f"sqlite:///{scratch}")
+        client.search_experiments(max_results=1)
+        content = scratch.read_bytes()
+    sealed.write(path, content)
+    (cache / f"mlflow-{mlflow.__version__}.db").unlink(missing_ok=True)  # of versions that kept no checksum
+    return content
 
 
 @contextmanager
@@ -41,9 +54,11 @@ def _complete(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         scratch = Path(folder) / path.name
         yield scratch
+        sealed.persist(scratch)
         try:
             os.link(scratch, path)
         except FileExistsError:
             pass
         except OSError:  # a file system without links
             scratch.replace(path)
+    sealed.persist(path.parent)

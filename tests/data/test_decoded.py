@@ -1,4 +1,4 @@
-"""Decoded images that are kept: read back as they were, and never for other files."""
+"""Decoded images that are kept: read back as they were, and never for files of another content."""
 
 import os
 import threading
@@ -6,9 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from test_folder import STORES, classes, encoded, noise, read
+from test_folder import STORES, classes, encoded, noise, on_disk, read
 
 from runner.data import ImageSize, decode, decoded
+from runner.data.examples import digest_of
+from runner.data.files import Folders
+from runner.errors import DataError
 
 
 @pytest.fixture
@@ -67,15 +70,69 @@ def test_other_files_sizes_and_fits_are_decoded_anew(tmp_path, decodings):
     assert (stored == noise(999)).all(axis=(1, 2, 3)).any()
 
 
-def test_what_is_cut_short_is_decoded_again(tmp_path, cache, decodings):
+DAMAGES = {
+    "empty": lambda whole: b"",
+    "cut short": lambda whole: whole[:-7],
+    "longer": lambda whole: whole + b"x",
+    "zeros": lambda whole: bytes(len(whole)),
+    "first bit": lambda whole: bytes([whole[0] ^ 1]) + whole[1:],
+    "last bit": lambda whole: whole[:-1] + bytes([whole[-1] ^ 128]),
+    "one bit": lambda whole: whole[:100] + bytes([whole[100] ^ 16]) + whole[101:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_entry_is_decoded_again_and_replaced(tmp_path, cache, decodings, damage):
     root = STORES["zip"](tmp_path, classes())
     first = read(root)
     for path in cache.iterdir():
-        path.write_bytes(path.read_bytes()[:-7])
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
     assert_same(first, read(root))
     assert sum(decodings) == 40
     assert_same(first, read(root))
     assert sum(decodings) == 40
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_files_of_equal_names_sizes_and_times_keep_their_own_pixels(tmp_path, store):
+    def build(name, *greys):
+        files = {
+            f"{label}/{index}.bmp": encoded(np.full((8, 8, 3), grey, np.uint8), "BMP")
+            for label, grey in zip("xy", greys, strict=True)
+            for index in range(10)
+        }
+        (tmp_path / name).mkdir()
+        root = STORES[store](tmp_path / name, files)
+        for path in [root] if root.is_file() else root.rglob("*.bmp"):
+            os.utime(path, (1.6e9, 1.6e9))
+        return read(root)
+
+    first, second = build("first", 0, 50), build("second", 250, 200)
+    assert np.unique(first.train.inputs).tolist() == [0, 50]
+    assert np.unique(second.train.inputs).tolist() == [200, 250]
+    assert second.digest == digest_of(second.classes, second.train, second.val, second.test) != first.digest
+
+
+def test_equal_files_elsewhere_share_an_entry(tmp_path, decodings):
+    for name in ("here", "there"):
+        on_disk(tmp_path / name, classes())
+    assert_same(read(tmp_path / "here"), read(tmp_path / "there"))
+    assert sum(decodings) == 20
+
+
+def test_a_file_that_changes_after_it_was_told_of_is_named(tmp_path):
+    tree = Folders(on_disk(tmp_path / "images", classes()))
+    tree.contents(["cat/0.png"])
+    (tree.root / "cat" / "0.png").write_bytes(encoded(noise(7)))
+    with pytest.raises(DataError, match=r"/cat/0\.png: must stay as it is while it is read, got another content$"):
+        tree.read("cat/0.png")
+
+
+def test_entries_of_versions_without_contents_are_deleted(tmp_path, cache):
+    cache.mkdir(parents=True)
+    (cache / "0123.npy").write_bytes(b"old")
+    read(STORES["zip"](tmp_path, classes()))
+    assert {path.suffix for path in cache.iterdir()} == {".sealed"}
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_else(tmp_path, monkeypatch, decodings):
@@ -99,5 +156,5 @@ def test_two_at_once_leave_one_whole_file(tmp_path, cache):
         thread.start()
     for thread in threads:
         thread.join()
-    assert [path.name for path in cache.iterdir()] == ["key.npy"]
+    assert [path.name for path in cache.iterdir()] == ["key.sealed"]
     np.testing.assert_array_equal(decoded.kept("key", images.shape, pytest.fail), images)

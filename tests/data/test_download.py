@@ -55,6 +55,30 @@ def test_a_file_is_downloaded_once(published, tmp_path):
     assert fetch(wanted(), mirrors=[address]) == [path]
 
 
+def test_a_damaged_file_of_the_cache_is_downloaded_again(published):
+    folder, address = published
+    (folder / "images.gz").write_bytes(CONTENT)
+    [path] = fetch(wanted(), mirrors=[address])
+    for damaged in (b"", CONTENT[:-1], b"J" + CONTENT[1:]):
+        path.write_bytes(damaged)
+        told = []
+        assert fetch(wanted(), mirrors=[address], report=told.append) == [path]
+        assert path.read_bytes() == CONTENT
+        assert told[0] == f"{path} lacks its checksum ({wanted().checksum}) and is downloaded again"
+    path.write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"^data\.root: must hold images\.gz \(download failed: "):
+        fetch(wanted(), mirrors=[f"{address}/nowhere"])
+
+
+def test_a_download_is_on_the_disk_before_it_is_used(published, monkeypatch):
+    folder, address = published
+    (folder / "images.gz").write_bytes(CONTENT)
+    synced = []
+    monkeypatch.setattr("runner.data.download.persist", synced.append)
+    [path] = fetch(wanted(), mirrors=[address])
+    assert synced == [path, path.parent]
+
+
 def test_the_next_mirror_is_tried(published):
     folder, address = published
     (folder / "second").mkdir()

@@ -1,0 +1,135 @@
+"""Digests of files: computed anew for what changed, remembered for what stayed, never trusted too early."""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from runner.data import contents
+from runner.data.contents import Digests
+from runner.errors import DataError
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were read."""
+    names: list[str] = []
+    digest = Digests._digest
+
+    def counted(self: Digests, path: Path) -> bytes:
+        names.append(path.name)
+        return digest(self, path)
+
+    monkeypatch.setattr(Digests, "_digest", counted)
+    return names
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Now is a minute later than the last change of any file."""
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + 60 * 10**9)
+
+
+def written(folder: Path, count: int) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{index}.bin" for index in range(count)]
+    for index, path in enumerate(paths):
+        path.write_bytes(b"%d" % index * 50)
+    return paths
+
+
+def of(paths: list[Path], algorithm: str = "sha256") -> list[bytes]:
+    """What a process that starts now is told."""
+    return Digests(algorithm, Path("cache") / f"{algorithm}.sealed").of(paths)
+
+
+def expected(paths: list[Path], algorithm: str = "sha256") -> list[bytes]:
+    return [hashlib.new(algorithm, path.read_bytes()).digest() for path in paths]
+
+
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_files_are_read_once(tmp_path: Path, hashed: list[str], algorithm: str) -> None:
+    paths = written(tmp_path / "files", 450)  # more than a thread takes at a time
+    assert of(paths, algorithm) == expected(paths, algorithm)
+    assert len(hashed) == 450
+    assert of(paths, algorithm) == of(paths[::-1], algorithm)[::-1] == expected(paths, algorithm)
+    assert len(hashed) == 450
+
+
+@pytest.mark.usefixtures("later")
+def test_only_what_changed_is_read_again(tmp_path: Path, hashed: list[str]) -> None:
+    paths = written(tmp_path / "files", 5)
+    of(paths)
+    facts = paths[1].stat()
+    paths[1].write_bytes(b"X" * 50)  # the same size, and the same time of modification
+    os.utime(paths[1], ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    (tmp_path / "other").write_bytes(b"Y" * 50)
+    (tmp_path / "other").replace(paths[3])
+    del hashed[:]
+    assert of(paths) == expected(paths)
+    assert sorted(hashed) == ["1.bin", "3.bin"]
+
+
+def test_a_file_that_changed_a_moment_ago_is_not_trusted(tmp_path: Path, hashed: list[str]) -> None:
+    [path] = written(tmp_path / "files", 1)
+    os.utime(path, (1, 1))  # an old time of modification alone says nothing: the other time is now
+    for _ in range(3):
+        assert of([path]) == expected([path])
+    assert len(hashed) == 3
+
+
+@pytest.mark.usefixtures("later")
+def test_a_file_that_changes_while_it_is_read_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [path] = written(tmp_path / "files", 1)
+    digest = Digests._digest
+
+    def overtaken(self: Digests, path: Path) -> bytes:
+        found = digest(self, path)
+        path.write_bytes(b"another")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Digests, "_digest", overtaken)
+        of([path])
+    assert of([path]) == expected([path])
+
+
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("damage", [b"", b"half", bytes(1000)])
+def test_a_damaged_memory_is_begun_anew(tmp_path: Path, hashed: list[str], damage: bytes) -> None:
+    paths = written(tmp_path / "files", 3)
+    of(paths)
+    Path("cache/sha256.sealed").write_bytes(damage)
+    assert of(paths) == expected(paths)
+    assert of(paths) == expected(paths)
+    assert len(hashed) == 6
+
+
+@pytest.mark.usefixtures("later")
+def test_the_memory_forgets_files_that_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "_SPARE", 2)
+    for _ in range(5):
+        for path in written(tmp_path / "files", 3):
+            path.write_bytes(path.read_bytes()[::-1])
+        of(written(tmp_path / "files", 3))
+        for path in (tmp_path / "files").iterdir():
+            path.unlink()
+    assert Path("cache/sha256.sealed").stat().st_size <= (2 * 3 + 2) * (5 * 8 + 32) + 8
+
+
+def test_without_a_right_to_write_digests_are_right_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file in place of the folder")
+    paths = written(tmp_path / "files", 3)
+    assert of(paths) == expected(paths)
+
+
+def test_a_pipe_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "1.png")
+    with pytest.raises(DataError, match=r"/1\.png: must be a regular file, got a folder, a device or a pipe$"):
+        of([tmp_path / "1.png"])
