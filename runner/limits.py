@@ -24,3 +24,10 @@ TAR_BYTES: Final = 2**30
 
 IDX_BYTES: Final = 2**32
 """The most bytes that a gzipped IDX file is unpacked to: 4 GiB, ninety times MNIST's."""
+
+NPZ_BYTES: Final = 2**32
+"""What a compressed .npz may always unpack to: 4 GiB, twenty times CIFAR-10."""
+
+NPZ_RATIO: Final = 64
+"""Beyond `NPZ_BYTES`, how many times its compressed size an .npz may unpack to: photographs reach 2, masks of few
+classes some 30; a member of zeros that is made to fill the memory, 1,000."""

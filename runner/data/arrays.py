@@ -1,18 +1,18 @@
 """Arrays saved by NumPy: an .npz with x_train, y_train and, where there are any, x_val, y_val, x_test, y_test."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from runner.data.broken import broken
 from runner.data.examples import Part, Parts, Report
+from runner.data.npz import read_npz
 from runner.data.source import Undivided
 from runner.errors import DataError, must
 from runner.records import Record
+
+_NAMES = tuple(f"{axis}_{split}" for axis in "xy" for split in ("train", "val", "test"))
 
 
 class SignalSize(Record):
@@ -50,7 +50,7 @@ class Arrays(Undivided):
         path = self.folder
         if path is None or not path.is_file():
             raise DataError(must("data.root", "be an .npz file of arrays", self.root))
-        arrays = _loaded(path)
+        arrays = read_npz(path, _NAMES)
         parts = {name: self._part(path, arrays, name) for name in ("train", "val", "test")}
         train = parts["train"]
         if train is None:
@@ -77,20 +77,23 @@ class Arrays(Undivided):
             axes = "(n, h, w[, c])" if self.axes == "hwc" else "(n, length[, c])"
             raise DataError(must(place, f"have the axes {axes}", f"shape {x.shape}"))
         if x.dtype.kind == "f":
-            if not np.isfinite(x).all():
-                raise DataError(must(place, "be finite", "NaN or infinite values"))
-            return x.astype(np.float32, copy=False)
+            return as_float32(place, x)
         if x.dtype != np.uint8:
             raise DataError(must(place, "be of type uint8 or float32", x.dtype))
         return x
 
 
-def _loaded(path: Path) -> dict[str, np.ndarray]:
-    if not zipfile.is_zipfile(path):
-        raise DataError(must(str(path), "be an .npz archive", "a file of another kind, or a part of one"))
-    try:
-        # NumPy leaves a file open that it opened and cannot read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if name[:2] in ("x_", "y_")}
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise broken(path, "be an .npz of plain arrays", error) from error
+def as_float32(place: str, values: np.ndarray) -> np.ndarray:
+    """Floats of any width as float32. Raises DataError that names the place and the value that does not fit."""
+    if not np.isfinite(values).all():
+        raise DataError(must(place, "be finite", "NaN or infinite values"))
+    limit = float(np.finfo(np.float32).max)
+    low, high = float(values.min()), float(values.max())
+    if max(-low, high) > limit:
+        raise DataError(
+            must(place, f"hold values that fit float32 (±{limit:.2g})", f"{high if high > limit else low:g}")
+        )
+    if high - low > limit:
+        rule = f"hold values that differ by no more than float32 can hold ({limit:.2g})"
+        raise DataError(must(place, rule, f"{low:g} to {high:g}"))
+    return values.astype(np.float32, copy=False)

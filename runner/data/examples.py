@@ -126,14 +126,23 @@ def statistics(inputs: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]
     # Squares about a value near the mean do not cancel, however far from zero the data lie.
     origin = rows[:100].mean(axis=0, dtype=np.float64).reshape(-1, channels).mean(axis=0).astype(np.float32)
     origins = np.tile(origin, rows.shape[1] // channels)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total, squares = _sums(rows, origins)
+    if not np.isfinite(squares).all():  # beyond 10¹⁹ a square leaves float32
+        total, squares = _sums(rows, origins.astype(np.float64))
+    count = len(rows) * rows.shape[1] // channels
+    mean = total.reshape(-1, channels).sum(axis=0) / count
+    deviation = np.sqrt(np.maximum(squares.reshape(-1, channels).sum(axis=0) / count - mean**2, 0))
+    deviation = np.where(deviation > 1e-6 * scale, deviation / scale, 1.0)
+    return tuple(((mean + origin) / scale).tolist()), tuple(deviation.tolist())
+
+
+def _sums(rows: np.ndarray, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each column of rows (n, k), the sum of its distances from its origin, and that of their squares."""
     total, squares = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
     step = max(1, 500_000 // rows.shape[1])  # two MB at a time, so that the float copies stay in the cache
     for start in range(0, len(rows), step):
         chunk = rows[start : start + step] - origins
         total += chunk.sum(axis=0)
         squares += np.einsum("nk,nk->k", chunk, chunk)
-    count = len(rows) * rows.shape[1] // channels
-    mean = total.reshape(-1, channels).sum(axis=0) / count
-    deviation = np.sqrt(np.maximum(squares.reshape(-1, channels).sum(axis=0) / count - mean**2, 0))
-    deviation = np.where(deviation > 1e-6 * scale, deviation / scale, 1.0)
-    return tuple(((mean + origin) / scale).tolist()), tuple(deviation.tolist())
+    return total, squares

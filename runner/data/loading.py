@@ -18,6 +18,9 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
     try:
         classes, examples = _read(data, report or (lambda line: None))
         (chosen, held, judged), vocabulary = data.encoded(examples)
+    except MemoryError as error:
+        wanted = str(error) or "no room for its content"
+        raise DataError(must(data.root or f"data ({data.name})", "fit into memory", wanted)) from error
     except OSError as error:
         raise DataError(must(str(error.filename or data.root), "be readable", error.strerror or error)) from error
     found = chosen.inputs.shape[1:]
