@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from runner.experiment import Experiment
 from runner.geometry import ReceptiveField
 from runner.layers import KINDS
 from runner.layers.base import Row, Shape, by_product
-from runner.model import totals
+from runner.model import as_number, last_fields, totals
 from runner.ops.conv import recorded
 from runner.ops.lowering import lowered
 
@@ -81,7 +82,7 @@ def as_json(experiment: Experiment) -> str:
             "multiply_adds": row.multiply_adds,
             "activation_bytes": row.activation_bytes,
             "receptive_field": [field.size for field in row.output.fields],
-            "effective_stride": [field.stride for field in row.output.fields],
+            "effective_stride": [as_number(field.stride) for field in row.output.fields],
             "effective_padding": [field.padding for field in row.output.fields],
         }
         for row in rows
@@ -146,12 +147,11 @@ def _table(
         padding=0,
     )
     found.add_column(_PATHS, footer="total", no_wrap=True)
-    last = (sums.receptive_field, sums.effective_stride, sums.effective_padding)
     headings = (*_COSTS, *(_FIELDS if ways is None else ("lowering",)))
     footers = (
         "",
         *_costs(sums.parameters, sums.multiply_adds, sums.activation_bytes, number),
-        *(map(_per_axis, last) if ways is None else ("",)),
+        *(_fields(last_fields(rows)) if ways is None else ("",)),
     )
     for heading, footer in zip(headings, footers, strict=True):
         found.add_column(heading, footer=footer, justify="right", no_wrap=True)
@@ -197,6 +197,6 @@ def _short(path: str) -> str:
     return path.removeprefix(_PATHS).replace(".layers[", "[")
 
 
-def _per_axis(values: tuple[int, ...]) -> str:
+def _per_axis(values: tuple[int | Fraction, ...]) -> str:
     """One number where all axes agree, else one for each."""
-    return str(values[0]) if len(set(values)) == 1 else by_product(values)
+    return str(values[0]) if len(set(values)) == 1 else "×".join(map(str, values))

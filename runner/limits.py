@@ -31,3 +31,7 @@ NPZ_BYTES: Final = 2**32
 NPZ_RATIO: Final = 64
 """Beyond `NPZ_BYTES`, how many times its compressed size an .npz may unpack to: photographs reach 2, masks of few
 classes some 30; a member of zeros that is made to fill the memory, 1,000."""
+
+FIELD_PERIOD: Final = 1024
+"""The most positions that upsamplings make of one position of the map, multiplied along the axis: receptive fields are
+kept for each of them. An image's every pixel, of 1,024, can be made of one."""

@@ -5,6 +5,7 @@
 >>> outputs, statistics = model.apply(params, statistics, images, training=False, key=key)   # (n, 10)
 """
 
+from fractions import Fraction
 from typing import Annotated, Any, Final
 
 import jax
@@ -151,20 +152,30 @@ class Totals(Record):
     multiply_adds: int
     activation_bytes: int
     receptive_field: tuple[int, ...]
-    effective_stride: tuple[int, ...]
+    effective_stride: tuple[int | float, ...]
     effective_padding: tuple[int, ...]
 
 
 def totals(rows: list[Row]) -> Totals:
-    """What the rows come to."""
-    maps = [row.output for row in rows if len(row.output.shape) > 1]
-    # A network that flattens at once has no feature map but its input, whose pixels see themselves.
-    fields = maps[-1].fields if maps else (ReceptiveField(),) * len(rows[0].output.fields)
+    """The sums of the rows, and the last receptive field."""
+    fields = last_fields(rows)
     return Totals(
         parameters=sum(row.parameters for row in rows),
         multiply_adds=sum(row.multiply_adds for row in rows),
         activation_bytes=sum(row.activation_bytes for row in rows),
         receptive_field=tuple(field.size for field in fields),
-        effective_stride=tuple(field.stride for field in fields),
+        effective_stride=tuple(as_number(field.stride) for field in fields),
         effective_padding=tuple(field.padding for field in fields),
     )
+
+
+def last_fields(rows: list[Row]) -> tuple[ReceptiveField, ...]:
+    """The receptive field of the last feature map along each axis."""
+    maps = [row.output for row in rows if len(row.output.shape) > 1]
+    # A network that flattens at once has no feature map but its input, whose pixels see themselves.
+    return maps[-1].fields if maps else (ReceptiveField(),) * len(rows[0].output.fields)
+
+
+def as_number(stride: Fraction) -> int | float:
+    """A stride for JSON, which has no fractions."""
+    return int(stride) if stride.denominator == 1 else float(stride)

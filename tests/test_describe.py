@@ -102,6 +102,14 @@ def test_axes_of_their_own() -> None:
     assert "3×5    1×2     1×2" in as_text(experiment(layers=layers))
 
 
+def test_a_stride_after_upsampling_is_a_fraction() -> None:
+    layers: list[Any] = ["upsample", {"upsample": {"size": [2, 1]}}, "global_avg_pool", "classifier"]
+    described = json.loads(as_json(experiment(layers=layers)))
+    assert [row["effective_stride"] for row in described["layers"][:2]] == [[0.5, 0.5], [0.25, 0.5]]
+    assert described["totals"]["effective_stride"] == [0.25, 0.5]
+    assert "1/4×1/2" in as_text(experiment(layers=layers))
+
+
 def test_a_repeated_layer_has_a_row_for_each_copy() -> None:
     rows = json.loads(as_json(vgg16()))["layers"]
     path = "model.layers[0].repeat.layers[0].conv"

@@ -203,11 +203,12 @@ def test_receptive_fields_of_alexnet_as_published() -> None:
         "conv5": 163,
         "pool5": 195,
     }
-    assert field == ReceptiveField(size=195, stride=32, padding=64)
+    assert (field.size, field.stride, field.padding) == (195, 32, 64)
 
 
 def test_receptive_field_of_vgg16_as_published() -> None:
-    assert through(VGG16) == ReceptiveField(size=212, stride=32, padding=90)
+    field = through(VGG16)
+    assert (field.size, field.stride, field.padding) == (212, 32, 90)
 
 
 def test_receptive_field_of_mobilenet_as_published() -> None:
@@ -217,7 +218,7 @@ def test_receptive_field_of_mobilenet_as_published() -> None:
         w = window(3, axis_size=axis_size, padding="same", stride=stride)
         axis_size, field = w.output_size(axis_size), field.through(w)
     assert axis_size == 7
-    assert field == ReceptiveField(size=315, stride=32, padding=126)
+    assert (field.size, field.stride, field.padding) == (315, 32, 126)
 
 
 def test_two_stacked_3x3_see_5x5() -> None:
@@ -265,7 +266,7 @@ def test_receptive_field_is_where_the_gradient_is_not_zero(stack: list[Window]) 
 @given(stack=st.lists(windows, min_size=1, max_size=3), spare=st.integers(0, 20))
 def test_receptive_field_is_what_a_stack_of_windows_touches(stack: list[Window], spare: int) -> None:
     field = through(stack)
-    axis_size = field.size + field.stride + spare  # enough for one position that sees no padding
+    axis_size = field.size + int(field.stride) + spare  # enough for one position that sees no padding
     assert_field_covers(jacobian(axis_size, stack), field)
 
 
@@ -283,8 +284,8 @@ def assert_field_covers(touched: np.ndarray, field: ReceptiveField) -> None:
     """Every position stays within its field; one whose field lies within the image reaches both of its ends."""
     axis_size, reached = touched.shape[1], 0
     for position, pixels in enumerate(touched):
-        first = position * field.stride - field.padding
-        last = first + field.size - 1
+        first, last = field.first(position), field.last(position)
+        assert (first, last) == (position * field.stride - field.padding, first + field.size - 1)
         seen = np.flatnonzero(pixels)
         assert all(first <= pixel <= last for pixel in seen)
         if first >= 0 and last < axis_size:

@@ -64,6 +64,7 @@ FLOORS = {
 }
 # Neighbours on one floor, where the first may import the second.
 NEIGHBOURS = {
+    ("runner.geometry", "runner.limits"),  # of how many positions a receptive field is kept
     ("runner.ops", "runner.geometry"),  # what an operation slides is a window
     ("runner.records", "runner.errors"),
     ("runner.optim", "runner.schedule"),  # an optimiser's learning rate is a schedule

@@ -213,6 +213,13 @@ class Layer(Record):
         """The output for a batch `x`, and the statistics after it. `key` is the layer's own."""
         raise NotImplementedError(f"{type(self).__name__}.apply")
 
+    def output_fields(self, at: FeatureMap) -> tuple[ReceptiveField, ...]:
+        """What the positions of the output see of the input image, along each of its axes."""
+        if not (windows := self.windows(at.shape)):
+            return at.fields
+        along = zip(at.fields, windows, at.shape[:-1], strict=True)
+        return tuple(field.through(window, size) for field, window, size in along)
+
     def accept(self, at: FeatureMap, output: Shape) -> None:
         """Raises Misfit where `at` is not what the layer computes on: as a rule numbers, and not tokens."""
         if at.vocabulary is not None:
@@ -228,9 +235,7 @@ class Layer(Record):
         except Misfit as misfit:
             into.misfit(here, misfit)
             return FeatureMap(misfit.otherwise, at.fields)
-        windows = self.windows(at.shape)
-        seen = zip(at.fields, windows, strict=True) if windows else ()
-        output = FeatureMap(shape, tuple(field.through(window) for field, window in seen) or at.fields)
+        output = FeatureMap(shape, self.output_fields(at))
         into.rows.append(Row(here, self.kind, output, self.parameter_count(at.shape), self.multiply_adds(at.shape)))
         return output
 

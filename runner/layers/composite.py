@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Le, MinLen
 from pydantic import Field
 
-from runner.geometry import ReceptiveField
+from runner.geometry import ReceptiveField, union
 from runner.layers import sequence
 from runner.layers.base import Array, FeatureMap, Layer, Misfit, Precision, Row, Shape, Survey, Tree, by_product
 from runner.layers.sequence import Layers
@@ -41,15 +41,8 @@ class Composite(Layer):
     def merged_fields(
         self, at: tuple[ReceptiveField, ...], ends: tuple[tuple[ReceptiveField, ...], ...]
     ) -> tuple[ReceptiveField, ...]:
-        """What a position of the output sees: the largest over the paths."""
-        return tuple(
-            ReceptiveField(
-                max(field.size for field in fields),
-                max(field.stride for field in fields),
-                max(field.padding for field in fields),
-            )
-            for fields in zip(*ends, strict=True)
-        )
+        """What a position of the output sees, through whichever path."""
+        return tuple(union(fields) for fields in zip(*ends, strict=True))
 
     def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
         """How many tokens there are, if the output is tokens again. Raises Misfit where they would be merged."""
@@ -303,8 +296,13 @@ class DenseConnection(Composite):
             raise Misfit("layers", rule, by_product(made), otherwise=made)
         return (*shape[:-1], shape[-1] + made[-1])
 
+    def merged_fields(
+        self, at: tuple[ReceptiveField, ...], ends: tuple[tuple[ReceptiveField, ...], ...]
+    ) -> tuple[ReceptiveField, ...]:
+        return super().merged_fields(at, (at, *ends))  # the input itself is one of what is joined
+
     def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
-        return super().merged_vocabulary(at, (at, *ends), shape)  # the input itself is one of what is joined
+        return super().merged_vocabulary(at, (at, *ends), shape)
 
     def merged_order(self, shape: Shape, order: Array | None, ends: Sequence[End]) -> Array | None:
         return _one_after_another([(shape, order), *ends])

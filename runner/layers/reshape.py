@@ -1,6 +1,7 @@
 """Layers that rearrange values and change none."""
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 import jax
@@ -9,8 +10,9 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import Field
 
+from runner import limits
 from runner.geometry import ReceptiveField, Window
-from runner.layers.base import Array, FeatureMap, Layer, Misfit, Shape, Survey, Tree, by_product, whole
+from runner.layers.base import Array, FeatureMap, Layer, Misfit, Shape, Tree, by_product, whole
 from runner.layers.window import Pixels
 
 
@@ -83,19 +85,19 @@ class Upsample(Layer):
         factors = self._factors(shape)
         return (*(factor * length for factor, length in zip(factors, shape, strict=False)), shape[-1])
 
-    def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
-        rows = len(into.rows)
-        output = super().survey(at, path, into)
-        if len(into.rows) == rows:
-            return output
-        # Neighbours are nearer than before, though never nearer than two pixels of the image.
-        nearer = tuple(
-            ReceptiveField(field.size, max(field.stride // factor, 1), field.padding)
-            for field, factor in zip(at.fields, self._factors(at.shape), strict=True)
-        )
-        output = output._replace(fields=nearer)
-        into.rows[-1] = into.rows[-1]._replace(output=output)
-        return output
+    def accept(self, at: FeatureMap, output: Shape) -> None:
+        super().accept(at, output)
+        period = max(field.period * factor for field, factor in self._along(at))
+        if period > limits.FIELD_PERIOD:
+            rule = f"come to at most {limits.FIELD_PERIOD:,} with the upsamplings before it"
+            raise Misfit("size", rule, self.size, otherwise=output)
+
+    def output_fields(self, at: FeatureMap) -> tuple[ReceptiveField, ...]:
+        return tuple(field.upsampled(factor) for field, factor in self._along(at))
+
+    def _along(self, at: FeatureMap) -> Iterator[tuple[ReceptiveField, int]]:
+        """The field and the factor along each axis."""
+        return zip(at.fields, self._factors(at.shape), strict=True)
 
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array

@@ -1,5 +1,6 @@
 """Flattening, padding and upsampling: the order of values, and that none is lost."""
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,13 @@ def test_every_pixel_several_times_over() -> None:
     check_gradients(lambda x: output(Upsample(), x, {}, {}), normal(2, 3, 2, 2))
 
 
-def test_upsampling_undoes_a_stride() -> None:
+def test_upsampling_divides_the_stride() -> None:
     pool: Any = {"max_pool": {"size": 2}}
     model = Model.model_validate(
         frozen({"name": "u", "layers": [pool, pool, {"upsample": {"size": 2}}, "upsample", "upsample"]})
     )
     fields = [row.output.fields[0] for row in model.survey((8, 8, 1), 10).rows]
-    assert [field.stride for field in fields] == [2, 4, 2, 1, 1]
+    assert [field.stride for field in fields] == [2, 4, 2, 1, Fraction(1, 2)]
     assert [field.size for field in fields] == [2, 4, 4, 4, 4]
 
 
@@ -71,4 +72,11 @@ def test_faults_of_upsampling() -> None:
     ]
     assert told({"upsample": {"size": [2, 2]}}, "global_avg_pool", "classifier", shape=(8, 3)) == [
         "model.layers[0].upsample.size: must give one value for each of 1 axes, got [2, 2]"
+    ]
+
+
+def test_an_upsampling_must_not_spread_a_pixel_over_too_many_positions() -> None:
+    layers = [{"upsample": {"size": [32, 1]}}, {"upsample": {"size": [64, 1]}}, "global_avg_pool", "classifier"]
+    assert told(*layers) == [
+        "model.layers[1].upsample.size: must come to at most 1,024 with the upsamplings before it, got [64, 1]"
     ]
