@@ -23,7 +23,12 @@ class Fault:
 
     def __str__(self) -> str:
         line = f"{self.path}: {self.text}" if self.path else self.text
-        return "".join(sign if sign.isprintable() else _escaped(sign) for sign in line)
+        return printable(line)
+
+
+def printable(text: str) -> str:
+    """A text on one line that any stream in UTF-8 takes: line ends, control signs and stray bytes are escaped."""
+    return "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
 
 
 def _escaped(sign: str) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from runner.data.class_names import check_recordable
 from runner.data.examples import Part, Parts
 from runner.data.source import Source
 from runner.errors import DataError, must
@@ -33,7 +34,9 @@ def agreed(data: Source, parts: Parts) -> tuple[str, ...]:
             raise DataError(must(_labels_place(data, split, part), rule, _at(part.labels, part.labels.argmax())))
     _check_coverage(data, parts, count)
     _check_inputs(data, there)
-    return parts.classes or data.names(count)
+    names = parts.classes or data.names(count)
+    check_recordable(names, f"data ({data.name})")
+    return names
 
 
 def _class_count(data: Source, parts: Parts) -> int:

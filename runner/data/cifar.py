@@ -90,6 +90,10 @@ class Cifar(Source):
             for names in (layout.train, (layout.test,))
         ]
         names = composed(files.get(layout.labels[column][2], b"").decode("utf-8", "replace")).split()
+        if self.class_names and set(self.class_names) == set(names) and list(self.class_names) != names:
+            # Other names translate the file's; the same names in another order would call cats dogs.
+            rule = f"keep the order of the labels ({', '.join(names)})"
+            raise DataError(must("data.class_names", rule, self.class_names))
         known = tuple(names) if len(names) == self.class_count else self.names(self.class_count)
         return Parts(train=parts[0], test=parts[1], classes=self.class_names or known)
 

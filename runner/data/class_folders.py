@@ -1,14 +1,16 @@
-"""Files in class folders, with or without train/, val/ and test/ above the classes."""
+"""Files in class folders, with or without folders for training, validation and test above the classes."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from runner.data.class_names import composed
+from runner.data.class_names import composed, ordered
+from runner.data.examples import Report
 from runner.data.files import Tree
-from runner.errors import DataError, must
+from runner.data.splits import listed, part_of, parts_of
+from runner.errors import DataError, must, printable
 
-PARTS = ("train", "val", "test")
 Classes = dict[str, list[str]]
 
 
@@ -27,54 +29,88 @@ class Labelled(NamedTuple):
     labels: np.ndarray
 
 
-def class_folders(tree: Tree, kind: Kind) -> tuple[tuple[str, ...], dict[str, Labelled]]:
-    """The classes, in the order of their names, and the files of `train` and of what other parts there are.
+def class_folders(
+    tree: Tree, kind: Kind, *, declared: Sequence[str] | None, report: Report
+) -> tuple[tuple[str, ...], dict[str, Labelled]]:
+    """The classes, in the order of their labels, and the files of `train` and of what other parts there are.
 
-    Folders whose names differ only in how Unicode spells them are one class (see `composed`). A single folder around
-    everything is looked through. Raises DataError, which names the file or the folder.
+    The order is that of `declared`, else of the names. Folders whose names differ only in how Unicode spells them are
+    one class (see `composed`). A single folder around everything is looked through. What is left out goes to `report`.
+    Raises DataError, which names the file or the folder.
     """
-    found = _parts(tree, kind)
-    if "train" not in found or len(found["train"]) < 2:
-        got = ", ".join(found.get("train", {})) or "none"
+    places = _places(tree, kind, declared, report)
+    found = {part: _classes(tree, place, kind, report) for part, place in places.items()}
+    if len(found["train"]) < 2:
+        got = ", ".join(found["train"]) or "none"
         raise DataError(must(str(tree.root), f"hold two class folders of {kind.many} at least", got))
-    names = tuple(sorted(found["train"]))
-    return names, {part: _labelled(f"{tree.root}/{part}", classes, names) for part, classes in found.items()}
+    names = ordered(tuple(found["train"]), declared)
+    training = places["train"].rstrip("/").rpartition("/")[2]
+    return names, {part: _labelled(_under(tree, places[part]), found[part], names, training) for part in found}
 
 
-def _labelled(place: str, classes: Classes, names: tuple[str, ...]) -> Labelled:
+def _labelled(place: str, classes: Classes, names: tuple[str, ...], training: str) -> Labelled:
     for missing in sorted(set(names) - set(classes)):
-        raise DataError(must(place, "have the class folders of train", f"no {missing}"))
+        raise DataError(must(place, f"have the class folders of {training}", f"no {missing}"))
     for surplus in sorted(set(classes) - set(names)):
-        raise DataError(must(f"{place}/{surplus}", "be a class of train", ", ".join(names)))
+        raise DataError(must(f"{place}/{surplus}", f"be a class of {training}", ", ".join(names)))
     counts = [len(classes[name]) for name in names]
     labels = np.repeat(np.arange(len(names), dtype=np.int32), counts)
     return Labelled([path for name in names for path in classes[name]], labels)
 
 
-def _parts(tree: Tree, kind: Kind) -> dict[str, Classes]:
-    """The files by part and class."""
+def levels(tree: Tree) -> Iterator[str]:
+    """The places that may hold the parts: the root, and below each a single folder that is not called after a part."""
     top = ""
     while True:
-        inside = _names_in(tree, top)
-        if len(inside) != 1 or inside[0] in PARTS:
-            break
+        yield top
+        inside = names_in(tree, top)
+        if len(inside) != 1 or part_of(inside[0]):
+            return
         top = f"{top}{inside[0]}/"
-    places = {name: f"{top}{name}/" for name in PARTS if name in inside} if "train" in inside else {"train": top}
-    return {name: _classes(tree, place, kind) for name, place in places.items()}
 
 
-def _names_in(tree: Tree, place: str) -> list[str]:
+def names_in(tree: Tree, place: str) -> list[str]:
     """The folders in a folder, whose path ends in a slash, or is empty for the root."""
     below = (folder.removeprefix(place) for folder in tree.folders if folder.startswith(place))
     return sorted(name for name in below if name and "/" not in name)
 
 
-def _classes(tree: Tree, place: str, kind: Kind) -> Classes:
-    classes: Classes = {composed(name): [] for name in _names_in(tree, place)}
+def _places(tree: Tree, kind: Kind, declared: Sequence[str] | None, report: Report) -> dict[str, str]:
+    """Where the class folders of each part are: all of them in one place, or below folders called after the parts."""
+    *_, top = levels(tree)
+    inside = names_in(tree, top)
+    if declared and {composed(name) for name in inside} == set(declared):
+        return {"train": top}  # a class may be called train, if the user says so
+    parts = parts_of(inside, _under(tree, top))
+    if not parts:
+        return {"train": top}
+    others = [name for name in inside if name not in parts.values()]
+    as_classes = [name for name in others if _holds(tree, f"{top}{name}/", kind)]
+    if as_classes or "train" not in parts:
+        rule = "hold folders of parts, train among them, or of classes (data.class_names tells classes of such names)"
+        got = listed(parts.values()) + (f" beside {listed(others)}" if others else "")
+        raise DataError(must(_under(tree, top), rule, got))
+    if others:
+        report(f"left out beside {', '.join(parts.values())}: {printable(listed(others))}")
+    return {part: f"{top}{name}/" for part, name in parts.items()}
+
+
+def _holds(tree: Tree, place: str, kind: Kind) -> bool:
+    """Whether a folder holds files of the kind itself, as a class folder does."""
+    files = (path[len(place) :] for path in tree.files if path.startswith(place))
+    return any("/" not in name and name.lower().endswith(kind.suffixes) for name in files)
+
+
+def _classes(tree: Tree, place: str, kind: Kind, report: Report) -> Classes:
+    classes: Classes = {composed(name): [] for name in names_in(tree, place)}
+    beside = []
     for path in tree.files:
+        if not path.startswith(place):
+            continue
         name, slash, _ = path[len(place) :].partition("/")
-        if not slash or not path.startswith(place):
-            continue  # of another part, or beside the class folders: a licence, a list
+        if not slash:
+            beside.append(name)  # a licence, a list
+            continue
         if not path.lower().endswith(kind.suffixes):
             rule = f"be {kind.one} ({', '.join(kind.suffixes)})"
             raise DataError(must(f"{tree.root}/{path}", rule, "another kind of file"))
@@ -82,4 +118,24 @@ def _classes(tree: Tree, place: str, kind: Kind) -> Classes:
     for name, paths in classes.items():
         if not paths:
             raise DataError(must(f"{tree.root}/{place}{name}", f"hold {kind.many}", "an empty class folder"))
+    _check_no_parts_within(tree, place)
+    if beside:
+        report(f"left out beside the class folders of {printable(_under(tree, place))}: {printable(listed(beside))}")
     return classes
+
+
+def _check_no_parts_within(tree: Tree, place: str) -> None:
+    """Refuses cat/train and cat/test: the test images would be trained on."""
+    found: dict[str, dict[str, str]] = {}
+    for folder in tree.folders:
+        name, _, inner = folder[len(place) :].partition("/") if folder.startswith(place) else ("", "", "")
+        if part := part_of(inner):
+            found.setdefault(name, {})[part] = inner
+    for name, parts in sorted(found.items()):
+        if "train" in parts and len(parts) > 1:
+            rule = "be a class without parts: train, val and test go above the classes"
+            raise DataError(must(f"{tree.root}/{place}{name}", rule, listed(parts.values())))
+
+
+def _under(tree: Tree, place: str) -> str:
+    return f"{tree.root}/{place}".rstrip("/")

@@ -36,9 +36,7 @@ class Folder(Undivided):
         if self.folder is None:
             raise DataError(must("data.root", "be a folder or a .zip of class folders", None))
         tree = tree_of(self.folder)
-        names, found = class_folders(tree, _IMAGES)
-        if self.class_names and tuple(sorted(self.class_names)) != names:
-            raise DataError(must("data.class_names", f"be the class folders ({', '.join(names)})", self.class_names))
+        names, found = class_folders(tree, _IMAGES, declared=self.class_names, report=report)
         parts = {
             part: Part(Images(tree, files.paths, self.image, self.fit, report), files.labels, f"{tree.root}, {part}")
             for part, files in found.items()

@@ -6,13 +6,15 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from runner.data.class_folders import PARTS, Kind, class_folders
+from runner.data.class_folders import Kind, class_folders, levels, names_in
+from runner.data.class_names import ordered
 from runner.data.examples import Examples, Part, Parts, Report
 from runner.data.files import Tree, tree_of
 from runner.data.source import Undivided
+from runner.data.splits import listed, part_of, parts_of
 from runner.data.tables import decoded, read_table
 from runner.data.vocabulary import SPECIAL, tokens, vocabulary, words
-from runner.errors import DataError, Fault, must
+from runner.errors import DataError, Fault, must, printable
 
 _TEXTS = Kind("a text", "texts", (".txt",))
 
@@ -67,10 +69,12 @@ class Text(Undivided):
         """The texts as they are written, still to be made into tokens."""
         if self.folder is None:
             raise DataError(must("data.root", "be a .csv, or a folder or a .zip of texts", None))
-        tables = _tables(self.folder)
-        parts, classes = self._of_tables(tables) if tables else _of_folders(tree_of(self.folder))
-        if self.class_names and tuple(sorted(self.class_names)) != classes:
-            raise DataError(must("data.class_names", f"be those of the texts ({', '.join(classes)})", self.class_names))
+        if self.folder.is_file() and self.folder.suffix.lower() == ".csv":
+            parts, classes = self._of_tables({"train": (str(self.folder), self.folder.read_bytes())})
+        else:
+            tree = tree_of(self.folder)
+            tables = _tables(tree, report)
+            parts, classes = self._of_tables(tables) if tables else self._of_folders(tree, report)
         return Parts(train=parts["train"], val=parts.get("val"), test=parts.get("test"), classes=classes)
 
     def encoded(self, parts: list[Examples]) -> tuple[list[Examples], tuple[str, ...]]:
@@ -87,37 +91,46 @@ class Text(Undivided):
             part: read_table(content, place, text=self.text_column, label=self.label_column)
             for part, (place, content) in tables.items()
         }
-        classes = tuple(sorted(set(rows["train"].labels)))
+        classes = ordered(tuple(set(rows["train"].labels)), self.class_names)
         number = {name: label for label, name in enumerate(classes)}
         parts = {}
         for part, (place, _) in tables.items():
             texts, labels, lines = rows[part]
             for label, line in zip(labels, lines, strict=True):
                 if label not in number:
-                    raise DataError(must(f"{place}, line {line}", f"have a {self.label_column} of train.csv", label))
+                    training = Path(tables["train"][0]).name
+                    raise DataError(must(f"{place}, line {line}", f"have a {self.label_column} of {training}", label))
             parts[part] = _part(texts, np.array([number[label] for label in labels], np.int32), place)
         return _Found(parts, classes)
 
+    def _of_folders(self, tree: Tree, report: Report) -> _Found:
+        classes, found = class_folders(tree, _TEXTS, declared=self.class_names, report=report)
+        parts = {}
+        for name, (paths, labels) in found.items():
+            texts = [decoded(tree.read(path), f"{tree.root}/{path}") for path in paths]
+            for path, text in zip(paths, texts, strict=True):
+                if not text.strip():
+                    raise DataError(Fault(f"{tree.root}/{path}", "must hold a text, got nothing"))
+            parts[name] = _part(texts, labels, f"{tree.root}, {name}")
+        return _Found(parts, classes)
 
-def _tables(root: Path) -> dict[str, tuple[str, bytes]]:
+
+def _tables(tree: Tree, report: Report) -> dict[str, tuple[str, bytes]]:
     """Where each part's table lies and what it holds, if the texts are in tables."""
-    if root.is_file() and root.suffix.lower() == ".csv":
-        return {"train": (str(root), root.read_bytes())}
-    tree = tree_of(root)
-    names = {part: f"{part}.csv" for part in PARTS if f"{part}.csv" in tree.files}
-    return {part: (f"{root}/{name}", tree.read(name)) for part, name in names.items()} if "train" in names else {}
-
-
-def _of_folders(tree: Tree) -> _Found:
-    classes, found = class_folders(tree, _TEXTS)
-    parts = {}
-    for name, (paths, labels) in found.items():
-        texts = [decoded(tree.read(path), f"{tree.root}/{path}") for path in paths]
-        for path, text in zip(paths, texts, strict=True):
-            if not text.strip():
-                raise DataError(Fault(f"{tree.root}/{path}", "must hold a text, got nothing"))
-        parts[name] = _part(texts, labels, f"{tree.root}, {name}")
-    return _Found(parts, classes)
+    for top in levels(tree):
+        beside = [path[len(top) :] for path in tree.files if path.startswith(top) and "/" not in path[len(top) :]]
+        tables = [name for name in beside if name.lower().endswith(".csv")]
+        place = f"{tree.root}/{top}".rstrip("/")
+        parts = parts_of(tables, place, ending=".csv")
+        if "train" not in parts:
+            continue
+        if folders := [name for name in names_in(tree, top) if part_of(name)]:
+            got = f"{listed(parts.values())} beside {listed(folders)}"
+            raise DataError(must(place, "hold tables of texts or folders of texts", got))
+        if others := set(beside) - set(parts.values()):
+            report(f"left out beside {', '.join(parts.values())}: {printable(listed(others))}")
+        return {part: (f"{place}/{name}", tree.read(top + name)) for part, name in parts.items()}
+    return {}
 
 
 def _part(texts: list[str], labels: np.ndarray, place: str) -> Part:

@@ -69,6 +69,17 @@ def test_the_planes_become_channels(repository, tmp_path):
         np.testing.assert_array_equal(found, image(label))
 
 
+def test_class_names_translate_and_never_exchange(repository, tmp_path):
+    packed(tmp_path / "cifar-10-binary.tar.gz", cifar10())
+    translated = tuple(f"art{label}" for label in range(10))
+    assert load(configured(repository, "cifar10", root=str(tmp_path), class_names=translated)).classes == translated
+    exchanged = [f"kind{label}" for label in (1, 0, *range(2, 10))]
+    with pytest.raises(
+        DataError, match=r"^data\.class_names: must keep the order of the labels \(kind0, kind1, .*\), got"
+    ):
+        load(configured(repository, "cifar10", root=str(tmp_path), class_names=exchanged))
+
+
 def test_an_archive_and_its_folder_are_the_same(repository, tmp_path):
     path = packed(tmp_path / "cifar-10-binary.tar.gz", cifar10())
     unpacked(tmp_path / "open", cifar10())

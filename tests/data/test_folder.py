@@ -199,7 +199,12 @@ def test_a_broken_file_is_named(tmp_path, store, changes, text):
             classes("train/") | classes("test/") | {"test/dog/1.png": b""},
             "/test/dog: must be a class of train, got cat, eagle",
         ),
+        (
+            classes("Training/") | {"Test/cat/1.png": b""},
+            "/Test: must have the class folders of Training, got no eagle",
+        ),
         ({"cat/1.png": b""}, ": must hold two class folders of images at least, got none"),
+        ({"train/1.png": b"", "test/2.png": b""}, ": must hold two class folders of images at least, got none"),
         ({"1.png": b""}, ": must hold two class folders of images at least, got none"),
         ({"train/cat/1.png": b""}, ": must hold two class folders of images at least, got cat"),
     ],
@@ -241,10 +246,28 @@ def test_roots_that_are_not_there():
             load(Folder(source="folder", root=root))
 
 
-def test_class_names_must_be_the_folders(tmp_path):
+def test_class_names_order_the_labels(tmp_path):
+    root = zipped(tmp_path, classes())
+    dataset = read(root, class_names=("eagle", "cat"))
+    assert dataset.classes == ("eagle", "cat")
+    expected = {noise(i + 100 * len(name)).tobytes(): name for name in ("cat", "eagle") for i in range(10)}
+    for image, label in zip(dataset.test.inputs, dataset.test.labels, strict=True):
+        assert expected[image.tobytes()] == dataset.classes[label]
+
+
+@pytest.mark.parametrize(
+    ("names", "got"),
+    [
+        (("cat", "dog"), "no eagle and unknown dog"),
+        (("cat", "dog", "eagle"), "unknown dog"),
+        (("Cat", "eagle"), "no cat and unknown Cat"),
+    ],
+)
+def test_class_names_must_be_the_folders(tmp_path, names, got):
     with pytest.raises(DataError) as caught:
-        read(zipped(tmp_path, classes()), class_names=("cat", "dog"))
-    assert str(caught.value) == "data.class_names: must be the class folders (cat, eagle), got [cat, dog]"
+        read(zipped(tmp_path, classes()), class_names=names)
+    rule = "must hold the 2 classes of the files, in the order of their labels"
+    assert str(caught.value) == f"data.class_names: {rule}, got {got}"
 
 
 def test_cifar_as_photographs(data_folder):

@@ -263,9 +263,14 @@ def test_roots_that_are_not_there(root: str | None, got: str) -> None:
 
 def test_class_names_must_be_those_of_the_texts(tmp_path: Path) -> None:
     root = on_disk(tmp_path, {"a.csv": table(texts())}) / "a.csv"
-    assert read(root, class_names=("pos", "neg")).classes == ("neg", "pos")
+    backward = read(root, class_names=("pos", "neg"))
+    assert backward.classes == ("pos", "neg")
+    assert set(spelt_out(backward)["train"]) < set(texts())
     [line] = refusal(root, class_names=("bad", "good"))
-    assert line == "data.class_names: must be those of the texts (neg, pos), got [bad, good]"
+    assert line == (
+        "data.class_names: must hold the 2 classes of the files, in the order of their labels, "
+        "got no neg, pos and unknown bad, good"
+    )
     [line] = refusal(root, classes=3)
     assert line == "data.classes: must be 2, as many as the data have, got 3"
 
