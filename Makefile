@@ -9,7 +9,7 @@ installed := $(venv)/.installed
 tried := $(venv)/.native-tried
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow oracle native bench check format lock schema clean
+.PHONY: help run test test-slow test-versions oracle native bench check format lock schema clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: $(installed) ## run the tests; ARGS='-k geometry' picks some
 
 test-slow: $(installed) ## run the slow tests as well
 	@$(python) -m pytest -q -m "slow or not slow" $(ARGS)
+
+test-versions: ## run the tests on the oldest and the newest Python and JAX; ARGS='newest tests/test_train.py' picks some
+	@$(PYTHON) tests/versions.py $(ARGS)
 
 oracle: $(installed) ## install PyTorch, against which tests hold this project's numbers and else skip
 	@$(python) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --no-build-isolation \
@@ -69,7 +72,7 @@ lock: $(installed) ## pin the dependencies of pyproject.toml in requirements.loc
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS) -o requirements.lock
 
 clean: ## remove .venv, caches and built packages; outputs/ stays
-	rm -rf $(venv) build dist native/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(venv) .versions build dist native/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find runner tests hydra_plugins benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # Made again only when what it installs has changed.

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+from runner import cores
+
 Stamp = Callable[[str], None]
 HERE = Path(__file__).resolve().parent
 
@@ -102,7 +104,7 @@ def main() -> None:
     medians = {key: statistics.median(run[key] for run in warm) for key in warm[0]}
     spread = {key: [min(run[key] for run in warm), max(run[key] for run in warm)] for key in warm[0]}
     result = {
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} CPU threads",
+        "machine": f"{platform.machine()}, {cores.available()} CPU threads",
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("jax", "optax", "mlflow", "hydra-core", "convrunner")},
         "what": "seconds from the command to the end of each part; LeNet-5 on the digits, one epoch",

@@ -10,7 +10,6 @@ results/throughput.json.
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import subprocess
@@ -20,6 +19,8 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+
+from runner import cores
 
 HERE = Path(__file__).resolve().parent
 # network, data, batch, steps in a block, who takes part beside us
@@ -176,7 +177,7 @@ def main() -> None:
             found.append(measured(workload, paths[source], options.peers_python, options.blocks))
             show(found[-1])
     result = {
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} CPU threads",
+        "machine": f"{platform.machine()}, {cores.available()} CPU threads",
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("jax", "optax", "convrunner")},
         "blocks": options.blocks,

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from runner import memory
+from runner import cores, memory
 from runner.data.download import cache_folder
 from runner.errors import ConfigError, must
 
@@ -34,7 +34,7 @@ def select(name: str, *, keep_memory: bool = False) -> jax.Device:
 
 def describe(device: jax.Device) -> str:
     """A device as people call it: `cpu (8 threads)`, `gpu (NVIDIA H100)`."""
-    detail = f"{len(os.sched_getaffinity(0))} threads" if device.platform == "cpu" else str(device.device_kind)
+    detail = f"{cores.available()} threads" if device.platform == "cpu" else str(device.device_kind)
     return f"{_kind(device)} ({detail})"
 
 

@@ -27,7 +27,7 @@ def located(enabled: bool) -> Iterator[None]:
         place = guilty(error.__traceback__)
         text = f"must stay finite, made a NaN in {operation}"
         raise TrainingError(
-            Fault(place or "train", text + ("" if place else " (in the gradient or the update)"))
+            Fault(place or "train", text + ("" if place else " (in the loss, the gradient or the update)"))
         ) from error
 
 

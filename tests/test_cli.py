@@ -220,9 +220,14 @@ def test_debug_overfit_learns_its_images(runner: Runner) -> None:
 
 
 def test_debug_nan_names_the_layer_and_the_operation(runner: Runner) -> None:
-    done = runner(*TINY, "debug=nan", "optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant")
+    layers = "model.layers=[flatten, {dense: {units: 8}}, {dense: {units: 8}}, classifier]"
+    ruinous = ("optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant")
+    done = runner(*TINY, layers, "debug=nan", *ruinous)
     assert done.status == 1
-    assert done.err.splitlines()[-1] == "model.layers[4].classifier: must stay finite, made a NaN in dot_general"
+    line = done.err.splitlines()[-1]
+    # In which of the two depends on how JAX adds up; see tests/test_nans.py.
+    assert line.startswith(("model.layers[2].dense: ", "model.layers[3].classifier: "))
+    assert line.endswith("must stay finite, made a NaN in dot_general")
 
 
 # Interrupted

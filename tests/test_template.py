@@ -56,7 +56,8 @@ def test_of_many_at_once_one_makes_it(cache: Path, tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sqlite3.connect(file).execute("SELECT count(*) FROM experiments").fetchone() == (1,)
+    with closing(sqlite3.connect(file)) as database:
+        assert database.execute("SELECT count(*) FROM experiments").fetchone() == (1,)
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 

@@ -6,7 +6,6 @@ Pillow lets other threads run while it decodes, so that large images use every c
 import functools
 import hashlib
 import io
-import os
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from runner import cores
 from runner.data.broken import broken
 from runner.data.decoded import kept
 from runner.data.examples import Report
@@ -93,7 +93,7 @@ class Images:
                 images[place] = self._pixels(chosen[place], size)
             return stop
 
-        pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 16))
+        pool = ThreadPoolExecutor(min(cores.available(), 16))
         try:
             told = 0
             for done in pool.map(decode, range(0, len(chosen), _BATCH)):

@@ -4,7 +4,6 @@ In turn and side by side, each member runs the very program that it would run al
 for bit. Mapped, its numbers are those to within rounding.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from typing import Protocol
 
 import jax
 
-from runner import device, nans
+from runner import cores, device, nans
 from runner.errors import ConvrunnerError
 from runner.fused import Fused
 from runner.loop import Epoch, Loop, Progress
@@ -50,7 +49,7 @@ def chosen(strategy: Strategy, group: Group) -> Strategy:
     device.select(group.device)
     if jax.default_backend() != "cpu":
         return "vmap"
-    return "parallel" if len(group) > 1 and _cores() > 1 and group.multiply_adds < _SMALL_STEP else "loop"
+    return "parallel" if len(group) > 1 and cores.available() > 1 and group.multiply_adds < _SMALL_STEP else "loop"
 
 
 def train(
@@ -106,7 +105,7 @@ def _side_by_side(members: Sequence[Member], loop_of: Callable[[Member], Loop], 
         if not stop.is_set():
             _alone(member, loop_of, watch, stop)
 
-    with ThreadPoolExecutor(_cores(), thread_name_prefix="member") as pool:
+    with ThreadPoolExecutor(cores.available(), thread_name_prefix="member") as pool:
         futures = [pool.submit(work, member) for member in members]
         try:
             for future in futures:
@@ -155,7 +154,3 @@ def _fused(members: Sequence[Member], loop_of: Callable[[Member], Loop], watch: 
 def _parts(members: Sequence[Member], size: int) -> Iterator[Sequence[Member]]:
     for start in range(0, len(members), size):
         yield members[start : start + size]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from configurations import composed, tiny
 
-from runner import data
+from runner import cores, data
 from runner.data import Dataset
 from runner.errors import TrainingError
 from runner.experiment import parse
@@ -202,10 +202,10 @@ def test_auto_maps_on_accelerators_and_goes_side_by_side_on_a_cpu_where_steps_ar
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     [group] = grouped(members(), Datasets(lambda line: None))
-    monkeypatch.setattr(strategies, "_cores", lambda: 2)
+    monkeypatch.setattr(cores, "available", lambda: 2)
     assert strategies.chosen("auto", group) == "parallel"
     assert strategies.chosen("loop", group) == "loop"
-    monkeypatch.setattr(strategies, "_cores", lambda: 1)
+    monkeypatch.setattr(cores, "available", lambda: 1)
     assert strategies.chosen("auto", group) == "loop"
     monkeypatch.setattr(strategies.jax, "default_backend", lambda: "gpu")  # type: ignore[attr-defined]
     assert strategies.chosen("auto", group) == "vmap"
