@@ -20,7 +20,7 @@ from runner.data.augment import Augment
 from runner.errors import ConfigError, Fault, must, shown, unknown
 from runner.faults import fault, first_causes, first_uses, unwritable
 from runner.layers import KINDS, places
-from runner.layers.base import Row, Shape
+from runner.layers.base import Row, Shape, Step
 from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
 from runner.model import FIRST_KERNEL, Model
@@ -75,7 +75,8 @@ class Experiment(Record):
     def faults(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> list[Fault]:
         """What does not fit together, for data whose inputs have this shape, and are tokens if there are any."""
         bound = self.model.bind(classes, vocabulary)
-        found = bound.survey(data_shape, classes, vocabulary=vocabulary)
+        step = Step(self.train.batch_size, self.train.accumulate, self.train.freeze)
+        found = bound.survey(data_shape, classes, vocabulary=vocabulary, step=step)
         faults = found.faults + _too_large(found.rows)
         last = self.model.layers[-1]
         path = f"model.layers[{len(self.model.layers) - 1}]"

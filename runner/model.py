@@ -18,7 +18,7 @@ from runner.data.fit import Fit, fit, fitted_shape
 from runner.errors import ConfigError, Fault, must
 from runner.geometry import ReceptiveField
 from runner.layers import LayerList, places, sequence
-from runner.layers.base import FeatureMap, Precision, Row, Shape, Survey, Tree, by_product
+from runner.layers.base import FeatureMap, Precision, Row, Shape, Step, Survey, Tree, by_product
 from runner.layers.initializers import draw
 from runner.layers.places import Names
 from runner.layers.whitening import whitening
@@ -73,11 +73,17 @@ class Model(Record):
         return (self.input.height, self.input.width, data_shape[-1])
 
     def survey(
-        self, data_shape: Shape, classes: int, *, vocabulary: int | None = None, guessed: bool = False
+        self,
+        data_shape: Shape,
+        classes: int,
+        *,
+        vocabulary: int | None = None,
+        guessed: bool = False,
+        step: Step | None = None,
     ) -> Survey:
-        """A row for every layer, and every fault of how the layers fit each other and the data."""
+        """A row for every layer, and every fault of how the layers fit each other, the data and a training step."""
         shape = self.input_shape(data_shape)
-        found = Survey(input_size=max(shape[:-1], default=1), guessed=guessed)
+        found = Survey(input_size=max(shape[:-1], default=1), guessed=guessed, step=step)
         found.faults.extend(self._input_faults(data_shape))
         start = FeatureMap(shape, (ReceptiveField(),) * (len(shape) - 1), vocabulary)
         end = sequence.survey(self.layers, start, "model.layers", found)

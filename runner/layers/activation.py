@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from pydantic import Field
 
-from runner.layers.base import Layer, Tree
+from runner.layers.base import Layer, Misfit, Shape, Tree
 from runner.records import TRACED
 
 
@@ -124,6 +124,11 @@ class Softmax(_Activation):
     """Positive values that sum to one over the channels."""
 
     kind: ClassVar[str] = "softmax"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if shape[-1] == 1:  # every output would be 1
+            raise Misfit("", "have at least 2 channels", 1, otherwise=shape)
+        return shape
 
     def function(self, x: jax.Array) -> jax.Array:
         # In float32, with its gradient: both hold a sum over the channels.

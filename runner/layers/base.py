@@ -104,16 +104,32 @@ class Row(NamedTuple):
         return 4 * math.prod(self.output.shape)
 
 
+class Step(NamedTuple):
+    """How a training step passes images through the layers: `accumulate` parts of a batch, one after another."""
+
+    batch_size: int
+    accumulate: int
+    freeze: tuple[str, ...]  # names of layers that stay as they are
+
+    @property
+    def images(self) -> int:
+        """How many images pass at once."""
+        return max(self.batch_size // self.accumulate, 1)
+
+
 @dataclass
 class Survey:
     """What a walk over the layers found: a row for each, and what does not fit.
 
     `guessed` says that some layers stand in for ones that could not be read: then only windows larger than their
-    input are certain not to fit.
+    input are certain not to fit. `place` holds the names, as in the tree of parameters, of the layer that is looked at
+    and of those around it.
     """
 
     input_size: int
     guessed: bool = False
+    step: Step | None = None  # None: nobody trains
+    place: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     _outgrown: bool = False

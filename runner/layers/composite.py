@@ -121,7 +121,11 @@ class Composite(Layer):
     def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
         here = f"{path}.{self.label}"
         faults = len(into.faults)
-        ends = [sequence.survey(layers, at, f"{here}.{place}", into) for place, layers in self.routes()]
+        own = into.place
+        ends = [
+            sequence.survey(layers, at, f"{here}.{place}", into, within=(*own, route_name(place)))
+            for place, layers in self.routes()
+        ]
         try:
             shape = self.merged_shape(at.shape, tuple(end.shape for end in ends))
             vocabulary = self.merged_vocabulary(at.vocabulary, tuple(end.vocabulary for end in ends), shape)
@@ -160,8 +164,10 @@ class Repeat(_Straight):
         return (("layers", self.layers * self.times),)
 
     def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
-        for _ in range(self.times):
-            at = sequence.survey(self.layers, at, f"{path}.{self.kind}.layers", into)
+        within, count = (*into.place, "layers"), len(self.layers)
+        for number in range(self.times):
+            first = number * count
+            at = sequence.survey(self.layers, at, f"{path}.{self.kind}.layers", into, within=within, first=first)
         return at
 
 

@@ -1,5 +1,6 @@
 """Normalisation: of a batch, of a position's channels, of neighbouring channels."""
 
+import math
 from typing import Annotated, ClassVar
 
 import jax
@@ -8,7 +9,8 @@ from annotated_types import Ge, Gt, Le
 from jax import lax
 from pydantic import Field
 
-from runner.layers.base import Layer, Parameter, Shape, Statistic, Tree, along_channels
+from runner.layers import places
+from runner.layers.base import FeatureMap, Layer, Misfit, Parameter, Shape, Statistic, Survey, Tree, along_channels
 from runner.layers.initializers import initializer
 from runner.ops.moments import moments
 from runner.records import TRACED
@@ -51,6 +53,23 @@ class BatchNorm(Layer):
         mean = Statistic(shape[-1:], 0.0, torch="running_mean")
         return {"mean": mean, "variance": Statistic(shape[-1:], 1.0, torch="running_var")}
 
+    def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
+        output = super().survey(at, path, into)
+        if into.step is None or into.step.images * math.prod(at.shape[:-1]) > 1 or self._frozen(into):
+            return output
+        # The mean of one value is the value, so every output would be the bias, whatever the image.
+        batch_size, accumulate, _ = into.step
+        images = f"train.batch_size ({batch_size}) / train.accumulate ({accumulate})"
+        rule = f"have at least 2 values per channel to normalise, from {images} images of 1 position"
+        into.misfit(f"{path}.{self.kind}", Misfit("", rule, 1, otherwise=output.shape))
+        return output
+
+    def _frozen(self, into: Survey) -> bool:
+        """Whether the layer uses its running statistics in training too."""
+        assert into.step is not None, "only training freezes"
+        names = (".".join((*into.place, statistic)) for statistic in self.statistics((1,)))
+        return any(places.chosen(into.step.freeze, name) for name in names)
+
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
@@ -87,6 +106,11 @@ class LayerNorm(Layer):
 
     def parameters(self, shape: Shape) -> Tree:
         return _scale_and_bias(shape[-1], use_scale=self.use_scale, use_bias=self.use_bias)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if shape[-1] == 1:  # the mean of one value is the value, so every output would be the bias
+            raise Misfit("", "have at least 2 channels to normalise", 1, otherwise=shape)
+        return shape
 
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array

@@ -110,8 +110,15 @@ def apply(
     return x, after
 
 
-def survey(layers: Layers, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
-    """Notes every layer's row or fault; `path` is that of the list."""
+def survey(
+    layers: Layers, at: FeatureMap, path: str, into: Survey, *, within: tuple[str, ...] = (), first: int = 0
+) -> FeatureMap:
+    """Notes every layer's row or fault; `path` is that of the list.
+
+    `within` are the names of the list's owner and of those around it, and `first` is the number of its first layer, in
+    the tree of parameters.
+    """
     for index, layer in enumerate(layers):
+        into.place = (*within, name(first + index, layer))
         at = layer.survey(at, f"{path}[{index}]", into)
     return at
