@@ -4,6 +4,10 @@ Source: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images; 
 "Binary version" at https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
+import bz2
+import gzip
+import io
+import lzma
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -14,6 +18,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from runner import limits
 from runner.data.broken import broken
 from runner.data.class_names import composed
 from runner.data.download import Published, fetched
@@ -123,16 +128,36 @@ def _check_complete(place: Path, needed: tuple[str, ...], has: Callable[[str], b
 
 def _unpacked(path: Path) -> dict[str, bytes]:
     """The files of a tar archive, by their bare names."""
-    files = {}
+    files: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r:*") as archive:
+        with _decompressed(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+            size_bytes = 0
             for member in archive:
+                # A sparse member has more bytes than the archive holds of it.
+                size_bytes += member.size
+                if size_bytes > limits.TAR_BYTES:
+                    raise _too_large(path)
                 content = archive.extractfile(member) if member.isfile() else None
                 if content is not None:
                     files[Path(member.name).name] = content.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise broken(path, "be a whole .tar.gz archive", error) from error
     return files
+
+
+def _decompressed(path: Path) -> io.BytesIO:
+    """The archive without its compression, at most `TAR_BYTES` of it, whatever its members claim to be."""
+    with path.open("rb") as file:
+        kind = {b"\x1f\x8b": gzip.GzipFile, b"BZ": bz2.BZ2File, b"\xfd7": lzma.LZMAFile}.get(file.read(2))
+    with kind(path) if kind else path.open("rb") as stream:
+        content = stream.read(limits.TAR_BYTES + 1)
+    if len(content) > limits.TAR_BYTES:
+        raise _too_large(path)
+    return io.BytesIO(content)
+
+
+def _too_large(path: Path) -> DataError:
+    return DataError(must(str(path), f"unpack to {limits.TAR_BYTES:,} bytes at most", "more"))
 
 
 def _part(place: Path, files: dict[str, bytes], layout: _Layout, column: int) -> Part:

@@ -7,18 +7,21 @@ import functools
 import hashlib
 import io
 import struct
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from runner import cores
+from runner import cores, limits
 from runner.data.broken import broken
 from runner.data.decoded import kept
 from runner.data.examples import Report
 from runner.data.files import Tree
+from runner.data.orientation import turn_of, turned, upright
 from runner.data.source import ImageSize
 from runner.errors import DataError, must
 
@@ -33,7 +36,7 @@ _CHANNELS = {mode: channels for channels, mode in MODES.items()}
 # What a file may hold beside these modes, and the one that it is read as.
 _READ_AS = {"1": "L", "I": "L", "I;16": "L", "I;16B": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
 _BATCH = 500  # files that a thread takes at a time
-_FORM = 2  # to be raised when the same files come to other pixels here
+_FORM = 3  # to be raised when the same files come to other pixels here
 
 T = TypeVar("T")
 
@@ -67,13 +70,16 @@ class Images:
     @functools.cached_property
     def _fitted_size(self) -> ImageSize:
         # The first file of all, not of the chosen ones, so that what is held out has its size too.
-        return self.size or self._opened(self.paths[0], _size_of)
+        with _without_warnings():
+            return self.size or self._opened(self.paths[0], _size_of)
 
     def __getitem__(self, index: Any, /) -> np.ndarray:
         """The images at these indices, uint8 (n, h, w, c). Raises DataError that names the file at fault."""
         chosen = [self.paths[place] for place in np.asarray(index)]
         size = self._fitted_size
-        return kept(self._key(chosen, size), (len(chosen), *size.shape), functools.partial(self._decoded, chosen, size))
+        with _without_warnings():
+            decode = functools.partial(self._decoded, chosen, size)
+            return kept(self._key(chosen, size), (len(chosen), *size.shape), decode)
 
     def _key(self, chosen: list[str], size: ImageSize) -> str:
         """Names the images that come of these files: by their contents, and by how they are decoded."""
@@ -107,11 +113,10 @@ class Images:
 
     def _pixels(self, path: str, size: ImageSize) -> np.ndarray:
         def pixels(image: "Image") -> np.ndarray:
-            same = image.size == (size.width, size.height) and image.mode == MODES[size.channels]
-            if not same and self.size is None and _size_of(image) != size:
+            if self.size is None and _size_of(image) != size:
                 rule = f"be {size} like the first image, or data.image be set"
                 raise DataError(must(f"{self.tree.root}/{path}", rule, _size_of(image)))
-            fitted = image if same else _fitted(image, size, self.how)
+            fitted = _fitted(image, size, self.how)
             return np.frombuffer(fitted.tobytes(), np.uint8).reshape(size.shape)
 
         return self._opened(path, pixels)
@@ -120,36 +125,56 @@ class Images:
         """`use` of an image file; whatever is wrong with the file is an error that names it."""
         from PIL import Image, UnidentifiedImageError
 
-        content = self.tree.read(path)
+        content = self.tree.read(path, most=limits.IMAGE_FILE_BYTES)
+        place = f"{self.tree.root}/{path}"
         faults = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
         try:
             with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+                if image.width * image.height > limits.IMAGE_PIXELS:
+                    got = f"{image.width:,} × {image.height:,}"
+                    raise DataError(must(place, f"have {limits.IMAGE_PIXELS:,} pixels at most", got))
                 return use(image)
+        except Image.DecompressionBombError as error:
+            raise DataError(must(place, f"have {limits.IMAGE_PIXELS:,} pixels at most", "far more")) from error
         except UnidentifiedImageError as error:
             start = f"a file that starts with {content[:8].hex()}" if content else "an empty file"
-            raise DataError(must(f"{self.tree.root}/{path}", "be a JPEG, PNG, BMP or WebP image", start)) from error
-        except (*faults, Image.DecompressionBombError) as error:
-            raise broken(f"{self.tree.root}/{path}", "be an image that decodes", error) from error
+            raise DataError(must(place, "be a JPEG, PNG, BMP or WebP image", start)) from error
+        except faults as error:
+            raise broken(place, "be an image that decodes", error) from error
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keeps Pillow's warnings of large images and of broken EXIF from the terminal: this module decides about both.
+
+    Entered by the thread that waits for the others, since Python's filters belong to all threads.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def _size_of(image: "Image") -> ImageSize:
+    """The size of an open image once it is upright, and its channels."""
     mode = _READ_AS.get(image.mode, image.mode)
-    return ImageSize(height=image.height, width=image.width, channels=_CHANNELS.get(mode, 3))
+    width, height = turned(image.size, turn_of(image))
+    return ImageSize(height=height, width=width, channels=_CHANNELS.get(mode, 3))
 
 
 def _fitted(image: "Image", size: ImageSize, how: FileFit) -> "Image":
-    """An image in the mode and size that is asked for, its proportions kept."""
+    """An image upright, in the mode and size that is asked for, its proportions kept."""
     from PIL import Image, ImageOps
 
-    target, mode = (size.width, size.height), MODES[size.channels]
-    if image.size != target and how != "crop":
+    target, mode, turn = (size.width, size.height), MODES[size.channels], turn_of(image)
+    if turned(image.size, turn) != target and how != "crop":
         # A JPEG is decoded at ½, ¼ or ⅛ where that leaves at least twice the pixels that are needed.
-        image.draft(None, (2 * size.width, 2 * size.height))
+        image.draft(None, turned((2 * size.width, 2 * size.height), turn))
     if image.mode.startswith("I"):
         # 16-bit greys: Pillow's own conversion would clip them at 255.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode != mode:
         image = image.convert(mode)
+    image = upright(image, turn)
     if image.size == target:
         return image
     if how == "resize":

@@ -31,8 +31,8 @@ class Tree(Protocol):
     files: list[str]
     folders: set[str]
 
-    def read(self, path: str) -> bytes:
-        """The content of one file."""
+    def read(self, path: str, *, most: int) -> bytes:
+        """The content of one file; raises DataError where it has more than `most` bytes."""
         ...
 
     def contents(self, paths: Sequence[str]) -> list[bytes]:
@@ -58,6 +58,9 @@ class Folders:
         self.folders: set[str] = set()
         for place, folders, files in os.walk(root, followlinks=True):
             folders[:] = sorted(name for name in folders if _visible(name))
+            for name in folders:
+                if (link := Path(place, name)).is_symlink():
+                    _check_link(root, link)
             inside = Path(place).relative_to(root).as_posix()
             prefix = "" if inside == "." else f"{inside}/"
             self.folders.update(prefix + name for name in folders)
@@ -67,10 +70,12 @@ class Folders:
         self._digests = Digests("sha256", cache_folder() / "contents" / f"{name}.sealed")
         self._told: dict[str, bytes] = {}
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, *, most: int) -> bytes:
         """The content of one file; raises DataError where it is not the one that `contents` told."""
         place = self.root / path
-        regular(place)
+        size = regular(place).st_size
+        if size > most:
+            raise _too_large(str(place), size, most)
         content = place.read_bytes()
         if path in self._told and self._told[path] != hashlib.sha256(content).digest():
             raise DataError(must(str(place), "stay as it is while it is read", "another content"))
@@ -93,15 +98,21 @@ class Zip:
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
             raise broken(root, "be a whole .zip archive", error) from error
         self._bytes = memoryview(root.read_bytes())
-        self._entries = {}
+        if sum(entry.compress_size for entry in entries) > len(self._bytes):
+            raise DataError(
+                must(str(root), "hold entries that do not overlap", "entries of more bytes than the .zip has")
+            )
+        self._entries: dict[str, zipfile.ZipInfo] = {}
         visible: dict[str, bool] = {}
         for entry in entries:
-            path = entry.filename
+            path = _member_path(root, entry)
             place, _, name = path.rpartition("/")
             if place not in visible:
                 visible[place] = all(_visible(part) for part in place.split("/") if part)
             if not visible[place] or not _visible(name):
                 continue
+            if path in self._entries:
+                raise DataError(must(f"{root}/{path}", "be in the .zip once", "two entries of this name"))
             if name:
                 self._entries[path] = entry
         self.files = sorted(self._entries)
@@ -110,6 +121,8 @@ class Zip:
             for parts in (place.split("/") for place, seen in visible.items() if seen and place)
             for depth in range(1, len(parts) + 1)
         }
+        for path in sorted(self.folders & self._entries.keys()):
+            raise DataError(must(f"{root}/{path}", "be a file or a folder of the .zip", "both"))
 
     def contents(self, paths: Sequence[str]) -> list[bytes]:
         return [self._digest + path.encode("utf-8", "surrogatepass") + b"\0" for path in paths]
@@ -119,22 +132,58 @@ class Zip:
         """Of the whole archive, as it is in memory: 0.6 s for a GB."""
         return hashlib.sha256(self._bytes).digest()
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, *, most: int) -> bytes:
         entry = self._entries[path]
         place = f"{self.root}/{path}"
         if entry.flag_bits & _ENCRYPTED or entry.compress_type not in (_STORED, _DEFLATED):
             raise DataError(must(place, "be stored or deflated, without a password", f"method {entry.compress_type}"))
+        if entry.file_size > most:
+            raise _too_large(place, entry.file_size, most)
         try:
             # Names and extra fields may be longer in the file's own header than in the directory.
             lengths = struct.unpack_from("<HH", self._bytes, entry.header_offset + _LOCAL_HEADER_BYTES - 4)
             start = entry.header_offset + _LOCAL_HEADER_BYTES + sum(lengths)
             content = self._bytes[start : start + entry.compress_size]
-            plain = zlib.decompress(content, -zlib.MAX_WBITS) if entry.compress_type == _DEFLATED else bytes(content)
+            plain = _inflated(content, entry.file_size) if entry.compress_type == _DEFLATED else bytes(content)
         except (struct.error, zlib.error) as error:
             raise broken(place, "be a whole entry of the .zip", error) from error
+        if len(plain) != entry.file_size:
+            rule = f"have {entry.file_size} bytes, as the .zip's directory says"
+            raise DataError(must(place, rule, "more" if len(plain) > entry.file_size else f"{len(plain)} bytes"))
         if zlib.crc32(plain) != entry.CRC:
             raise DataError(must(place, "be a whole entry of the .zip", "one with a wrong checksum"))
         return plain
+
+
+def _inflated(content: memoryview, size: int) -> bytes:
+    """What is compressed in `content`, or the first `size + 1` bytes of it: the directory's size may be a lie."""
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, size + 1)
+
+
+def _member_path(root: Path, entry: zipfile.ZipInfo) -> str:
+    """The path of an entry, a folder's with a slash at its end, as if it were unpacked here.
+
+    A leading slash and empty parts are left out, as unzip does. Archives made on Windows may have backslashes between
+    the parts (create_system 0, APPNOTE.TXT 4.4.2 and 4.4.17).
+    """
+    name = entry.filename
+    if entry.create_system == 0 and "/" not in name:
+        name = name.replace("\\", "/")
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise DataError(must(f"{root}, entry {name}", "lie below the folder that it is unpacked to", ".. in its path"))
+    return "/".join(parts) + ("/" if name.endswith("/") and parts else "")
+
+
+def _check_link(root: Path, link: Path) -> None:
+    """Refuses a link to a folder around it, below which there is no end of folders."""
+    around = link.parents[: len(link.relative_to(root).parts)]
+    if link.resolve() in {folder.resolve() for folder in around}:
+        raise DataError(must(str(link), "lead to files that do not hold it", f"a link to {link.resolve()}"))
+
+
+def _too_large(place: str, size: int, most: int) -> DataError:
+    return DataError(must(place, f"have {most:,} bytes at most", f"{size:,}"))
 
 
 def _visible(name: str) -> bool:

@@ -4,6 +4,7 @@ Source of the format: LeCun, Cortes & Burges, the MNIST database, "File formats"
 """
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from runner import limits
 from runner.data.broken import broken
 from runner.data.download import Published, fetched
 from runner.data.examples import Part, Parts, Report
@@ -50,25 +52,26 @@ def read_idx(path: Path, *, axes: int) -> np.ndarray:
 
     Raises DataError, which names the file, where it is not that.
     """
-    content = _content(path)
-    magic = bytes((0, 0, UNSIGNED_BYTE, axes))
-    if content[:4] != magic:
-        raise DataError(must(str(path), f"start with the magic number {magic.hex()}", content[:4].hex() or "no bytes"))
-    header = 4 + 4 * axes
-    if len(content) < header:
-        raise DataError(must(str(path), f"have a header of {header} bytes", f"{len(content)} bytes"))
-    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", axes, 4))
-    size_bytes = header + int(np.prod(shape, dtype=object))
-    if len(content) != size_bytes:
-        raise DataError(must(str(path), f"hold {size_bytes} bytes, as its header says", f"{len(content)} bytes"))
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    if path.suffix != ".gz":
-        return content
     try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            shape = _shape(path, file.read(4 + 4 * axes), axes)
+            size_bytes = math.prod(shape)
+            if size_bytes > limits.IDX_BYTES:
+                raise DataError(must(str(path), f"hold {limits.IDX_BYTES:,} bytes at most", f"{size_bytes:,}"))
+            content = file.read(size_bytes + 1)  # no more, however much a .gz unpacks to
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise broken(path, "be a whole gzip file", error) from error
+    if len(content) != size_bytes:
+        header = 4 + 4 * axes
+        got = f"{header + len(content)} bytes" if len(content) < size_bytes else "more"
+        raise DataError(must(str(path), f"hold {header + size_bytes} bytes, as its header says", got))
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _shape(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
+    magic = bytes((0, 0, UNSIGNED_BYTE, axes))
+    if header[:4] != magic:
+        raise DataError(must(str(path), f"start with the magic number {magic.hex()}", header[:4].hex() or "no bytes"))
+    if len(header) < 4 + 4 * axes:
+        raise DataError(must(str(path), f"have a header of {4 + 4 * axes} bytes", f"{len(header)} bytes"))
+    return tuple(int(size) for size in np.frombuffer(header, ">u4", axes, 4))

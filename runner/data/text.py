@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from runner import limits
 from runner.data.class_folders import Kind, class_folders, levels, names_in
 from runner.data.class_names import ordered
 from runner.data.examples import Examples, Part, Parts, Report
@@ -107,7 +108,7 @@ class Text(Undivided):
         classes, found = class_folders(tree, _TEXTS, declared=self.class_names, report=report)
         parts = {}
         for name, (paths, labels) in found.items():
-            texts = [decoded(tree.read(path), f"{tree.root}/{path}") for path in paths]
+            texts = [decoded(tree.read(path, most=limits.TEXT_FILE_BYTES), f"{tree.root}/{path}") for path in paths]
             for path, text in zip(paths, texts, strict=True):
                 if not text.strip():
                     raise DataError(Fault(f"{tree.root}/{path}", "must hold a text, got nothing"))
@@ -129,7 +130,9 @@ def _tables(tree: Tree, report: Report) -> dict[str, tuple[str, bytes]]:
             raise DataError(must(place, "hold tables of texts or folders of texts", got))
         if others := set(beside) - set(parts.values()):
             report(f"left out beside {', '.join(parts.values())}: {printable(listed(others))}")
-        return {part: (f"{place}/{name}", tree.read(top + name)) for part, name in parts.items()}
+        return {
+            part: (f"{place}/{name}", tree.read(top + name, most=limits.TABLE_BYTES)) for part, name in parts.items()
+        }
     return {}
 
 

@@ -117,7 +117,7 @@ def test_a_file_that_may_not_be_read_is_named(repository, small, monkeypatch):
     def refused(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", refused)
+    monkeypatch.setattr("gzip.open", refused)
     path = small / SPELT["train_images"]
     with pytest.raises(DataError, match=f"^{path}: must be readable, got Permission denied$"):
         load(configured(repository.absolute(), root=str(small)))

@@ -1,0 +1,300 @@
+"""Archives and files that are hostile or unlucky: odd names, sizes that lie, work without an end."""
+
+import gzip
+import io
+import os
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from runner import limits
+from runner.data import Dataset, Folder, ImageSize, Text, files, load
+from runner.data.cifar import _unpacked
+from runner.data.files import Folders, Zip
+from runner.data.idx import read_idx
+from runner.errors import DataError
+
+Members = list[tuple[str, bytes]]
+
+
+def png(value: int, side: int = 4) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((side, side), value, np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def members(prefix: str = "", slash: str = "/") -> Members:
+    return [(f"{prefix}{name}{slash}{index}.png", png(index)) for name in ("cat", "dog") for index in range(6)]
+
+
+def zipped(path: Path, content: Members, *, system: int = 3) -> Path:
+    with zipfile.ZipFile(path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content:
+            entry = zipfile.ZipInfo(name)
+            entry.create_system, entry.compress_type = system, zipfile.ZIP_DEFLATED
+            archive.writestr(entry, data)
+    return path / "a.zip"
+
+
+def read(root: Path) -> Dataset:
+    return load(Folder(source="folder", root=str(root)))
+
+
+def refusal(root: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        read(root)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text.replace(str(root), "ROOT")
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("content", "system"),
+    [
+        (members("/"), 3),
+        (members("//deep/./"), 3),
+        (members("./"), 3),
+        ([*members(), ("/dog/z.png", png(9))], 3),
+        (members("photos\\", "\\"), 0),
+    ],
+)
+def test_members_lie_where_unzip_would_put_them(tmp_path: Path, content: Members, system: int) -> None:
+    dataset = read(zipped(tmp_path, content, system=system))
+    assert dataset.classes == ("cat", "dog")
+    assert sum(len(part) for part in (dataset.train, dataset.val, dataset.test)) == len(content)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ([("cat/../../x.png", b"")], "ROOT, entry cat/../../x.png: must lie below the folder that it is unpacked to, "),
+        ([("cat/0.png", png(9))], "ROOT/cat/0.png: must be in the .zip once, got two entries of this name"),
+        ([("/cat//0.png", png(9))], "ROOT/cat/0.png: must be in the .zip once, got two entries of this name"),
+        ([("cat/0.png/x.png", png(9))], "ROOT/cat/0.png: must be a file or a folder of the .zip, got both"),
+        ([("bird\x1b/0.png", png(9))], "data (folder): must name its classes in UTF-8, on one line, without control"),
+    ],
+)
+def test_odd_members_are_named(tmp_path: Path, more: Members, line: str) -> None:
+    assert refusal(zipped(tmp_path, members() + more)).startswith(line)
+
+
+_NAME = st.text(st.sampled_from("ab./\\\0\n\x1bé\udcff0"), max_size=12)
+
+
+@given(names=st.lists(_NAME, max_size=4))
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_no_names_end_in_anything_but_data_or_a_line(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+    try:
+        path = zipped(tmp_path_factory.mktemp("zip"), members() + [(name, png(1)) for name in names])
+    except UnicodeEncodeError:
+        return  # no .zip can hold a stray byte as a name
+    try:
+        dataset = read(path)
+    except DataError as error:
+        told = str(error)
+    else:
+        assert {"cat", "dog"} <= set(dataset.classes)
+        told = ", ".join(dataset.classes)
+    assert "\n" not in told
+    told.encode()
+
+
+def test_links_in_a_circle_are_named(tmp_path: Path) -> None:
+    root = tmp_path / "a"
+    for name, content in members():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    (root / "cat" / "round").symlink_to(root)
+    assert refusal(root).startswith("ROOT/cat/round: must lead to files that do not hold it, got a link to ")
+
+
+def test_a_link_to_other_images_is_followed(tmp_path: Path) -> None:
+    for name, content in members("elsewhere/"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "a").mkdir()
+    for name in ("cat", "dog"):
+        (tmp_path / "a" / name).symlink_to(tmp_path / "elsewhere" / name)
+    assert read(tmp_path / "a").classes == ("cat", "dog")
+
+
+def test_a_pipe_is_named(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "a" / name).mkdir(parents=True)
+        os.mkfifo(tmp_path / "a" / name / "0.png")
+    assert refusal(tmp_path / "a") == "ROOT/cat/0.png: must be a regular file, got a folder, a device or a pipe"
+
+
+# Sizes
+
+
+@pytest.fixture
+def inflated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes came of each decompression of a member."""
+    sizes: list[int] = []
+    inflate = files._inflated
+
+    def counted(content: memoryview, size: int) -> bytes:
+        plain = inflate(content, size)
+        sizes.append(len(plain))
+        return plain
+
+    monkeypatch.setattr(files, "_inflated", counted)
+    return sizes
+
+
+def test_a_member_that_states_too_much_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inflated: list[int]
+) -> None:
+    monkeypatch.setattr(limits, "IMAGE_FILE_BYTES", 10_000)
+    root = zipped(tmp_path, [*members(), ("cat/0a.png", bytes(10_001))])
+    assert refusal(root) == "ROOT/cat/0a.png: must have 10,000 bytes at most, got 10,001"
+    assert sum(inflated) < 10_000
+
+
+def test_a_directory_that_lies_is_found_out_before_all_is_unpacked(tmp_path: Path, inflated: list[int]) -> None:
+    root = zipped(tmp_path, [*members(), ("cat/0a.png", bytes(5_000_000))])
+    stated = (5_000_000).to_bytes(4, "little")
+    root.write_bytes(root.read_bytes().replace(stated, (99).to_bytes(4, "little")))
+    assert refusal(root) == "ROOT/cat/0a.png: must have 99 bytes, as the .zip's directory says, got more"
+    assert max(inflated) <= max(100, *(len(content) for _, content in members()))
+
+
+def test_members_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
+    root = zipped(tmp_path, [(f"{name}/{index}.png", os.urandom(5000)) for name in "ab" for index in range(3)])
+    content = bytearray(root.read_bytes())
+    for place in [at for at in range(len(content)) if content[at : at + 4] == b"PK\x01\x02"]:
+        content[place + 20 : place + 24] = (20_000).to_bytes(4, "little")
+    root.write_bytes(content)
+    assert refusal(root) == "ROOT: must hold entries that do not overlap, got entries of more bytes than the .zip has"
+
+
+def test_a_large_file_of_a_folder_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    with (tmp_path / "a" / "0.png").open("wb") as file:
+        file.truncate(10**13)  # sparse: no byte of it on the disk
+    monkeypatch.setattr(Path, "read_bytes", pytest.fail)
+    with pytest.raises(DataError, match=r"/0\.png: must have 1,073,741,824 bytes at most, got 10,000,000,000,000$"):
+        Folders(tmp_path / "a").read("0.png", most=limits.IMAGE_FILE_BYTES)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("a/0.txt", "TEXT_FILE_BYTES"), ("train.csv", "TABLE_BYTES")])
+def test_texts_have_limits_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: str) -> None:
+    monkeypatch.setattr(limits, limit, 1000)
+    root = zipped(tmp_path, [(name, b"a" * 1001), ("b/0.txt", b"b")] if "/" in name else [(name, b"a" * 1001)])
+    with pytest.raises(DataError, match=rf"/{name}: must have 1,000 bytes at most, got 1,001$"):
+        load(Text(source="text", root=str(root)))
+
+
+def claimed(width: int, height: int) -> bytes:
+    """A PNG of one pixel whose header claims more."""
+    whole = bytearray(png(1, side=1))
+    whole[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    whole[29:33] = zlib.crc32(whole[12:29]).to_bytes(4, "big")
+    return bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("side", "got"), [(11_586, "11,586 × 11,586"), (13_000, "13,000 × 13,000"), (100_000, "far more")]
+)
+def test_an_image_of_very_many_pixels_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int, got: str
+) -> None:
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", pytest.fail)
+    root = zipped(tmp_path, [(f"{name}/0.png", claimed(side, side)) for name in "ab"])
+    data = Folder(source="folder", root=str(root), image=ImageSize(height=2, width=2, channels=1))
+    with pytest.raises(DataError, match=rf"/a/0\.png: must have 134,217,728 pixels at most, got {got}$"):
+        data.read(print).train.inputs[np.arange(2)]
+
+
+def tar(path: Path, *sizes: int, headers: dict[str, str] | None = None) -> Path:
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT, pax_headers=headers) as archive:
+        for index, size in enumerate(sizes):
+            member = tarfile.TarInfo(f"{index}.bin")
+            member.size = size
+            archive.addfile(member, io.BytesIO(bytes(size)))
+    return path
+
+
+@pytest.mark.parametrize("sizes", [(200_000,), (60_000, 60_000)])
+def test_a_tar_is_unpacked_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]) -> None:
+    monkeypatch.setattr(limits, "TAR_BYTES", 100_000)
+    taken = []
+    take = gzip.GzipFile.read
+
+    def counted(self: gzip.GzipFile, size: int | None = -1) -> bytes:
+        content = take(self, size)
+        taken.append(len(content))
+        return content
+
+    path = tar(tmp_path / "a.tar.gz", *sizes)
+    monkeypatch.setattr(gzip.GzipFile, "read", counted)
+    with pytest.raises(DataError, match=f"^{path}: must unpack to 100,000 bytes at most, got more$"):
+        _unpacked(path)
+    assert sum(taken) == 100_001
+
+
+def test_a_tar_whose_member_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("0.bin")
+    member.size = 10**10
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(member.tobuf() + bytes(2048)))
+    with pytest.raises(DataError, match=f"^{path}: must unpack to 1,073,741,824 bytes at most, got more$"):
+        _unpacked(path)
+
+
+@pytest.mark.parametrize("suffix", ["xz", "bz2"])
+def test_a_tar_that_is_broken_in_its_compression_is_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.tar.{suffix}"
+    with tarfile.open(path, f"w:{suffix}") as archive:  # type: ignore[call-overload]
+        archive.addfile(tarfile.TarInfo("0.bin"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:20] + bytes(8) + whole[28:])
+    with pytest.raises(DataError, match=r"must be a whole \.tar\.gz archive, got a broken one"):
+        _unpacked(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "content", "rule"),
+    [
+        ((2**31, 2**31, 1), b"", r"hold 4,294,967,296 bytes at most, got 4,611,686,018,427,387,904"),
+        ((2, 2, 2), bytes(10_000_000), r"hold 24 bytes, as its header says, got more"),
+    ],
+)
+def test_an_idx_file_is_unpacked_as_far_as_its_header_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], content: bytes, rule: str
+) -> None:
+    path = tmp_path / "images.gz"
+    header = bytes((0, 0, 8, 3)) + np.array(shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(header + content))
+    taken = []
+    take = gzip.GzipFile.read
+
+    def counted(self: gzip.GzipFile, size: int | None = -1) -> bytes:
+        found = take(self, size)
+        taken.append(len(found))
+        return found
+
+    monkeypatch.setattr(gzip.GzipFile, "read", counted)
+    with pytest.raises(DataError, match=f"^{path}: must {rule}$"):
+        read_idx(path, axes=3)
+    assert sum(taken) <= 25
+
+
+def test_a_zip_is_read_by_its_digest(tmp_path: Path) -> None:
+    first = Zip(zipped(tmp_path, members())).contents(["cat/0.png", "dog/0.png"])
+    assert len(set(first)) == 2
+    assert Zip(zipped(tmp_path, [*members(), ("x", b"")])).contents(["cat/0.png"])[0] not in first
