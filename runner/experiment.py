@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from runner.blocks import block_names, expanded, follows
 from runner.data import Data, Source
 from runner.data.augment import Augment
+from runner.data.value_range import UNIT, Range
 from runner.errors import ConfigError, Fault, must, shown, unknown
 from runner.faults import fault, first_causes, first_uses, unwritable
 from runner.layers import KINDS, places
@@ -42,6 +43,8 @@ class Program(Record):
     input_shape: Shape
     mean: Annotated[tuple[float, ...], TRACED]
     std: Annotated[tuple[float, ...], TRACED]
+    black: Annotated[tuple[float, ...] | None, TRACED]  # None with `white` for what lies in 0 … 1, such as bytes
+    white: Annotated[tuple[float, ...] | None, TRACED]
     classes: int
     augment: Augment
     loss: Loss
@@ -99,6 +102,7 @@ class Experiment(Record):
         classes: int,
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        values: Range = UNIT,
         vocabulary: int | None = None,
     ) -> Program:
         """What of this experiment the compiled program is made of. Raises ConfigError with what does not fit."""
@@ -113,6 +117,8 @@ class Experiment(Record):
             input_shape=self.model.input_shape(data_shape),
             mean=mean,
             std=std,
+            black=None if values == UNIT else values.black,
+            white=None if values == UNIT else values.white,
             classes=classes,
             augment=self.augment,
             loss=self.loss,

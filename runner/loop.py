@@ -82,6 +82,7 @@ class Loop:
             classes=len(dataset.classes),
             mean=experiment.data.mean or mean,
             std=experiment.data.std or std,
+            values=dataset.range,
             vocabulary=self._vocabulary,
         )
         settings = experiment.train
@@ -337,7 +338,11 @@ def _whitening(
     inputs = dataset.train.inputs
     # From all over the set, which may lie class by class; their patches tell enough.
     some = inputs[np.linspace(0, len(inputs) - 1, min(len(inputs), _IMAGES_TO_WHITEN)).astype(int)]
-    images = normalise(model.fitted(jnp.asarray(some)), jnp.asarray(mean), jnp.asarray(std))
+    images = normalise(
+        model.fitted(jnp.asarray(some), np.asarray(dataset.range.black, np.float32)),
+        jnp.asarray(mean),
+        jnp.asarray(std),
+    )
     return model.whitening(input_shape, np.asarray(images))
 
 

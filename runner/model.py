@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge, Gt, MinLen
+from jax.typing import ArrayLike
 from pydantic import Field
 
 from runner.data.fit import Fit, fit, fitted_shape
@@ -104,14 +105,16 @@ class Model(Record):
             return error.faults
         return ()
 
-    def fitted(self, images: jax.Array) -> jax.Array:
-        """Images as they come, uint8 or float `(n, h, w, c)`, at the size of the input: float32 in 0 … 1.
+    def fitted(self, images: jax.Array, black: ArrayLike) -> jax.Array:
+        """Images as they come, uint8 or float `(n, h, w, c)`, at the size of the input: float32, bytes as 0 … 1.
+
+        Padding has the value `black`, one for each channel or one for all.
 
         Tokens, int32 `(n, length, 1)`, stay what they are.
         """
         if self.input is None:
-            return fit(images, (images.shape[1], images.shape[2]))
-        return fit(images, (self.input.height, self.input.width), self.input.fit)
+            return fit(images, (images.shape[1], images.shape[2]), black=black)
+        return fit(images, (self.input.height, self.input.width), self.input.fit, black=black)
 
     def init(self, key: jax.Array, input_shape: Shape) -> tuple[Tree, Tree]:
         """Parameters drawn from `key`, and statistics, for inputs of `input_shape`. float32."""

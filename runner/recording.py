@@ -18,6 +18,7 @@ import yaml
 
 from runner import describe, device, tracking, train, weights
 from runner.data import Dataset
+from runner.data.value_range import Range
 from runner.data.vocabulary import listed, spelt
 from runner.experiment import Experiment, parameters
 from runner.loop import Loop
@@ -63,7 +64,16 @@ def note_data(recorded: tracking.Run, loop: Loop) -> None:
     recorded.log_input(_facts(loop.experiment, dataset))
     if dataset.vocabulary:
         recorded.log_text(listed(dataset.vocabulary), VOCABULARY)
-    recorded.set_tags({"group": group(loop)})
+    tags = {"group": group(loop)}
+    if not dataset.vocabulary:
+        tags["data.range"] = shown_range(dataset.range)
+    recorded.set_tags(tags)
+
+
+def shown_range(values: Range) -> str:
+    """What stands for black and for white, per channel where channels differ: `-1 … 1`."""
+    ends = (", ".join(dict.fromkeys(f"{value:g}" for value in end)) for end in values)
+    return " … ".join(ends)
 
 
 def known_once(loop: Loop) -> dict[str, float]:
@@ -198,10 +208,20 @@ def log_model(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
         variables=variables,
         images=loop.dataset.val.inputs,
         classes=loop.dataset.classes,
+        input_range=_input_range(loop.dataset),
     )
     if loop.dataset.vocabulary:  # the model reads tokens: whoever asks it has to know what each stands for
         (folder / "model" / VOCABULARY).write_text(listed(loop.dataset.vocabulary), encoding="utf-8")
     recorded.log_model(folder / "model")
+
+
+def _input_range(dataset: Dataset) -> tuple[float, float] | None:
+    """Between which values the inputs of a served model are expected; None for bytes, whose type says it."""
+    if dataset.vocabulary:
+        return 0.0, float(len(dataset.vocabulary) - 1)
+    if dataset.train.inputs.dtype == np.uint8:
+        return None
+    return min(dataset.range.black), max(dataset.range.white)
 
 
 def log_weights(recorded: tracking.Run, loop: Loop, folder: Path) -> None:

@@ -28,7 +28,8 @@ _BLOCK = 256
 class ModelFacts:
     """What a saved model reads, one image of `input_shape` (h, w, c), and what it answers, one value per class.
 
-    `batch_size` is None where the program takes any number of images.
+    `input_range` is what stood for black and for white in training, or the first and last token of a vocabulary; None
+    for bytes and where it is not known. `batch_size` is None where the program takes any number of images.
     """
 
     input_shape: tuple[int, ...]
@@ -37,6 +38,18 @@ class ModelFacts:
     classes: tuple[str, ...]
     platforms: tuple[str, ...]
     batch_size: int | None = None
+    input_range: tuple[float, float] | None = None
+
+    @property
+    def reads(self) -> str:
+        """The rule for inputs, in words: a model's metadata in MLflow and its errors say it."""
+        if self.input_dtype == "uint8":
+            return "whole numbers from 0 to 255, of any integer type"
+        if self.input_dtype == "int32":
+            last = "" if self.input_range is None else f" to {self.input_range[1]:g}"
+            return f"tokens, whole numbers from 0{last}, of any integer type"
+        trained = "" if self.input_range is None else f", in the unit of training: {_ends(self.input_range)}"
+        return f"finite numbers that fit float32{trained}"
 
 
 def save_model(
@@ -46,6 +59,7 @@ def save_model(
     variables: Any,
     images: "np.ndarray[Any, Any]",
     classes: tuple[str, ...],
+    input_range: tuple[float, float] | None = None,
 ) -> ModelFacts:
     """Writes the function of (variables, images (n, h, w, c)), which answers probabilities (n, k), to a folder.
 
@@ -65,6 +79,7 @@ def save_model(
         classes=tuple(classes),
         platforms=tuple(exported.platforms),
         batch_size=batch_size,
+        input_range=input_range,
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _PROGRAM).write_bytes(exported.serialize())
@@ -132,12 +147,13 @@ class ServedModel:
     def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> "np.ndarray[Any, Any]":
         """Probabilities (n, k) of images (n, h, w, c). `params` is MLflow's, and unused.
 
-        Raises ValueError where the images have another size than those the model was trained on.
+        Raises ValueError where the images have another size than those the model was trained on, or values that it
+        cannot have meant (see `converted`).
         """
         images = np.asarray(inputs)
         if images.shape[1:] != self.facts.input_shape:
             raise ValueError(f"images: must have the shape (n, {str(self.facts.input_shape)[1:]}, got {images.shape}")
-        images = images.astype(self.facts.input_dtype, copy=False)
+        images = converted(images, self.facts)
         answers = [self._block(images[start : start + _BLOCK]) for start in range(0, len(images), _BLOCK)]
         empty = np.zeros((0, len(self.facts.classes)), self.facts.output_dtype)
         return np.concatenate([empty, *answers])
@@ -146,6 +162,36 @@ class ServedModel:
         size = self.facts.batch_size or 1 << (len(images) - 1).bit_length()
         padding = [(0, size - len(images)), *[(0, 0)] * (images.ndim - 1)]
         return np.asarray(self._call(self._leaves, np.pad(images, padding)))[: len(images)]
+
+
+def converted(inputs: "np.ndarray[Any, Any]", facts: ModelFacts) -> "np.ndarray[Any, Any]":
+    """Inputs in the type that a model reads, their values unchanged.
+
+    Raises ValueError where that cannot be: fractions or 300 for bytes, tokens beyond the vocabulary, infinities. Floats
+    farther from black and white than these are from each other are of another unit (0 … 255 for 0 … 1) and refused too.
+    """
+    dtype = np.dtype(facts.input_dtype)
+    if dtype.kind in "ui":
+        if inputs.dtype.kind not in "ui":
+            hint = "; multiply 0 … 1 by 255 and round" if facts.input_dtype == "uint8" else ""
+            raise ValueError(f"images: must be {facts.reads}, got {inputs.dtype}{hint}")
+        limits = np.iinfo(dtype)
+        least, most = (0, limits.max) if facts.input_range is None else facts.input_range
+    else:
+        if inputs.dtype.kind not in "uif":
+            raise ValueError(f"images: must be {facts.reads}, got {inputs.dtype}")
+        largest = float(np.finfo(np.float32).max)
+        least, most = -largest, largest
+        if facts.input_range is not None:
+            black, white = facts.input_range
+            least, most = max(least, 2 * black - white), min(most, 2 * white - black)
+    if inputs.size and not (least <= inputs.min() and inputs.max() <= most):
+        raise ValueError(f"images: must be {facts.reads}, got {inputs.min():g} to {inputs.max():g}")
+    return inputs.astype(dtype, copy=False)
+
+
+def _ends(values: tuple[float, float]) -> str:
+    return f"{values[0]:g} … {values[1]:g}"
 
 
 def _load_pyfunc(path: str) -> ServedModel:

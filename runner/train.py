@@ -22,6 +22,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from runner.data.fit import are_tokens, normalise
+from runner.data.value_range import UNIT
 from runner.experiment import Program
 from runner.layers import places
 from runner.layers.base import Tree
@@ -116,7 +117,9 @@ def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, b
     key = jax.random.fold_in(stream(program.seed, "step"), state.step)
     augment_key, dropout_key = jax.random.split(key)
     targets = jax.nn.one_hot(labels, program.classes, dtype=jnp.float32)
-    images, targets = program.augment.apply(program.model.fitted(inputs), targets, key=augment_key)
+    values = value_range_of(program)
+    fitted = program.model.fitted(inputs, values[0])
+    images, targets = program.augment.apply(fitted, targets, key=augment_key, values=values)
     images = normalised(program, images)
 
     learning, frozen = places.split(state.params, program.freeze)
@@ -161,7 +164,7 @@ def predict(program: Program, params: Tree, statistics: Tree, inputs: jax.Array)
 
 def outputs(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
     """The network's outputs (n, k), float32, for images as they come."""
-    images = normalised(program, program.model.fitted(inputs))
+    images = normalised(program, program.model.fitted(inputs, value_range_of(program)[0]))
 
     def outputs_of(images: jax.Array) -> jax.Array:
         y, _ = program.model.apply(params, statistics, images, training=False, key=jax.random.key(0))
@@ -170,6 +173,15 @@ def outputs(program: Program, params: Tree, statistics: Tree, inputs: jax.Array)
     if program.mirrored_evaluation:
         return (outputs_of(images) + outputs_of(jnp.flip(images, axis=2))) / 2
     return outputs_of(images)
+
+
+def value_range_of(program: Program) -> Any:
+    """What stands for black and for white in inputs: `UNIT`, or two arrays, float32 (c,), or (1,) for all channels."""
+    if program.black is None or program.white is None:
+        return UNIT
+    return tuple(
+        jnp.stack([jnp.asarray(value, jnp.float32) for value in values]) for values in (program.black, program.white)
+    )
 
 
 def evaluated(state: State) -> Tree:

@@ -157,14 +157,14 @@ def test_members_mapped_over_parameters_and_rates_are_members_in_turn() -> None:
 def test_images_are_fitted_to_the_input(how: Any) -> None:
     net = model("relu", input={"height": 12, "width": 10, "fit": how})
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
-    fitted = net.fitted(jnp.asarray(images))
+    fitted = net.fitted(jnp.asarray(images), 0.0)
     assert fitted.shape[1:] == net.input_shape((8, 8, 3)) == (12, 10, 3)
     np.testing.assert_array_equal(fitted, fit(jnp.asarray(images), (12, 10), how))
 
 
 def test_without_an_input_images_stay_as_they_are() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 9, 1), np.uint8)
-    np.testing.assert_allclose(model("relu").fitted(jnp.asarray(images)), images / 255.0, rtol=1e-6)
+    np.testing.assert_allclose(model("relu").fitted(jnp.asarray(images), 0.0), images / 255.0, rtol=1e-6)
     assert model("relu").input_shape((8, 9, 1)) == (8, 9, 1)
     assert model("relu").input_shape((50, 2)) == (50, 2)
 

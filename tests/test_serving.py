@@ -1,6 +1,7 @@
 """A saved model answers what its function answers, without anything but its folder."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from runner.serving import ServedModel, _load_pyfunc, described, example, save_model
+from runner.serving import ModelFacts, ServedModel, _load_pyfunc, converted, described, example, save_model
 
 CLASSES = ("cat", "dog", "owl")
 IMAGES = np.random.default_rng(0).integers(0, 256, (600, 6, 5, 2), dtype=np.uint8)
@@ -98,3 +99,53 @@ def test_a_program_that_fails_however_it_is_lowered_says_why(tmp_path: Path) -> 
 
     with pytest.raises(RuntimeError, match="no such layer"):
         save_model(tmp_path, function=function, variables=(), images=IMAGES[:1], classes=CLASSES)
+
+
+def facts(dtype: str, input_range: tuple[float, float] | None = None) -> ModelFacts:
+    return ModelFacts((2,), dtype, "float32", CLASSES, ("cpu",), input_range=input_range)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.uint64])
+def test_whole_numbers_of_any_type_are_bytes_where_they_fit(dtype: Any) -> None:
+    found = converted(np.array([[0, 255]], dtype), facts("uint8"))
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[0, 255]]
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "text"),
+    [
+        # 0 … 1 became zeros, and 300 became 44.
+        (facts("uint8"), [[0.0, 0.5]], "whole numbers from 0 to 255, of any integer type, got float64; multiply"),
+        (facts("uint8"), [[0, 300]], "whole numbers from 0 to 255, of any integer type, got 0 to 300"),
+        (facts("uint8"), [[-1, 3]], "whole numbers from 0 to 255, of any integer type, got -1 to 3"),
+        (facts("uint8"), [[True, False]], "whole numbers from 0 to 255, of any integer type, got bool"),
+        (facts("int32", (0, 9)), [[0, 10]], "tokens, whole numbers from 0 to 9, of any integer type, got 0 to 10"),
+        (facts("int32", (0, 9)), [[0.0, 1.0]], "tokens, whole numbers from 0 to 9, of any integer type, got float64"),
+        (facts("float32"), [[0, 1e300]], "finite numbers that fit float32, got 0 to 1e+300"),
+        (facts("float32"), [[0, np.nan]], "finite numbers that fit float32, got nan to nan"),
+        (facts("float32"), [["a", "b"]], "finite numbers that fit float32, got <U1"),
+        (
+            facts("float32", (0, 1)),
+            [[0, 255]],
+            "finite numbers that fit float32, in the unit of training: 0 … 1, got 0 to 255",
+        ),
+    ],
+)
+def test_values_that_the_model_cannot_have_meant_are_refused(model: ModelFacts, inputs: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=f"^images: must be {re.escape(text)}"):
+        converted(np.asarray(inputs), model)
+
+
+def test_floats_may_lie_a_little_outside_what_training_saw() -> None:
+    found = converted(np.array([[-0.9, 1.9]]), facts("float32", (0, 1)))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.array([[-0.9, 1.9]], np.float32))
+
+
+def test_a_model_refuses_what_it_cannot_read(folder: Path) -> None:
+    model = ServedModel(folder)
+    np.testing.assert_array_equal(model.predict(IMAGES[:2].astype(np.int64)), model.predict(IMAGES[:2]))
+    for images in (IMAGES[:2] / 255, IMAGES[:2].astype(int) + 300):
+        with pytest.raises(ValueError, match=r"^images: must be whole numbers from 0 to 255"):
+            model.predict(images)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from runner.data.examples import Part, Parts, Report
 from runner.data.npz import read_npz
 from runner.data.source import Undivided
+from runner.data.value_range import Range
 from runner.errors import DataError, must
 from runner.records import Record
 
@@ -31,6 +32,22 @@ class Arrays(Undivided):
         default="hwc", description="Images (n, h, w[, c]), or one-dimensional inputs (n, length[, c])."
     )
     signal: SignalSize | None = Field(default=None, description="Size of one-dimensional inputs, in place of `image`.")
+
+    range: tuple[float, float] | None = Field(
+        default=None,
+        description="What stands for black and for white in floats, e.g. [-1, 1]; null = 0 and 1 where all training "
+        "values lie between, else the least and the greatest of each channel.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> Self:
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(must("", "have a range that rises, [black, white]", self.range).text)
+        return self
+
+    @property
+    def declared_range(self) -> Range | None:
+        return Range(*((value,) for value in self.range)) if self.range else None
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
@@ -77,9 +94,21 @@ class Arrays(Undivided):
             axes = "(n, h, w[, c])" if self.axes == "hwc" else "(n, length[, c])"
             raise DataError(must(place, f"have the axes {axes}", f"shape {x.shape}"))
         if x.dtype.kind == "f":
-            return as_float32(place, x)
+            return self._in_range(place, as_float32(place, x))
         if x.dtype != np.uint8:
             raise DataError(must(place, "be of type uint8 or float32", x.dtype))
+        if self.range is not None:
+            raise DataError(must("data.range", "be null for uint8, whose range is 0 … 255", self.range))
+        return x
+
+    def _in_range(self, place: str, x: np.ndarray) -> np.ndarray:
+        if self.range is not None:
+            black, white = (np.float32(value) for value in self.range)
+            low, high = x.min(), x.max()
+            if low < black or high > white:
+                raise DataError(
+                    must(place, f"hold values in data.range ({black:g} to {white:g})", f"{low:g} to {high:g}")
+                )
         return x
 
 

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from runner.data import warp
 from runner.data.draws import box, each, symmetric_beta, uniform
+from runner.data.value_range import UNIT, value_range
 from runner.errors import ConfigError, must
 from runner.records import TRACED, Record
 
@@ -27,7 +28,7 @@ class RandomCrop(Record):
 
     padding: int = Field(ge=1, description="Pixels added around the image, of which a window is cut at random.")
     padding_mode: Literal["zeros", "reflect", "replicate"] = Field(
-        default="zeros", description="What the added pixels hold: zeros, the image mirrored, or its edge."
+        default="zeros", description="What the added pixels hold: zeros (black), the image mirrored, or its edge."
     )
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
@@ -102,12 +103,12 @@ class Elastic(Record):
 
 
 class Brightness(Record):
-    """Every pixel times one factor per image (torchvision's ColorJitter)."""
+    """Every pixel's distance from black times one factor per image (torchvision's ColorJitter); a signal's from 0."""
 
     strength: Annotated[float, TRACED] = Field(ge=0, le=1, description="The factor is drawn from 1 ± this.")
 
-    def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
-        return jnp.clip(images * _factor(self.strength, images, key), 0, 1)
+    def apply(self, images: jax.Array, *, key: jax.Array, rest: jax.Array) -> jax.Array:
+        return jnp.clip(rest + (images - rest) * _factor(self.strength, images, key), 0, 1)
 
 
 class Contrast(Record):
@@ -127,7 +128,9 @@ class Cutout(Record):
     """A square of each image covered; its middle may lie anywhere (DeVries & Taylor 2017, arXiv:1708.04552)."""
 
     size: Annotated[float, TRACED] = Field(gt=0, description="Side of the square, in pixels.")
-    fill: Annotated[float, TRACED] = Field(default=0.0, ge=0, le=1, description="Its colour, from 0 to 1.")
+    fill: Annotated[float, TRACED] = Field(
+        default=0.0, ge=0, le=1, description="Its colour, from 0, black, to 1, white."
+    )
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
         side = jnp.broadcast_to(jnp.asarray(self.size, jnp.float32), (len(images),))
@@ -178,13 +181,37 @@ class Augment(Record):
     mixup: Mixup | None = Field(default=None, description="Averages of two images and their targets.")
     cutmix: Cutmix | None = Field(default=None, description="A box of another image, targets by area.")
 
-    def apply(self, images: jax.Array, targets: jax.Array, *, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Changed images and targets: float32 (n, h, w, c) in 0 … 1, and float32 (n, k) that sum to 1.
+    def apply(
+        self,
+        images: jax.Array,
+        targets: jax.Array,
+        *,
+        key: jax.Array,
+        values: Any = None,
+    ) -> tuple[jax.Array, jax.Array]:
+        """Changed images and targets: float32 (n, h, w, c), and float32 (n, k) that sum to 1.
 
+        `values` are what stands for black and for white, `UNIT` or two arrays (c,) or (1,); without them they are those
+        of the batch (see `value_range`). Each part sees 0 for black and 1 for white: what moves in is black, and tones
+        end at both.
         Inputs (n, length, c) take brightness, contrast and mixup. Raises ConfigError for parts that need images.
         """
         if images.ndim != 4:
             self._check_flat()
+        if all(getattr(self, name) is None for name in Augment.model_fields):
+            return images, targets
+        if values is UNIT:
+            return self._applied(images, targets, key=key, zero=jnp.zeros((1,) * images.ndim))
+        ends = value_range(images) if values is None else values
+        black, white = (end.reshape(*(1,) * (images.ndim - 1), -1) for end in ends)
+        width = white - black
+        changed, targets = self._applied((images - black) / width, targets, key=key, zero=-black / width)
+        return black + changed * width, targets
+
+    def _applied(
+        self, images: jax.Array, targets: jax.Array, *, key: jax.Array, zero: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """The same for images in 0 … 1, in which the value 0 has become `zero` (1, …, c)."""
         for part in (self.random_crop, self.horizontal_flip):
             if part is not None:
                 images = part.apply(images, key=_named(key, part))
@@ -195,7 +222,11 @@ class Augment(Record):
             for bend in warps:
                 positions = bend.positions(positions, key=_named(key, bend))
             images = warp.look_up(images, positions)
-        for tone in (self.brightness, self.contrast, self.cutout):
+        if self.brightness is not None:
+            # Images are scaled from black; signals, which swing about 0, from there.
+            rest = jnp.clip(zero, 0, 1) if images.ndim != 4 else jnp.zeros_like(zero)
+            images = self.brightness.apply(images, key=_named(key, self.brightness), rest=rest)
+        for tone in (self.contrast, self.cutout):
             if tone is not None:
                 images = tone.apply(images, key=_named(key, tone))
         for mix in (self.mixup, self.cutmix):

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from runner.data.value_range import Range, measured
+
 Report = Callable[[str], None]
 """Where a source says, in one line at a time, how far it has come."""
 
@@ -81,7 +83,7 @@ class Examples:
 class Dataset:
     """Examples to train on, to choose by, and to judge by once; `digest` names the content, split included.
 
-    Of texts, `vocabulary` holds what each token stands for, in their order.
+    Of texts, `vocabulary` holds what each token stands for, in their order. `declared_range` is that of `data.range`.
     """
 
     name: str
@@ -91,6 +93,12 @@ class Dataset:
     classes: tuple[str, ...]
     digest: str
     vocabulary: tuple[str, ...] = ()
+    declared_range: Range | None = None
+
+    @functools.cached_property
+    def range(self) -> Range:
+        """What stands for black and white: declared, or measured on the training inputs."""
+        return self.declared_range or measured(self.train.inputs)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from runner.errors import ConfigError, must
 
 Fit = Literal["resize", "pad", "crop"]
-"""Resize takes any size to any other; pad puts the image in the middle of zeros; crop keeps its middle."""
+"""Resize takes any size to any other; pad puts the image in the middle of black; crop keeps its middle."""
 
 
 def are_tokens(inputs: jax.Array | np.ndarray) -> bool:
@@ -40,10 +40,11 @@ def fitted_shape(shape: tuple[int, ...], size: tuple[int, int], how: Fit) -> tup
     return *size, channels
 
 
-def fit(images: jax.Array, size: tuple[int, int], how: Fit = "resize") -> jax.Array:
+def fit(images: jax.Array, size: tuple[int, int], how: Fit = "resize", *, black: ArrayLike = 0.0) -> jax.Array:
     """Images (n, h, w, c) as float32 (n, *size, c); bytes are divided by 255, floats keep their unit.
 
-    Inputs of rank 3, (n, length, c), keep their length. Nothing but the division happens where the size is right.
+    Padding has the value `black`, one for each channel or one for all. Inputs of rank 3, (n, length, c), keep their
+    length. Nothing but the division happens where the size is right.
     Tokens stay as they are.
     """
     if are_tokens(images):
@@ -61,7 +62,10 @@ def fit(images: jax.Array, size: tuple[int, int], how: Fit = "resize") -> jax.Ar
     if how == "crop":
         return values[:, top : top + size[0], left : left + size[1], :]
     below, right = (size[0] - images.shape[1] - top, size[1] - images.shape[2] - left)
-    return jnp.pad(values, ((0, 0), (top, below), (left, right), (0, 0)))
+    padding = ((top, below), (left, right))
+    inside = np.pad(np.ones((*images.shape[1:3], 1), bool), (*padding, (0, 0)))
+    fill = jnp.asarray(black, values.dtype).reshape(1, 1, 1, -1)
+    return jnp.where(inside[None], jnp.pad(values, ((0, 0), *padding, (0, 0))), fill)
 
 
 def normalise(images: jax.Array, mean: ArrayLike, std: ArrayLike) -> jax.Array:

@@ -31,7 +31,7 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
         if values is not None and len(values) != found[-1]:
             raise DataError(must(f"data.{name}", f"have one value per channel ({found[-1]})", values))
     digest = digest_of((*classes, *vocabulary), chosen, held, judged)
-    return Dataset(data.name, chosen, held, judged, classes, digest, vocabulary)
+    return Dataset(data.name, chosen, held, judged, classes, digest, vocabulary, data.declared_range)
 
 
 def _read(data: Source, report: Report) -> tuple[tuple[str, ...], list[Examples]]:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from runner.data.class_names import composed
 from runner.data.examples import Examples, Parts, Report
+from runner.data.value_range import Range
 from runner.errors import must
 from runner.records import Record
 
@@ -86,6 +87,11 @@ class Source(Record):
     def names(self, count: int) -> tuple[str, ...]:
         """The declared class names, else the labels themselves."""
         return self.class_names or tuple(str(label) for label in range(count))
+
+    @property
+    def declared_range(self) -> Range | None:
+        """What stands for black and for white, where the record says so."""
+        return None
 
     @property
     def vocabulary_size(self) -> int | None:

@@ -169,7 +169,7 @@ class Store:
                     run_id=run_id,
                     model_uuid=logged.model_id,
                     model_id=logged.model_id,
-                    metadata={"classes": list(facts.classes)},
+                    metadata={"classes": list(facts.classes), "inputs": facts.reads},
                 ),
                 signature=signature,
                 input_example=example(folder),
