@@ -85,8 +85,7 @@ def _places(tree: Tree, kind: Kind, declared: Sequence[str] | None, report: Repo
     if not parts:
         return {"train": top}
     others = [name for name in inside if name not in parts.values()]
-    as_classes = [name for name in others if _holds(tree, f"{top}{name}/", kind)]
-    if as_classes or "train" not in parts:
+    if "train" not in parts or not _with_files(tree, top, kind).isdisjoint(others):
         rule = "hold folders of parts, train among them, or of classes (data.class_names tells classes of such names)"
         got = listed(parts.values()) + (f" beside {listed(others)}" if others else "")
         raise DataError(must(_under(tree, top), rule, got))
@@ -95,10 +94,10 @@ def _places(tree: Tree, kind: Kind, declared: Sequence[str] | None, report: Repo
     return {part: f"{top}{name}/" for part, name in parts.items()}
 
 
-def _holds(tree: Tree, place: str, kind: Kind) -> bool:
-    """Whether a folder holds files of the kind itself, as a class folder does."""
-    files = (path[len(place) :] for path in tree.files if path.startswith(place))
-    return any("/" not in name and name.lower().endswith(kind.suffixes) for name in files)
+def _with_files(tree: Tree, place: str, kind: Kind) -> set[str]:
+    """The folders in a folder that hold files of the kind themselves, as class folders do."""
+    inside = (path[len(place) :] for path in tree.files if path.startswith(place))
+    return {path.partition("/")[0] for path in inside if path.count("/") == 1 and path.lower().endswith(kind.suffixes)}
 
 
 def _classes(tree: Tree, place: str, kind: Kind, report: Report) -> Classes:
