@@ -430,11 +430,13 @@ def test_what_a_store_never_took_is_kept_and_sent_later(
 
 
 def test_a_run_that_never_began_is_sent_as_a_new_one(uri: str, client: Any, tmp_path: Path) -> None:
-    run = begin(f"http://127.0.0.1:{free_port()}", tmp_path, params={"seed": 7})
+    lines = "a\u2028b\u0085c"  # what other programs may take for the end of a line
+    run = begin(f"http://127.0.0.1:{free_port()}", tmp_path, params={"seed": 7, "data.name": lines})
     run.log_metrics({"loss": 0.5}, step=1)
     run.finish("FINISHED")
     found = client.get_run(replay(tmp_path / "untracked.jsonl", uri))
-    assert (found.data.metrics, found.data.params, found.info.run_name) == ({"loss": 0.5}, {"seed": "7"}, "lenet5")
+    params = {"seed": "7", "data.name": lines}
+    assert (found.data.metrics, found.data.params, found.info.run_name) == ({"loss": 0.5}, params, "lenet5")
 
 
 def test_replay_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

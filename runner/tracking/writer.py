@@ -86,7 +86,9 @@ def replay(path: Path, uri: str | None = None) -> str:
     Raises ConfigError for a file that is none, TrackingError where the store does not take it.
     """
     try:
-        opening, *rest = [messages.from_line(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # Not splitlines: texts in these lines may hold U+0085 or U+2028, at which it would divide them.
+        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+        opening, *rest = [messages.from_line(line) for line in lines]
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else reason(error)
         raise ConfigError(must("", f"be a file of what was not tracked ({why})", path.name)) from None

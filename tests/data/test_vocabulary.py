@@ -1,6 +1,9 @@
 """Words, vocabularies and tokens: each rule held against texts whose tokens are worked out by hand."""
 
 import doctest
+import re
+import sys
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -40,6 +43,100 @@ def test_words_have_no_spaces_and_lose_no_letters(text: str) -> None:
     assert all(letter in whole for letter in "abcxyz" if letter in text)
 
 
+# One word each, as a reader of the language says; the scripts write vowels as marks, which are no letters.
+WHOLE = [
+    "नमस्ते",  # Devanagari
+    "বাংলা",  # Bengali
+    "தமிழ்",  # Tamil
+    "తెలుగు",  # Telugu
+    "മലയാളം",  # Malayalam
+    "ภาษา",  # Thai
+    "ที่นี่",  # Thai, with two marks over one letter
+    "ខ្មែរ",  # Khmer
+    "မြန်မာ",  # Burmese
+    "བོད་"[:-1],  # Tibetan, without the mark that ends a syllable
+    "مَرْحَبًا",  # Arabic, with its points
+    "می\u200cخواهم",  # Persian: the non-joiner stands inside words
+    "שָׁלוֹם",  # Hebrew, with its points
+    "क्\u200dष",  # a joiner that keeps a half form
+    "ශ්\u200dරී",  # Sinhala
+    "q\u0307\u0323",  # two accents that no letter is composed with
+]
+
+
+@pytest.mark.parametrize("word", WHOLE)
+def test_marks_and_joiners_stay_in_their_word(word: str) -> None:
+    assert words(word) == [unicodedata.normalize("NFC", word)]
+    assert words(f"{word} x, {word}'{word}!") == [
+        *words(word),
+        "x",
+        ",",
+        f"{words(word)[0]}'{words(word)[0]}",
+        "!",
+    ]
+
+
+@given(st.text(st.characters(categories=("Lo", "Mn", "Mc")), min_size=1, max_size=8))
+def test_letters_and_marks_after_a_letter_are_one_word(text: str) -> None:
+    # WB4, WB5 and WB9 of UAX #29; the categories are Unicode's own.
+    assert words(f"a{text}") == [unicodedata.normalize("NFC", f"a{text}").lower()]
+
+
+# Of UAX #29's WordBreakTest.txt and emoji-test.txt: one entry for each word or sign.
+SIGNS = [
+    ["👍🏽"],  # WB4: a skin tone
+    ["👨\u200d👩\u200d👧"],  # WB3c: a family
+    ["🛑", "🛑"],
+    ["🇫🇷", "🇩🇪"],  # WB15: flags are pairs
+    ["🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"],  # England
+    ["❤️"],
+    ["🏳️\u200d🌈"],
+    ["1️⃣", "#️⃣"],
+    ["a", "👍🏿", "b"],
+]
+
+
+@pytest.mark.parametrize("signs", SIGNS, ids="".join)
+def test_an_emoji_is_one_sign_however_many_code_points_it_has(signs: list[str]) -> None:
+    assert words("".join(signs)) == signs
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("stop\u200bnow", ["stop", "now"]),  # a zero-width space separates
+        ("\u200b", []),
+        ("co\u00adop\u00aderate", ["cooperate"]),  # soft hyphens
+        ("\ufeffa \u200eb\u200f \u2060", ["a", "b"]),  # a byte order mark, marks of direction, a word joiner
+        ("a\u200d b\u200c", ["a", "b"]),  # joiners that join nothing
+        ("!\u200d?", ["!", "?"]),
+        ("a\u0085b\u0080c\u2029d", ["a", "b", "c", "d"]),
+        ("\u0600\u0661", ["\u0600", "\u0661"]),  # the number sign of Arabic is seen
+        ("\u0301 x", ["\u0301", "x"]),  # an accent over nothing
+    ],
+)
+def test_signs_that_are_not_seen_are_no_words(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+def test_every_mark_and_format_character_lies_where_it_is_looked_for() -> None:
+    looked_for = {code for plane in room._PLANES for code in plane}
+    special = ("M", "Cf", "Cc")
+    assert not [
+        hex(code)
+        for code in range(0x80, sys.maxunicode + 1)
+        if unicodedata.category(chr(code)).startswith(special) and code not in looked_for
+    ]
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_words_of_ascii_are_those_of_the_plain_rule(text: str) -> None:
+    plain = re.findall(r"\w+(?:'\w+)*|[^\w\s\x00-\x1f\x7f]", text.lower())
+    assert words(text) == plain
+    # In a text that has a mark elsewhere too.
+    assert words(f"{text} q\u0307") == [*plain, "q\u0307"]
+
+
 TEXTS = [["b", "a", "c"], ["b", "a"], ["b", "d"]]
 
 
@@ -76,6 +173,16 @@ def test_it_agrees_with_the_count_vectoriser_of_scikit_learn() -> None:
 def test_a_vocabulary_is_a_file_whose_line_numbers_are_tokens() -> None:
     known = vocabulary(TEXTS)
     assert tuple(listed(known).splitlines()) == known
+
+
+@given(st.lists(st.text(max_size=20), max_size=5))
+def test_any_vocabulary_survives_its_file_however_lines_are_told_apart(texts: list[str]) -> None:
+    known = vocabulary(map(words, [*texts, "a\u0085b\u2028c\u2029d\x1ce\x0bf\x0cg"]))
+    assert tuple(listed(known).splitlines()) == tuple(listed(known).split("\n")[:-1]) == known
+
+
+def test_the_third_line_is_token_2() -> None:
+    known = vocabulary(TEXTS)
     assert listed(known).splitlines()[2] == "b"
 
 
