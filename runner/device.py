@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from runner import cores, memory
+from runner import cores, memory, programs
 from runner.data.download import cache_folder
 from runner.errors import ConfigError, must
 
@@ -53,6 +53,8 @@ def _devices(platform: str | None) -> list[Any]:
 def _keep_programs() -> None:
     """Programs compiled once are read back later: also small ones, since a run compiles few others."""
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "programs"))
+        folder = cache_folder() / "programs"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        programs.replace_damaged(folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

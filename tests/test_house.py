@@ -40,6 +40,7 @@ FLOORS = {
     "runner.weights": 3,
     "runner.nans": 2,
     "runner.memory": 0,
+    "runner.programs": 0,  # the cache of compiled programs
     "runner.cores": 0,
     "runner.device": 3,
     "runner.describe": 4,
