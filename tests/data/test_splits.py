@@ -117,6 +117,37 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     ]
 
 
+@given(
+    names=st.fixed_dictionaries(
+        {"train": st.sampled_from(NAMES["train"])},
+        optional={"val": st.sampled_from(NAMES["val"]), "test": st.sampled_from(NAMES["test"])},
+    ),
+    classes=st.sets(st.sampled_from(["cat", "dog", "été", "tRAIN set", "tests"]), min_size=2),
+    around=st.sampled_from(["", "photos/", "photos/2024/"]),
+    upper=st.booleans(),
+)
+def test_any_layout_gives_each_part_its_own_files(
+    tmp_path_factory: pytest.TempPathFactory, names: dict[str, str], classes: set[str], around: str, upper: bool
+) -> None:
+    root = tmp_path_factory.mktemp("layout")
+    values: dict[str, set[tuple[int, str]]] = {part: set() for part in names}
+    for part, name in names.items():
+        for label in sorted(classes):
+            for index in range(3):
+                value = 40 * list(NAMES).index(part) + 8 * sorted(classes).index(label) + index
+                place = root / f"{around}{name.upper() if upper else name}/{label}/{index}.png"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(png(value))
+                values[part].add((value, label))
+    tree = Folder(source="folder", root=str(root)).read(print)
+    for part in NAMES:
+        found = getattr(tree, part)
+        assert (found is not None) == (part in names)
+        if found is not None:
+            pixels = found.inputs[np.arange(len(found.labels))][:, 0, 0, 0]
+            assert {(int(v), tree.classes[k]) for v, k in zip(pixels, found.labels, strict=True)} == values[part]
+
+
 # Texts
 
 
