@@ -1,14 +1,22 @@
 """`python -m runner` is the console script `runner`."""
 
-from runner import memory
+from runner import interrupts
 
 
 def main() -> None:
     """The command line, whose imports and whose end are what Python's collector of garbage would slow down most."""
+    interrupts.end_at_once()
+    from runner import memory, output
+
+    output.settle()
     with memory.collected_seldom():
         from runner import cli
 
-        cli.main()
+        interrupts.raise_again()
+        try:
+            cli.main()
+        finally:
+            interrupts.end_at_once()
 
 
 if __name__ == "__main__":

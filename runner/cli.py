@@ -11,6 +11,7 @@ Exit status: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted.
 
 import logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
-from runner import composition
+from runner import composition, endings
 from runner.errors import ConfigError, ConvrunnerError, must, unknown
 from runner.experiment import Experiment, parse
 
@@ -31,6 +32,7 @@ _NO_FOLDER = (
     "hydra/job_logging=disabled",
     "hydra/hydra_logging=disabled",
 )
+_OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_$][\w.@:/$-]*=|~")
 _statuses: list[int] = []
 
 
@@ -41,14 +43,8 @@ def main() -> None:
     _statuses.clear()
     try:
         VERBS[_verb(arguments)](arguments, command)
-    except ConvrunnerError as error:
-        sys.exit(_tell(error))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read the output has read enough; Python would complain once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BaseException as error:  # noqa: BLE001 - a user is told in one line, whatever it is
+        sys.exit(endings.told(error))
     sys.exit(max(_statuses, default=0))
 
 
@@ -145,18 +141,15 @@ def _compose(task: Callable[[DictConfig], Any], arguments: list[str], **known: A
         except ConvrunnerError as error:
             # Said here, so that the other members of a sweep go on; the run's log file has it too.
             logging.getLogger(__name__).info("%s", error)
-            _statuses.append(_tell(error))
+            _statuses.append(endings.told(error))
             return None
 
     # Hydra prints what it catches, with advice about its own internals; uncaught it becomes one line here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = composition.free(arguments)
+    # Overrides first: what comes after an option of Hydra's would not be taken for an override.
+    options = [argument for argument in arguments if not _OVERRIDE.match(argument)]
+    sys.argv[1:] = composition.free([argument for argument in arguments if _OVERRIDE.match(argument)]) + options
     composition.composed(told, **known)()
-
-
-def _tell(error: ConvrunnerError) -> int:
-    print(error, file=sys.stderr)
-    return error.exit_status
 
 
 VERBS: dict[str, Callable[[list[str], str], None]] = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jax
 
-from runner import data, device, nans, profile, recording, tracking
+from runner import data, device, endings, nans, profile, recording, tracking
 from runner.console import Display
 from runner.errors import Fault, TrainingError
 from runner.experiment import Experiment
@@ -65,7 +65,8 @@ def run(experiment: Experiment, context: Context) -> Outcome:
         if (trace := context.folder / profile.TRACE).exists():
             recorded.log_artifact(trace)
         recording.log_figures(recorded, loop)
-        recording.log_model(recorded, loop, context.folder)
+        with endings.going_on("the model"):
+            recording.log_model(recorded, loop, context.folder)
     display.say(_places(context.folder, recorded.run_id))
     last = loop.history[-1]
     costs = {
@@ -96,6 +97,8 @@ def within_memory() -> Iterator[None]:
     """Raises TrainingError where the device has no room for what is asked of it."""
     try:
         yield
+    except MemoryError as error:
+        raise endings.out_of_memory(error) from error
     except jax.errors.JaxRuntimeError as error:
         if (too_much := out_of_memory(error)) is None:
             raise

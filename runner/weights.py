@@ -8,7 +8,6 @@ A file of ours is known by its names, each of which begins with the number of a 
 
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -83,7 +82,9 @@ def read(path: Path) -> dict[str, Array]:
         raise ConfigError(must(_WHERE, "be a file that is there", str(path)))
     try:
         arrays = _npz(path) if _is_npz(path) else _safetensors(path)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, safetensors.SafetensorError) as error:
+    except OSError as error:
+        raise ConfigError(must(_WHERE, "be a file that can be read", f"{path} ({error.strerror or error})")) from error
+    except Exception as error:  # whatever a broken or foreign file has its reader raise, MemoryError included
         reason = str(error).split("\n")[0] or type(error).__name__
         raise ConfigError(must(_WHERE, f"be a whole {path.suffix} file", f"{path.name} ({reason})")) from error
     for name, array in arrays.items():
@@ -102,7 +103,11 @@ def _npz(path: Path) -> dict[str, Array]:
         raise ValueError("no archive")
     # NumPy leaves a file open that it cannot read.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        return dict(stored)
+        arrays = dict(stored)
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy hands on as bytes what is no .npy
+            raise ValueError(f"{name} is no array")
+    return arrays
 
 
 def _safetensors(path: Path) -> dict[str, Array]:

@@ -42,6 +42,9 @@ FLOORS = {
     "runner.memory": 0,
     "runner.programs": 0,  # the cache of compiled programs
     "runner.cores": 0,
+    "runner.interrupts": 0,
+    "runner.output": 0,
+    "runner.endings": 1,
     "runner.device": 3,
     "runner.describe": 4,
     "runner.train": 4,

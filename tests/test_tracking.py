@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -356,6 +357,18 @@ def test_what_mlflow_refuses_does_not_hold_up_the_rest(
     assert len((tmp_path / "untracked.jsonl").read_text().splitlines()) == 3
 
 
+def test_what_cannot_be_written_down_either_is_lost_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "a file"
+    folder.write_text("where the run's folder should be")
+    run = begin("sqlite:////dev/null/mlflow.db", folder)
+    run.log_metrics({"loss": 1.0}, step=1)
+    run.finish("FINISHED")
+    [line] = [message for message in caplog.messages if "untracked" in message]
+    assert line.endswith(f"the rest is lost: {folder / 'untracked.jsonl'}: File exists")
+
+
 class Away:
     """Stands between a run and its store; while `away`, every delivery fails as the network would."""
 
@@ -657,6 +670,10 @@ def test_the_ui_needs_a_store_and_a_port(uri: str, client: Any, tmp_path: Path) 
         with pytest.raises(ConfigError) as fault:
             serve_ui(Tracking(uri=uri), port=port)
         assert str(fault.value) == f"ui.port: must be free, and something listens there already, got {port}"
+    for host in ("256.1.1.1", "192.0.2.1", "a..b"):  # no address, one kept for examples, no name
+        with pytest.raises(ConfigError) as fault:
+            serve_ui(Tracking(uri=uri), host=host)
+        assert re.fullmatch(rf"ui\.host: must be an address of this machine \(.+\), got {host}", str(fault.value))
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Which Python and which JAX `make test-versions` takes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,9 @@ def test_the_oldest_jax_is_the_lower_bound_and_the_newest_is_left_to_pip() -> No
     dependencies = ["numpy>=2", "jax>=0.10,<0.13", "jaxtyping>=0.3"]
     assert versions.jax("oldest", dependencies) == "jax==0.10.0"
     assert versions.jax("newest", dependencies) == "jax>=0.10,<0.13"
+
+
+def test_the_tests_that_ci_runs_on_the_newest_pair_are_there() -> None:
+    named = re.findall(r"tests/\S+", (versions.ROOT / ".ci" / "run").read_text())
+    assert len(named) > 3
+    assert [name for name in named if not (versions.ROOT / name).exists()] == []

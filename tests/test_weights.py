@@ -1,6 +1,8 @@
 """Weights as files, and fine-tuning: what is loaded, what begins afresh, what stays as it is, what a user is told."""
 
 import functools
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -208,6 +210,19 @@ def test_the_file_of_another_network_is_not_reported_to_the_end(tmp_path: Path) 
     assert lines[-1] == "model.weights: must fit the model, got 24 further arrays that do not"
 
 
+def zipped(name: str, content: bytes) -> bytes:
+    """An archive with one member: what a PyTorch file is as well, where that member is a pickle."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr(name, content)
+    return held.getvalue()
+
+
+# The header of an array of 10¹⁸ bytes: 888 PiB.
+_HEADER = b"{'descr': '<f4', 'fortran_order': False, 'shape': (250000000000000000,), }"
+HUGE = b"\x93NUMPY\x01\x00" + len(_HEADER).to_bytes(2, "little") + _HEADER
+
+
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
@@ -217,6 +232,14 @@ def test_the_file_of_another_network_is_not_reported_to_the_end(tmp_path: Path) 
         ("w.safetensors", b"\xff" * 64, "must be a whole .safetensors file, got w.safetensors ("),
         ("w.npz", b"PK\x03\x04", "must be a whole .npz file, got w.npz ("),
         ("w.npz", b"", "must be a whole .npz file, got w.npz (no archive)"),
+        (
+            "w.npz",
+            zipped("archive/data.pkl", b"\x80\x02."),
+            "must be a whole .npz file, got w.npz (archive/data.pkl ",
+        ),
+        ("w.npz", zipped("a.npy", HUGE), "must be a whole .npz file, got w.npz (Unable to allocate 888."),
+        ("w.npz", zipped("a.npy", b"\x93NUMPY\x07\x00"), "must be a whole .npz file, got w.npz ("),
+        ("w.safetensors", b"\xff" * 7 + b"\x7f{}", "must be a whole .safetensors file, got w.safetensors ("),
         ("w.npz", b"\x93NUMPY", "must be a whole .npz file, got w.npz (no archive)"),
     ],
 )

@@ -149,7 +149,7 @@ def _trained(session: Session, jobs: Jobs, context: HydraContext) -> list[JobRet
 def _logged(path: Path) -> Iterator[None]:
     """Keeps what is said of the whole batch in a file; each member has one of its own in its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, delay=True)
+    handler = logging.FileHandler(path, delay=True, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger().addHandler(handler)
     try:

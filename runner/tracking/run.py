@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -173,8 +174,15 @@ class Run:
         opening = replace(self.opening, uri=without_secrets(self.opening.uri), run_id=self._run_id)
         drawn = (_drawn(message) if isinstance(message, messages.Figure) else message for message in rest)
         lines = [messages.to_line(message) for message in (opening, *drawn) if message is not None]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        except OSError as error:
+            with suppress(OSError):
+                path.unlink()  # half of it could not be sent
+            uri, why = without_secrets(self.opening.uri), error.strerror or str(error)
+            _log.warning("%s did not take everything, and the rest is lost: %s: %s", uri, path, why)
+            return
         _log.warning(
             "%s did not take everything; the rest is in %s. Send it with: python -m runner.tracking %s",
             without_secrets(self.opening.uri),

@@ -51,6 +51,8 @@ class Store:
         # Making a new database is no news to the user, table by table.
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
+        # It raises the same error, of which the writer says one line; the whole of its SQL says no more.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         if file := database_file(uri):
             prepare(file, mlflow, cache_folder() / "stores")
         self.mlflow = mlflow

@@ -1,5 +1,6 @@
 """The MLflow UI on the store in use: `runner ui`."""
 
+import errno
 import json
 import os
 import signal
@@ -35,8 +36,7 @@ def serve_ui(tracking: Tracking, *, host: str = "127.0.0.1", port: int = 5000) -
     file = database_file(uri)
     if file is not None and not file.is_file():
         raise TrackingError(must("tracking.uri", "be a store that a run has been recorded in", tracking.uri))
-    if not _is_free(host, port):
-        raise ConfigError(must("ui.port", "be free, and something listens there already", port))
+    _check_listens(host, port)
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     with _interruptible(), tempfile.TemporaryFile() as log:
         # In a session of its own, so that it ends when it is told to here, with all its workers, and says nothing more.
@@ -44,7 +44,7 @@ def serve_ui(tracking: Tracking, *, host: str = "127.0.0.1", port: int = 5000) -
             command, env=_environment(uri), stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
         )
         try:
-            return _serve(server, f"http://{host}:{port}", log)
+            return _serve(server, f"http://{_in_address(host)}:{port}", log)
         except KeyboardInterrupt:
             return 0
         finally:
@@ -86,9 +86,32 @@ def _environment(uri: str) -> dict[str, str]:
     return {**quiet, **ENVIRONMENT, **os.environ, **artifacts, "MLFLOW_BACKEND_STORE_URI": uri}
 
 
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((host, port)) != 0
+def _check_listens(host: str, port: int) -> None:
+    """Listens for a moment where the server will. Raises ConfigError where that cannot be."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(must("ui.host", f"be an address of this machine ({_why(error)})", host)) from None
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that ended just now holds no port
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                fault = must("ui.port", "be free, and something listens there already", port)
+            elif error.errno == errno.EACCES:
+                fault = must("ui.port", "be a port that you may listen on, such as 5000", port)
+            else:
+                fault = must("ui.host", f"be an address of this machine ({_why(error)})", host)
+            raise ConfigError(fault) from None
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _is_ready(server: "subprocess.Popen[bytes]", address: str) -> bool:
