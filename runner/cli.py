@@ -141,6 +141,10 @@ def _compose(task: Callable[[DictConfig], Any], arguments: list[str], **known: A
         except ConvrunnerError as error:
             # Said here, so that the other members of a sweep go on; the run's log file has it too.
             logging.getLogger(__name__).info("%s", error)
+            if error.exit_status == 2:  # nothing was trained, and the user will try again
+                from runner import folders
+
+                folders.release(Path(HydraConfig.get().runtime.output_dir))
             _statuses.append(endings.told(error))
             return None
 

@@ -134,6 +134,8 @@ def composed(task: Callable[[DictConfig], Any], **known: Any) -> Callable[[], No
     """
     import hydra
 
+    from runner import folders  # it imports all of Hydra
+
     register()
     raised: list[BaseException] = []
 
@@ -149,7 +151,8 @@ def composed(task: Callable[[DictConfig], Any], **known: Any) -> Callable[[], No
 
     def compose() -> None:
         try:
-            entry()
+            with folders.settled():
+                entry()
         except Exception as error:
             if isinstance(error, ConvrunnerError | BrokenPipeError) or any(error is own for own in raised):
                 raise

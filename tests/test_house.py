@@ -45,6 +45,7 @@ FLOORS = {
     "runner.interrupts": 0,
     "runner.output": 0,
     "runner.endings": 1,
+    "runner.folders": 1,
     "runner.device": 3,
     "runner.describe": 4,
     "runner.train": 4,

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from runner import composition
+from runner import composition, folders
 from runner.complaints import one_line
 from runner.errors import shown
 from runner.experiment import part
@@ -41,15 +40,14 @@ def sweep(
     known = study.recall(_FOLDER)
     if known:
         reconcile(study, tracking)
-    folder = Path(known or str(config.hydra.sweep.dir)).absolute()
+    folder = Path(known) if known else _new_folder(config)
+    heading = f"# sweep {study.id}\n"
+    if not known:
+        folders.claim_for_sweep(folder, heading)
     study.remember(_FOLDER, str(folder))
-    with open_dict(config):
-        config.hydra.sweep.dir = str(folder)  # a sweep that is gone on with stays where it was,
-        if known:  # and so do its members, whose configurations Hydra composes anew
-            quoted = QuotedString(str(folder), Quote.single).with_quotes()
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted}")
+    folders.put_sweep(config, folder)  # a sweep that goes on stays in its folder
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / "multirun.yaml")
+    (folder / folders.MULTIRUN).write_text(heading + OmegaConf.to_yaml(config), encoding="utf-8")
     session = Session(command=command, folder=folder, study=study)
     returns: list[Sequence[JobReturn]] = []
     failed: list[JobReturn] = []
@@ -62,6 +60,12 @@ def sweep(
     for job in failed:
         _ = job.return_value  # raises what it failed of
     return returns
+
+
+def _new_folder(config: DictConfig) -> Path:
+    """The folder of a sweep that begins."""
+    asked = Path(str(config.hydra.sweep.dir)).absolute()
+    return asked if folders.is_named(config, folders.SWEEP) else folders.make(asked)
 
 
 def _listed(params: Mapping[str, Any] | None) -> list[str]:
