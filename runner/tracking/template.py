@@ -9,7 +9,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,14 @@ def _template(mlflow: Any, cache: Path) -> bytes:
     kept = sealed.read(path)
     if kept is not None:
         return kept.tobytes()
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".new-") as folder:
+    with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder) / "mlflow.db"
         client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{scratch}", registry_uri=f"sqlite:///{scratch}")
         client.search_experiments(max_results=1)
         content = scratch.read_bytes()
-    sealed.write(path, content)
-    (cache / f"mlflow-{mlflow.__version__}.db").unlink(missing_ok=True)  # of versions that kept no checksum
+    with suppress(OSError):  # a cache that cannot be written costs time alone
+        sealed.write(path, content)
+        (cache / f"mlflow-{mlflow.__version__}.db").unlink(missing_ok=True)  # of versions that kept no checksum
     return content
 
 
