@@ -66,7 +66,7 @@ def load(file: str, model: Model, input_shape: Shape, *, fresh: tuple[str, ...] 
         found = _by_name(shapes, stored, fresh)
     else:
         found = translated(slots(model.layers, input_shape, fresh=fresh), stored, ordered=_is_npz(path))
-    values = {name: np.asarray(array, np.float32) for name, array in found.items()}
+    values = {name: _as_float32(path, name, array) for name, array in found.items()}
     params, statistics = ({name: values[name] for name in places.dotted(tree) if name in values} for tree in trees)
     return Loaded(places.nested(params), places.nested(statistics))
 
@@ -92,6 +92,15 @@ def read(path: Path) -> dict[str, Array]:
         if array.size > 1 and not jnp.issubdtype(array.dtype, jnp.floating):
             raise ConfigError(must(_WHERE, "hold real numbers alone", f"{name} of {array.dtype}"))
     return arrays
+
+
+def _as_float32(path: Path, name: str, array: Array) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        values = np.asarray(array, np.float32)
+    if not np.isfinite(values).all():
+        worst = np.asarray(array)[~np.isfinite(values)].ravel()[0]
+        raise ConfigError(must(_WHERE, "hold finite numbers that fit float32", f"{path.name}: {name} with {worst:g}"))
+    return values
 
 
 def _is_npz(path: Path) -> bool:

@@ -194,3 +194,10 @@ def test_threads_draw_side_by_side() -> None:
     assert len(drawn) == 4
     assert len(set(drawn)) == 1
     assert Image.open(io.BytesIO(drawn[0])).format == "PNG"
+
+
+def test_images_below_zero_are_drawn_whole() -> None:
+    image = np.linspace(-1, 1, 48, dtype=np.float32).reshape(1, 4, 4, 3)
+    figure = worst_images(image, np.array([0]), np.array([[0.4, 0.6]]), ("cat", "dog"))
+    drawn = figure.axes[0].images[0].get_array()
+    np.testing.assert_allclose(drawn, (image[0] + 1) / 2, atol=1e-6)

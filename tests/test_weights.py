@@ -120,6 +120,16 @@ def test_numbers_of_other_widths_are_read(first: Loop, tmp_path: Path, dtype: An
         np.testing.assert_array_equal(array, arrays[name].astype(np.float32))
 
 
+@pytest.mark.parametrize("value", [1e300, np.nan])
+def test_numbers_that_float32_cannot_hold_are_named(first: Loop, tmp_path: Path, value: float) -> None:
+    arrays = {name: array.astype(np.float64) for name, array in held(first).items()}
+    arrays["7_classifier.bias"][3] = value
+    np.savez(tmp_path / "large.npz", **arrays)  # type: ignore[arg-type]
+    assert refused(lambda: begun(f"model.weights={tmp_path / 'large.npz'}").state) == [
+        f"model.weights: must hold finite numbers that fit float32, got large.npz: 7_classifier.bias with {value:g}"
+    ]
+
+
 def test_an_npz_is_read_as_well(first: Loop, tmp_path: Path) -> None:
     np.savez(tmp_path / "first.npz", **held(first))
     loop = begun(f"model.weights={tmp_path / 'first.npz'}", "seed=5")

@@ -27,16 +27,21 @@ def agreed(data: Source, parts: Parts) -> tuple[str, ...]:
     for split, part in there.items():
         _check_labels(_labels_place(data, split, part), part)
     count = _class_count(data, parts)
-    for split, part in there.items():
-        if part.labels.max() >= count:
-            whose = "" if data.class_count else ", as the training labels are"
-            rule = f"hold labels below {count}{whose}"
-            raise DataError(must(_labels_place(data, split, part), rule, _at(part.labels, part.labels.argmax())))
+    _check_highest(data, "train", parts.train, count)
     _check_coverage(data, parts, count)
+    for split, part in there.items():
+        _check_highest(data, split, part, count)
     _check_inputs(data, there)
     names = parts.classes or data.names(count)
     check_recordable(names, f"data ({data.name})")
     return names
+
+
+def _check_highest(data: Source, split: Split, part: Part, count: int) -> None:
+    if part.labels.max() >= count:
+        whose = "" if data.class_count else ", as the training labels are"
+        rule = f"hold labels below {count}{whose}"
+        raise DataError(must(_labels_place(data, split, part), rule, _at(part.labels, part.labels.argmax())))
 
 
 def _class_count(data: Source, parts: Parts) -> int:

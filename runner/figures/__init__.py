@@ -282,8 +282,10 @@ def _draw_image(axes: Axes, image: Array) -> None:
     if image.ndim == 2:
         axes.plot(image, linewidth=0.8)
     elif image.shape[-1] == 3:
-        scale = 255 if image.dtype == np.uint8 else max(float(image.max()), 1e-6)
-        axes.imshow(np.clip(image / scale, 0, 1), interpolation="nearest")
+        # Floats may be of any unit: those with values below 0 are stretched over what they hold.
+        low = 0.0 if image.dtype == np.uint8 else min(float(image.min()), 0.0)
+        width = 255 if image.dtype == np.uint8 else max(float(image.max()) - low, 1e-6)
+        axes.imshow(np.clip((image - low) / width, 0, 1), interpolation="nearest")
     else:
         axes.imshow(image.mean(axis=-1), cmap="gray", interpolation="nearest")
     _bare(axes)
