@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import yaml
 
-from runner import describe, device, tracking, train, weights
+from runner import describe, device, endings, tracking, train, weights
 from runner.data import Dataset
 from runner.data.value_range import Range
 from runner.data.vocabulary import listed, spelt
@@ -194,6 +194,7 @@ def _worst_texts(dataset: Dataset, probabilities: np.ndarray, count: int = 24) -
     return "\n".join(paragraphs)
 
 
+@endings.going_on("the model")
 def log_model(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
     """The parameters that were kept, and the model as it can be served; written to `folder` first."""
     if not loop.experiment.tracking.log_model:
@@ -224,6 +225,7 @@ def _input_range(dataset: Dataset) -> tuple[float, float] | None:
     return min(dataset.range.black), max(dataset.range.white)
 
 
+@endings.going_on(WEIGHTS)
 def log_weights(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
     """The parameters that were kept, as a file that training can begin with."""
     if loop.experiment.tracking.log_model:

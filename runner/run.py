@@ -65,8 +65,7 @@ def run(experiment: Experiment, context: Context) -> Outcome:
         if (trace := context.folder / profile.TRACE).exists():
             recorded.log_artifact(trace)
         recording.log_figures(recorded, loop)
-        with endings.going_on("the model"):
-            recording.log_model(recorded, loop, context.folder)
+        recording.log_model(recorded, loop, context.folder)
     display.say(_places(context.folder, recorded.run_id))
     last = loop.history[-1]
     costs = {

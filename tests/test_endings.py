@@ -110,5 +110,5 @@ def test_a_file_that_cannot_be_written_costs_the_model_and_not_the_run(tmp_path:
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stderr
-    assert "WARNING the model was not written: Is a directory" in done.stderr
+    assert "WARNING weights.safetensors was not written: Is a directory" in done.stderr
     assert "test accuracy" in done.stdout

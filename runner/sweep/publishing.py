@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.console import Console
 
-from runner import composition, tracking
+from runner import composition, endings, tracking
 from runner.sweep import report
 from runner.sweep.members import Member
 from runner.sweep.results import MemberResult, SweepResult, objective, ranked
@@ -19,12 +19,14 @@ def publish(result: SweepResult, parent: tracking.Run, folder: Path, best: Membe
     leaders = ranked(result.members, result.objectives)
     # A member of an earlier session left its file here, and leads still unless one of this session does.
     if best is not None and leaders and leaders[0].number == best.number:
-        (folder / BEST).write_text(_best_config(best, leaders[0], result), encoding="utf-8")
+        with endings.going_on(BEST):
+            (folder / BEST).write_text(_best_config(best, leaders[0], result), encoding="utf-8")
     if (folder / BEST).is_file():
         parent.log_artifact(folder / BEST)
     for name, text in (("members.csv", report.table_csv(result)), ("report.html", report.html(result))):
-        (folder / name).write_text(text, encoding="utf-8")
-        parent.log_artifact(folder / name, "report" if name.endswith("html") else "")
+        with endings.going_on(name):
+            (folder / name).write_text(text, encoding="utf-8")
+            parent.log_artifact(folder / name, "report" if name.endswith("html") else "")
     for name, draw in report.figures(result).items():
         parent.log_figure(f"figures/{name}.png", draw)
     parent.log_metrics(_metrics(result, leaders), step=0)
