@@ -1,9 +1,11 @@
 """Composing a configuration with Hydra: where configurations lie, and how a command line becomes one."""
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 from hydra.core.config_search_path import ConfigSearchPath
@@ -11,9 +13,10 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
+from runner import overriding, strict_yaml, trust
 from runner.blocks import used
-from runner.complaints import OWN_FOLDER, first_line, one_line, own_name, told
-from runner.errors import ConfigError, ConvrunnerError, Fault
+from runner.complaints import OWN_FOLDER, one_line, own_name, told
+from runner.errors import ConfigError, ConvrunnerError
 
 # An override that changes a value: no prefix of Hydra's grammar (+ ++ ~), no package, no option.
 _CHANGE = re.compile(r"^[A-Za-z_][\w.\-]*=")
@@ -40,6 +43,7 @@ class OwnFolderFirst(SearchPathPlugin):
 def register() -> None:
     """Makes Hydra look into the current folder first."""
     plugins = Plugins.instance()
+    trust.register()
     if OwnFolderFirst not in plugins.discover(SearchPathPlugin):
         plugins.register(OwnFolderFirst)
 
@@ -104,11 +108,7 @@ class _LazyLibrary(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         path = self._files[name]
-        with one_line():
-            try:
-                return OmegaConf.to_container(OmegaConf.load(path))
-            except OSError as error:
-                raise ConfigError(Fault(own_name(path), f"must be a mapping, but {first_line(error)}")) from error
+        return strict_yaml.read(trust.read_text(str(path)), own_name(path))
 
     def __contains__(self, name: object) -> bool:
         return name in self._files
@@ -133,6 +133,7 @@ def composed(task: Callable[[DictConfig], Any], **known: Any) -> Callable[[], No
     Raises ConfigError where something does not compose; what the task raises comes as it is.
     """
     import hydra
+    from hydra._internal import hydra as hydra_main
 
     from runner import folders  # it imports all of Hydra
 
@@ -151,7 +152,8 @@ def composed(task: Callable[[DictConfig], Any], **known: Any) -> Callable[[], No
 
     def compose() -> None:
         try:
-            with folders.settled():
+            overriding.refuse_rerun(sys.argv[1:])
+            with folders.settled(), patch.object(hydra_main, "ConfigLoaderImpl", trust.CheckedLoader):
                 entry()
         except Exception as error:
             if isinstance(error, ConvrunnerError | BrokenPipeError) or any(error is own for own in raised):

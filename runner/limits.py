@@ -35,3 +35,29 @@ classes some 30; a member of zeros that is made to fill the memory, 1,000."""
 FIELD_PERIOD: Final = 1024
 """The most positions that upsamplings make of one position of the map, multiplied along the axis: receptive fields are
 kept for each of them. An image's every pixel, of 1,024, can be made of one."""
+
+YAML_BYTES: Final = 2**20
+"""The largest YAML file of a configuration: 1 MiB, forty times the longest that a run records."""
+
+YAML_VALUES: Final = 100_000
+"""The most values of one YAML file, those that aliases repeat counted each time: nine lists of nine aliases, nine deep,
+are 387,420,489 values in 400 bytes."""
+
+YAML_DEPTH: Final = 48
+"""The most lists and mappings inside one another, in a YAML file or in an override. OmegaConf and Hydra's parser call
+themselves for each, and Python ends a program that is some hundred calls deeper."""
+
+TEXT_CHARACTERS: Final = 16_384
+"""The longest text in YAML, and the longest override. Hydra's parser takes 6 seconds for a list of 10,000 numbers, and
+four times as long for twice as many."""
+
+NUMBER_DIGITS: Final = 400
+"""The most characters of a number in YAML: float64 ends at 309 digits, and Python refuses to read 4,301."""
+
+INTERPOLATIONS: Final = 10_000
+"""The most interpolations that are resolved in one configuration: texts of two that each refer to texts of two are a
+thousand million after thirty."""
+
+SWEEP_VALUES: Final = 100_000
+"""The most values that one entry of a sweep lists, and the most combinations of all entries. An interval has no such
+limit, as its values are not listed."""

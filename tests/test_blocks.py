@@ -446,8 +446,8 @@ def test_own_blocks_join_the_library_and_win(own: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("layers: [relu", "conf/block/mine.yaml:1: must be YAML"),
-        ("3", "conf/block/mine.yaml: must be a mapping, but Invalid loaded object type: int"),
+        ("layers: [relu", "conf/block/mine.yaml:"),
+        ("3", "model.blocks.mine: must have a list of layers, got 3"),
         ("", "must have a list of layers, got"),
         ("[relu]", "must have a list of layers, got [relu]"),
         ("params: {a: ???}\nlayers: []", "must"),

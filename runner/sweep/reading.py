@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
+from runner import overriding
 from runner.errors import ConfigError, Fault, must
 from runner.sweep import constraints
 from runner.sweep.settings import Sweep
@@ -28,6 +29,9 @@ def read(arguments: Sequence[str], settings: Sweep, parser: OverridesParser | No
     said: dict[str, Override] = {}
     faults: list[Fault] = []
     for path, text in settings.space:
+        if too_much := list(overriding.faults_of_entry(f"sweep.space.{path}", f"{path}={text}")):
+            faults += too_much
+            continue
         try:
             # Hydra's parser lets globs see the configurations where it is given a list.
             [said[path]] = parser.parse_overrides(

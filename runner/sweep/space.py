@@ -10,11 +10,12 @@ from typing import Any, Final
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from runner import limits
 from runner.errors import ConfigError, Fault, shown
 from runner.sweep import constraints
 from runner.sweep.results import Value
 
-MOST_COMBINATIONS: Final = 100_000
+MOST_COMBINATIONS: Final = limits.SWEEP_VALUES
 
 
 @dataclass(frozen=True)
