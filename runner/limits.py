@@ -54,10 +54,6 @@ four times as long for twice as many."""
 NUMBER_DIGITS: Final = 400
 """The most characters of a number in YAML: float64 ends at 309 digits, and Python refuses to read 4,301."""
 
-INTERPOLATIONS: Final = 10_000
-"""The most interpolations that are resolved in one configuration: texts of two that each refer to texts of two are a
-thousand million after thirty."""
-
 SWEEP_VALUES: Final = 100_000
 """The most values that one entry of a sweep lists, and the most combinations of all entries. An interval has no such
 limit, as its values are not listed."""

@@ -8,7 +8,6 @@ from commands import Runner
 
 from runner import trust
 
-
 ANYTHING = """class Anything:
     on_run_start = on_job_start = on_job_end = on_run_end = lambda self, **known: None
 """
@@ -21,9 +20,7 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("evil.py", "evilpackage/__init__.py"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(
-            f"open({str(left)!r}, 'w').close()\nclass Anything:\n    on_run_start = on_job_start = on_job_end = on_run_end = lambda self, **known: None\n"
-        )
+        path.write_text(f"open({str(left)!r}, 'w').close()\n{ANYTHING}")
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("evil", "evilpackage"):
         monkeypatch.delitem(sys.modules, name, raising=False)
