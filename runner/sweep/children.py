@@ -36,6 +36,8 @@ class Search(Protocol):
     @property
     def id(self) -> str: ...
     @property
+    def tags(self) -> dict[str, str]: ...
+    @property
     def objectives(self) -> Objectives: ...
     @property
     def space(self) -> dict[str, str]: ...
@@ -82,8 +84,8 @@ class _Best:
 class Children:
     """The members of a sweep that train, and what those that ended came to. See `strategies.Watch`."""
 
-    def __init__(self, sweep_id: str, command: str, objectives: Objectives) -> None:
-        self.sweep_id, self.command, self.objectives = sweep_id, command, objectives
+    def __init__(self, tags: Mapping[str, str], command: str, objectives: Objectives) -> None:
+        self.tags, self.command, self.objectives = tags, command, objectives
         self.parent: tracking.Run | None = None
         self.study: Search | None = None
         self.log_models = "best"
@@ -99,15 +101,6 @@ class Children:
     def begins(self, member: Member, loop: Loop) -> None:
         """Begins the member's run."""
         proposed = member.proposed
-        with self._lock:
-            if member.number in self._active:  # it begins again, in a smaller company
-                return
-            proposed.folder.mkdir(parents=True, exist_ok=True)
-            assert isinstance(proposed.config, dict), "a member was composed"
-            context = Context(proposed.folder, composition.as_yaml(proposed.config), proposed.overrides, self.command)
-            chosen = device.select(member.experiment.train.device)
-            recorded = recording.begin(member.experiment, context, chosen, parent=self.parent, name=member.name)
-            self._active[member.number] = _Active(member, recorded)
         identity = {
             "number": member.number,
             "name": proposed.name,
@@ -117,7 +110,19 @@ class Children:
             "parameters": loop.totals.parameters,
             "multiply_adds": loop.totals.multiply_adds,
         }
-        recorded.set_tags({"sweep": self.sweep_id, IDENTITY: json.dumps(identity)})
+        # Known to the store as soon as the run is: a run without them is nobody's when this process is killed.
+        tags = {**self.tags, IDENTITY: json.dumps(identity)}
+        with self._lock:
+            if member.number in self._active:  # it begins again, in a smaller company
+                return
+            proposed.folder.mkdir(parents=True, exist_ok=True)
+            assert isinstance(proposed.config, dict), "a member was composed"
+            context = Context(
+                proposed.folder, composition.as_yaml(proposed.config), proposed.overrides, self.command, tags
+            )
+            chosen = device.select(member.experiment.train.device)
+            recorded = recording.begin(member.experiment, context, chosen, parent=self.parent, name=member.name)
+            self._active[member.number] = _Active(member, recorded)
         recording.note_data(recorded, loop)
 
     def epoch(self, member: Member, loop: Loop, epoch: Epoch) -> str:

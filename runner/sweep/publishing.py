@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
+from rich.text import Text
 
 from runner import composition, endings, tracking
 from runner.sweep import report
@@ -40,6 +41,14 @@ def present(result: SweepResult, folder: Path) -> None:
     console = Console(highlight=False)
     console.print(report.terminal(result, console.width))
     console.print(f"  report: {_short(folder / 'report.html')}", soft_wrap=True)
+
+
+def announce_reuse(sweep: str, count: int, folder: Path) -> None:
+    """Says in the terminal that a sweep goes on, and how to begin another one."""
+    members = "1 member was" if count == 1 else f"{count} members were"
+    line = f"sweep {sweep} goes on: {members} trained before, in {_short(folder)}; "
+    console = Console(highlight=False)
+    console.print(Text(line + "sweep.resume=never or another sweep.name begins a new sweep"), soft_wrap=True)
 
 
 def _metrics(result: SweepResult, leaders: list[MemberResult]) -> dict[str, float]:

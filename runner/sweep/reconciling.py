@@ -22,8 +22,15 @@ def reconcile(study: Search, tracking: Tracking) -> None:
         return
     reader = Reader(tracking)
     known = {result.run_id for result in study.earlier()}
+    # The name alone may be that of another sweep, which a colleague records in the same store.
+    tag, value = list(study.tags.items())[-1]
+    runs = reader.runs(tag, value)
     parent = study.recall(RUN_ID)
-    for run in reader.runs("sweep", study.id):
+    parents = [run.run_id for run in runs if IDENTITY not in run.tags]
+    if parent is None and parents:
+        parent = parents[-1]  # the store had made it before the search knew
+        study.remember(RUN_ID, parent)
+    for run in runs:
         if IDENTITY not in run.tags:
             if run.status == "RUNNING" and run.run_id != parent:
                 reader.close(run.run_id)

@@ -1,6 +1,7 @@
 """A sweep from Hydra's side: what the command line varies, asked for batch by batch and launched."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,16 +12,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner import composition, folders
 from runner.complaints import one_line
-from runner.errors import shown
+from runner.errors import ConfigError, must, shown
 from runner.experiment import part
-from runner.sweep.publishing import present
+from runner.sweep.publishing import announce_reuse, present
 from runner.sweep.reading import read
 from runner.sweep.reconciling import reconcile
 from runner.sweep.results import MemberResult, Objectives, said
 from runner.sweep.session import Session, opened
 from runner.sweep.settings import COSTS, Sweep
 from runner.sweep.study import Asked, Study, open_study
-from runner.tracking.settings import Tracking, database_file
+from runner.tracking.settings import Tracking, absolute_uri, database_file, without_secrets
 
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 _FOLDER: Final = "folder"
@@ -36,36 +37,55 @@ def sweep(
     Raises ConfigError; and, in the end, what the first of the members raised that a launcher of somebody else's ran.
     """
     own = config.hydra.sweeper
-    study, tracking = opened_study(context, config, [*_listed(own.get("params")), *arguments])
-    known = study.recall(_FOLDER)
-    if known:
-        reconcile(study, tracking)
-    folder = Path(known) if known else _new_folder(config)
-    heading = f"# sweep {study.id}\n"
-    if not known:
-        folders.claim_for_sweep(folder, heading)
-    study.remember(_FOLDER, str(folder))
-    folders.put_sweep(config, folder)  # a sweep that goes on stays in its folder
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / folders.MULTIRUN).write_text(heading + OmegaConf.to_yaml(config), encoding="utf-8")
-    session = Session(command=command, folder=folder, study=study)
-    returns: list[Sequence[JobReturn]] = []
-    failed: list[JobReturn] = []
-    with opened(session):
-        while asked := study.ask(own.get("max_batch_size")):
-            returns.append(launch([one.overrides for one in asked], asked[0].number))
-            failed += _told(study, asked, returns[-1])
-    if not returns:
-        present(session.result(), folder)
+    with ExitStack() as hold:
+        study, tracking = opened_study(context, config, [*_listed(own.get("params")), *arguments], hold)
+        folder = _folder(study, config, tracking)
+        session = Session(command=command, folder=folder, study=study)
+        if earlier := study.earlier():
+            announce_reuse(study.id, len(earlier), folder)
+        returns: list[Sequence[JobReturn]] = []
+        failed: list[JobReturn] = []
+        with opened(session):
+            while asked := study.ask(own.get("max_batch_size")):
+                returns.append(launch([one.overrides for one in asked], asked[0].number))
+                failed += _told(study, asked, returns[-1])
+        if not returns:
+            present(session.result(), folder)
     for job in failed:
         _ = job.return_value  # raises what it failed of
     return returns
 
 
-def _new_folder(config: DictConfig) -> Path:
-    """The folder of a sweep that begins."""
+def _folder(study: Study, config: DictConfig, tracking: Tracking) -> Path:
+    """The sweep's folder, to which Hydra is made to write: a new one, or the one in which the sweep was begun.
+
+    Raises ConfigError where the command names another one.
+    """
+    named = folders.is_named(config, folders.SWEEP)
     asked = Path(str(config.hydra.sweep.dir)).absolute()
-    return asked if folders.is_named(config, folders.SWEEP) else folders.make(asked)
+    heading = f"# sweep {study.id}, {list(study.tags.values())[-1]}\n"
+    if known := study.recall(_FOLDER):
+        folder = Path(known)
+        if named and asked != folder:
+            rule = f"be the folder of sweep {study.id} ({known}), unless sweep.name names another sweep"
+            raise ConfigError(must(folders.SWEEP, rule, asked))
+        reconcile(study, tracking)
+    else:
+        folder = asked if named else folders.make(asked)
+        folders.claim_for_sweep(folder, heading)
+        study.remember(_FOLDER, str(folder))
+    folders.put_sweep(config, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / folders.MULTIRUN).write_text(heading + OmegaConf.to_yaml(config), encoding="utf-8")
+    return folder
+
+
+def _place(config: DictConfig, tracking: Tracking) -> dict[str, str]:
+    """Where a sweep writes its results, as far as that is part of what it is: its store, and a folder that is named."""
+    place = {"tracking.uri": without_secrets(absolute_uri(tracking.uri))}
+    if folders.is_named(config, folders.SWEEP):
+        place[folders.SWEEP] = str(Path(str(config.hydra.sweep.dir)).absolute())
+    return place
 
 
 def _listed(params: Mapping[str, Any] | None) -> list[str]:
@@ -73,7 +93,9 @@ def _listed(params: Mapping[str, Any] | None) -> list[str]:
     return composition.free([f"{path}={text}" for path, text in (params or {}).items()])
 
 
-def opened_study(context: HydraContext, config: DictConfig, arguments: Sequence[str]) -> tuple[Study, Tracking]:
+def opened_study(
+    context: HydraContext, config: DictConfig, arguments: Sequence[str], hold: ExitStack | None = None
+) -> tuple[Study, Tracking]:
     """The search that a configuration and the arguments of a command line describe, and where it is recorded.
 
     Raises ConfigError.
@@ -90,6 +112,8 @@ def opened_study(context: HydraContext, config: DictConfig, arguments: Sequence[
         base=_flat({key: value for key, value in raw.items() if key not in _NO_BASE}, found.dimensions),
         storage=settings.storage or _beside(tracking),
         epochs=epochs if isinstance(epochs, int) else 1,
+        place=_place(config, tracking),
+        hold=hold,
     )
     return study, tracking
 

@@ -33,7 +33,7 @@ class Session:
         self.command, self.folder, self.study = command, folder, study
         self.id = study.id if study else folder.name
         objectives = study.objectives if study else (("val/accuracy", "maximize"),)
-        self.children = Children(self.id, command, objectives)
+        self.children = Children(study.tags if study else {"sweep": self.id}, command, objectives)
         self.children.study = study
         if study is not None:
             self.children.results = study.earlier()
@@ -80,7 +80,7 @@ class Session:
             experiment.tracking,
             run_name=self._name,
             tags={
-                "sweep": self.id,
+                **self.children.tags,
                 "mlflow.source.name": self.command,
                 "device": device.describe(device.select(experiment.train.device)),
             },

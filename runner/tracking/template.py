@@ -23,7 +23,7 @@ def prepare(file: Path, mlflow: Any, cache: Path) -> None:
     if file.exists():
         return
     template = _template(mlflow, cache)
-    with _complete(file) as scratch:
+    with complete(file) as scratch:
         scratch.write_bytes(template)
         with closing(sqlite3.connect(scratch)) as database, database:
             root = artifact_root(f"sqlite:///{file}")
@@ -48,7 +48,7 @@ def _template(mlflow: Any, cache: Path) -> bytes:
 
 
 @contextmanager
-def _complete(path: Path) -> Iterator[Path]:
+def complete(path: Path) -> Iterator[Path]:
     """A file to be written, which comes to `path` once it is, unless another process was first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:

@@ -295,7 +295,7 @@ def test_a_space_that_changed_is_refused_with_the_difference(tmp_path: Path) -> 
     assert str(caught.value).splitlines() == [
         "loss.name: must be what the sweep began with (x), got y",
         "sweep.space.optimizer.learning_rate: must be what the sweep began with (0.1,0.01), got 0.1,0.3",
-        "sweep.resume: must be never to begin a new sweep, or a name of its own to be given by sweep.name",
+        "sweep: a sweep with other settings exists; set sweep.resume=never or choose another sweep.name",
     ]
 
 
@@ -306,7 +306,7 @@ def test_a_sweep_is_begun_anew_or_gone_on_with_by_name(tmp_path: Path) -> None:
     assert opened(tmp_path, resume="never").id == f"{first.id}-2"
     assert opened(tmp_path, resume="never").id == f"{first.id}-3"
     assert opened(tmp_path, resume=first.id, trials=99, strategy="loop").id == first.id
-    assert opened(tmp_path, (*GRID, "++tracking.experiment=x", "++sweep.trials=7")).id == first.id
+    assert opened(tmp_path, (*GRID, "++tracking.run_name=x", "++sweep.trials=7")).id == first.id
     assert opened(tmp_path, (*GRID, "++train.epochs=7")).id != first.id
     with pytest.raises(ConfigError) as caught:
         opened(tmp_path, resume="learning_rate-seed")

@@ -20,6 +20,9 @@ from configurations import TINY
 
 from runner.loop import Epoch, Loop
 from runner.sweep import strategies
+from runner.sweep.children import RUN_ID
+from runner.sweep.study import Study
+from runner.tracking.store import Store
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
@@ -221,6 +224,86 @@ def test_an_interrupt_keeps_what_ended(runner: Runner, monkeypatch: pytest.Monke
     [parent], members = found()
     assert parent.info.status == "FINISHED"
     assert [(varied(run)["seed"], run.info.status) for run in members] == [(seed, "FINISHED") for seed in range(4)]
+
+
+def test_a_sweep_whose_run_the_search_does_not_know_goes_on_with_it(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a kill between the making of the sweep's run in MLflow and the search's note of it."""
+    record, remember = Loop.record, Study.remember
+
+    def interrupted(self: Loop, number: int, *rest: Any) -> Epoch:
+        if self.experiment.seed == 1:
+            raise KeyboardInterrupt
+        return record(self, number, *rest)
+
+    def forgetful(self: Study, name: str, text: str) -> None:
+        if name != RUN_ID:
+            remember(self, name, text)
+
+    command = ("-m", *TRACKED, "seed=range(0,2)", "sweep.strategy=loop")
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "record", interrupted)
+        patch.setattr(Study, "remember", forgetful)
+        assert runner(*command).status == 130
+    [before], members = found()
+    # The store knows whose a member's run is from the moment in which it is made.
+    assert all(run.data.tags["sweep.identity"] == before.data.tags["sweep.identity"] for run in members)
+    assert runner(*command).status == 0
+    [parent], members = found()
+    assert (parent.info.run_id, parent.info.status) == (before.info.run_id, "FINISHED")
+    assert [(varied(run)["seed"], run.info.status) for run in members] == [(0, "FINISHED"), (1, "FINISHED")]
+    assert {run.data.tags["mlflow.parentRunId"] for run in members} == {parent.info.run_id}
+
+
+def test_a_run_is_known_as_a_member_from_the_moment_it_is_made(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, str]] = []
+    begin = Store.begin
+
+    def noted(self: Store, opening: Any) -> tuple[str, str]:
+        if opening.run_id is None:  # it is not gone on with
+            made.append(opening.tags)
+        return begin(self, opening)
+
+    monkeypatch.setattr(Store, "begin", noted)
+    assert runner("-m", *TRACKED, "seed=1,2", "tracking.log_model=false").status == 0
+    assert len({tags["sweep.identity"] for tags in made}) == 1
+    assert sorted(json.loads(tags["sweep.member"])["varied"]["seed"] for tags in made if "sweep.member" in tags) == [
+        1,
+        2,
+    ]
+
+
+def test_a_sweep_of_another_store_or_folder_is_another_sweep(runner: Runner) -> None:
+    command = ("-m", *TRACKED, "seed=1,2", "tracking.log_model=false")
+    assert "goes on" not in runner(*command).out
+    # How members share the device is no part of the sweep: what was trained is told, with the way to begin anew.
+    again = runner(*command, "sweep.strategy=loop")
+    [first] = Path("outputs/sweeps").glob("*/*")
+    [line] = [line for line in again.out.splitlines() if "goes on" in line]
+    assert line.endswith(
+        f" goes on: 2 members were trained before, in {first}; sweep.resume=never or another sweep.name begins a new "
+        "sweep"
+    )
+    assert f"sweep {found()[0][0].data.tags['sweep']} goes on" in line
+    other = runner(*command, "tracking.uri=sqlite:///outputs/other.db")
+    assert "goes on" not in other.out
+    client = mlflow.MlflowClient(f"sqlite:///{Path('outputs/other.db').absolute()}")
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    assert len(runs) == 3
+    named = runner(*command, "hydra.sweep.dir=mine")
+    assert "goes on" not in named.out
+    assert {path.name for path in Path("mine").iterdir()} >= {"members.csv", "report.html", "best.yaml", "0", "1"}
+    # A name that is given stands for one store and one folder.
+    assert runner(*command, "sweep.name=rates").status == 0
+    refused = runner(*command, "sweep.name=rates", "tracking.uri=sqlite:///outputs/other.db")
+    assert refused.status == 2
+    assert refused.err.splitlines()[-1] == (
+        "sweep: a sweep with other settings exists; set sweep.resume=never or choose another sweep.name"
+    )
+    refused = runner(*command, "sweep.name=rates", "hydra.sweep.dir=yours")
+    assert refused.status == 2
+    assert refused.err.startswith("hydra.sweep.dir: must be the folder of sweep rates (")
 
 
 @pytest.mark.slow  # four processes, three of them killed

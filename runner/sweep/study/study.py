@@ -28,6 +28,7 @@ from runner.sweep.space import Space, typed
 from runner.sweep.study import proposals
 from runner.sweep.study.keeping import Kept, in_place, packed, unpacked
 
+IDENTITY: Final = "identity"
 _TRIALS: Final = 20
 _OWN_ATTEMPTS: Final = 10  # of the sampler, before chance takes its place
 _MOST_ATTEMPTS: Final = 1000
@@ -76,6 +77,12 @@ class Study:
         self._retries = _retried(kept, self._taken)
         self._next = max([one.result.number for one in kept], default=-1) + 1
         self._live: dict[int, _Live] = {}
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the sweep's runs in MLflow are found by. Two sweeps may share a name, on machines that share a store."""
+        identity = self.recall(IDENTITY)  # sweeps of earlier versions have none
+        return {"sweep": self.id} | ({"sweep.identity": identity} if identity else {})
 
     # Asking -----------------------------------------------------------------------------------------------------
 

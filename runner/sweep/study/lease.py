@@ -1,0 +1,185 @@
+"""Which process trains a sweep: one at a time, named in the sweep's storage by a lease that the process renews.
+
+The lease is an attribute of Optuna's study. Every change of it is one statement that names the text it replaces, so
+that of two processes which want a lease at once, one gets it. A lease whose process has ended is taken over: on the
+same machine the process is looked for, and of another machine the last renewal has to be two minutes old.
+"""
+
+import _thread
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import StudyUserAttributeModel
+
+from runner.errors import ConfigError, must
+
+RENEWAL_SECONDS: Final = 10.0
+STALE_SECONDS: Final = 120.0
+_KEY: Final = "lease"
+_RELEASED: Final = "null"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process that trains a sweep. `machine` tells machines and containers apart that have one name."""
+
+    host: str
+    machine: str
+    pid: int
+    started: str  # when the process started, in the kernel's ticks: process ids are used again
+    since: str
+    token: str
+    renewed: float  # seconds since 1970
+
+    @classmethod
+    def here(cls) -> "Owner":
+        """The owner that this process is, now."""
+        return cls(
+            host=socket.gethostname(),
+            machine=_machine(),
+            pid=os.getpid(),
+            started=_started(os.getpid()) or "",
+            since=datetime.now().strftime("%Y-%m-%d %H:%M:%S"),
+            token=uuid.uuid4().hex,
+            renewed=time.time(),
+        )
+
+    def is_dead(self) -> bool:
+        """Whether the process has ended, as far as can be told from here."""
+        if (self.host, self.machine) == (socket.gethostname(), _machine()):
+            return _started(self.pid) != self.started
+        return time.time() - self.renewed > STALE_SECONDS
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.since}"
+
+
+@contextmanager
+def held(storage: RDBStorage, study_id: int, name: str) -> Iterator[None]:
+    """Holds the lease of a study until the block ends. Raises ConfigError where another process holds it."""
+    lease = Lease(storage, study_id)
+    lease.take(name)
+    ended = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(lease, ended), name="lease", daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        renewing.join()
+        with suppress(Exception):  # an owner that ended without a word is found dead
+            lease.release()
+
+
+def _renew(lease: "Lease", ended: threading.Event) -> None:
+    while not ended.wait(RENEWAL_SECONDS):
+        try:
+            kept = lease.renew()
+        except Exception as error:  # noqa: BLE001 - database drivers share no base; the next renewal may succeed
+            _log.debug("the lease could not be renewed: %s", error)
+            continue
+        if not kept:
+            _log.error("another process has taken over this sweep; this one stops")
+            _thread.interrupt_main()
+            return
+
+
+class Lease:
+    """The lease of a study, for one owner."""
+
+    def __init__(self, storage: RDBStorage, study_id: int, owner: Owner | None = None) -> None:
+        self._engine, self._study_id = storage.engine, study_id
+        self._owner = owner or Owner.here()
+        self._table: Any = StudyUserAttributeModel.__table__
+
+    def take(self, name: str) -> None:
+        """Takes the lease. Raises ConfigError where a process that lives holds it."""
+        while True:
+            text = self._read()
+            holder = None if text in (None, _RELEASED) else Owner(**json.loads(text or ""))
+            if holder is not None and not holder.is_dead():
+                rule = f"be a sweep that no other process trains now ({holder})"
+                raise ConfigError(must("sweep.name", rule, name))
+            if self._put(text, self._owner):
+                return
+
+    def renew(self) -> bool:
+        """Says that the owner lives. Returns whether it still holds the lease."""
+        before = self._owner
+        self._owner = replace(before, renewed=time.time())
+        return self._put(_text(before), self._owner)
+
+    def release(self) -> None:
+        """Gives the lease back, if it is still held."""
+        self._swap(_text(self._owner), _RELEASED)
+
+    def _read(self) -> str | None:
+        table = self._table
+        chosen = (table.c.study_id == self._study_id) & (table.c.key == _KEY)
+        with self._engine.connect() as connection:
+            row = connection.execute(table.select().where(chosen)).first()
+        return None if row is None else str(row.value_json)
+
+    def _put(self, before: str | None, owner: Owner) -> bool:
+        if before is not None:
+            return self._swap(before, _text(owner))
+        row = {"study_id": self._study_id, "key": _KEY, "value_json": _text(owner)}
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(self._table.insert().values(**row))
+        except Exception:
+            if self._read() is None:  # it was not another process's row that was in the way
+                raise
+            return False
+        return True
+
+    def _swap(self, before: str, after: str) -> bool:
+        table = self._table
+        chosen = (table.c.study_id == self._study_id) & (table.c.key == _KEY) & (table.c.value_json == before)
+        with self._engine.begin() as connection:
+            return bool(connection.execute(table.update().where(chosen).values(value_json=after)).rowcount == 1)
+
+
+def _text(owner: Owner) -> str:
+    return json.dumps(asdict(owner), sort_keys=True)
+
+
+def _machine() -> str:
+    """What differs between machines, and between containers of one machine that share its name."""
+    parts = []
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    with suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    return ":".join(parts)
+
+
+def _started(pid: int) -> str | None:
+    """When a process started; empty where the system does not say, and None where no such process lives."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return None
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except OSError:
+            pass
+        return ""
+    # The fields after the name: the state comes first, and the start time is field 22 of the whole line.
+    return None if fields[0] in "ZX" else fields[19]

@@ -1,0 +1,124 @@
+"""The lease of a sweep against real processes: one holds it, and it is taken over from processes that were killed."""
+
+import multiprocessing
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from commands import Runner
+from configurations import TINY
+
+from runner.errors import ConfigError
+from runner.sweep.study import opening
+from runner.sweep.study.lease import STALE_SECONDS, Lease, Owner, _started
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Hydra leaves its log files open
+
+
+@pytest.fixture
+def other() -> Iterator["subprocess.Popen[bytes]"]:
+    """Another process, which does nothing."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def study(path: str = "sweeps.db") -> tuple[Any, int]:
+    storage = opening._opened(f"sqlite:///{Path(path).absolute()}")
+    return storage, optuna.create_study(study_name="a", storage=storage, load_if_exists=True)._study_id
+
+
+def owned(process: "subprocess.Popen[bytes]") -> Owner:
+    return replace(Owner.here(), pid=process.pid, started=_started(process.pid) or "", token="other")
+
+
+def test_one_of_many_gets_the_lease() -> None:
+    storage, number = study()
+
+    def taken(_: int) -> bool:
+        try:
+            Lease(storage, number).take("a")
+        except ConfigError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(taken, range(32))) == 1
+
+
+def test_a_lease_is_refused_while_its_process_lives_and_taken_over_from_a_killed_one(
+    other: "subprocess.Popen[bytes]",
+) -> None:
+    storage, number = study()
+    owner = owned(other)
+    first = Lease(storage, number, owner)
+    first.take("a")
+    with pytest.raises(ConfigError) as refused:
+        Lease(storage, number).take("a")
+    assert str(refused.value) == (
+        f"sweep.name: must be a sweep that no other process trains now (process {other.pid} on {owner.host} "
+        f"since {owner.since}), got a"
+    )
+    other.kill()
+    time.sleep(0.1)  # it is dead, and not yet waited for
+    second = Lease(storage, number)
+    second.take("a")
+    assert second.renew()
+    assert not first.renew()
+    first.release()  # what it no longer holds
+    assert second.renew()
+    second.release()
+    Lease(storage, number).take("a")
+
+
+def test_a_process_of_another_start_is_another_process(other: "subprocess.Popen[bytes]") -> None:
+    assert not owned(other).is_dead()
+    assert replace(owned(other), started="1").is_dead()
+
+
+def test_the_owner_on_another_machine_is_dead_when_it_no_longer_renews() -> None:
+    here = Owner.here()
+    elsewhere = replace(here, host="elsewhere", pid=1)
+    assert not elsewhere.is_dead()
+    assert replace(elsewhere, renewed=time.time() - STALE_SECONDS - 1).is_dead()
+    # A container has the name of its machine, and processes of its own.
+    assert not replace(here, machine="another", pid=1).is_dead()
+
+
+def opened_in_a_process(path: str) -> int:
+    return len(optuna.get_all_study_names(study(path)[0]))
+
+
+def test_processes_that_make_one_storage_at_once_do_not_disturb_each_other() -> None:
+    path = str(Path("new/sweeps.db").absolute())
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        assert list(pool.map(opened_in_a_process, [path] * 3)) == [1, 1, 1]
+
+
+def test_a_sweep_that_another_process_trains_is_refused(
+    runner: Runner, other: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("-m", *TINY, "train.epochs=1", "seed=1,2", "sweep.name=a")
+    Path("outputs").mkdir()
+    storage, number = study("outputs/sweeps.db")
+    owner = owned(other)
+    Lease(storage, number, owner).take("a")
+    done = runner(*command)
+    assert done.status == 2
+    assert done.err == (
+        f"sweep.name: must be a sweep that no other process trains now (process {other.pid} on {owner.host} "
+        f"since {owner.since}), got a\n"
+    )
+    assert not Path("outputs/sweeps").exists()
+    other.kill()
+    time.sleep(0.1)
+    assert runner(*command).status == 0
+    assert Lease(storage, number)._read() == "null"  # it was given back
