@@ -23,13 +23,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from runner import arithmetic
-from runner.errors import Fault, must, shown, unknown
+from runner import arithmetic, limits
+from runner.errors import ConfigError, Fault, must, shown, unknown
 from runner.layers import KINDS, flattened
 
 WHEN: Final = "when"
-_DEEPEST: Final = 32
-_MOST_VALUES: Final = 100_000
 
 # The arguments of any kind of layer that are a list of layers.
 _LISTS: Final = frozenset(name for kind in KINDS.values() for name in kind.lists)
@@ -55,13 +53,21 @@ def follows(value: Any) -> bool:
 
 
 def expanded(model: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
-    """A model without blocks, and every fault in how they are declared and used."""
+    """A model without blocks, and every fault in how they are declared and used.
+
+    Raises ConfigError where it is too large, since to look for other faults is what would take too long.
+    """
     work = _Expansion()
     work.declare(model.get("blocks") or {}, "model.blocks")
     values = work.values(model.get("params") or {}, "model.params")
     rest = {key: value for key, value in model.items() if key not in ("blocks", "params")}
     if "layers" in rest:
-        rest["layers"] = work.layers(rest["layers"], _Scope(values, "model.layers"))
+        entries = flattened(rest["layers"])
+        if isinstance(entries, tuple) and len(entries) > limits.LAYERS:
+            raise ConfigError(must("model.layers", f"have at most {limits.LAYERS:,} entries", len(entries)))
+        rest["layers"] = work.layers(entries, _Scope(values, "model.layers"))
+    if work.overspent:
+        raise ConfigError(*work.faults)
     return rest, work.faults
 
 
@@ -125,7 +131,7 @@ class _Expansion:
         self.faults: list[Fault] = []
         self._blocks: dict[str, tuple[str, dict[str, Any]]] = {}
         self._declared: set[Any] = set()  # of these, what is not in _blocks cannot be read
-        self._left = _MOST_VALUES
+        self._left = limits.BLOCK_VALUES
 
     def declare(self, blocks: Any, where: str) -> None:
         """Takes blocks by their names, and notes what is wrong with a declaration."""
@@ -214,8 +220,8 @@ class _Expansion:
             circle = " → ".join((*scope.around[scope.around.index(name) :], name))
             self.faults.append(Fault(f"{declared} (used at {here.path})", f"must not use itself, got {circle}"))
             return UNKNOWN
-        if len(scope.around) >= _DEEPEST:
-            text = f"must be at most {_DEEPEST} blocks deep, got {name} in {scope.around[-1]}"
+        if len(scope.around) >= limits.BLOCK_DEPTH:
+            text = f"must be at most {limits.BLOCK_DEPTH} blocks deep, got {name} in {scope.around[-1]}"
             self.faults.append(Fault(f"{declared} (used at {here.path})", text))
             return UNKNOWN
         values = self._arguments(name, given, here)
@@ -264,6 +270,10 @@ class _Expansion:
             return UNKNOWN
         return found if self._affords(found, scope) else UNKNOWN
 
+    @property
+    def overspent(self) -> bool:
+        return self._left < 0
+
     def _affords(self, value: Any, scope: _Scope) -> bool:
         """Whether there is room for another copy of a value."""
         waiting = [value]
@@ -277,5 +287,5 @@ class _Expansion:
     def _spend(self, values: int, scope: _Scope) -> None:
         """Lists that hold lists twice over, and blocks that use blocks twice, would grow without bound."""
         if 0 <= self._left < values:
-            self.faults.append(scope.fault(f"must come to at most {_MOST_VALUES:,} values with all before it"))
+            self.faults.append(scope.fault(f"must come to at most {limits.BLOCK_VALUES:,} values with all before it"))
         self._left -= values

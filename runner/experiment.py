@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 from pydantic import Field, TypeAdapter, ValidationError
 
+from runner import limits
 from runner.blocks import block_names, expanded, follows
 from runner.data import Data, Source
 from runner.data.augment import Augment
@@ -31,7 +32,6 @@ from runner.records import TRACED, R, Record, frozen
 from runner.settings import Describe, Tracking, Train, Ui
 from runner.sweep.settings import Sweep
 
-_MOST_VALUES = 2**31 - 1  # of one array, as its indices are 32 bits wide
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 
 
@@ -160,8 +160,8 @@ def _too_large(rows: list[Row]) -> list[Fault]:
     """The first layer that is beyond what arrays can be; those after it may be so because of it."""
     for row in rows:
         largest = max(math.prod(row.output.shape), row.parameters)
-        if largest > _MOST_VALUES:
-            return [must(row.path, f"have at most {_MOST_VALUES} outputs and parameters", largest)]
+        if largest > limits.ARRAY_VALUES:
+            return [must(row.path, f"have at most {limits.ARRAY_VALUES} outputs and parameters", largest)]
     return []
 
 

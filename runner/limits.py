@@ -57,3 +57,24 @@ NUMBER_DIGITS: Final = 400
 SWEEP_VALUES: Final = 100_000
 """The most values that one entry of a sweep lists, and the most combinations of all entries. An interval has no such
 limit, as its values are not listed."""
+
+ARRAY_VALUES: Final = 2**31 - 1
+"""The most values of one array, for one image: a layer's outputs, its parameters, its input with the padding around it.
+Indices are 32 bits wide."""
+
+LAYERS: Final = 10_000
+"""The most layers of a network, each copy of a repeated one counted: DenseNet-201 has 816. XLA's time to compile grows
+faster than their number."""
+
+WINDOW_PIXELS: Final = 65_536
+"""The largest size, stride, dilation and padding of a window, in pixels along an axis, and the most neighbours of a
+local response normalisation."""
+
+WIDTH: Final = 1000.0
+"""The largest factor of `model.width`."""
+
+BLOCK_VALUES: Final = 100_000
+"""The most values that a model's blocks and parameters come to when expanded, list entries and keys counted."""
+
+BLOCK_DEPTH: Final = 32
+"""The most blocks that lie within each other."""

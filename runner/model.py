@@ -5,16 +5,18 @@
 >>> outputs, statistics = model.apply(params, statistics, images, training=False, key=key)   # (n, 10)
 """
 
+import math
 from fractions import Fraction
 from typing import Annotated, Any, Final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 from jax.typing import ArrayLike
 from pydantic import Field
 
+from runner import limits
 from runner.data.fit import Fit, fit, fitted_shape
 from runner.errors import ConfigError, Fault, must
 from runner.geometry import ReceptiveField
@@ -47,7 +49,7 @@ class Model(Record):
         None, description="The size that images are fitted to; null: they stay as they are."
     )
     layers: Annotated[LayerList, MinLen(1)] = Field(description="The layers, in order.")
-    width: Annotated[float, Gt(0)] = Field(
+    width: Annotated[float, Gt(0), Le(limits.WIDTH)] = Field(
         1.0, description="Factor on the filters of every convolution and the units of every dense layer."
     )
     weights: Annotated[str, MinLen(1)] | None = Field(
@@ -86,6 +88,9 @@ class Model(Record):
         shape = self.input_shape(data_shape)
         found = Survey(input_size=max(shape[:-1], default=1), guessed=guessed, step=step)
         found.faults.extend(self._input_faults(data_shape))
+        if fault := self._size_fault(shape):
+            found.faults = [fault]  # to look at the layers would take too long, or find only what follows
+            return found
         start = FeatureMap(shape, (ReceptiveField(),) * (len(shape) - 1), vocabulary)
         end = sequence.survey(self.layers, start, "model.layers", found)
         if not (found.faults or guessed) and end.shape != (classes,):
@@ -93,6 +98,18 @@ class Model(Record):
             rule = f"give one output for each of {classes} classes (end with classifier)"
             found.faults.append(must(last, rule, by_product(end.shape)))
         return found
+
+    def _size_fault(self, input_shape: Shape) -> Fault | None:
+        """What is wrong where the input is too large, or the layers too many: the first that is too much."""
+        if math.prod(input_shape) > limits.ARRAY_VALUES:
+            return must("model.input", f"have at most {limits.ARRAY_VALUES} values", math.prod(input_shape))
+        count = 0
+        for index, layer in enumerate(self.layers):
+            count += layer.layer_count()
+            if count > limits.LAYERS:
+                rule = f"come to at most {limits.LAYERS:,} layers with all before it"
+                return must(f"model.layers[{index}].{layer.label}", rule, count)
+        return None
 
     def _input_faults(self, data_shape: Shape) -> tuple[Fault, ...]:
         if self.input is None:

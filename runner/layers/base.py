@@ -162,6 +162,10 @@ class Layer(Record):
         """The layers that this layer holds."""
         return iter(())
 
+    def layer_count(self) -> int:
+        """How many layers this one comes to: itself, and every copy of each that it holds. Nothing is copied for it."""
+        return 1 + sum(layer.layer_count() for layer in self.held())
+
     @property
     def grouped(self) -> bool:
         """Whether it computes a convolution with groups, whose gradients XLA computes slowly inside loops."""

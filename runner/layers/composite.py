@@ -160,6 +160,10 @@ class Repeat(_Straight):
     times: Annotated[int, Ge(0), Le(1000)] = Field(description="How many times; 0: not at all.")
     layers: "LayerList" = Field(description="What is repeated.")
 
+    def layer_count(self) -> int:
+        # A copy of nothing takes time too.
+        return 1 + self.times * max(sum(layer.layer_count() for layer in self.layers), 1)
+
     def routes(self) -> tuple[tuple[str, Layers], ...]:
         return (("layers", self.layers * self.times),)
 

@@ -5,15 +5,20 @@ from typing import Annotated, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from annotated_types import Ge, Gt, Le
 from jax import lax
 from pydantic import Field
 
+from runner import limits
 from runner.layers import places
 from runner.layers.base import FeatureMap, Layer, Misfit, Parameter, Shape, Statistic, Survey, Tree, along_channels
 from runner.layers.initializers import initializer
 from runner.ops.moments import moments
 from runner.records import TRACED
+
+# Beyond so many channels, local response normalisation sums by a window reduction.
+_MOST_SHIFTS = 64
 
 
 def _scale_and_bias(channels: int, *, use_scale: bool, use_bias: bool) -> Tree:
@@ -131,7 +136,7 @@ class LocalResponseNorm(Layer):
 
     kind: ClassVar[str] = "local_response_norm"
 
-    size: Annotated[int, Ge(1)] = Field(5, description="Number of neighbouring channels.")
+    size: Annotated[int, Ge(1), Le(limits.WINDOW_PIXELS)] = Field(5, description="Number of neighbouring channels.")
     alpha: Annotated[float, Ge(0), TRACED] = Field(1e-4, description="What the sum of squares is multiplied by.")
     beta: Annotated[float, TRACED] = Field(0.75, description="The power of the divisor.")
     k: Annotated[float, Gt(0), TRACED] = Field(2.0, description="What is added to the sum.")
@@ -140,9 +145,15 @@ class LocalResponseNorm(Layer):
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
         wide = x.astype(jnp.float32)
-        before, after = self.size // 2, (self.size - 1) // 2
-        padded = jnp.pad(jnp.square(wide), ((0, 0),) * (x.ndim - 1) + ((before, after),))
-        # A few shifted sums are faster than a window reduction over the fastest axis.
-        sums = sum(lax.slice_in_dim(padded, i, i + x.shape[-1], axis=-1) for i in range(self.size))
+        # There are no neighbours beyond the last channel.
+        before, after = (min(count, x.shape[-1] - 1) for count in (self.size // 2, (self.size - 1) // 2))
+        around = ((0, 0),) * (x.ndim - 1) + ((before, after),)
+        taps = before + 1 + after
+        if taps <= _MOST_SHIFTS:  # a few shifted sums are faster than a window reduction over the fastest axis
+            padded = jnp.pad(jnp.square(wide), around)
+            sums = sum(lax.slice_in_dim(padded, i, i + x.shape[-1], axis=-1) for i in range(taps))
+        else:
+            window = (1,) * (x.ndim - 1) + (taps,)
+            sums = lax.reduce_window(jnp.square(wide), np.zeros((), np.float32), lax.add, window, (1,) * x.ndim, around)
         alpha, beta, k = (jnp.asarray(value, jnp.float32) for value in (self.alpha, self.beta, self.k))
         return (wide * jnp.power(k + alpha * sums, -beta)).astype(x.dtype), statistics

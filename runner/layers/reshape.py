@@ -90,7 +90,7 @@ class Upsample(Layer):
         period = max(field.period * factor for field, factor in self._along(at))
         if period > limits.FIELD_PERIOD:
             rule = f"come to at most {limits.FIELD_PERIOD:,} with the upsamplings before it"
-            raise Misfit("size", rule, self.size, otherwise=output)
+            raise Misfit("size", rule, self.size, otherwise=at.shape)
 
     def output_fields(self, at: FeatureMap) -> tuple[ReceptiveField, ...]:
         return tuple(field.upsampled(factor) for field, factor in self._along(at))

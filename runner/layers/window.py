@@ -1,5 +1,6 @@
 """The arguments that every layer with a sliding window shares, and what they come to on a given input."""
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from pydantic import BeforeValidator, WithJsonSchema
 
-from runner import geometry
+from runner import geometry, limits
 from runner.errors import shown
 from runner.geometry import Window
 from runner.layers.base import Fallback, Misfit, Shape, by_product
@@ -28,6 +29,7 @@ def _per_axis(least: int) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool) and value < least:
             raise ValueError(f"must be ≥ {least}, got {value}")
+        _check_largest(value)
         if not _whole_numbers(value, least) or (isinstance(value, tuple) and len(value) > 2):
             raise ValueError(f"must be a whole number ≥ {least}, or one for each axis as in [3, 3], got {shown(value)}")
         return value
@@ -35,9 +37,18 @@ def _per_axis(least: int) -> Callable[[Any], Any]:
     return check
 
 
+def _check_largest(value: Any) -> None:
+    """Raises ValueError where a number, or one within, is beyond the limit."""
+    for item in value if isinstance(value, tuple) else ():
+        _check_largest(item)
+    if isinstance(value, int) and value > limits.WINDOW_PIXELS:
+        raise ValueError(f"must be ≤ {limits.WINDOW_PIXELS}, got {value}")
+
+
 def _padding(value: Any) -> Any:
     if isinstance(value, str) and value in _NAMED_PADDINGS:
         return value
+    _check_largest(value)
     pairs = isinstance(value, tuple) and all(isinstance(item, tuple) and len(item) == 2 for item in value)
     numbers = [number for pair in value for number in pair] if pairs else value
     if not all(_whole_numbers(item, 0) for item in numbers) if pairs else not _whole_numbers(value, 0):
@@ -46,11 +57,12 @@ def _padding(value: Any) -> Any:
     return value
 
 
-_PIXELS = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2}
+_PADDED = {"type": "integer", "minimum": 0, "maximum": limits.WINDOW_PIXELS}
+_PIXELS = {"type": "array", "items": _PADDED, "minItems": 1, "maxItems": 2}
 
 
 def _per_axis_schema(least: int) -> WithJsonSchema:
-    number = {"type": "integer", "minimum": least}
+    number = {"type": "integer", "minimum": least, "maximum": limits.WINDOW_PIXELS}
     return WithJsonSchema({"anyOf": [number, {"type": "array", "items": number, "minItems": 1, "maxItems": 2}]})
 
 
@@ -63,7 +75,7 @@ PaddingField = Annotated[
         {
             "anyOf": [
                 {"enum": list(_NAMED_PADDINGS)},
-                {"type": "integer", "minimum": 0},
+                _PADDED,
                 _PIXELS,
                 {"type": "array", "items": _PIXELS, "minItems": 1, "maxItems": 2},
             ]
@@ -124,7 +136,11 @@ def slide(
 def _check_padding(
     shape: Shape, windows: tuple[Window, ...], padding: Any, padding_mode: PaddingMode, otherwise: Shape
 ) -> None:
-    """Reflected and circular padding can give no more pixels than the image has."""
+    """Reflected and circular padding can give no more pixels than the image has, and none more than an array has."""
+    padded = math.prod(window.low + length + window.high for window, length in zip(windows, shape, strict=False))
+    if padded * shape[-1] > limits.ARRAY_VALUES:
+        rule = f"pad the input to at most {limits.ARRAY_VALUES} values"
+        raise Misfit("padding", rule, padded * shape[-1], otherwise=otherwise)
     for window, length in zip(windows, shape, strict=False):
         most = {"reflect": length - 1, "circular": length}.get(padding_mode)
         if most is not None and max(window.low, window.high) > most:
