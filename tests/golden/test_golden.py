@@ -1,0 +1,78 @@
+"""Golden runs: weights, metrics and MLflow's contents of a dozen configurations stay what they were.
+
+On the machine that recorded them (processor, threads, versions) they stay so bit for bit, elsewhere within rounding.
+`GOLDEN=write` records them anew, which only a change of behaviour that is meant to be one calls for.
+"""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Runner
+from golden import recorded
+from golden.configurations import ALONE, STRATEGIES, SWEPT, TINY, write_texts
+
+GOLDEN = Path(__file__).parent / "golden.json"
+WRITE = os.environ.get("GOLDEN") == "write"
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # from MLflow's use of SQLAlchemy
+]
+
+
+def _known() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {"machine": {}, "runs": {}}
+    return found
+
+
+def same(found: Any, wanted: Any, path: str, *, exact: bool) -> None:
+    """Holds what a run left behind against what it left before; numbers within rounding unless `exact`."""
+    if isinstance(wanted, dict):
+        assert isinstance(found, dict), path
+        assert sorted(found) == sorted(wanted), path
+        for key, value in wanted.items():
+            if exact or key != "digest":
+                same(found[key], value, f"{path}.{key}", exact=exact)
+    elif isinstance(wanted, float) and not exact:
+        assert math.isclose(found, wanted, rel_tol=2e-2, abs_tol=2e-2), f"{path}: {found}, was {wanted}"
+    elif isinstance(wanted, list):
+        assert [list(item) if isinstance(item, tuple) else item for item in found] == wanted, path
+    else:
+        assert found == wanted, path
+
+
+def hold(name: str, found: dict[str, Any]) -> None:
+    known = _known()
+    if WRITE:
+        known["machine"] = recorded.machine()
+        known["runs"][name] = found
+        runs = dict(sorted(known["runs"].items()))
+        GOLDEN.write_text(json.dumps({**known, "runs": runs}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return
+    same(json.loads(json.dumps(found)), known["runs"][name], name, exact=known["machine"] == recorded.machine())
+
+
+def left_behind() -> dict[str, Any]:
+    """What the commands of this folder left: every weights file in order of its folder, and the store."""
+    files = sorted(Path("outputs").rglob("weights.safetensors"))
+    weights = [recorded.weights(path) for path in files if "artifacts" not in path.parts]
+    return {"weights": weights, "store": recorded.store(Path("outputs/mlflow.db"))}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_run_leaves_what_it_left_before(name: str, runner: Runner, tmp_path: Path) -> None:
+    write_texts(tmp_path)
+    done = runner(*TINY, *ALONE[name])
+    assert done.status == 0, done.err
+    hold(f"alone {name}", left_behind())
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("name", SWEPT)
+def test_a_sweep_leaves_what_it_left_before(name: str, strategy: str, runner: Runner) -> None:
+    done = runner("-m", *TINY, *SWEPT[name], f"sweep.strategy={strategy}", "sweep.log_models=all")
+    assert done.status == 0, done.err
+    hold(f"{strategy} {name}", left_behind())
