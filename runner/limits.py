@@ -78,3 +78,6 @@ BLOCK_VALUES: Final = 100_000
 
 BLOCK_DEPTH: Final = 32
 """The most blocks that lie within each other."""
+
+EVALUATED_IMAGES: Final = 65_536
+"""The most images evaluated at once: a data set that is smaller is filled up to that many."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field
 
+from runner import limits
 from runner.errors import Fault, must
 from runner.layers.places import Names
 from runner.ops.lowering import Choice
@@ -66,7 +67,9 @@ class Train(Record):
     mirrored_evaluation: bool = Field(
         False, description="Evaluate the mean of what an image and its mirror image give."
     )
-    evaluation_batch_size: Annotated[int, Ge(1)] = Field(256, description="Images evaluated at once.")
+    evaluation_batch_size: Annotated[int, Ge(1), Le(limits.EVALUATED_IMAGES)] = Field(
+        256, description="Images evaluated at once."
+    )
     profile: Annotated[int, Ge(1)] | None = Field(
         None,
         description="Dispatches of training to trace, after the first; the trace, for https://ui.perfetto.dev, lies in "

@@ -72,6 +72,15 @@ def test_what_does_not_fit_together_is_said_before_anything_is_compiled() -> Non
     assert report(signals) == ["model.input: must be null for data of one axis (16×1), got a size"]
 
 
+def test_one_number_cannot_ask_for_all_memory() -> None:
+    config = with_value(composed("augment=crop_flip"), "augment.random_crop.padding", 10**9)
+    config["train"]["evaluation_batch_size"] = 10**9
+    assert report(config) == ["train.evaluation_batch_size: must be ≤ 65536, got 1000000000"]
+    del config["train"]["evaluation_batch_size"]
+    rule = "must be at most 32, the smaller side of the image"
+    assert report(config) == [f"augment.random_crop.padding: {rule}, got 1000000000"]
+
+
 def test_a_list_within_a_layer_list_stands_for_its_entries() -> None:
     config = with_value(composed(), "model.layers[1]", ["tanh", {"conv": {"filters": 0, "kernel_size": 1}}])
     assert report(config) == ["model.layers[2].conv.filters: must be ≥ 1, got 0"]
