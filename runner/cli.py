@@ -20,11 +20,12 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from runner import composition, endings
 from runner.errors import ConfigError, ConvrunnerError, must, unknown
 from runner.experiment import Experiment, parse
+from runner.launchable import launchable
 
 _NO_FOLDER = (
     "hydra.run.dir=.",
@@ -63,12 +64,15 @@ def _train(arguments: list[str], command: str) -> None:
         from runner.run import run  # training takes more to import than a mistake should cost
 
         hydra = HydraConfig.get()
-        overrides = tuple(override.lstrip("+") for override in hydra.overrides.task)
-        whole = composition.plain(config)
-        experiment = parse(whole, composition.block_library())
+        # As they are written: their items alone would be resolved, and tell what the environment holds.
+        lines: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+        overrides = composition.as_given(lines)
+        found = composition.resolve(config)
+        experiment = parse(found.values, composition.block_library())
         context = Context(
             folder=Path(hydra.runtime.output_dir),
-            config=composition.as_yaml(whole),
+            config=launchable(found.values, "config", "trains this again", found.from_environment),
+            from_environment=found.from_environment,
             overrides=overrides,
             command=command,
         )
@@ -85,7 +89,9 @@ def _train(arguments: list[str], command: str) -> None:
         return returns
 
     # Who chooses a sweep wants it swept.
-    if any(argument.startswith("sweep=") for argument in arguments) and not {"-m", "--multirun"} & set(arguments):
+    if any(argument.startswith("sweep=") for argument in arguments) and not {"-m", "--multirun", "-r", "--run"} & set(
+        arguments
+    ):
         arguments = ["-m", *arguments]
     _compose(task, arguments, batch=batch, command=command)
 

@@ -2,21 +2,23 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from runner import overriding, strict_yaml, trust
 from runner.blocks import used
 from runner.complaints import OWN_FOLDER, one_line, own_name, told
 from runner.errors import ConfigError, ConvrunnerError
+from runner.launchable import as_yaml as as_yaml
+from runner.resolving import Resolved, resolved
 
 # An override that changes a value: no prefix of Hydra's grammar (+ ++ ~), no package, no option.
 _CHANGE = re.compile(r"^[A-Za-z_][\w.\-]*=")
@@ -32,12 +34,18 @@ def shipped() -> Path:
 
 
 class OwnFolderFirst(SearchPathPlugin):
-    """Has a `conf/` in the current folder come before the shipped one: its files join, and win where names agree."""
+    """Has the folder of --config-dir come first, then a `conf/` in the current folder, then the shipped one.
+
+    The files of all join; where names agree, the first wins.
+    """
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         own = Path.cwd() / OWN_FOLDER
         if own.is_dir() and own.resolve() != shipped():
             search_path.prepend(provider="current folder", path=str(own))
+        # A recorded config.yaml would else be hidden by the shipped file of that name.
+        if folder := overriding.option(sys.argv[1:], "--config-dir", "-cd"):
+            search_path.prepend(provider="command line", path=str(Path(folder).absolute()))
 
 
 def register() -> None:
@@ -73,14 +81,25 @@ def _freed(argument: str, groups: set[str]) -> str:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration as plain containers, interpolations resolved, with the blocks of the library that it uses.
+    """The values of `resolve`."""
+    return resolve(config).values
+
+
+def resolve(config: DictConfig) -> Resolved:
+    """The configuration without interpolations, with the blocks of the library that it uses.
 
     Raises ConfigError where it cannot be resolved.
     """
     with one_line():
-        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(container, dict)
-    return with_library({str(key): value for key, value in container.items()})
+        found = resolved(config)
+    return replace(found, values=with_library(found.values))
+
+
+def as_given(lines: Iterable[str]) -> tuple[str, ...]:
+    """Overrides as a user would give them: without the ++ that `free` puts before them."""
+    lines = list(lines)
+    short = [line.removeprefix("++") for line in lines]
+    return tuple(own if again == line else line for own, again, line in zip(short, free(short), lines, strict=True))
 
 
 def with_library(found: dict[str, Any]) -> dict[str, Any]:
@@ -118,12 +137,6 @@ class _LazyLibrary(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._files)
-
-
-def as_yaml(config: dict[str, Any]) -> str:
-    """A plain configuration as a file that says everything and can be launched again."""
-    text: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)
-    return text
 
 
 def composed(task: Callable[[DictConfig], Any], **known: Any) -> Callable[[], None]:

@@ -4,6 +4,7 @@ import math
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -81,6 +82,26 @@ def refuse_rerun(arguments: Sequence[str]) -> None:
             raise ConfigError(must("command line", "launch a recorded config.yaml in place of a pickle", argument))
 
 
-def command(arguments: Sequence[str]) -> str:
-    """The command line of arguments, for a shell."""
-    return shlex.join(["runner", *arguments])
+_PLACES: Final = (("--config-dir", "-cd"), ("--config-name", "-cn"), ("--config-path", "-cp"))
+
+
+def option(arguments: Sequence[str], name: str, short: str) -> str | None:
+    """What one of Hydra's options is given on a command line."""
+    for argument, following in zip_longest(arguments, arguments[1:]):
+        if argument in (name, short):
+            return following or None
+        if argument.startswith(f"{name}="):
+            return argument.partition("=")[2] or None
+    return None
+
+
+def single(command: str, overrides: Sequence[str]) -> str:
+    """The command line, for a shell, that trains one member of the sweep of another command line.
+
+    The sweep is named again, as its file may set more than what it varies; `--run` trains one experiment with it.
+    """
+    given = shlex.split(command)[1:]
+    places = [f"{name}={found}" for name, short in _PLACES if (found := option(given, name, short))]
+    kept = [line for line in overrides if not line.startswith("sweep.")]
+    run = ["--run"] if any(line.startswith("sweep=") for line in kept) else []
+    return shlex.join(["runner", *places, *run, *kept])

@@ -7,22 +7,25 @@
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
 import numpy as np
-import yaml
 
 from runner import describe, device, endings, tracking, train, weights
 from runner.data import Dataset
 from runner.data.value_range import Range
 from runner.data.vocabulary import listed, spelt
 from runner.experiment import Experiment, parameters
+from runner.launchable import Place, overrides_yaml
 from runner.loop import Loop
 
+_NOTHING: Mapping[Place, str] = MappingProxyType({})
 VOCABULARY, WEIGHTS = "vocabulary.txt", "weights.safetensors"
 
 
@@ -32,6 +35,7 @@ class Context:
 
     folder: Path
     config: str = ""  # the resolved configuration as YAML
+    from_environment: Mapping[Place, str] = field(default_factory=dict)  # by path, interpolations to record as they are
     overrides: tuple[str, ...] = ()
     command: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -45,7 +49,7 @@ def begin(
         experiment.tracking,
         run_name=name or run_name(experiment, context.overrides),
         tags=_tags(context, chosen),
-        params=parameters(experiment) | _layer_overrides(context.overrides),
+        params=_as_written(parameters(experiment), context.from_environment) | _layer_overrides(context.overrides),
         folder=context.folder,
         parent=parent,
     )
@@ -58,10 +62,11 @@ def resume(experiment: Experiment, folder: Path, run_id: str) -> tracking.Run:
     return tracking.start(experiment.tracking, run_name="", tags={}, params={}, folder=folder, run_id=run_id)
 
 
-def note_data(recorded: tracking.Run, loop: Loop) -> None:
+def note_data(recorded: tracking.Run, loop: Loop, from_environment: Mapping[Place, str] = _NOTHING) -> None:
     """What training is on, and which compiled program it shares."""
     dataset = loop.dataset
-    recorded.log_input(_facts(loop.experiment, dataset))
+    source = from_environment.get(("data", "root"), loop.experiment.data.root or "")
+    recorded.log_input(_facts(source, dataset))
     if dataset.vocabulary:
         recorded.log_text(listed(dataset.vocabulary), VOCABULARY)
     tags = {"group": group(loop)}
@@ -108,6 +113,17 @@ def _tags(context: Context, chosen: jax.Device) -> dict[str, str]:
     }
 
 
+def _as_written(params: dict[str, str], from_environment: Mapping[Place, str]) -> dict[str, str]:
+    """Parameters, those that hold a value of the environment as the interpolation that asks for it."""
+    found = dict(params)
+    for place, text in from_environment.items():
+        path = ".".join(map(str, place))
+        for name in params:
+            if f"{path}.".startswith(f"{name}.") or name.startswith(f"{path}."):
+                found[name] = text
+    return found
+
+
 _LAYER_LIST = ("model.layers", "model.params", "model.blocks")
 
 
@@ -119,15 +135,14 @@ def _layer_overrides(overrides: tuple[str, ...]) -> dict[str, str]:
 
 def _record_configuration(recorded: tracking.Run, experiment: Experiment, context: Context) -> None:
     recorded.log_text(context.config, "config.yaml")
-    overrides = yaml.safe_dump(list(context.overrides), allow_unicode=True, width=float("inf"))
-    recorded.log_text(overrides, "overrides.yaml")
+    recorded.log_text(overrides_yaml(context.overrides), "overrides.yaml")
     if experiment.data.shape is not None and experiment.data.class_count is not None:
         table = describe.as_text(experiment, width=120)
         recorded.log_text(table, "describe.txt")
         recorded.set_tags({"mlflow.note.content": f"```text\n{table}```"})
 
 
-def _facts(experiment: Experiment, dataset: Dataset) -> tracking.DatasetFacts:
+def _facts(source: str, dataset: Dataset) -> tracking.DatasetFacts:
     parts = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
     return tracking.DatasetFacts(
         name=dataset.name,
@@ -136,7 +151,7 @@ def _facts(experiment: Experiment, dataset: Dataset) -> tracking.DatasetFacts:
         shape=dataset.shape,
         dtype=str(dataset.train.inputs.dtype),
         classes=dataset.classes,
-        source=experiment.data.root or "",
+        source=source,
     )
 
 

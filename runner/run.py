@@ -43,7 +43,7 @@ def run(experiment: Experiment, context: Context) -> Outcome:
     with _ending(recorded), within_memory():
         dataset = data.load(experiment.data, report=_log.info)
         loop = Loop(experiment, dataset)
-        recording.note_data(recorded, loop)
+        recording.note_data(recorded, loop, context.from_environment)
 
         def reading(now: Progress) -> None:
             recorded.check(wait=False)

@@ -61,6 +61,8 @@ FLOORS = {
     "runner.schema": 4,
     "runner.complaints": 1,
     "runner.composition": 5,
+    "runner.launchable": 2,
+    "runner.resolving": 3,
     "runner.strict_yaml": 1,
     "runner.overriding": 1,
     "runner.trust": 2,

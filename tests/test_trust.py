@@ -1,5 +1,6 @@
 """YAML and overrides call no Python: each way to have Hydra or logging do it is refused before anything of it runs."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -157,3 +158,11 @@ def test_unbounded_overrides_are_refused(runner: Runner, arguments: tuple[str, .
     assert done.status == 2
     assert len(done.err.splitlines()) == 1
     assert done.err.startswith(line)
+
+
+def test_security_names_tests_that_exist(repository: Path) -> None:
+    page = (repository / "docs" / "security.md").read_text(encoding="utf-8")
+    named = re.findall(r"\[(test_\w+)\.(test_\w+)\]", page)
+    assert len(named) == page.count("\n- ")
+    for module, test in named:
+        assert f"def {test}(" in (repository / "tests" / f"{module}.py").read_text(encoding="utf-8")

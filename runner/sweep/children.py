@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from runner import composition, device, recording, tracking
+from runner import device, recording, tracking
 from runner.errors import ConvrunnerError
+from runner.launchable import launchable
 from runner.loop import Epoch, Loop
 from runner.recording import Context
 from runner.sweep.announcing import Announcer
@@ -117,13 +118,13 @@ class Children:
                 return
             proposed.folder.mkdir(parents=True, exist_ok=True)
             assert isinstance(proposed.config, dict), "a member was composed"
-            context = Context(
-                proposed.folder, composition.as_yaml(proposed.config), proposed.overrides, self.command, tags
-            )
+            secret = proposed.from_environment
+            config = launchable(proposed.config, "config", "trains this member again", secret)
+            context = Context(proposed.folder, config, secret, proposed.overrides, self.command, tags)
             chosen = device.select(member.experiment.train.device)
             recorded = recording.begin(member.experiment, context, chosen, parent=self.parent, name=member.name)
             self._active[member.number] = _Active(member, recorded)
-        recording.note_data(recorded, loop)
+        recording.note_data(recorded, loop, proposed.from_environment)
 
     def epoch(self, member: Member, loop: Loop, epoch: Epoch) -> str:
         """Records an epoch. Returns why the member should end, where the search has no more use for it."""

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from runner import composition
 from runner.complaints import one_line
 from runner.errors import ConfigError, Fault, TrainingError, shown
+from runner.resolving import Resolved
 from runner.sweep.members import Proposed
 from runner.sweep.results import MemberResult, Objectives, Value, objective
 from runner.sweep.session import Session, current, opened
@@ -42,7 +43,7 @@ class Jobs:
     def __len__(self) -> int:
         return len(self.overrides)
 
-    def plain(self, index: int) -> dict[str, Any]:
+    def resolved(self, index: int) -> Resolved:
         """A job's configuration as plain containers, resolved. Raises ConfigError."""
         overrides = self.overrides[index]
         key = self._key(overrides)
@@ -51,11 +52,13 @@ class Jobs:
             with one_line():
                 pattern = self._patterns[key] = self._composed(overrides)
             self._containers[key] = _container(_without_hydra(pattern))
-            return composition.plain(_without_hydra(pattern))
+            return composition.resolve(_without_hydra(pattern))
         own = copy.deepcopy(container)
         for override in self._valued(overrides):
             _put(own, override.key_or_group.split("."), override.value())
-        return composition.plain(OmegaConf.create(own)) if _interpolated(own) else composition.with_library(own)
+        if _interpolated(own):
+            return composition.resolve(OmegaConf.create(own))
+        return Resolved(composition.with_library(own))
 
     def config(self, index: int) -> DictConfig:
         """A job's whole configuration, Hydra's part included, as its folder keeps it."""
@@ -175,15 +178,17 @@ def _come_to(
 
 def _proposed(jobs: Jobs, index: int, varied: Sequence[str]) -> Proposed:
     try:
-        config: dict[str, Any] | ConfigError = jobs.plain(index)
+        found = jobs.resolved(index)
+        config: dict[str, Any] | ConfigError = found.values
     except ConfigError as error:
-        config = error
+        found, config = Resolved({}), error
     return Proposed(
         number=jobs.first + index,
-        overrides=tuple(str(override.input_line).lstrip("+") for override in jobs.overrides[index]),
+        overrides=composition.as_given(str(override.input_line) for override in jobs.overrides[index]),
         varied=_values(jobs.overrides[index], varied),
         folder=jobs.folder / jobs.subfolder(index),
         config=config,
+        from_environment=found.from_environment,
     )
 
 

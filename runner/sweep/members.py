@@ -1,12 +1,13 @@
 """The members of a batch: composed, validated all at once, and named by what varies among them."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment, parse
+from runner.launchable import Place
 from runner.recording import run_name
 from runner.sweep.results import Value, said
 
@@ -20,6 +21,7 @@ class Proposed:
     varied: dict[str, Value]
     folder: Path
     config: dict[str, Any] | ConfigError  # plain and resolved, or why there is none
+    from_environment: Mapping[Place, str] = field(default_factory=dict)  # by path, interpolations as they are written
 
     @property
     def name(self) -> str:

@@ -7,7 +7,8 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from runner import composition, endings, tracking
+from runner import endings, tracking
+from runner.launchable import launchable
 from runner.sweep import report
 from runner.sweep.members import Member
 from runner.sweep.results import MemberResult, SweepResult, objective, ranked
@@ -40,6 +41,8 @@ def present(result: SweepResult, folder: Path) -> None:
     """Says in the terminal what a sweep came to, and where more is found."""
     console = Console(highlight=False)
     console.print(report.terminal(result, console.width))
+    if again := report.again(result):
+        console.print(Text(f"  the best again: {again}"), soft_wrap=True)  # whole, so that it can be copied
     console.print(f"  report: {_short(folder / 'report.html')}", soft_wrap=True)
 
 
@@ -78,11 +81,8 @@ def _best_config(best: Member, leader: MemberResult, result: SweepResult) -> str
     config = best.proposed.config
     assert isinstance(config, dict)
     value, count = objective(leader, metric), len(result.members)
-    return (
-        f"# {leader.name}: {metric} {value:.6g}, the best of {count} ({result.name}).\n"
-        "# runner --config-dir FOLDER --config-name best        with the folder that this file lies in\n"
-        + composition.as_yaml(config)
-    )
+    about = f"trains {leader.name} again: {metric} {value:.6g}, the best of {count} ({result.name})"
+    return launchable(config, "best", " ".join(about.split()), best.proposed.from_environment)
 
 
 def _short(path: Path) -> Path:

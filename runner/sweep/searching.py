@@ -158,7 +158,7 @@ def _result(one: Asked, job: JobReturn, objectives: Objectives) -> MemberResult:
     return MemberResult(
         number=one.number,
         name=" ".join(f"{path.split('.')[-1]}={said(value)}" for path, value in one.varied.items()),
-        overrides=tuple(line.lstrip("+") for line in one.overrides),
+        overrides=composition.as_given(one.overrides),
         varied=one.varied,
         folder=str(job.working_dir or ""),
         **own,

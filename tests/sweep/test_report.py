@@ -159,7 +159,6 @@ def test_the_terminal_is_not_wider_than_it_is(width: int, count: int) -> None:
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert f"{(count - 1) / 50:.2%}" in out.getvalue()
-    assert "the best again: runner optimizer.learning_rate" in out.getvalue()
 
 
 def test_the_terminal_tells_means_and_states() -> None:

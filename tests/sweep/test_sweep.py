@@ -374,3 +374,21 @@ def test_describing_several_is_no_sweep(runner: Runner) -> None:
     assert done.status == 0
     assert "lenet1 on digits" in done.out
     assert "lenet5 on digits" in done.out
+
+
+def test_the_printed_command_trains_the_best_member_again_bit_for_bit(runner: Runner) -> None:
+    own = ("sweep=lr", "sweep.log_models=all", "optimizer.learning_rate=0.003,0.01")
+    done = runner(*(line for line in TINY if not line.startswith("train.epochs")), *own, "tracking.run_name='a b'")
+    assert done.status == 0, done.err
+    [line] = [line for line in done.out.splitlines() if "the best again: " in line]
+    # A real shell takes the line apart.
+    shell = subprocess.run(["sh", "-c", f"runner() {{ printf '%s\\0' \"$@\"; }}; {line.partition(': ')[2]}"],
+        capture_output=True, text=True, check=True)  # fmt: skip
+    arguments = shell.stdout.split("\0")[:-1]
+    swept = {path.read_bytes() for path in Path("outputs").rglob("weights.safetensors")}
+    before = set(Path("outputs").rglob("weights.safetensors"))
+    again = runner(*arguments)
+    assert again.status == 0, again.err
+    [new] = set(Path("outputs").rglob("weights.safetensors")) - before
+    assert len(swept) == 2
+    assert new.read_bytes() in swept

@@ -3,6 +3,6 @@
 from runner.sweep.report.page import html
 from runner.sweep.report.pictures import figures
 from runner.sweep.report.table import table_csv
-from runner.sweep.report.terminal import terminal
+from runner.sweep.report.terminal import again, terminal
 
-__all__ = ["figures", "html", "table_csv", "terminal"]
+__all__ = ["again", "figures", "html", "table_csv", "terminal"]

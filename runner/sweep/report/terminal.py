@@ -1,12 +1,12 @@
 """What a sweep came to in a page of the terminal."""
 
-import shlex
 from collections import Counter
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from runner import overriding
 from runner.sweep.report.statistics import Mean, front, over_seeds
 from runner.sweep.results import MemberResult, SweepResult, objective, ranked, said
 
@@ -25,9 +25,6 @@ def terminal(result: SweepResult, width: int) -> RenderableType:
     if means:
         parts += [Text(), _means(means, metric)]
     parts += [Text(), *(Text(line, overflow="fold") for line in _facts(result))]
-    if leaders:
-        changes = shlex.join(f"{path}={said(value)}" for path, value in leaders[0].varied.items())
-        parts.append(Text(f"  the best again: runner {_fixed(leaders[0], changes)}", overflow="fold"))
     return Group(*parts)
 
 
@@ -90,6 +87,7 @@ def _facts(result: SweepResult) -> list[str]:
     return [f"  {states or 'no members'}; {programs}; {result.seconds:.1f} s{rate}{saved}"]
 
 
-def _fixed(leader: MemberResult, changes: str) -> str:
-    """The command line of a member."""
-    return shlex.join(line for line in leader.overrides if not line.startswith("sweep")) or changes
+def again(result: SweepResult) -> str:
+    """The command line that trains the best member again; empty where there is none."""
+    leaders = ranked(result.members, result.objectives)
+    return overriding.single(result.command, leaders[0].overrides) if leaders else ""

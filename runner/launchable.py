@@ -1,0 +1,83 @@
+"""Configurations written as YAML that launches again: every text, key and number comes back as it was.
+
+    >>> print(as_yaml({"name": "1e3", "note": "a${x}b"}), end="")
+    name: "1e3"
+    note: "a\\\\${x}b"
+
+The YAML means the same to PyYAML (1.1), to OmegaConf, which takes `${` for an interpolation, and to `strict_yaml`.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import yaml
+
+from runner.strict_yaml import plain_value
+
+Place = tuple[str | int, ...]
+# OmegaConf reads \${ as ${, and two backslashes before ${ as one.
+_INTERPOLATION: Final = re.compile(r"(\\*)\$\{")
+_QUOTED_BY_PEOPLE: Final = re.compile(r"(?i)y|n|=|<<|\?\?\?")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+HOW: Final = "python -m runner --config-dir FOLDER --config-name {stem}"
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
+    """Quotes the texts that one of the readers takes for something else, and repeats nothing by aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    node: yaml.ScalarNode = dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if _is_mistakable(text) else None
+    )
+    return node
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _is_mistakable(text: str) -> bool:
+    if _QUOTED_BY_PEOPLE.fullmatch(text) or _CONTROL.search(text) or "${" in text:
+        return True
+    try:
+        return bool(plain_value(text) != text)
+    except ValueError:
+        return True
+
+
+def as_yaml(config: Any, written: Mapping[Place, str] | None = None) -> str:
+    """Plain containers as YAML. `written` holds, by path, interpolations to write in place of what they came to."""
+    value = _escaped(config, written or {}, ())
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
+    return text
+
+
+def launchable(config: dict[str, Any], stem: str, about: str, written: Mapping[Place, str] | None = None) -> str:
+    """A whole configuration as the file `stem`.yaml, whose first line says how it is launched."""
+    return (
+        f"# {HOW.format(stem=stem)}        {about}; FOLDER is the folder of this file\n"
+        "defaults: [shipped, _self_]\n" + as_yaml(config, written)
+    )
+
+
+def overrides_yaml(overrides: tuple[str, ...]) -> str:
+    """What a command line changed, as YAML, under a line that says how the whole is launched."""
+    first = (
+        f"# {HOW.format(stem='config')}        with config.yaml beside it; these are what the command line changed\n"
+    )
+    text: str = yaml.dump(list(overrides), Dumper=_Dumper, allow_unicode=True, width=float("inf"))
+    return first + text
+
+
+def _escaped(value: Any, written: Mapping[Place, str], path: Place) -> Any:
+    if path in written:
+        return written[path]
+    if isinstance(value, dict):
+        return {key: _escaped(item, written, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(item, written, (*path, index)) for index, item in enumerate(value)]
+    return _INTERPOLATION.sub(lambda found: rf"{found[1]}{found[1]}\${{", value) if isinstance(value, str) else value
