@@ -127,11 +127,11 @@ def test_no_value_of_the_environment_is_recorded(
     monkeypatch.setenv("B1", "0.87654321")
     done = runner(*tracked, *extra, *mode)
     assert done.status == 0, done.err
-    mlflow.set_tracking_uri("sqlite:///store.db")
-    runs: Any = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    client = mlflow.MlflowClient(tracking_uri="sqlite:///store.db")
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     own = [run for run in runs if "optimizer.b1" in run.data.params]
     assert [run.data.params["optimizer.b1"] for run in own] == ["${oc.decode:${oc.env:B1}}"] * (2 if mode else 1)
-    folders = [Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id)) for run in runs]
+    folders = [Path(client.download_artifacts(run.info.run_id, "")) for run in runs]
     everything = [path for root in (*folders, Path("outputs")) for path in root.rglob("*") if path.is_file()]
     assert {path.name for path in everything} >= {"config.yaml", "overrides.yaml", "hydra.yaml"}
     for path in (*everything, Path("store.db")):
