@@ -57,11 +57,6 @@ def begin(
     return recorded
 
 
-def resume(experiment: Experiment, folder: Path, run_id: str) -> tracking.Run:
-    """A run that has ended, to say more of it."""
-    return tracking.start(experiment.tracking, run_name="", tags={}, params={}, folder=folder, run_id=run_id)
-
-
 def note_data(recorded: tracking.Run, loop: Loop, from_environment: Mapping[Place, str] = _NOTHING) -> None:
     """What training is on, and which compiled program it shares."""
     dataset = loop.dataset

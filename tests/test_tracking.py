@@ -447,7 +447,7 @@ def test_a_run_that_never_began_is_sent_as_a_new_one(uri: str, client: Any, tmp_
     run = begin(f"http://127.0.0.1:{free_port()}", tmp_path, params={"seed": 7, "data.name": lines})
     run.log_metrics({"loss": 0.5}, step=1)
     run.finish("FINISHED")
-    found = client.get_run(replay(tmp_path / "untracked.jsonl", uri))
+    found = client.get_run(replay(tmp_path / "untracked.jsonl", uri)[0])
     params = {"seed": "7", "data.name": lines}
     assert (found.data.metrics, found.data.params, found.info.run_name) == ({"loss": 0.5}, params, "lenet5")
 
@@ -621,7 +621,7 @@ def test_what_a_killed_server_never_took_is_sent_when_it_is_back(
     run.finish("FINISHED")
     assert time.monotonic() - began < 20
     server.start()
-    assert replay(tmp_path / "run" / "untracked.jsonl") == run.run_id
+    assert replay(tmp_path / "run" / "untracked.jsonl") == [run.run_id]
     client = Store(server.uri).client
     assert sorted(metric.value for metric in client.get_metric_history(run.run_id, "loss")) == [0.5, 1.0]
     assert client.get_run(run.run_id).info.status == "FINISHED"

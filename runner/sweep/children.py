@@ -79,6 +79,7 @@ class _Best:
 
     member: Member
     loop: Loop
+    recorded: tracking.Run
     result: MemberResult  # it may not be among the results yet, when another that trains beside it ends
 
 
@@ -171,7 +172,7 @@ class Children:
         with self._lock:
             known = [*self.results, result, *([self.best.result] if self.best else [])]
             if result.status == "FINISHED" and ranked(known, self.objectives)[:1] == [result]:
-                self.best = _Best(member, loop, result)
+                self.best = _Best(member, loop, recorded, result)
                 if self.log_models == "best":
                     recording.log_weights(recorded, loop, member.proposed.folder)
 
@@ -181,7 +182,7 @@ class Children:
         if self.log_models != "best" or self.best is None or leaders[0].number != self.best.member.number:
             return
         member, loop = self.best.member, self.best.loop
-        recorded = recording.resume(member.experiment, member.proposed.folder, leaders[0].run_id)
+        recorded = tracking.reopen(self.best.recorded)
         recording.log_figures(recorded, loop)
         recording.log_model(recorded, loop, member.proposed.folder)
         recorded.finish("FINISHED")
@@ -200,7 +201,7 @@ class Children:
         """Has the search know the sweep's run as soon as the store has made it, for a sweep that is killed."""
         with self._lock:
             if self.study is not None and self.parent is not None and not self._parent_known and self.parent.begun:
-                self.study.remember(RUN_ID, self.parent.run_id)
+                self.study.remember(RUN_ID, self.parent.known_id)
                 self._parent_known = True
 
     def settle(self, *, wait: bool = False) -> None:
@@ -211,12 +212,12 @@ class Children:
         with self._lock:
             for entry in list(self._ended):
                 recorded, result = entry
-                if wait:
-                    recorded.wait()
+                if wait or recorded.ended:
+                    recorded.wait()  # it keeps what the store did not take
                 if recorded.ended:
                     self._ended.remove(entry)
                     self._remember_parent()
-                    known = replace(result, run_id=recorded.run_id)
+                    known = replace(result, run_id=recorded.known_id)
                     self.results[self.results.index(result)] = known
                     if self.study is not None:
                         self.study.tell(known)

@@ -33,7 +33,8 @@ def publish(result: SweepResult, parent: tracking.Run, folder: Path, best: Membe
         parent.log_figure(f"figures/{name}.png", draw)
     parent.log_metrics(_metrics(result, leaders), step=0)
     if leaders:
-        parent.set_tags({"best": leaders[0].name, "best.run_id": leaders[0].run_id})
+        known = {"best.run_id": leaders[0].run_id} if leaders[0].run_id else {}
+        parent.set_tags({"best": leaders[0].name} | known)
     present(result, folder)
 
 

@@ -6,6 +6,7 @@ since it will be trained again.
 """
 
 import json
+import logging
 from typing import Final
 
 from runner.sweep.children import IDENTITY, RUN_ID, STATUS, Search
@@ -13,14 +14,21 @@ from runner.sweep.results import MemberResult, Status
 from runner.tracking import Tracking
 from runner.tracking.reading import Reader, Recorded
 
+_log = logging.getLogger(__name__)
 _DONE: Final = ("FINISHED", "PRUNED")
 
 
 def reconcile(study: Search, tracking: Tracking) -> None:
-    """Has search and store agree on which members ended. Raises TrackingError."""
+    """Has search and store agree on which members ended; where the store is away, the next time."""
     if not tracking.enabled:
         return
-    reader = Reader(tracking)
+    try:
+        _reconcile(study, Reader(tracking))
+    except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
+        _log.warning("what the store has of the sweep could not be read: %s", str(error).split("\n")[0])
+
+
+def _reconcile(study: Search, reader: Reader) -> None:
     known = {result.run_id for result in study.earlier()}
     # The name alone may be that of another sweep, which a colleague records in the same store.
     tag, value = list(study.tags.items())[-1]

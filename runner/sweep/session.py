@@ -87,6 +87,7 @@ class Session:
             params={} if known else {f"space.{path}": text for path, text in self._space.items()},
             folder=self.folder,
             run_id=known,
+            patient=True,  # what members come to is kept in the sweep's folder whatever happens to the store
         )
         self.children.parent = self.parent
         self.children.log_models = experiment.sweep.log_models
@@ -119,7 +120,7 @@ class Session:
             compiles=self._compiles.count,
             # Alone, each would have compiled, or read back, what the first of its group did.
             seconds_saved=sum(max(own) * len(own) - sum(own) for own in spent),
-            run_id=self.parent.run_id if self.parent else "",
+            run_id=self.parent.known_id if self.parent else "",
         )
 
 

@@ -9,9 +9,10 @@ in order until the store has taken it; a server that goes away costs nothing but
 """
 
 from runner.tracking.messages import DatasetFacts, Status
+from runner.tracking.replaying import replay
 from runner.tracking.run import Run
 from runner.tracking.settings import Tracking
 from runner.tracking.ui import serve_ui
-from runner.tracking.writer import replay, start
+from runner.tracking.writer import reopen, start
 
-__all__ = ["DatasetFacts", "Run", "Status", "Tracking", "replay", "serve_ui", "start"]
+__all__ = ["DatasetFacts", "Run", "Status", "Tracking", "reopen", "replay", "serve_ui", "start"]

@@ -24,7 +24,9 @@ class DatasetFacts:
 
 @dataclass(frozen=True)
 class Opening:
-    """A run as it begins. `run_id` is None until the store has made it."""
+    """A run as it begins. `run_id` is None until the store has made it; by `identity`, a tag, the store finds a run
+    that it has made, though nobody was told.
+    """
 
     uri: str
     experiment: str
@@ -32,6 +34,8 @@ class Opening:
     tags: dict[str, str]
     started_ms: int
     run_id: str | None = None
+    identity: str = ""
+    parent: "Opening | None" = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,8 @@ def from_line(line: str) -> Any:
             return Input(DatasetFacts(shape=shape, classes=classes, **facts))
         if kind is Batch:
             fields = {name: tuple(map(tuple, rows)) for name, rows in fields.items()}
+        if kind is Opening and fields.get("parent"):
+            fields["parent"] = Opening(**fields["parent"])
         return kind(**fields)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a message: {line[:60]}") from error

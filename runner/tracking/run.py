@@ -41,20 +41,30 @@ class Run:
         figures: bool = True,
         enabled: bool = True,
         parent: "Run | None" = None,
+        patient: bool = False,
+        again: bool = False,
     ) -> None:
+        """A run that begins, or with `again` one that the store may have already.
+
+        A store that cannot be opened is no fault of a `patient` run, which waits for the store until it ends.
+        """
         self.opening = opening
         self.parent = parent
+        self.patient = patient
         self.folder = folder.absolute()
         self.experiment_id: str | None = None
         self._run_id: str | None = None
-        self._figures = figures
-        self._enabled = enabled
+        self.figures = figures
+        self.enabled = enabled
         self._fault: TrackingError | None = None
         self.hurry = threading.Event()
+        # Shared by the runs of a store: it does not answer, and a run has waited for it in vain.
+        self.away, self.spent = threading.Event(), threading.Event()
+        self._is_sought = again
+        self._has_kept = False  # the run, or a child of it, has written `untracked.jsonl`
         self._begun = threading.Event()
         self._ended = threading.Event()
         self._ending = False
-        self.away = False
         self._queue: deque[Message] = deque()
         self._refused: list[Message] = []
         self._lock = threading.Lock()
@@ -89,7 +99,7 @@ class Run:
 
     def log_figure(self, path: str, make: Callable[[], bytes]) -> None:
         """A PNG at `path`, which the writing thread draws by calling `make`; nothing where figures are off."""
-        if self._figures:
+        if self.figures:
             self._say(messages.Figure(path, str(self.folder / path), make))
 
     def log_input(self, facts: DatasetFacts) -> None:
@@ -101,7 +111,7 @@ class Run:
         self._say(messages.Model(str(folder.absolute())))
 
     def _say(self, message: Message) -> None:
-        if not self._enabled or self._ending:
+        if not self.enabled or self._ending:
             return
         with self._lock:
             self._queue.append(message)
@@ -113,7 +123,7 @@ class Run:
 
         Raises TrackingError where it cannot be opened, as far as that is known.
         """
-        if self._enabled and wait:
+        if self.enabled and wait:
             self._begun.wait()
         if self._fault is not None:
             raise self._fault
@@ -122,6 +132,11 @@ class Run:
     def run_id(self) -> str:
         """MLflow's id of the run, empty where tracking is off. Waits, and raises, as `check` does."""
         self.check()
+        return self._run_id or ""
+
+    @property
+    def known_id(self) -> str:
+        """MLflow's id of the run as far as it is known; empty otherwise. Never waits."""
         return self._run_id or ""
 
     @property
@@ -134,7 +149,7 @@ class Run:
 
     def end(self, status: Status) -> None:
         """Says that the run has ended, and returns at once; `wait` has to follow."""
-        if not self._enabled or self._ending:
+        if not self.enabled or self._ending:
             return
         self._say(messages.End(status, int(time.time() * 1000)))
         self._ending = True
@@ -148,47 +163,71 @@ class Run:
     def wait(self) -> None:
         """Delivers what is left of a run that was told to end; never raises for the store's sake.
 
-        Waits while the store takes it, but no longer than 15 s while the store is away. What is left then is
-        written to `untracked.jsonl` in the run's folder.
+        Waits while the store takes it, but no longer than 15 s while the store is away, and not at all where another
+        run of the store has waited so long. What is left then is written to `untracked.jsonl` in the run's folder.
         """
         if not self._ending:
             return
-        began = time.monotonic()
+        began = answered = time.monotonic()
         try:
             while not self._ended.wait(0.05):
-                if time.monotonic() - began > (_AWAY_SECONDS if self.away else _BUSY_SECONDS):
+                now = time.monotonic()
+                if not self.away.is_set():
+                    answered = now
+                if now - answered > (0.0 if self.spent.is_set() else _AWAY_SECONDS) or now - began > _BUSY_SECONDS:
+                    self.spent.set()
                     break
         finally:
             # Also where the user lost patience: an interrupt must not cost what was measured.
             self._ended.set()
-            self._keep_the_rest()
+            if self.parent is None:
+                self._keep_the_rest()
+                self._tell_what_is_kept()
+            else:
+                self._keep_the_rest()
+                self.parent._has_kept |= self._has_kept
 
     def _keep_the_rest(self) -> None:
         with self._lock:
             rest = [*self._refused, *self._queue]
             self._queue.clear()
         never_begun = self._run_id is None
-        if not rest or (never_begun and not any(isinstance(item, messages.Batch) and item.metrics for item in rest)):
+        measured = any(isinstance(item, messages.Batch) and item.metrics for item in rest)
+        if not rest or (never_begun and not measured and not self.patient):
             return
         path = self.folder / UNTRACKED
-        opening = replace(self.opening, uri=without_secrets(self.opening.uri), run_id=self._run_id)
+        opening = self._told_later()
         drawn = (_drawn(message) if isinstance(message, messages.Figure) else message for message in rest)
         lines = [messages.to_line(message) for message in (opening, *drawn) if message is not None]
+        draft = path.with_name(f".{UNTRACKED}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            before = path.read_text(encoding="utf-8") if path.exists() else ""  # of the same run, earlier
+            draft.write_text(before + "\n".join(lines) + "\n", encoding="utf-8")
+            draft.replace(path)
         except OSError as error:
             with suppress(OSError):
-                path.unlink()  # half of it could not be sent
+                draft.unlink()  # half of it could not be sent
             uri, why = without_secrets(self.opening.uri), error.strerror or str(error)
             _log.warning("%s did not take everything, and the rest is lost: %s: %s", uri, path, why)
             return
-        _log.warning(
-            "%s did not take everything; the rest is in %s. Send it with: python -m runner.tracking %s",
-            without_secrets(self.opening.uri),
-            path,
-            path,
-        )
+        self._has_kept = True
+
+    def _told_later(self) -> Opening:
+        """The run as `untracked.jsonl` begins it, with the run that it is listed under."""
+        opening = replace(self.opening, uri=without_secrets(self.opening.uri), run_id=self._run_id)
+        return opening if self.parent is None else replace(opening, parent=self.parent._told_later())
+
+    def _tell_what_is_kept(self) -> None:
+        if self._has_kept:
+            # Of a sweep, what its members could not deliver lies in folders below.
+            place = self.folder if self.patient else self.folder / UNTRACKED
+            _log.warning(
+                "%s did not take everything; the rest is in %s. Send it with: python -m runner.tracking %s",
+                without_secrets(self.opening.uri),
+                place,
+                place,
+            )
 
     # What the writer calls ------------------------------------------------------------------------------------
 
@@ -198,10 +237,14 @@ class Run:
             try:
                 if not self._has_parent():
                     return
-                self.experiment_id, self._run_id = store.begin(self.opening)
-            except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
+                self.experiment_id, self._run_id = store.begin(self.opening, seek=self._is_sought)
+            except Exception as error:
+                if self.patient and not store.is_refusal(error):
+                    self._is_sought = True  # the store may have made the run, and its answer been lost
+                    raise
                 self.give_up(error)
                 return
+            self.away.clear()
         self._begun.set()
         while not self.ended and (message := self._head()) is not None:
             if isinstance(message, messages.Figure):
@@ -214,7 +257,7 @@ class Run:
                     raise
                 _log.warning("MLflow refused a %s: %s", type(message).__name__.lower(), reason(error))
                 self._refused.append(message)
-            self.away = False
+            self.away.clear()
             self._swap_head(None)
             if isinstance(message, messages.End):
                 self._ended.set()
@@ -250,7 +293,7 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether nothing more will be delivered; always so where tracking is off."""
-        return self._ended.is_set() or not self._enabled
+        return self._ended.is_set() or not self.enabled
 
     def _head(self) -> Message | None:
         """The next message, joined with the batches that follow it; it stays in the queue until it is delivered."""

@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
+_IDENTITY, _PARENT = "runner.identity", "mlflow.parentRunId"
 # MLflow's own limits on one call and on one value.
 _METRICS_PER_CALL, _PAIRS_PER_CALL = 800, 100
 _PARAM_CHARACTERS, _TAG_CHARACTERS, _DIGEST_CHARACTERS = 6000, 8000, 36
@@ -61,8 +62,9 @@ class Store:
         self.client.search_experiments(max_results=1)
         self._colours: dict[str, dict[str, str]] = {}  # what the latest run of an experiment has, as a tag
 
-    def begin(self, opening: Opening) -> tuple[str, str]:
-        """Makes the run, in an experiment of the given name, or goes on with the one that is named.
+    def begin(self, opening: Opening, *, seek: bool = False) -> tuple[str, str]:
+        """Makes the run, in an experiment of the given name, or goes on with the one that is named; `seek`: or with
+        the one that the store has made, though it was not known.
 
         Returns the ids of the experiment and the run.
         """
@@ -70,13 +72,29 @@ class Store:
             self.client.update_run(opening.run_id, "RUNNING")
             return str(self.client.get_run(opening.run_id).info.experiment_id), opening.run_id
         experiment_id = self._experiment(opening.experiment)
+        if seek and (found := self._found(experiment_id, opening)):
+            return experiment_id, found
         if experiment_id not in self._colours:
             latest = self.client.search_runs([experiment_id], max_results=1)
             self._colours[experiment_id] = latest[0].data.tags if latest else {}
         colour = self._colours[experiment_id] = next_colour(self._colours[experiment_id])
         tags = colour | {name: text[:_TAG_CHARACTERS] for name, text in opening.tags.items()}
+        if opening.identity:
+            tags[_IDENTITY] = opening.identity
+        if opening.parent and _PARENT not in tags:
+            tags[_PARENT] = self.parent_id(opening.parent)
         run = self.client.create_run(experiment_id, opening.started_ms, tags, opening.run_name)
         return experiment_id, run.info.run_id
+
+    def _found(self, experiment_id: str, opening: Opening) -> str | None:
+        if not opening.identity:
+            return None
+        runs = self.client.search_runs([experiment_id], f"tags.`{_IDENTITY}` = '{opening.identity}'", max_results=1)
+        return str(runs[0].info.run_id) if runs else None
+
+    def parent_id(self, parent: Opening) -> str:
+        """The id of a run that another is listed under; the run is made where the store has none."""
+        return parent.run_id or self.begin(parent, seek=True)[1]
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)

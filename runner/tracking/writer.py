@@ -11,12 +11,12 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from runner.errors import ConfigError, TrackingError, must
-from runner.tracking import messages
 from runner.tracking.messages import Opening
 from runner.tracking.run import Run, reason
 from runner.tracking.settings import Tracking, absolute_uri, without_secrets
@@ -37,12 +37,14 @@ def start(
     folder: Path,
     parent: Run | None = None,
     run_id: str | None = None,
+    patient: bool = False,
 ) -> Run:
     """A new run, at once: the store is opened and the run made in the background.
 
     `folder` is where figures and what could not be delivered are written. The user's own tags and run name, in
     `tracking`, take precedence over the ones given. A run with a `parent`, which was started before, is listed under
-    it. `run_id` names a run that is there already, to go on with.
+    it. `run_id` names a run that is there already, to go on with. A `patient` run, as the children of one are, does
+    not fail where the store cannot be opened: it waits for the store, and keeps what it says in `untracked.jsonl`.
     """
     every_tag = _source_tags() | dict(tags) | dict(tracking.tags)
     opening = Opening(
@@ -52,8 +54,10 @@ def start(
         tags={name: without_secrets(text) for name, text in every_tag.items()},
         started_ms=int(time.time() * 1000),
         run_id=run_id,
+        identity=uuid.uuid4().hex,
     )
-    run = Run(opening, folder, figures=tracking.figures, enabled=tracking.enabled, parent=parent)
+    patient = parent.patient if parent else patient
+    run = Run(opening, folder, figures=tracking.figures, enabled=tracking.enabled, parent=parent, patient=patient)
     run.log_params(params)
     if tracking.enabled:
         Writer.take(run)
@@ -79,34 +83,21 @@ def _commit(folder: Path) -> str:
         return ""  # no git, or no checkout
 
 
-def replay(path: Path, uri: str | None = None) -> str:
-    """Sends what a run could not deliver, and removes the file. Returns the run's id.
-
-    `uri` is the store to send it to, where the one in the file is no longer right or had a password.
-    Raises ConfigError for a file that is none, TrackingError where the store does not take it.
-    """
-    try:
-        # Not splitlines: texts in these lines may hold U+0085 or U+2028, at which it would divide them.
-        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
-        opening, *rest = [messages.from_line(line) for line in lines]
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else reason(error)
-        raise ConfigError(must("", f"be a file of what was not tracked ({why})", path.name)) from None
-    address = absolute_uri(uri or opening.uri)
-    try:
-        store = Store(address)
-        if opening.run_id is None:
-            experiment_id, run_id = store.begin(opening)
-        else:
-            run_id = opening.run_id
-            experiment_id = store.client.get_run(run_id).info.experiment_id
-        for message in rest:
-            store.deliver(experiment_id, run_id, message)
-    except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
-        rule = f"be a store that takes what was not tracked ({reason(error)})"
-        raise TrackingError(must("tracking.uri", rule, without_secrets(address))) from None
-    path.unlink()
-    return str(run_id)
+def reopen(run: Run) -> Run:
+    """A run that has ended, to say more of it."""
+    opening = replace(run.opening, run_id=run.known_id or None)
+    again = Run(
+        opening,
+        run.folder,
+        figures=run.figures,
+        enabled=run.enabled,
+        parent=run.parent,
+        patient=run.patient,
+        again=True,
+    )
+    if run.enabled:
+        Writer.take(again)
+    return again
 
 
 class Writer(threading.Thread):
@@ -120,7 +111,7 @@ class Writer(threading.Thread):
         super().__init__(name="tracking", daemon=True)
         self.uri = uri
         self.runs: list[Run] = []
-        self.hurry = threading.Event()
+        self.hurry, self.away, self.spent = threading.Event(), threading.Event(), threading.Event()
 
     @classmethod
     def take(cls, run: Run) -> None:
@@ -132,38 +123,36 @@ class Writer(threading.Thread):
                 writer = cls._writers[uri] = cls(uri)
                 writer.start()
             writer.runs.append(run)
-            run.hurry = writer.hurry
+            run.hurry, run.away, run.spent = writer.hurry, writer.away, writer.spent
 
     def run(self) -> None:
         """The thread's life."""
-        try:
-            store = Store(self.uri)
-        except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
-            with self._guard:
-                del self._writers[self.uri]
-            for run in self.runs:
-                run.give_up(error)
-            return
+        store: Store | None = None
         failures = 0
         while self._has_runs():
             try:
+                store = store or Store(self.uri)
                 for run in list(self.runs):
                     run.advance(store)
-            except Exception as error:  # noqa: BLE001 - as above
+            except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
                 failures += 1
+                if store is None:
+                    for run in list(self.runs):
+                        if not run.patient:
+                            run.give_up(error)
                 self._is_away(failures, error)
             else:
                 failures = 0
+                self.spent.clear()
             # A run that ends does not wait for others to gather.
             self.hurry.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS)) - 1] if failures else _GATHER_SECONDS)
             self.hurry.clear()
 
     def _is_away(self, failures: int, error: Exception) -> None:
-        if failures == 1:
+        if failures == 1 and any(not run.ended for run in self.runs):
             uri = without_secrets(self.uri)
             _log.warning("%s does not answer (%s); training goes on, and what it says is kept", uri, reason(error))
-        for run in self.runs:
-            run.away = True
+        self.away.set()
 
     def _has_runs(self) -> bool:
         with self._guard:

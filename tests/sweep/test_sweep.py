@@ -260,10 +260,10 @@ def test_a_run_is_known_as_a_member_from_the_moment_it_is_made(runner: Runner, m
     made: list[dict[str, str]] = []
     begin = Store.begin
 
-    def noted(self: Store, opening: Any) -> tuple[str, str]:
+    def noted(self: Store, opening: Any, *, seek: bool = False) -> tuple[str, str]:
         if opening.run_id is None:  # it is not gone on with
             made.append(opening.tags)
-        return begin(self, opening)
+        return begin(self, opening, seek=seek)
 
     monkeypatch.setattr(Store, "begin", noted)
     assert runner("-m", *TRACKED, "seed=1,2", "tracking.log_model=false").status == 0

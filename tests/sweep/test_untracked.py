@@ -1,0 +1,120 @@
+"""Sweeps whose store is away: everything is kept on disk, and sent later as if the store had been there."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from commands import Runner
+from configurations import TINY
+
+from runner.tracking import __main__ as command
+from runner.tracking import run as run_module
+from runner.tracking import writer
+from runner.tracking.store import Store
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's affair with SQLAlchemy
+]
+ONCE = (
+    "-m",
+    *(line for line in TINY if not line.startswith("tracking")),
+    "model.name=untracked",
+    "train.epochs=1",
+    "tracking.figures=false",
+    "hydra.sweep.dir=mine",
+)
+KEPT = {"members.csv", "report.html", "best.yaml", "untracked.jsonl", "0", "1"}
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(run_module, "_AWAY_SECONDS", 0.3)
+
+
+def unanswered() -> str:
+    """The address of a server that does not run."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def runs(client: Any) -> tuple[list[Any], list[Any]]:
+    found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    members = [run for run in found if "sweep.member" in run.data.tags]
+    return [run for run in found if run not in members], members
+
+
+def linked(client: Any, seeds: list[int]) -> None:
+    """The store has one sweep of these members, complete."""
+    [parent], members = runs(client)
+    assert sorted(json.loads(run.data.tags["sweep.member"])["varied"]["seed"] for run in members) == seeds
+    assert {run.data.tags["mlflow.parentRunId"] for run in members} == {parent.info.run_id}
+    assert {run.info.status for run in [parent, *members]} == {"FINISHED"}
+    assert all("test/accuracy" in run.data.metrics for run in [parent, *members])
+    assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {"best.yaml", "members.csv", "report"}
+    assert len([run for run in members if run.outputs and run.outputs.model_outputs]) == 1
+
+
+@pytest.mark.parametrize("order", ["folder", "members first"])
+def test_a_sweep_whose_server_is_never_there_is_kept_and_sent_later(
+    runner: Runner, order: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = runner(*ONCE, "seed=1,2", f"tracking.uri={unanswered()}")
+    assert done.status == 0, done.err
+    assert [done.out.count(f"{count}/2  seed=") for count in (1, 2)] == [1, 1]
+    assert "3/2" not in done.out
+    assert {path.name for path in Path("mine").iterdir()} >= KEPT
+    assert len(list(Path("mine").glob("*/untracked.jsonl"))) == 2
+    assert len(list(Path("mine").glob("*/weights.safetensors"))) >= 1
+    uri = f"sqlite:///{Path('later.db').absolute()}"
+    sent = ["mine"] if order == "folder" else ["mine/1/untracked.jsonl", "mine/0/untracked.jsonl", "mine"]
+    for path in sent:
+        assert command.main([path, uri]) == 0, capsys.readouterr()
+    linked(Store(uri).client, [1, 2])
+    assert not list(Path("mine").rglob("untracked.jsonl"))
+    assert command.main(["mine", uri]) == 2
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+def test_a_run_whose_making_was_not_answered_is_made_once(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """The connection breaks when the sweep's run is made: before the store makes it, or before its answer comes."""
+    begin, times = Store.begin, []
+
+    def broken(self: Store, opening: Any, *, seek: bool = False) -> tuple[str, str]:
+        times.append(opening)
+        if len(times) == 1:
+            if lost == "after":
+                begin(self, opening, seek=seek)
+            raise ConnectionError("reset by peer")
+        return begin(self, opening, seek=seek)
+
+    monkeypatch.setattr(Store, "begin", broken)
+    assert runner(*ONCE, "seed=1,2").status == 0
+    linked(mlflow.MlflowClient(f"sqlite:///{Path('outputs/mlflow.db').absolute()}"), [1, 2])
+
+
+def test_a_store_that_goes_away_in_the_middle_costs_nothing(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver, told = Store.deliver, []
+
+    def away(self: Store, *arguments: Any) -> None:
+        told.append(arguments)
+        if len(told) > 4:
+            raise ConnectionError("Connection refused")
+        deliver(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "deliver", away)
+        assert runner(*ONCE, "seed=1,2", "sweep.strategy=loop").status == 0
+    assert {path.name for path in Path("mine").iterdir()} >= KEPT
+    assert command.main(["mine"]) == 0
+    linked(mlflow.MlflowClient(f"sqlite:///{Path('outputs/mlflow.db').absolute()}"), [1, 2])
+    again = runner(*ONCE, "seed=1,2", "sweep.strategy=loop")
+    assert "2 members were trained before" in again.out
+    linked(mlflow.MlflowClient(f"sqlite:///{Path('outputs/mlflow.db').absolute()}"), [1, 2])
