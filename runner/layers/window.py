@@ -138,7 +138,7 @@ def _check_padding(
 ) -> None:
     """Reflected and circular padding can give no more pixels than the image has, and none more than an array has."""
     padded = math.prod(window.low + length + window.high for window, length in zip(windows, shape, strict=False))
-    if padded * shape[-1] > limits.ARRAY_VALUES:
+    if math.prod(shape) <= limits.ARRAY_VALUES < padded * shape[-1]:  # a larger input is the fault of what made it
         rule = f"pad the input to at most {limits.ARRAY_VALUES} values"
         raise Misfit("padding", rule, padded * shape[-1], otherwise=otherwise)
     for window, length in zip(windows, shape, strict=False):
