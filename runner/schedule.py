@@ -8,10 +8,9 @@ It is worked out on the host before training, so that the schedule is no part of
 
 import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Annotated, Any, Final, Literal, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from annotated_types import Ge
@@ -25,52 +24,56 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, InitErrorDetails
 
-from runner.arguments import Argument, arguments, describe_arguments, fault, read_arguments, with_faults
+from runner.arguments import REQUIRED, Argument, arguments, describe_arguments, fault, read_arguments, with_faults
 from runner.errors import ConfigError, must, unknown
+from runner.learning_rates import FORMULAS, Formula, risen
 from runner.records import Record
 
+# Optax says which arguments a schedule takes; the formula of the same name evaluates it.
 SCHEDULES: Final[Mapping[str, Callable[..., optax.Schedule]]] = {
-    function.__name__: function
-    for function in (
-        optax.constant_schedule,
-        optax.cosine_decay_schedule,
-        optax.cosine_onecycle_schedule,
-        optax.exponential_decay,
-        optax.linear_onecycle_schedule,
-        optax.linear_schedule,
-        optax.piecewise_constant_schedule,
-        optax.piecewise_interpolate_schedule,
-        optax.polynomial_schedule,
-        optax.warmup_constant_schedule,
-        optax.warmup_cosine_decay_schedule,
-        optax.warmup_exponential_decay_schedule,
-    )
+    formula.__name__: getattr(optax, formula.__name__) for formula in FORMULAS
 }
+_FORMULAS: Final[Mapping[str, Formula]] = {formula.__name__: formula for formula in FORMULAS}
 
-# Arguments that are worked out where nobody says them.
+# Arguments that have a value where nobody gives one.
 _FILLED: Final = ("value", "init_value", "peak_value", "decay_steps", "transition_steps", "warmup_steps")
 
 _LEAST: Final = {"decay_steps": 1, "transition_steps": 1, "transition_begin": 0}
+_SHARES: Final = ("pct_start", "pct_final")
+_DIVISORS: Final = ("div_factor", "final_div_factor")
+_INTERPOLATIONS: Final = ("linear", "cosine")
+# Evaluated at once, which bounds the float64 memory of a long training.
+_STEPS_AT_ONCE: Final = 2**20
+# No training is longer; float64 and int64 hold it exactly.
+_MOST_STEPS: Final = 2**53
 
 
 class Schedule(Record):
     """A schedule of Optax by its own name; further arguments go by their Optax names too.
 
     The value it starts from, or rises to, is the optimiser's learning rate unless given. An argument `*_steps` may
-    be given as `*_epochs`; the length of a decay is what is left of training unless given.
+    be given as `*_epochs`. A decay begins where the warm-up ends and takes what is left of training, unless given:
+    `decay_*` and `transition_*` are lengths. `boundaries_and_scales` and `transition_begin` are points in time, which
+    count from the start of training, the warm-up included. Optax's own schedules with a warm-up (`warmup_*`) count as
+    Optax documents. A time in epochs is rounded to the nearest step.
     """
 
     model_config = ConfigDict(extra="allow")
 
     name: str = Field(default="constant_schedule", description="A schedule of Optax, by its own name.")
     warmup_steps: Annotated[int, Ge(0)] | None = Field(
-        default=None, description="Steps over which the learning rate rises linearly, from 0, before the schedule."
+        default=None,
+        description="Steps over which the learning rate rises linearly from 0 to the value that the schedule starts "
+        "from. A decay then begins where the warm-up ends; boundaries and transition_begin count from the start of "
+        "training.",
     )
     warmup_epochs: Annotated[float, Ge(0), Field(allow_inf_nan=False)] | None = Field(
         default=None, description="The same in epochs."
     )
     boundaries_in: Literal["steps", "epochs"] = Field(
-        default="steps", description="The unit of the boundaries of boundaries_and_scales."
+        default="steps",
+        description="The unit of the boundaries of boundaries_and_scales, which count from the start of training, the "
+        "warm-up included.",
     )
 
     @classmethod
@@ -96,61 +99,72 @@ class Schedule(Record):
     def learning_rates(self, peak: float, *, total_steps: int, steps_per_epoch: int) -> np.ndarray:
         """The learning rate of each step of training, (total_steps,) float32, in the optimiser's units.
 
-        Raises ConfigError where Optax will not take the values, or a rate is negative or not finite.
+        Evaluated in float64 and rounded once. Raises ConfigError where the warm-up leaves no step to a decay of Optax's
+        that includes it, or a rate is negative or not finite.
         """
-        warmup = self.warmup_steps or round((self.warmup_epochs or 0) * steps_per_epoch)
-        function = SCHEDULES[self.name]
-        takes = arguments(function)
+        warmup = min(self.warmup_steps or _whole(self.warmup_epochs or 0.0, steps_per_epoch), _MOST_STEPS)
+        takes = arguments(SCHEDULES[self.name])
         values = _filled(self, takes, peak, warmup, total_steps, steps_per_epoch)
-        try:
-            # Optax mixes steps with real numbers, which strict promotion would refuse.
-            with jax.numpy_dtype_promotion("standard"):
-                schedule = function(**values)
-                if warmup and "warmup_steps" not in takes:
-                    rise = optax.linear_schedule(0.0, schedule(0), warmup)
-                    schedule = optax.join_schedules([rise, schedule], [warmup])
-                rates = _evaluated(schedule, total_steps)
-        except (ValueError, TypeError) as error:
-            reason = str(error).split("\n")[0]
-            raise ConfigError(must("schedule", f"have arguments that Optax takes ({reason})", self.name)) from None
+        if "warmup_steps" in takes and values.get("decay_steps", _MOST_STEPS) <= warmup:
+            rule = f"be more than the {warmup} steps of the warm-up, which it includes"
+            raise ConfigError(must("schedule.decay_steps", rule, values["decay_steps"]))
+        rates = np.empty(total_steps, np.float32)
+        with np.errstate(all="ignore"):  # a rate that is not finite is reported below
+            for first in range(0, total_steps, _STEPS_AT_ONCE):
+                steps = np.arange(first, min(first + _STEPS_AT_ONCE, total_steps))
+                rates[steps] = self._evaluated(steps, values, 0 if "warmup_steps" in takes else warmup)
         wrong = np.flatnonzero(~(np.isfinite(rates) & (rates >= 0)))
         if wrong.size:
             rule = f"give a finite learning rate ≥ 0 at every step (step {wrong[0]})"
             raise ConfigError(must("schedule", rule, rates[wrong[0]]))
         return rates
 
+    def _evaluated(self, steps: np.ndarray, values: Mapping[str, Any], warmup: int) -> np.ndarray:
+        formula = _FORMULAS[self.name]
+        if not warmup:
+            return formula(steps, 0, **values)
+        [start] = formula(np.zeros(1, np.int64), warmup, **values)
+        return risen(steps, 0.0, warmup, formula(steps, warmup, **values), start)
 
-def _evaluated(schedule: optax.Schedule, total_steps: int) -> np.ndarray:
-    """The schedule at every step, operation by operation: as one program it would be compiled again for each rate."""
-    size = max(1024, 1 << (total_steps - 1).bit_length())  # few shapes, so that few are ever compiled
-    rates = jax.vmap(lambda count: jnp.asarray(schedule(count), jnp.float32))(jnp.arange(size, dtype=jnp.int32))
-    return np.asarray(rates)[:total_steps]
+
+def _whole(time: float, unit: int) -> int:
+    """A time in steps (of unit 1) or in epochs (of so many steps), rounded to the nearest step."""
+    return min(round(_exact(time, unit)), _MOST_STEPS)
+
+
+def _exact(time: float, unit: int) -> Fraction:
+    """A time in steps, as the decimal number that was written: 0.7 epochs of 15 steps are 10.5 steps."""
+    return Fraction(repr(time)) * unit
 
 
 def _filled(
     record: Schedule, takes: Mapping[str, Argument], peak: float, warmup: int, total_steps: int, steps_per_epoch: int
 ) -> dict[str, Any]:
     """Every argument of the schedule, in steps."""
+    said = dict(record.model_extra or {})
     values: dict[str, Any] = {}
-    for name, value in (record.model_extra or {}).items():
+    for name, value in said.items():
         if name == "boundaries_and_scales":
             unit = steps_per_epoch if record.boundaries_in == "epochs" else 1
-            # Boundaries that fall on one step scale together.
-            steps = [round(boundary * unit) for boundary, _ in value]
-            values[name] = {
-                step: math.prod(by for at, (_, by) in zip(steps, value, strict=True) if at == step) for step in steps
-            }
+            values[name] = [(_whole(boundary, unit), scale) for boundary, scale in value]
         elif name.endswith("_epochs"):
-            values[_in_steps(name)] = max(round(value * steps_per_epoch), 1)
+            # The stairs of a staircase are rounded one by one, so that the error does not add up.
+            exact = _exact(value, steps_per_epoch) if said.get("staircase") else _whole(value, steps_per_epoch)
+            values[_in_steps(name)] = max(exact, 1)
         else:
-            values[name] = value
-    defaults = dict.fromkeys(("value", "init_value", "peak_value"), float(peak))
-    defaults |= dict.fromkeys(("decay_steps", "transition_steps"), max(total_steps - warmup, 1))
-    if "warmup_steps" in takes:
-        defaults |= {"warmup_steps": warmup, "init_value": 0.0}
+            values[name] = min(value, _MOST_STEPS) if name in _LEAST else value
+    own_warmup = "warmup_steps" in takes
+    begin = values.get("transition_begin", 0) + warmup if own_warmup else values.get("transition_begin", warmup)
+    filled: dict[str, Any] = dict.fromkeys(("value", "init_value", "peak_value"), float(peak))
+    filled |= dict.fromkeys(("decay_steps", "transition_steps"), max(total_steps - begin, 1))
+    if own_warmup:
+        filled |= {"warmup_steps": warmup, "init_value": 0.0}
         # Of a cosine with warm-up, Optax counts the warm-up as part of the decay.
-        defaults["decay_steps"] = max(total_steps, warmup + 1)
-    return {name: value for name, value in defaults.items() if name in takes} | values
+        filled["decay_steps"] = max(total_steps, warmup + 1)
+    else:
+        filled["transition_begin"] = begin
+    defaults = {name: argument.default for name, argument in takes.items() if argument.default is not REQUIRED}
+    return defaults | {name: value for name, value in filled.items() if name in takes} | values
 
 
 def _in_steps(name: str) -> str:
@@ -168,6 +182,8 @@ def _properties(name: str) -> dict[str, Any]:
     properties |= {key: {"type": "number", "exclusiveMinimum": 0} for key in _in_epochs(takes)}
     if "boundaries_and_scales" in takes:
         properties["boundaries_and_scales"] = {"type": "object", "additionalProperties": {"type": "number"}}
+    if "interpolate_type" in takes:
+        properties["interpolate_type"] = {"enum": list(_INTERPOLATIONS)}
     return {key: value for key, value in sorted(properties.items()) if key not in Schedule.model_fields}
 
 
@@ -190,7 +206,7 @@ def _checked(data: dict[str, Any], cls: type[Schedule]) -> tuple[dict[str, Any],
             values[key] = _read(key, value, said)
         except ValueError as error:
             faults.append(fault(key, str(error), value))
-    faults += _warmup_faults(name, data)
+    faults += _warmup_faults(name, data) + ([] if faults else _share_faults(takes, values))
     return {key: value for key, value in data.items() if key not in said} | values, faults
 
 
@@ -203,6 +219,14 @@ def _warmup_faults(name: str, data: Mapping[str, Any]) -> list[InitErrorDetails]
     return []
 
 
+def _share_faults(takes: Mapping[str, Argument], values: Mapping[str, Any]) -> list[InitErrorDetails]:
+    """A cycle whose way down ends before its way up."""
+    if "pct_final" not in takes:
+        return []
+    up, down = (values.get(name, takes[name].default) for name in _SHARES)
+    return [] if up <= down else [fault("pct_final", must("", f"be ≥ pct_start ({up})", down).text, down)]
+
+
 def _read(name: str, value: Any, said: Mapping[str, Any]) -> Any:
     """A length of time, or a mapping of boundaries, as this record keeps it; anything else as it is."""
     if name == "boundaries_and_scales":
@@ -213,9 +237,22 @@ def _read(name: str, value: Any, said: Mapping[str, Any]) -> Any:
         if not (type(value) is int or type(value) is float) or not 0 < value < math.inf:
             raise ValueError(must("", "be a number of epochs > 0", value).text)
         return float(value)
-    if name in _LEAST and value < _LEAST[name]:
-        raise ValueError(must("", f"be ≥ {_LEAST[name]}", value).text)
+    if rule := _broken_rule(name, value):
+        raise ValueError(must("", rule, value).text)
     return value
+
+
+def _broken_rule(name: str, value: Any) -> str | None:
+    """The rule of an argument that its value breaks."""
+    if name in _LEAST and value < _LEAST[name]:
+        return f"be ≥ {_LEAST[name]}"
+    if name in _SHARES and not 0 <= value <= 1:
+        return "be ≥ 0 and ≤ 1"
+    if name in _DIVISORS and value <= 0:
+        return "be > 0"
+    if name == "interpolate_type" and value not in _INTERPOLATIONS:
+        return f"be one of {', '.join(_INTERPOLATIONS)}"
+    return None
 
 
 def _read_boundaries(value: Any) -> tuple[tuple[float, float], ...]:

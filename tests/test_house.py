@@ -24,6 +24,7 @@ FLOORS = {
     "runner.arguments": 1,
     "runner.arithmetic": 1,
     "runner.faults": 1,
+    "runner.learning_rates": 1,
     "runner.ops": 0,
     "runner.layers": 1,
     "runner.tracking.settings": 1,  # the record of conf/tracking, which is a part of the Experiment
