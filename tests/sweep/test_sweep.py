@@ -342,6 +342,61 @@ def test_a_sweep_that_is_killed_trains_no_finished_member_twice_and_loses_none(t
     assert not re.findall(r"\d+/12 ", again.stdout), "nothing was left to train"
 
 
+_KILLED_AT = """
+import os, signal, sys
+from runner import cli
+from runner.sweep.study import Study
+from runner.tracking.store import Store
+
+owner, name, when, of = sys.argv.pop(1).split()
+owner = {"Store": Store, "Study": Study}[owner]
+original = getattr(owner, name)
+
+def dying(self, *arguments, **named):
+    said = repr(arguments)
+    is_meant = of == "any" or (of == "parent") == ("sweep.member" not in said) if name != "deliver" else "End(" in said
+    if is_meant and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = original(self, *arguments, **named)
+    if is_meant:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+setattr(owner, name, dying)
+cli.main()
+"""
+
+
+@pytest.mark.slow  # two processes each
+@pytest.mark.parametrize(
+    "point",
+    [
+        "Store begin before parent",
+        "Store begin after parent",
+        "Store begin after member",
+        "Store deliver before any",
+        "Store deliver after any",
+        "Study remember before any",
+        "Study remember after any",
+        "Study tell before any",
+        "Study tell after any",
+    ],
+)
+def test_a_sweep_that_is_killed_at_any_write_comes_to_one_run_and_one_for_each_member(
+    tmp_path: Path, point: str
+) -> None:
+    tiny = [line for line in TRACKED if not line.startswith("tracking")]
+    command = ["-m", *tiny, "seed=range(0,3)", "tracking.log_model=false", "sweep.strategy=loop"]
+    killed = subprocess.run([sys.executable, "-c", _KILLED_AT, point, *command], capture_output=True, cwd=tmp_path)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    done = subprocess.run([sys.executable, "-m", "runner", *command], capture_output=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    [parent], members = found()
+    assert parent.info.status == "FINISHED"
+    assert [(varied(run)["seed"], run.info.status) for run in members] == [(seed, "FINISHED") for seed in range(3)]
+    assert {run.data.tags["mlflow.parentRunId"] for run in members} == {parent.info.run_id}
+
+
 # Hydra's own
 
 

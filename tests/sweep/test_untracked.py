@@ -1,15 +1,19 @@
 """Sweeps whose store is away: everything is kept on disk, and sent later as if the store had been there."""
 
+import http.server
 import json
 import socket
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import mlflow
 import pytest
 from commands import Runner
 from configurations import TINY
+from tracking_server import Server
 
+from runner.loop import Epoch, Loop
 from runner.tracking import __main__ as command
 from runner.tracking import run as run_module
 from runner.tracking import writer
@@ -118,3 +122,69 @@ def test_a_store_that_goes_away_in_the_middle_costs_nothing(runner: Runner, monk
     again = runner(*ONCE, "seed=1,2", "sweep.strategy=loop")
     assert "2 members were trained before" in again.out
     linked(mlflow.MlflowClient(f"sqlite:///{Path('outputs/mlflow.db').absolute()}"), [1, 2])
+
+
+@pytest.mark.slow  # a real server
+def test_a_sweep_outlives_a_server_that_is_killed(runner: Runner, tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    process = server.process
+    assert process is not None
+    record = Loop.record
+
+    def killing(self: Loop, number: int, *rest: Any) -> Epoch:
+        if self.experiment.seed == 2:
+            server.kill()
+        return record(self, number, *rest)
+
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Loop, "record", killing)
+            done = runner(*ONCE, "seed=1,2", "sweep.strategy=loop", f"tracking.uri={server.uri}")
+        assert done.status == 0, done.err
+        assert {path.name for path in Path("mine").iterdir()} >= KEPT - {"untracked.jsonl"}
+        server.start()
+        assert command.main(["mine"]) == 0
+        linked(Store(server.uri).client, [1, 2])
+    finally:
+        server.kill()
+
+
+class Broken(http.server.BaseHTTPRequestHandler):
+    """A server that answers nothing of use: `answer` is its status and body, or None where it never answers."""
+
+    answer: tuple[int, bytes] | None = None
+
+    def do_GET(self) -> None:
+        if self.answer is None:
+            Event().wait(60)
+            return
+        self.send_response(self.answer[0])
+        self.end_headers()
+        self.wfile.write(self.answer[1])
+
+    do_POST = do_GET  # noqa: N815 - the name is that of http.server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(500, b"oops"), (200, b"<html>login</html>"), pytest.param(None, marks=pytest.mark.slow)],  # it takes 30 s to tell
+)
+def test_a_server_that_answers_nothing_of_use_costs_nothing(runner: Runner, answer: tuple[int, bytes] | None) -> None:
+    handler = type("Handler", (Broken,), {"answer": answer})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        done = runner(*ONCE, "seed=1,2", f"tracking.uri=http://127.0.0.1:{server.server_address[1]}")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.status == 0, done.err
+    assert {path.name for path in Path("mine").iterdir()} >= KEPT
+    uri = f"sqlite:///{Path('later.db').absolute()}"
+    assert command.main(["mine", uri]) == 0
+    linked(Store(uri).client, [1, 2])
