@@ -1,17 +1,23 @@
 """One line for each complaint of Hydra, OmegaConf, YAML and Python about a configuration, with its place."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import yaml
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import ConfigError, ConvrunnerError, Fault, must, unknown
 
 OWN_FOLDER: Final = "conf"
+_PATH: Final = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@-]*")
+_CHOICE_WITH_NULL: Final = re.compile(r"choice\((.*\bnull\b.*)\)")
+# A list, a mapping, a function or a text in quotes that cannot be read has another fault than missing quotes.
+_STRUCTURED: Final = re.compile(r"""\s*(?:[\[{'"]|\w+\()""")
 
 
 @contextmanager
@@ -31,8 +37,7 @@ def told(error: Exception) -> Fault:
         case MissingConfigException():
             return _missing(error)
         case OverrideParseException():
-            written = error.override.removeprefix("++")  # see `free`
-            return must("command line", "be made of overrides such as train.epochs=5", written)
+            return _unparsed(error.override.removeprefix("++"))  # see `free`
         case yaml.YAMLError():
             return _unreadable(error)
         case OmegaConfBaseException():
@@ -49,6 +54,17 @@ def _missing(error: MissingConfigException) -> Fault:
     if not group or not error.options:
         return Fault("command line", f"must name a configuration that exists, got {name or first_line(error)}")
     return unknown(group.lstrip("/"), group.lstrip("/").replace("/", " "), choice, error.options)
+
+
+def _unparsed(override: str) -> Fault:
+    """An override that Hydra's grammar cannot read, with the form of it that can be read."""
+    path, _, value = override.partition("=")
+    if _PATH.fullmatch(path) and (listed := _CHOICE_WITH_NULL.fullmatch(value)):
+        return must(path, f"be written as {shlex.quote(f'{path}={listed[1]}')}, as choice() takes no null", value)
+    if _PATH.fullmatch(path) and value.strip() and not _STRUCTURED.match(value):
+        quoted = f"{path}={QuotedString(value, Quote.double).with_quotes()}"
+        return must(path, f"stand in quotes, as in {shlex.quote(quoted)}", value)
+    return must("command line", "be made of overrides such as train.epochs=5", override)
 
 
 def _unreadable(error: yaml.YAMLError) -> Fault:

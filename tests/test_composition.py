@@ -1,5 +1,6 @@
 """Composing: a folder of one's own joins and wins, values are set without ++, and what Hydra says comes to one line."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,42 @@ def test_a_place_that_cannot_be_written_to_is_named(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigError) as caught:
         composition.composed(lambda config: None)()
     assert str(caught.value) == "file/below: must be a place to write to, got Not a directory"
+
+
+# Values that need quotes
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "photos (1).zip",
+        "a=b",
+        "données",
+        "~/photos",
+        "x#1",
+        "R&D",
+        "it's",
+        'say "no"',
+        "照片",
+        "a;b",
+        "(x",
+    ],
+)
+def test_a_value_that_hydra_cannot_read_is_shown_with_the_quotes_it_needs(value: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        here(f"data.root={value}")
+    line = str(told.value)
+    start, end = "data.root: must stand in quotes, as in ", f", got {value}"
+    assert line.startswith(start)
+    assert line.endswith(end)
+    # The form that is shown is pasted into a shell, whose words Hydra then reads.
+    [word] = shlex.split(line.removeprefix(start).removesuffix(end))
+    assert here(word)["data"]["root"] == value
+
+
+def test_a_choice_with_null_is_shown_as_a_list() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^train\.ema_decay: must be written as train\.ema_decay=null,0\.9, as "
+    ) as told:
+        here("train.ema_decay=choice(null,0.9)")
+    assert str(told.value).endswith("choice() takes no null, got choice(null,0.9)")
