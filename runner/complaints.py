@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import yaml
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import ConfigError, ConvrunnerError, Fault, must, unknown
+from runner.interpolations import TooMuchError
 
 OWN_FOLDER: Final = "conf"
 _PATH: Final = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@-]*")
@@ -38,8 +38,8 @@ def told(error: Exception) -> Fault:
             return _missing(error)
         case OverrideParseException():
             return _unparsed(error.override.removeprefix("++"))  # see `free`
-        case yaml.YAMLError():
-            return _unreadable(error)
+        case TooMuchError():
+            return Fault(_key(error), first_line(error.msg or error))
         case OmegaConfBaseException():
             return _unresolved(error)
         case HydraException():
@@ -67,25 +67,20 @@ def _unparsed(override: str) -> Fault:
     return must("command line", "be made of overrides such as train.epochs=5", override)
 
 
-def _unreadable(error: yaml.YAMLError) -> Fault:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "it cannot be read"
-    if mark is None:
-        return Fault(own_name(_found(error, "full_path")), f"must be YAML, but {first_line(error)}")
-    return Fault(f"{own_name(mark.name)}:{mark.line + 1}", f"must be YAML, but {problem}".replace("\n", " "))
-
-
 def _unresolved(error: OmegaConfBaseException) -> Fault:
-    key = str(getattr(error, "full_key", None) or "configuration")
-    return Fault(key, f"must be resolvable: {first_line(error.msg or error)}")
+    return Fault(_key(error), f"must be resolvable: {first_line(error.msg or error)}")
+
+
+def _key(error: OmegaConfBaseException) -> str:
+    return str(getattr(error, "full_key", None) or "configuration")
 
 
 def _composed(error: HydraException) -> Fault:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = _causes(error)
     for cause in causes:
-        if isinstance(cause, yaml.YAMLError):
-            return _unreadable(cause)
+        if isinstance(cause, TooMuchError):
+            return told(cause)
     refused = re.match(r"Could not override '([^']*)'", lines[0]) if lines else None
     if refused:
         return Fault(refused[1], "must be a value that exists" + (f" ({lines[-1]})" if len(lines) > 1 else ""))

@@ -15,6 +15,7 @@ _RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "bool_type": lambda context: "be true or false",
     "string_type": lambda context: "be a word",
     "string_too_short": lambda context: "not be empty",
+    "string_too_long": lambda context: f"have at most {context['max_length']:,} characters",
     "tuple_type": lambda context: "be a list",
     "too_short": lambda context: f"have at least {_entries(context['min_length'])}",
     "too_long": lambda context: f"have at most {_entries(context['max_length'])}",

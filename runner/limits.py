@@ -58,6 +58,26 @@ SWEEP_VALUES: Final = 100_000
 """The most values that one entry of a sweep lists, and the most combinations of all entries. An interval has no such
 limit, as its values are not listed."""
 
+SWEEP_TRIALS: Final = 100_000
+"""The most members that a sampler proposes, `sweep.trials`. Each is kept in memory, and the sampler learns from all."""
+
+SWEEP_BATCH: Final = 4096
+"""The most members that a sampler proposes at once, `sweep.batch`: each is composed before the first is trained."""
+
+INTERPOLATIONS: Final = 10_000
+"""The most interpolations that one configuration resolves, each counted whenever it is used: `a: ${b}${b}`, thirty
+deep, would be 2³⁰. OmegaConf takes some 0.2 ms for each."""
+
+INTERPOLATION_DEPTH: Final = 24
+"""The most interpolations inside one another: OmegaConf calls itself for each, and Python ends a program that is some
+hundred calls deeper."""
+
+INTERPOLATED_SIZE: Final = 2**20
+"""The most characters of texts, and values of lists and mappings, that interpolations come to in one configuration."""
+
+EXPERIMENT_CHARACTERS: Final = 500
+"""The longest name of an MLflow experiment: MLflow takes no longer one."""
+
 ARRAY_VALUES: Final = 2**31 - 1
 """The most values of one array, for one image: a layer's outputs, its parameters, its input with the padding around it.
 Indices are 32 bits wide."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.resolvers import oc
 
+from runner import interpolations
 from runner.errors import ConfigError, must
 from runner.launchable import Place
 
@@ -37,10 +38,12 @@ _asked = _Asked()
 def resolved(config: DictConfig) -> Resolved:
     """A configuration without interpolations. Raises OmegaConf's errors, and ConfigError for a text that is ???."""
     OmegaConf.register_new_resolver("oc.env", _asked.env, replace=True)
-    values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    with interpolations.bounded():
+        values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        from_environment = dict(_from_environment(config, ()))
     if missing := next(_places(values, _MISSING), None):
         raise ConfigError(must(".".join(map(str, missing)), "be another text than ???", _MISSING))
-    return Resolved({str(key): value for key, value in values.items()}, dict(_from_environment(config, ())))
+    return Resolved({str(key): value for key, value in values.items()}, from_environment)
 
 
 def _from_environment(node: Any, path: Place) -> Iterator[tuple[Place, str]]:

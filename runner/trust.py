@@ -20,7 +20,7 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from runner import limits, overriding, strict_yaml
+from runner import interpolations, limits, overriding, strict_yaml
 from runner.complaints import own_name
 from runner.errors import ConfigError, Fault, must, shown
 
@@ -105,7 +105,9 @@ class CheckedLoader(ConfigLoaderImpl):
         return parsed, repository
 
     def _load_configuration_impl(self, *args: Any, **kwargs: Any) -> DictConfig:
-        config = super()._load_configuration_impl(*args, **kwargs)
+        with interpolations.bounded():
+            config = super()._load_configuration_impl(*args, **kwargs)
+            interpolations.check(config)
         faults = list(faults_of(config))
         if _target(config.hydra.sweeper) == _BASIC_SWEEPER:
             lines = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]

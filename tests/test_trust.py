@@ -3,11 +3,13 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import Runner
+from omegaconf import Node
 
-from runner import trust
+from runner import interpolations, limits, trust
 
 ANYTHING = """class Anything:
     on_run_start = on_job_start = on_job_end = on_run_end = lambda self, **known: None
@@ -158,6 +160,76 @@ def test_unbounded_overrides_are_refused(runner: Runner, arguments: tuple[str, .
     assert done.status == 2
     assert len(done.err.splitlines()) == 1
     assert done.err.startswith(line)
+
+
+def doubled(count: int, leaf: str) -> list[str]:
+    """Overrides of which each is twice the one before."""
+    return [f"+bomb.a0={leaf}", *(f"+bomb.a{i}=${{bomb.a{i - 1}}}${{bomb.a{i - 1}}}" for i in range(1, count))]
+
+
+BOMBS = {
+    "texts": (doubled(30, "x"), "must need at most 10,000 interpolations, got more"),
+    "lists": (
+        ["+bomb.a0=[x]", *(f"+bomb.a{i}=[${{bomb.a{i - 1}}},${{bomb.a{i - 1}}}]" for i in range(1, 30))],
+        "must need at most 10,000 interpolations, got more",
+    ),
+    "long texts": (
+        [f"+bomb.a0={'x' * 10_000}", "+bomb.a1=" + "${bomb.a0}" * 16, "+bomb.a2=" + "${bomb.a1}" * 16],
+        "must come to at most 1,048,576 characters and values, got more",
+    ),
+    "a chain": (
+        ["+bomb.a0=x", *(f"+bomb.a{i}=${{bomb.a{i - 1}}}" for i in range(1, 200))],
+        "must need at most 24 interpolations inside one another, got more",
+    ),
+    "of Hydra's own": ([*doubled(20, "x"), "hydra.run.dir=${bomb.a19}"], "must need at most 10,000 interpolations"),
+}
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The length of every text, and 1 for all else, that OmegaConf resolves."""
+    found: list[int] = []
+    own = interpolations._resolve
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        value = own(*arguments, **named)
+        text = value._value() if isinstance(value, Node) else value
+        found.append(len(text) if isinstance(text, str) else 1)
+        return value
+
+    monkeypatch.setattr(interpolations, "_resolve", noted)
+    return found
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+@pytest.mark.parametrize("mode", ["overrides", "file", "sweep", "shown"])
+def test_interpolations_end_after_bounded_work(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, steps: list[int], kind: str, mode: str
+) -> None:
+    overrides, rule = BOMBS[kind]
+    if "10,000 interpolations" in rule:  # as many take seconds
+        monkeypatch.setattr(limits, "INTERPOLATIONS", 400)
+        rule = rule.replace("10,000", "400")
+    if mode == "file":
+        lines = [f"  {path.removeprefix('+bomb.')}: {value}" for path, _, value in map(partitioned, overrides)]
+        Path("conf/experiment").mkdir(parents=True)
+        own = [line for line in lines if "hydra" not in line]
+        hydra = ["hydra: {run: {dir: '${bomb.a19}'}}"] if own != lines else []
+        quoted = (re.sub(r"(?<=[\[,])(\$[^,\]]*)", r'"\1"', line) for line in own)
+        text = "\n".join([GLOBAL.strip(), "bomb:", *quoted, *hydra])
+        Path("conf/experiment/bomb.yaml").write_text(text + "\n")
+        overrides = ["experiment=bomb"]
+    more = {"sweep": ("seed=0,1", "-m"), "shown": ("--cfg=hydra", "--resolve")}.get(mode, ())
+    done = runner("train", *overrides, *more)
+    assert (done.status, done.out) == (2, "")
+    [line] = done.err.splitlines()
+    assert rule in line
+    assert len(steps) <= 3 * limits.INTERPOLATIONS
+    assert sum(steps) <= 3 * limits.INTERPOLATED_SIZE
+
+
+def partitioned(text: str) -> tuple[str, str, str]:
+    return text.partition("=")
 
 
 def test_security_names_tests_that_exist(repository: Path) -> None:

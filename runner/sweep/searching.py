@@ -103,14 +103,17 @@ def opened_study(
     own = {str(key): value for key, value in config.items() if key != "hydra"}
     with one_line():
         raw: Any = OmegaConf.to_container(OmegaConf.create(own), resolve=False)
-    settings, tracking = part(raw, "sweep", Sweep), part(raw, "tracking", Tracking)
+        # Where results go, as each member resolves it; all else of a sweep is kept, and known again, as it is written.
+        places = {"tracking": OmegaConf.to_container(config.tracking, resolve=True)}
+        storage = config.sweep.get("storage")
+    settings, tracking = part(raw, "sweep", Sweep), part(places, "tracking", Tracking)
     found = read(arguments, settings, OverridesParser.create(config_loader=context.config_loader))
     epochs = raw.get("train", {}).get("epochs")
     study = open_study(
         found,
         settings,
         base=_flat({key: value for key, value in raw.items() if key not in _NO_BASE}, found.dimensions),
-        storage=settings.storage or _beside(tracking),
+        storage=storage or _beside(tracking),
         epochs=epochs if isinstance(epochs, int) else 1,
         place=_place(config, tracking),
         hold=hold,

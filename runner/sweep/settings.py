@@ -5,9 +5,10 @@ The record of `conf/sweep`.
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Le, MinLen
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from runner import limits
 from runner.errors import Fault, must, shown, unknown
 from runner.records import Record
 
@@ -136,10 +137,10 @@ class Sweep(Record):
     sampler: Literal["grid", "random", "tpe", "gp", "cmaes", "nsga2"] = Field(
         "grid", description="How members are proposed: grid is every combination; the others are Optuna's."
     )
-    trials: Annotated[int, Ge(1)] | None = Field(
+    trials: Annotated[int, Ge(1), Le(limits.SWEEP_TRIALS)] | None = Field(
         None, description="How many members a sampler other than grid proposes; null: 20."
     )
-    batch: Annotated[int, Ge(1)] = Field(
+    batch: Annotated[int, Ge(1), Le(limits.SWEEP_BATCH)] = Field(
         8, description="Members that a sampler other than grid proposes at once, to be trained together."
     )
     seed: Annotated[int, Ge(0)] = Field(0, description="Seed of the sampler.")

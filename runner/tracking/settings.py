@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
 
+from runner import limits
 from runner.errors import must
 from runner.records import Record
 
@@ -42,7 +43,12 @@ class Tracking(Record):
         default="sqlite:///outputs/mlflow.db",
         description="MLflow tracking store: a database (sqlite:///PATH, postgresql://…) or a server (http://HOST:PORT).",
     )
-    experiment: str = Field(default="convrunner", min_length=1, description="MLflow experiment the run belongs to.")
+    experiment: str = Field(
+        default="convrunner",
+        min_length=1,
+        max_length=limits.EXPERIMENT_CHARACTERS,
+        description="MLflow experiment the run belongs to.",
+    )
     run_name: str | None = Field(default=None, description="Name of the run; null: named after what it trains.")
     tags: Tags = Field(default=(), description="Tags to find the run by, as names and texts.")
     log_model: bool = Field(default=True, description="Whether the trained model is logged, ready to be served.")

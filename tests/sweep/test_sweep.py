@@ -125,7 +125,9 @@ def test_a_member_that_fails_costs_no_other(runner: Runner) -> None:
 
 
 def test_a_sweep_is_a_run_with_its_members_as_children(runner: Runner) -> None:
-    command = ("-m", *TRACKED, "optimizer.learning_rate=0.003,0.03", "seed=0,1", "sweep.name=rates")
+    # A batch size of its own: another test of this process may have compiled the program of the usual one.
+    own = (*TRACKED, "train.batch_size=20", "optimizer.learning_rate=0.003,0.03")
+    command = ("-m", *own, "seed=0,1", "sweep.name=rates")
     done = runner(*command)
     assert done.status == 0, done.err
     [parent], members = found()
