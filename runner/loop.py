@@ -176,11 +176,9 @@ class Loop:
 
     def probabilities(self, examples: Examples) -> np.ndarray:
         """Class probabilities (n, k) of examples, by what training kept."""
-        params, statistics = train.evaluated(self.state), self.state.statistics
+        variables = train.evaluated(self.state)
         size = self.experiment.train.evaluation_batch_size
-        parts = [
-            np.asarray(self._call("predict", params, statistics, batch.inputs)) for batch in batches(examples, size)
-        ]
+        parts = [np.asarray(self._call("predict", *variables, batch.inputs)) for batch in batches(examples, size)]
         return np.concatenate(parts)[: len(examples)]
 
     # An epoch --------------------------------------------------------------------------------------------------

@@ -212,11 +212,14 @@ def log_model(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
     from runner import serving  # jax.export is needed by nothing else
 
     log_weights(recorded, loop, folder)
-    variables = (train.evaluated(loop.state), loop.state.statistics)
+
+    def probabilities(variables: train.Variables, images: jax.Array) -> jax.Array:
+        return train.predict(loop.program, variables.params, variables.statistics, images)
+
     serving.save_model(
         folder / "model",
-        function=lambda variables, images: train.predict(loop.program, variables[0], variables[1], images),
-        variables=variables,
+        function=probabilities,
+        variables=train.evaluated(loop.state),
         images=loop.dataset.val.inputs,
         classes=loop.dataset.classes,
         input_range=_input_range(loop.dataset),
@@ -239,5 +242,5 @@ def _input_range(dataset: Dataset) -> tuple[float, float] | None:
 def log_weights(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
     """The parameters that were kept, as a file that training can begin with."""
     if loop.experiment.tracking.log_model:
-        weights.save(folder / WEIGHTS, train.evaluated(loop.state), loop.state.statistics)
+        weights.save(folder / WEIGHTS, *train.evaluated(loop.state))
         recorded.log_artifact(folder / WEIGHTS)

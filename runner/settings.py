@@ -40,7 +40,10 @@ class Train(Record):
     )
     clip: Clip = Field(Clip(), description="How gradients are clipped before the optimiser sees them.")
     ema_decay: Annotated[Annotated[float, Ge(0), Lt(1)] | None, TRACED] = Field(
-        None, description="Evaluate a running average of the parameters that keeps this share at every step."
+        None,
+        description="Evaluate, keep and log a running average of the parameters and batch statistics, which keeps this "
+        "share of itself at every step; at step t at most (1 + t) / (10 + t), so that the initial parameters are soon "
+        "forgotten.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="What the layers compute in; parameters and statistics stay float32."

@@ -43,13 +43,20 @@ class Sums(NamedTuple):
     bad_step: jax.Array  # int32, −1 while every loss was finite
 
 
+class Variables(NamedTuple):
+    """What a trained network consists of."""
+
+    params: Tree
+    statistics: Tree
+
+
 class State(NamedTuple):
     """What training changes."""
 
     params: Tree
     statistics: Tree
     optimizer: Any
-    average: Tree | None  # the running average of the parameters, where there is one
+    average: Variables | None  # the running average of parameters and statistics, where the experiment has one
     step: jax.Array  # int32: steps taken
     sums: Sums
 
@@ -93,7 +100,7 @@ def init(program: Program, given: tuple[Tree, Tree] | None = None) -> State:
         params, statistics = places.merged(params, given[0]), places.merged(statistics, given[1])
     learning, _ = places.split(params, program.freeze)
     optimizer = _transformation(program, jnp.zeros((), jnp.float32)).init(learning)
-    average = None if program.ema_decay is None else jax.tree.map(jnp.copy, params)
+    average = None if program.ema_decay is None else jax.tree.map(jnp.copy, Variables(params, statistics))
     return State(params, statistics, optimizer, average, jnp.zeros((), jnp.int32), no_sums())
 
 
@@ -143,7 +150,7 @@ def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, b
         params=params,
         statistics=statistics,
         optimizer=optimizer,
-        average=_averaged(program, state.average, params),
+        average=_averaged(program, state.average, Variables(params, statistics), state.step + 1),
         step=state.step + 1,
         sums=_added(state.sums, sums, loss, state.step),
     )
@@ -154,7 +161,7 @@ def evaluate(
 ) -> dict[str, jax.Array]:
     """`loss`, `correct` and `count`, summed over a batch; `weights` (n,) are 0 where an example only fills it up."""
     targets = jax.nn.one_hot(labels, program.classes, dtype=jnp.float32)
-    return metric_sums(program.loss, outputs(program, evaluated(state), state.statistics, inputs), targets, weights)
+    return metric_sums(program.loss, outputs(program, *evaluated(state), inputs), targets, weights)
 
 
 def predict(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
@@ -184,9 +191,9 @@ def value_range_of(program: Program) -> Any:
     )
 
 
-def evaluated(state: State) -> Tree:
-    """The parameters that are evaluated: their running average where there is one."""
-    return state.params if state.average is None else state.average
+def evaluated(state: State) -> Variables:
+    """The parameters and statistics that are evaluated, saved and logged: their average where there is one."""
+    return Variables(state.params, state.statistics) if state.average is None else state.average
 
 
 def normalised(program: Program, images: jax.Array) -> jax.Array:
@@ -234,12 +241,23 @@ def _transformation(program: Program, learning_rate: jax.Array) -> optax.Gradien
     return optax.with_extra_args_support(optax.chain(program.clip.transformation(), optimizer))
 
 
-def _averaged(program: Program, average: Tree | None, params: Tree) -> Tree | None:
+def _averaged(program: Program, average: Variables | None, new: Variables, step: jax.Array) -> Variables | None:
+    """The average after a step, the first of which is step 1. Frozen layers stay as they are, without rounding.
+
+    Its decay warms up, or a short training would evaluate little but the initial parameters. Sources:
+    tf.train.ExponentialMovingAverage (num_updates); batch statistics are averaged as in EfficientNet (Tan & Le 2019,
+    github.com/tensorflow/tpu, get_ema_vars) and in timm's ModelEmaV2.
+    """
     if average is None:
         return None
-    keep = jnp.asarray(program.ema_decay, jnp.float32)
-    (moving, frozen), (learning, _) = (places.split(tree, program.freeze) for tree in (average, params))
-    return places.merged(jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, moving, learning), frozen)
+    count = step.astype(jnp.float32)
+    keep = jnp.minimum(jnp.asarray(program.ema_decay, jnp.float32), (1 + count) / (10 + count))
+
+    def moved(old: Tree, new: Tree) -> Tree:
+        (moving, _), (learning, frozen) = (places.split(tree, program.freeze) for tree in (old, new))
+        return places.merged(jax.tree.map(lambda a, b: keep * a + (1 - keep) * b, moving, learning), frozen)
+
+    return Variables(*(moved(*pair) for pair in zip(average, new, strict=True)))
 
 
 def _added(sums: Sums, new: dict[str, jax.Array], loss: jax.Array, step: jax.Array) -> Sums:

@@ -15,8 +15,9 @@ from runner.loop import Epoch, Loop
 
 # Whatever draws, remembers or decides: dropout, augmentation, batch normalisation, an average, early stopping.
 BUSY = (
-    "model.layers=[{conv: {filters: 4, kernel_size: 3}}, batch_norm, relu, {max_pool: {size: 2}}, flatten, "
-    "{dropout: {rate: 0.2}}, classifier]",
+    # A bias before batch_norm has no gradient but rounding, which Adam would make a step of.
+    "model.layers=[{conv: {filters: 4, kernel_size: 3, use_bias: false}}, batch_norm, relu, {max_pool: {size: 2}}, "
+    "flatten, {dropout: {rate: 0.2}}, classifier]",
     "augment={random_crop: {padding: 1}}",
     "train.ema_decay=0.9",
     "train.epochs=4",

@@ -105,7 +105,7 @@ def test_everything_that_starts_from_parameters_starts_from_those(first: Loop, s
     loop = begun(
         f"model.weights={saved}", "seed=5", "train.ema_decay=0.9", "optimizer={name: prodigy, learning_rate: 1.0}"
     )
-    jax.tree.map(np.testing.assert_array_equal, loop.state.average, first.state.params)
+    jax.tree.map(np.testing.assert_array_equal, loop.state.average, train.evaluated(first.state))
     remembered = [leaf for leaf in jax.tree.leaves(loop.state.optimizer) if leaf.shape == (3, 3, 1, 4)]
     assert any(np.array_equal(leaf, held(first)["0_conv.kernel"]) for leaf in remembered)
 
@@ -314,8 +314,9 @@ def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(settings: tuple[str
     for name, array in after.items():
         assert np.array_equal(array, before[name]) == (not name.startswith("7_classifier")), name
     if loop.state.average is not None:
-        average = places.dotted(loop.state.average)
-        np.testing.assert_array_equal(average["0_conv.kernel"], before["0_conv.kernel"])
+        average = places.dotted(loop.state.average.params) | places.dotted(loop.state.average.statistics)
+        for name in ("0_conv.kernel", "1_batch_norm.scale", "1_batch_norm.mean", "1_batch_norm.variance"):
+            np.testing.assert_array_equal(average[name], before[name])
         assert not np.array_equal(average["7_classifier.kernel"], before["7_classifier.kernel"])
 
 

@@ -84,7 +84,7 @@ def test_training_twice_gives_the_same_bits() -> None:
 def test_what_is_exported_runs_without_it(tmp_path: Path) -> None:
     loop = looped()
     assert loop.program.lowering == "auto"
-    variables = (train.evaluated(loop.state), loop.state.statistics)
+    variables = train.evaluated(loop.state)
     facts = serving.save_model(
         tmp_path / "model",
         function=lambda variables, images: train.predict(loop.program, variables[0], variables[1], images),
