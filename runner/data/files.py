@@ -49,6 +49,14 @@ def tree_of(root: Path) -> Tree:
     raise DataError(must("data.root", "be a folder or a .zip that is there", str(root)))
 
 
+def content_of(place: Path, *, most: int) -> bytes:
+    """The content of a regular file of at most so many bytes. Raises DataError where it is larger."""
+    size = regular(place).st_size
+    if size > most:
+        raise _too_large(str(place), size, most)
+    return place.read_bytes()
+
+
 class Folders:
     """A folder on disk."""
 
@@ -73,10 +81,7 @@ class Folders:
     def read(self, path: str, *, most: int) -> bytes:
         """The content of one file; raises DataError where it is not the one that `contents` told."""
         place = self.root / path
-        size = regular(place).st_size
-        if size > most:
-            raise _too_large(str(place), size, most)
-        content = place.read_bytes()
+        content = content_of(place, most=most)
         if path in self._told and self._told[path] != hashlib.sha256(content).digest():
             raise DataError(must(str(place), "stay as it is while it is read", "another content"))
         return content

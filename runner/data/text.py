@@ -10,7 +10,7 @@ from runner import limits
 from runner.data.class_folders import Kind, class_folders, levels, names_in
 from runner.data.class_names import ordered
 from runner.data.examples import Examples, Part, Parts, Report
-from runner.data.files import Tree, tree_of
+from runner.data.files import Tree, content_of, tree_of
 from runner.data.source import Undivided
 from runner.data.splits import listed, part_of, parts_of
 from runner.data.tables import decoded, read_table
@@ -71,7 +71,9 @@ class Text(Undivided):
         if self.folder is None:
             raise DataError(must("data.root", "be a .csv, or a folder or a .zip of texts", None))
         if self.folder.is_file() and self.folder.suffix.lower() == ".csv":
-            parts, classes = self._of_tables({"train": (str(self.folder), self.folder.read_bytes())})
+            parts, classes = self._of_tables(
+                {"train": (str(self.folder), content_of(self.folder, most=limits.TABLE_BYTES))}
+            )
         else:
             tree = tree_of(self.folder)
             tables = _tables(tree, report)
