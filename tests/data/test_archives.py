@@ -191,6 +191,15 @@ def test_a_large_file_of_a_folder_is_not_read(tmp_path: Path, monkeypatch: pytes
         Folders(tmp_path / "a").read("0.png", most=limits.IMAGE_FILE_BYTES)
 
 
+def test_a_table_named_by_itself_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_bytes(b"text,label\n" + b"x" * 990)
+    monkeypatch.setattr(limits, "TABLE_BYTES", 1000)
+    monkeypatch.setattr(Path, "read_bytes", None)  # the size is known without reading
+    with pytest.raises(DataError, match=r"/texts\.csv: must have 1,000 bytes at most, got 1,001$"):
+        load(Text(source="text", root=str(path)))
+
+
 @pytest.mark.parametrize(("name", "limit"), [("a/0.txt", "TEXT_FILE_BYTES"), ("train.csv", "TABLE_BYTES")])
 def test_texts_have_limits_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: str) -> None:
     monkeypatch.setattr(limits, limit, 1000)
