@@ -13,7 +13,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
 
-from runner import overriding, strict_yaml, trust
+from runner import overriding, strict_yaml, trust, withheld
 from runner.blocks import used
 from runner.complaints import OWN_FOLDER, one_line, own_name, told
 from runner.errors import ConfigError, ConvrunnerError
@@ -151,6 +151,8 @@ def composed(task: Callable[[DictConfig], Any], **known: Any) -> Callable[[], No
     from runner import folders  # it imports all of Hydra
 
     register()
+    withheld.forget()
+    withheld.from_logs()
     raised: list[BaseException] = []
 
     def job(config: DictConfig) -> Any:

@@ -13,6 +13,7 @@ from typing import Final
 
 from runner import interrupts
 from runner.errors import ConvrunnerError, Fault, TrainingError
+from runner.withheld import withheld
 
 WHOLE: Final = "CONVRUNNER_TRACEBACK"
 _log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def _unexpected(error: Exception) -> str:
     said = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
     text = "".join(traceback.format_exception(error))
     try:
-        kept = _kept(text)
+        kept = _kept(withheld(text))
     except OSError:
         return f"{text}\nunexpected error, please report it with the lines above: {said}"
     return f"unexpected error, please report it with {kept}: {said}"

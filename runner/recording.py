@@ -24,6 +24,7 @@ from runner.data.vocabulary import listed, spelt
 from runner.experiment import Experiment, parameters
 from runner.launchable import Place, overrides_yaml
 from runner.loop import Loop
+from runner.withheld import withheld
 
 _NOTHING: Mapping[Place, str] = MappingProxyType({})
 VOCABULARY, WEIGHTS = "vocabulary.txt", "weights.safetensors"
@@ -90,7 +91,7 @@ def run_name(experiment: Experiment, overrides: tuple[str, ...]) -> str:
         for path, _, value in (text.partition("=") for text in said)
         if path not in ("model", "data", "experiment", "data.root") and not path.startswith(("tracking", "hydra"))
     ]
-    return " ".join([experiment.model.name, *changes])
+    return withheld(" ".join([experiment.model.name, *changes]))
 
 
 def group(loop: Loop) -> str:
@@ -132,7 +133,7 @@ def _record_configuration(recorded: tracking.Run, experiment: Experiment, contex
     recorded.log_text(context.config, "config.yaml")
     recorded.log_text(overrides_yaml(context.overrides), "overrides.yaml")
     if experiment.data.shape is not None and experiment.data.class_count is not None:
-        table = describe.as_text(experiment, width=120)
+        table = withheld(describe.as_text(experiment, width=120))
         recorded.log_text(table, "describe.txt")
         recorded.set_tags({"mlflow.note.content": f"```text\n{table}```"})
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.resolvers import oc
 
-from runner import interpolations
+from runner import interpolations, withheld
 from runner.errors import ConfigError, must
 from runner.launchable import Place
 
@@ -29,7 +29,9 @@ class _Asked:
 
     def env(self, *arguments: Any) -> Any:
         self.count += 1
-        return oc.env(*arguments)
+        value = oc.env(*arguments)
+        withheld.answered(value, f"${{oc.env:{arguments[0]}}}")
+        return value
 
 
 _asked = _Asked()
@@ -52,8 +54,10 @@ def _from_environment(node: Any, path: Place) -> Iterator[tuple[Place, str]]:
         child, below = node._get_node(key), (*path, key)
         if child._is_interpolation():
             before = _asked.count
-            _ = node[key]
+            value = node[key]
             if _asked.count > before:
+                plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+                withheld.answered(plain, child._value())
                 yield below, child._value()
         elif isinstance(child, DictConfig | ListConfig) and not child._is_none() and not child._is_missing():
             yield from _from_environment(child, below)

@@ -19,6 +19,7 @@ from runner.errors import Fault, TrainingError
 from runner.experiment import Experiment
 from runner.loop import Loop, Progress
 from runner.recording import Context
+from runner.withheld import withheld
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def _ending(recorded: tracking.Run) -> Iterator[None]:
         recorded.finish("KILLED")
         raise
     except BaseException as error:
-        recorded.set_tags({"failure": str(error).split("\n")[0]})
+        recorded.set_tags({"failure": withheld(str(error).split("\n")[0])})
         recorded.finish("FAILED")
         raise
     recorded.finish("FINISHED")

@@ -61,6 +61,7 @@ FLOORS = {
     "runner.serving": 5,
     "runner.schema": 4,
     "runner.interpolations": 1,
+    "runner.withheld": 0,
     "runner.complaints": 2,
     "runner.composition": 5,
     "runner.launchable": 2,

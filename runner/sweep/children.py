@@ -16,6 +16,7 @@ from runner.recording import Context
 from runner.sweep.announcing import Announcer
 from runner.sweep.members import Member
 from runner.sweep.results import MemberResult, Objectives, Status, ranked
+from runner.withheld import withheld
 
 _log = logging.getLogger(__name__)
 PRUNED: Final = "pruned"
@@ -242,7 +243,7 @@ def _result(member: Member, loop: Loop | None, status: Status, error: Exception 
             "multiply_adds": loop.totals.multiply_adds,
             "seconds": loop.train_seconds,
         }
-    reason = str(error).split("\n")[0] if error is not None else loop.end_reason if loop is not None else ""
+    reason = withheld(str(error).split("\n")[0]) if error is not None else loop.end_reason if loop is not None else ""
     return MemberResult(
         number=member.number,
         name=proposed.name,

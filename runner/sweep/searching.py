@@ -22,6 +22,7 @@ from runner.sweep.session import Session, opened
 from runner.sweep.settings import COSTS, Sweep
 from runner.sweep.study import Asked, Study, open_study
 from runner.tracking.settings import Tracking, absolute_uri, database_file, without_secrets
+from runner.withheld import withheld
 
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 _FOLDER: Final = "folder"
@@ -157,7 +158,7 @@ def _result(one: Asked, job: JobReturn, objectives: Objectives) -> MemberResult:
         own["metrics"] = {name: value for name, value in found.items() if name not in COSTS}
         own |= {name: value for name, value in found.items() if name in COSTS}
     except Exception as error:  # noqa: BLE001 - whatever it failed of
-        own = {"status": "FAILED", "reason": str(error).split("\n")[0]}
+        own = {"status": "FAILED", "reason": withheld(str(error).split("\n")[0])}
     return MemberResult(
         number=one.number,
         name=" ".join(f"{path.split('.')[-1]}={said(value)}" for path, value in one.varied.items()),
