@@ -149,3 +149,17 @@ def test_a_model_refuses_what_it_cannot_read(folder: Path) -> None:
     for images in (IMAGES[:2] / 255, IMAGES[:2].astype(int) + 300):
         with pytest.raises(ValueError, match=r"^images: must be whole numbers from 0 to 255"):
             model.predict(images)
+
+
+def test_mlflow_runs_the_module_that_a_model_folder_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    folder, left = tmp_path / "foreign", tmp_path / "ran"
+    (folder / "code").mkdir(parents=True)
+    (folder / "code" / "foreign_loader.py").write_text(f"open({str(left)!r}, 'w').close()\n_load_pyfunc = str\n")
+    named = "{loader_module: foreign_loader, code: code}"
+    (folder / "MLmodel").write_text(f"flavors: {{python_function: {named}}}\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(mlflow.MlflowException):  # it has run by the time that MLflow finds out that it is no model
+        mlflow.pyfunc.load_model(str(folder)).predict(IMAGES)
+    assert left.exists()

@@ -446,6 +446,16 @@ def test_a_run_that_never_began_is_sent_as_a_new_one(uri: str, client: Any, tmp_
     assert (found.data.metrics, found.data.params, found.info.run_name) == ({"loss": 0.5}, params, "lenet5")
 
 
+def test_a_foreign_untracked_file_sends_what_it_names(uri: str, client: Any, tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("of the reader")
+    path = tmp_path / "untracked.jsonl"
+    said = (messages.Opening(uri, "digits", "a", {}, 0), messages.File(str(tmp_path / "private"), "taken"))
+    path.write_text("".join(messages.to_line(message) + "\n" for message in said))
+    [run_id] = replay(path)
+    taken = client.download_artifacts(run_id, "taken/private", str(tmp_path))
+    assert Path(taken).read_text() == "of the reader"
+
+
 def test_replay_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "untracked.jsonl"
     with pytest.raises(

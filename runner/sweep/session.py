@@ -22,6 +22,7 @@ from runner.sweep.groups import Datasets, grouped
 from runner.sweep.members import Member, Proposed, validated
 from runner.sweep.publishing import publish
 from runner.sweep.results import MemberResult, SweepResult
+from runner.withheld import withheld
 
 _log = logging.getLogger(__name__)
 
@@ -72,9 +73,8 @@ class Session:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._space = self._space or _varied(proposed)
         varied = " × ".join(path.split(".")[-1] for path in self._space)
-        self._name = experiment.tracking.run_name or f"sweep {experiment.model.name}" + (
-            f": {varied}" if varied else ""
-        )
+        name = f"sweep {experiment.model.name}" + (f": {varied}" if varied else "")
+        self._name = withheld(experiment.tracking.run_name or name)  # reports and best.yaml repeat it
         known = self.study.recall(RUN_ID) if self.study else None
         self.parent = tracking.start(
             experiment.tracking,
