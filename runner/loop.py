@@ -26,7 +26,7 @@ from runner.feed import Feeder, order, steps_on_cpu
 from runner.layers import places
 from runner.layers.base import Shape, Tree
 from runner.model import Model, Totals, totals
-from runner.settings import EarlyStopping
+from runner.watching import Patience, better
 
 # A reading of the sums waits for the device, so it is not done more often than eyes can follow.
 _SECONDS_BETWEEN_READINGS = 0.25
@@ -116,7 +116,7 @@ class Loop:
         self._called: set[str] = set()
         self._state: train.State | None = None
         self._kept: train.State | None = None
-        self._patience = Patience(settings.early_stopping)
+        self._patience = Patience(settings.early_stopping, settings.monitor)
 
     @property
     def state(self) -> train.State:
@@ -220,7 +220,7 @@ class Loop:
         } | measured
         epoch = Epoch(number, steps[-1] + 1, metrics)
         self.history.append(epoch)
-        if self.best is None or _better(metrics, self.best.metrics):
+        if better(self.experiment.train.monitor, metrics, self.best.metrics if self.best else None):
             self.best = epoch
             if self.experiment.train.keep == "best":
                 self._kept = jax.tree.map(jnp.copy, state())
@@ -270,7 +270,7 @@ class Loop:
         target = self.experiment.train.until_accuracy
         if target is not None and epoch.metrics["train/accuracy"] >= target:
             return f"train/accuracy reached {target:g}"
-        return self._patience.after(epoch)
+        return self._patience.after(epoch.metrics)
 
     def _call(self, name: str, *args: Any) -> Any:
         """One of the program's functions; its first call is where it is compiled."""
@@ -291,29 +291,6 @@ def averages(split: str, sums: list[dict[str, Any]]) -> dict[str, float]:
         math.fsum(float(each[name]) for each in jax.device_get(sums)) for name in ("loss", "correct", "count")
     )
     return {f"{split}/loss": loss / count, f"{split}/accuracy": correct / count}
-
-
-class Patience:
-    """Counts the epochs in which validation did not improve."""
-
-    def __init__(self, settings: EarlyStopping | None) -> None:
-        self.settings = settings
-        self.best = math.inf
-        self.waited = 0
-
-    def after(self, epoch: Epoch) -> str:
-        """Why training should end after this epoch; empty where it should not."""
-        if self.settings is None:
-            return ""
-        value = epoch.metrics[self.settings.metric]
-        cost = -value if self.settings.metric.endswith("accuracy") else value
-        if cost < self.best - self.settings.min_delta:
-            self.best, self.waited = cost, 0
-            return ""
-        self.waited += 1
-        if self.waited < self.settings.patience:
-            return ""
-        return f"{self.settings.metric} has not improved for {self.waited} epochs"
 
 
 # Members of a sweep share what lies on the device; of other data nothing is kept.
@@ -357,8 +334,3 @@ def batches(examples: Examples, size: int) -> list[Batch]:
         )
         found.append(Batch(*(jax.device_put(array) for array in padded)))
     return found
-
-
-def _better(metrics: dict[str, float], than: dict[str, float]) -> bool:
-    """Whether validation got more images right, or as many at a smaller loss."""
-    return (metrics["val/accuracy"], -metrics["val/loss"]) > (than["val/accuracy"], -than["val/loss"])

@@ -152,9 +152,11 @@ def _facts(source: str, dataset: Dataset) -> tracking.DatasetFacts:
 
 
 def best(loop: Loop) -> dict[str, float]:
-    """When validation was best, and how good."""
-    assert loop.best is not None
-    return {"best/val_accuracy": loop.best.metrics["val/accuracy"], "best/epoch": float(loop.best.number)}
+    """The epoch that `train.monitor` finds best, and validation after it; nothing where no epoch has a finite value."""
+    if loop.best is None:
+        return {}
+    found = {f"best/val_{name}": loop.best.metrics[f"val/{name}"] for name in ("accuracy", "loss")}
+    return found | {"best/epoch": float(loop.best.number)}
 
 
 def seconds(loop: Loop) -> dict[str, float]:
@@ -180,7 +182,12 @@ def log_figures(recorded: tracking.Run, loop: Loop) -> None:
 
     recorded.log_figure(
         "figures/learning_curves.png",
-        lambda: figure("learning_curves", history, best_epoch=best.number if best else None),
+        lambda: figure(
+            "learning_curves",
+            history,
+            best_epoch=best.number if best else None,
+            monitor=loop.experiment.train.monitor.metric,
+        ),
     )
     recorded.log_figure("figures/confusion_matrix.png", lambda: figure("confusion_matrix", counts, classes))
     if loop.dataset.vocabulary:

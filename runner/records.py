@@ -10,14 +10,16 @@ traces those that are real numbers. So two records share one compiled program ex
 `jax.tree.structure` of them is equal, and a record whose leaves are tracers can be used like any other.
 """
 
-from typing import Any, Final, Self, TypeVar, cast, get_args
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Self, TypeVar, cast, get_args
 
 import jax
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 
-from runner.errors import unknown
+from runner.errors import must, unknown
 
 
 class _Traced:
@@ -37,6 +39,9 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
+    # Keys of earlier versions, each with the path that took its place.
+    renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
     @model_validator(mode="wrap")
     @classmethod
     def _suggest(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -46,7 +51,11 @@ class Record(BaseModel):
         faults: list[InitErrorDetails] = []
         for key in value:
             if key not in cls.model_fields:
-                text = unknown("", "key", str(key), cls.model_fields).text
+                text = (
+                    must("", f"be given as {cls.renamed[key]}", value[key]).text
+                    if key in cls.renamed
+                    else unknown("", "key", str(key), cls.model_fields).text
+                )
                 faults.append(InitErrorDetails(type=_literal(text), loc=(key,), input=value[key]))
         try:
             handler({key: item for key, item in value.items() if key in cls.model_fields})

@@ -119,11 +119,19 @@ def _summary(experiment: Experiment, loop: Loop, found: dict[str, float], wall_s
     return [
         f"{experiment.model.name} on {experiment.data.name}: test accuracy {found['test/accuracy']:.2%}, "
         f"loss {found['test/loss']:.4f}",
-        f"  best validation accuracy {found['best/val_accuracy']:.2%} in epoch {found['best/epoch']:.0f} "
-        f"of {len(loop.history)}{ended}",
+        f"  {_best(loop)}{ended}",
         f"  {wall_seconds:.1f} s, of which {found['seconds/train']:.1f} s training and "
         f"{found['seconds/compile']:.1f} s compiling",
     ]
+
+
+def _best(loop: Loop) -> str:
+    """The best epoch, by the metric that is watched."""
+    if loop.best is None:
+        return f"no epoch of {len(loop.history)} has a finite {loop.experiment.train.monitor.metric}"
+    accuracy, loss = (loop.best.metrics[name] for name in ("val/accuracy", "val/loss"))
+    watched = f"loss {loss:.4f}" if loop.experiment.train.monitor.metric == "val/loss" else f"accuracy {accuracy:.2%}"
+    return f"best validation {watched} in epoch {loop.best.number} of {len(loop.history)}"
 
 
 def _places(folder: Path, run_id: str) -> list[str]:

@@ -1,6 +1,7 @@
 """What a run is told beside its model, its data and its optimiser: how long it trains, on what, and what is kept."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field
@@ -11,17 +12,38 @@ from runner.layers.places import Names
 from runner.ops.lowering import Choice
 from runner.optim import Clip
 from runner.records import TRACED, Record
+from runner.sweep.settings import Direction, natural_direction
 from runner.tracking.settings import Tracking
 
-__all__ = ["Describe", "EarlyStopping", "Tracking", "Train", "Ui"]
+__all__ = ["Describe", "EarlyStopping", "Monitor", "Tracking", "Train", "Ui"]
+
+
+class Monitor(Record):
+    """The metric by which the epochs of a run are compared: for `keep`, `early_stopping` and what is called best.
+
+    Of equal epochs the first is the best; epochs of equal val/accuracy are compared by val/loss.
+    """
+
+    metric: Literal["val/accuracy", "val/loss"] = Field("val/accuracy", description="What is watched.")
+    direction: Direction | None = Field(
+        None, description="maximize or minimize; null: accuracy is maximized, loss minimized."
+    )
+
+    def cost(self, metrics: Mapping[str, float]) -> float:
+        """The value that is watched, signed so that less is better."""
+        value = metrics[self.metric]
+        return -value if (self.direction or natural_direction(self.metric)) == "maximize" else value
 
 
 class EarlyStopping(Record):
-    """Ends training when validation has stopped to improve."""
+    """Ends training when the metric of train.monitor has stopped to improve."""
 
-    metric: Literal["val/loss", "val/accuracy"] = Field("val/loss", description="What should improve.")
+    renamed: ClassVar[Mapping[str, str]] = {"metric": "train.monitor.metric"}
+
     patience: Annotated[int, Ge(1)] = Field(5, description="Epochs without an improvement that are waited for.")
-    min_delta: Annotated[float, Ge(0)] = Field(0.0, description="The least change that counts as an improvement.")
+    min_delta: Annotated[float, Ge(0)] = Field(
+        0.0, description="An improvement is a change by more than this since the last improvement."
+    )
 
 
 class Train(Record):
@@ -60,9 +82,10 @@ class Train(Record):
         description="On a CPU, keep memory from step to step in place of asking the system for it again: faster, "
         "and more of it in use.",
     )
+    monitor: Monitor = Field(Monitor(), description="Which epoch is the best.")
     early_stopping: EarlyStopping | None = Field(None, description="When to end before the last epoch.")
     keep: Literal["last", "best"] = Field(
-        "last", description="The parameters that are tested and logged: the last, or the best on validation."
+        "last", description="The parameters that are tested and logged: the last, or those of the best epoch."
     )
     until_accuracy: Annotated[float, Gt(0), Le(1)] | None = Field(
         None, description="End once this share of the training images is classified rightly."

@@ -209,8 +209,18 @@ WRONG: list[tuple[str, Any, str]] = [
     ("train.early_stopping.patience", 0, "train.early_stopping.patience: must be ≥ 1, got 0"),
     (
         "train.early_stopping.metric",
+        "val/loss",
+        "train.early_stopping.metric: must be given as train.monitor.metric, got val/loss",
+    ),
+    (
+        "train.monitor.metric",
         "test/loss",
-        "train.early_stopping.metric: must be one of val/loss, val/accuracy, got test/loss",
+        "train.monitor.metric: must be one of val/accuracy, val/loss, got test/loss",
+    ),
+    (
+        "train.monitor.direction",
+        "up",
+        "train.monitor.direction: must be one of maximize, minimize, got up",
     ),
     ("train.early_stopping.min_delta", -1, "train.early_stopping.min_delta: must be ≥ 0, got -1"),
     ("train.keep", "all", "train.keep: must be one of last, best, got all"),

@@ -66,8 +66,10 @@ def test_learning_curves_draw_the_history_over_epochs() -> None:
     assert lines(loss, TRAIN) == [(epochs, [row["train/loss"] for row in HISTORY])]
     assert lines(accuracy, VAL)[0] == (epochs, [row["val/accuracy"] for row in HISTORY])
     assert rate.lines[0].get_ydata().tolist() == [row["learning_rate"] for row in HISTORY]
-    assert "best: epoch 22, 0.1 in validation" in texts(figure)
+    assert "epoch 22, 0.1 in validation" in texts(figure)
     assert "best: epoch 22, 95.7% in validation" in texts(figure)
+    by_loss = texts(learning_curves(HISTORY, best_epoch=22, monitor="val/loss"))
+    assert {"best: epoch 22, 0.1 in validation", "epoch 22, 95.7% in validation"} <= set(by_loss)
     assert overlaps(figure) == []
 
 

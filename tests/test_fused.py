@@ -22,7 +22,7 @@ BUSY = (
     "train.ema_decay=0.9",
     "train.epochs=4",
     "train.keep=best",
-    "train.early_stopping={metric: val/accuracy, patience: 1}",
+    "train.early_stopping={patience: 1}",
 )
 
 

@@ -49,6 +49,7 @@ FLOORS = {
     "runner.folders": 1,
     "runner.device": 3,
     "runner.describe": 4,
+    "runner.watching": 3,
     "runner.train": 4,
     "runner.feed": 5,
     "runner.loop": 6,

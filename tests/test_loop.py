@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,10 @@ import numpy as np
 import pytest
 from configurations import arrays_file, tiny
 
-from runner import data
+from runner import data, recording
 from runner.data import Dataset
 from runner.errors import ConfigError, NonFiniteError
-from runner.loop import Epoch, Loop, Patience, Progress, batches
-from runner.settings import EarlyStopping
+from runner.loop import Loop, Progress, batches
 
 
 @functools.cache
@@ -69,7 +69,10 @@ def test_more_steps_than_can_be_counted_are_refused() -> None:
 
 def test_training_ends_when_validation_no_longer_improves() -> None:
     loop = trained(
-        "train.epochs=9", "optimizer.learning_rate=0.0", "train.early_stopping={metric: val/loss, patience: 2}"
+        "train.epochs=9",
+        "optimizer.learning_rate=0.0",
+        "train.monitor.metric=val/loss",
+        "train.early_stopping={patience: 2}",
     )
     assert len(loop.history) == 3
     assert loop.end_reason == "val/loss has not improved for 2 epochs"
@@ -84,30 +87,41 @@ def test_training_ends_when_the_images_are_learnt() -> None:
     assert len(loop.history) < 300
 
 
-@pytest.mark.parametrize(
-    ("settings", "values", "ends_after"),
-    [
-        (EarlyStopping(metric="val/loss", patience=1), [3.0, 2.0, 2.0], 3),
-        (EarlyStopping(metric="val/loss", patience=2), [3.0, 3.1, 2.9, 3.0, 3.0], 5),
-        (EarlyStopping(metric="val/loss", patience=2, min_delta=0.5), [3.0, 2.8, 2.6], 3),
-        (EarlyStopping(metric="val/accuracy", patience=2), [0.5, 0.6, 0.6, 0.5], 4),
-        (EarlyStopping(metric="val/accuracy", patience=1), [0.5, 0.6, 0.7], None),
-        (None, [1.0] * 9, None),
-    ],
-)
-def test_patience_counts_epochs_without_an_improvement(
-    settings: EarlyStopping | None, values: list[float], ends_after: int | None
-) -> None:
-    patience = Patience(settings)
-    reasons = [
-        patience.after(Epoch(number, number, {settings.metric if settings else "val/loss": value}))
-        for number, value in enumerate(values, 1)
-    ]
-    ended = [number for number, reason in enumerate(reasons, 1) if reason]
-    assert ended[:1] == ([ends_after] if ends_after else [])
-
-
 # What is kept, measured and reported
+
+
+def test_one_metric_says_what_is_kept_what_is_best_and_when_to_stop() -> None:
+    """The loss is lowest in another epoch than the one of most right answers."""
+    knobs = (
+        "train.epochs=25", "train.keep=best", "train.early_stopping={patience: 4}", "optimizer.learning_rate=0.05",
+        "schedule=constant",
+    )  # fmt: skip
+    numbers = []
+    for metric, sign in (("val/loss", 1), ("val/accuracy", -1)):
+        loop = trained(*knobs, f"train.monitor.metric={metric}")
+        values = [sign * epoch.metrics[metric] for epoch in loop.history]
+        assert len(loop.history) < 25
+        assert loop.best is not None
+        assert values[loop.best.number - 1] == min(values)
+        assert values.index(min(values)) + 1 == len(loop.history) - 4
+        assert loop.end_reason == f"{metric} has not improved for 4 epochs"
+        kept = loop.probabilities(digits().val)[np.arange(len(digits().val)), digits().val.labels]
+        assert -np.log(kept).mean() == pytest.approx(loop.best.metrics["val/loss"], rel=1e-5)
+        assert recording.best(loop) == {
+            "best/val_accuracy": loop.best.metrics["val/accuracy"],
+            "best/val_loss": loop.best.metrics["val/loss"],
+            "best/epoch": loop.best.number,
+        }
+        numbers.append(loop.best.number)
+    assert numbers[0] != numbers[1]
+
+
+def test_a_run_whose_validation_is_never_finite_has_no_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Loop, "_measured", lambda *_: {"val/loss": math.nan, "val/accuracy": 0.5})
+    loop = trained("train.monitor.metric=val/loss", "train.keep=best")
+    assert loop.best is None
+    assert recording.best(loop) == {}
+    assert int(loop.state.step) == loop.total_steps
 
 
 def test_the_best_epoch_is_kept_where_asked() -> None:

@@ -75,7 +75,15 @@ def test_the_run_is_finished_and_found_under_its_data_set(finished: Recorded) ->
 
 def test_metrics_have_the_names_of_the_design(finished: Recorded) -> None:
     per_epoch = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "learning_rate", "images_per_second"}
-    once = {"test/loss", "test/accuracy", "best/val_accuracy", "best/epoch", "seconds/compile", "seconds/train"}
+    once = {
+        "test/loss",
+        "test/accuracy",
+        "best/val_accuracy",
+        "best/val_loss",
+        "best/epoch",
+        "seconds/compile",
+        "seconds/train",
+    }
     found = finished.run.data.metrics
     assert per_epoch | once <= set(found)
     for name in per_epoch:

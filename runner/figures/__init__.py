@@ -41,11 +41,13 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def learning_curves(history: Sequence[Mapping[str, float]], *, best_epoch: int | None = None) -> Figure:
+def learning_curves(
+    history: Sequence[Mapping[str, float]], *, best_epoch: int | None = None, monitor: str = "val/accuracy"
+) -> Figure:
     """Loss and accuracy on training and validation images over the epochs, and the learning rate under them.
 
     `history` holds one mapping per epoch, with the names that are tracked (`train/loss`, `val/accuracy`, …); a name
-    that an epoch lacks is a gap. `best_epoch` counts from 1 and is marked.
+    that an epoch lacks is a gap. `best_epoch` counts from 1 and is marked; it is the best by the metric `monitor`.
     """
     figure = _figure(9.5, 4.6)
     grid = figure.add_gridspec(2, 2, height_ratios=(4, 1))
@@ -62,7 +64,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], *, best_epoch: int |
     if drawn and max(drawn) > 50 * min(drawn):
         loss.set_yscale("log")
     if best_epoch is not None and 1 <= best_epoch <= len(history):
-        _mark_best(loss, accuracy, history[best_epoch - 1], best_epoch)
+        _mark_best({"val/loss": loss, "val/accuracy": accuracy}, history[best_epoch - 1], best_epoch, monitor)
     loss.legend(frameon=False, fontsize=9, loc="upper right")
     rate.set_xlabel("epoch", fontsize=9)
     for axes in (loss, accuracy, rate):
@@ -223,8 +225,8 @@ def _curve(axes: Axes, history: Sequence[Mapping[str, float]], name: str, colour
     axes.plot(epochs, values, color=colour, label=label, linewidth=1.8, marker=marker, markersize=3.5)
 
 
-def _mark_best(loss: Axes, accuracy: Axes, row: Mapping[str, float], epoch: int) -> None:
-    for axes, name in ((loss, "val/loss"), (accuracy, "val/accuracy")):
+def _mark_best(where: Mapping[str, Axes], row: Mapping[str, float], epoch: int, monitor: str) -> None:
+    for name, axes in where.items():
         if name not in row:
             continue
         axes.axvline(epoch, color=QUIET, linewidth=0.9, linestyle=":", zorder=1)
@@ -232,7 +234,8 @@ def _mark_best(loss: Axes, accuracy: Axes, row: Mapping[str, float], epoch: int)
             [epoch], [row[name]], marker="o", markersize=7, markerfacecolor="white", markeredgecolor=VAL, zorder=5
         )
         value = _percent(row[name]) if name.endswith("accuracy") else f"{row[name]:.4g}"
-        axes.set_title(f"best: epoch {epoch}, {value} in validation", loc="right", fontsize=8, color=QUIET)
+        what = "best: epoch" if name == monitor else "epoch"
+        axes.set_title(f"{what} {epoch}, {value} in validation", loc="right", fontsize=8, color=QUIET)
 
 
 def _write_counts(axes: Axes, counts: Array, shares: Array) -> None:

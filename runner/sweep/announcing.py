@@ -41,7 +41,8 @@ class Announcer:
         if result.status == "FAILED":
             return f"failed: {result.reason}"
         value = objective(result, self.metric)
-        shown = f"{value:.2%}" if value is not None and self.metric.endswith("accuracy") else f"{value:.5g}"
+        number = ".2%" if self.metric.endswith("accuracy") else ".5g"
+        shown = "unknown" if value is None else f"{value:{number}}"
         epochs = len(result.history)
         ended = f"{result.reason} after {epochs} epochs, " if result.reason else ""
         return f"{ended}{self.metric} {shown}, {result.seconds:.1f} s"

@@ -101,6 +101,10 @@ class Children:
         self._ended: list[tuple[tracking.Run, MemberResult]] = []
         self._parent_known = False
 
+    def compare_by(self, objectives: Objectives) -> None:
+        """Takes the metrics that decide which member is the best."""
+        self.objectives, self.announcer.metric = objectives, objectives[0][0]
+
     def begins(self, member: Member, loop: Loop) -> None:
         """Begins the member's run."""
         proposed = member.proposed

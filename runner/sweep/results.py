@@ -1,5 +1,6 @@
 """What a sweep and its members came to: plain values, from which the table, the report and the state are made."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -66,5 +67,7 @@ def ranked(results: Iterable[MemberResult], objectives: Objectives) -> list[Memb
     name, direction = objectives[0]
     sign = -1.0 if direction == "maximize" else 1.0
     values = ((objective(result, name), result) for result in results if result.status == "FINISHED")
-    known = [(sign * value, result.number, result) for value, result in values if value is not None]
+    known = [
+        (sign * value, result.number, result) for value, result in values if value is not None and not math.isnan(value)
+    ]
     return [result for *_, result in sorted(known, key=lambda entry: entry[:2])]

@@ -70,6 +70,8 @@ class Session:
         """Begins the parent run, or goes on with that of a sweep that was interrupted."""
         if self.parent is not None:
             return
+        if self.study is None:  # another sweeper proposes the members, whose results are compared by sweep.metric
+            self.children.compare_by(experiment.sweep.objectives)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._space = self._space or _varied(proposed)
         varied = " × ".join(path.split(".")[-1] for path in self._space)

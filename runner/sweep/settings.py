@@ -14,8 +14,13 @@ from runner.records import Record
 
 Strategy = Literal["auto", "vmap", "loop", "parallel"]
 Direction = Literal["maximize", "minimize"]
-_MEASURED = ("val/accuracy", "val/loss", "best/val_accuracy")
+_MEASURED = ("val/accuracy", "val/loss", "best/val_accuracy", "best/val_loss")
 COSTS = ("parameters", "multiply_adds", "seconds")
+
+
+def natural_direction(metric: str) -> Direction:
+    """Accuracies are maximized, losses and costs minimized."""
+    return "maximize" if metric.endswith("accuracy") else "minimize"
 
 
 def _texts(value: Any) -> Any:
@@ -146,8 +151,9 @@ class Sweep(Record):
     seed: Annotated[int, Ge(0)] = Field(0, description="Seed of the sampler.")
     metric: Metrics = Field(
         ("val/accuracy",),
-        description="What members are compared by: val/accuracy, val/loss, best/val_accuracy, or a cost (parameters, "
-        "multiply_adds, seconds); of several, the first ranks.",
+        description="What members are compared by: val/accuracy or val/loss of the last epoch, best/val_accuracy or "
+        "best/val_loss of the epoch that train.monitor finds best, or a cost (parameters, multiply_adds, seconds); of "
+        "several, the first ranks.",
     )
     direction: Annotated[tuple[Direction, ...] | None, BeforeValidator(_listed)] = Field(
         None, description="maximize or minimize, for every metric; null: accuracy is maximized, all else minimized."
@@ -178,9 +184,7 @@ class Sweep(Record):
     @property
     def objectives(self) -> tuple[tuple[str, Direction], ...]:
         """Every metric with its direction."""
-        natural: tuple[Direction, ...] = tuple(
-            "maximize" if name.endswith("accuracy") else "minimize" for name in self.metric
-        )
+        natural = tuple(natural_direction(name) for name in self.metric)
         return tuple(zip(self.metric, self.direction or natural, strict=True))
 
     def faults(self) -> list[Fault]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -86,6 +87,12 @@ def test_members_that_did_not_finish_have_no_part_in_means_and_ranks() -> None:
     assert [one.number for one in ranked(members, (("val/accuracy", "maximize"),))] == [2, 1]
     assert [one.number for one in ranked(members, (("val/loss", "minimize"),))] == [2, 1]
     assert over_seeds([members[0], members[1]], "val/accuracy") == []
+
+
+def test_a_member_that_came_to_nan_is_neither_ranked_nor_on_the_front() -> None:
+    members = [member(number, 0.5, metrics={"val/loss": loss}) for number, loss in enumerate((0.3, math.nan, 0.2, 0.4))]
+    assert [one.number for one in ranked(members, (("val/loss", "minimize"),))] == [2, 0, 3]
+    assert [one.number for one in front(members, (("val/loss", "minimize"), ("seconds", "minimize")))] == [2]
 
 
 class Page(HTMLParser):

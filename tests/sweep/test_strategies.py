@@ -33,7 +33,7 @@ BUSY = (
     "train.epochs=5",
     "train.ema_decay=0.9",
     "train.keep=best",
-    "train.early_stopping={metric: val/accuracy, patience: 1}",
+    "train.early_stopping={patience: 1}",
     "tracking.enabled=false",
 )
 RATES = (0.03, 0.003, 0.01)

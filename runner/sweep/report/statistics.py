@@ -48,7 +48,7 @@ def front(members: Sequence[MemberResult], objectives: Objectives) -> list[Membe
     scored = []
     for member in members:
         values = [objective(member, name) for name, _ in objectives]
-        known = [value for value in values if value is not None]
+        known = [value for value in values if value is not None and not math.isnan(value)]
         if member.status == "FINISHED" and len(known) == len(values):
             signed = (value if way == "minimize" else -value for value, (_, way) in zip(known, objectives, strict=True))
             scored.append((tuple(signed), member))

@@ -5,7 +5,16 @@ import io
 
 from runner.sweep.results import SweepResult
 
-_ONCE = ("val/accuracy", "val/loss", "best/val_accuracy", "best/epoch", "test/accuracy", "test/loss", "train/loss")
+_ONCE = (
+    "val/accuracy",
+    "val/loss",
+    "best/val_accuracy",
+    "best/val_loss",
+    "best/epoch",
+    "test/accuracy",
+    "test/loss",
+    "train/loss",
+)
 
 
 def table_csv(result: SweepResult) -> str:
