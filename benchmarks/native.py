@@ -18,10 +18,11 @@ import jax
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from runner import composition, data, device, train
+from runner import composition, data, train
 from runner.experiment import parse
 from runner.loop import Loop
 from runner.ops import native
+from runner.placement import choose
 
 HERE = Path(__file__).resolve().parent
 WORKLOADS = {"lenet5": (28, 28, 1), "vgg6_cifar": (32, 32, 3), "resnet20_cifar": (32, 32, 3)}
@@ -40,9 +41,10 @@ class Steps:
             config = composition.plain(compose("config", overrides=composition.free(overrides)))
         experiment = parse(config, composition.block_library())
         self.dataset = data.load(experiment.data)
-        loop = Loop(experiment, self.dataset)
+        here = choose("cpu", keep_memory=True)
+        loop = Loop(experiment, self.dataset, here)
         self.state, self.values, self.batch = loop.state, loop.values, batch
-        self.advance = train.compiled(loop.program).advance
+        self.advance = train.compiled(loop.program, here).advance
         self.rng = np.random.default_rng(0)
         self.take(3)
 
@@ -88,7 +90,7 @@ def main() -> None:
     asked = parser.parse_args()
     if not native.available():
         raise SystemExit("the native convolutions are not installed: make native")
-    device.select("cpu", keep_memory=True)
+    choose("cpu", keep_memory=True)
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         for model in WORKLOADS:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from runner import placement
 from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
 from runner.geometry import ReceptiveField
@@ -62,7 +63,8 @@ def lowerings(experiment: Experiment, rows: list[Row], input_shape: Shape) -> li
     def outputs(x: jax.Array) -> Any:
         return model.apply(*model.init(key, input_shape), x, training=True, key=key)
 
-    with lowered(settings.lowering), recorded() as names:
+    here = placement.choose(settings.device)
+    with lowered(here.lowering(settings.lowering)), recorded() as names:
         jax.eval_shape(outputs, images)
     each = iter(names)
     found = [next(each) if KINDS[row.kind].convolves else "" for row in rows]

@@ -9,6 +9,7 @@ nothing of how many there are. It takes several steps where they are so short th
 (LeNet-5 at batch 32: 1.9 ms a step for 2.2), and where loops are no slower for what it computes.
 """
 
+import functools
 import math
 import zlib
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import numpy as np
 from runner.data import Examples
 from runner.experiment import Program
 from runner.layers import sequence
+from runner.placement import Placement
 from runner.train import Feed
 
 # Of an accelerator's memory, what images may take; the rest is the network's.
@@ -48,12 +50,20 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
 class Feeder:
     """Training images on their way to the device. Members of a sweep share one, which holds them once."""
 
-    def __init__(self, examples: Examples, *, batch_size: int, steps_per_epoch: int, steps_on_cpu: int = 1) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        placement: Placement,
+        *,
+        batch_size: int,
+        steps_per_epoch: int,
+        steps_on_cpu: int = 1,
+    ) -> None:
         self.examples, self.batch_size = examples, batch_size
-        platform = jax.default_backend()
-        self.resident = platform != "cpu" and examples.inputs.nbytes < _RESIDENT_SHARE * _memory_bytes()
-        self.steps = steps_on_cpu if platform == "cpu" else steps_per_epoch if self.resident else _STREAMED_STEPS
-        self._held = _held(examples) if self.resident else None
+        on_cpu, room = placement.platform == "cpu", _RESIDENT_SHARE * placement.memory_bytes
+        self.resident = not on_cpu and examples.inputs.nbytes < room
+        self.steps = steps_on_cpu if on_cpu else steps_per_epoch if self.resident else _STREAMED_STEPS
+        self._held = _held(examples, placement) if self.resident else None
 
     def chunks(self, order: np.ndarray, steps: int) -> Iterator[Chunk]:
         """The dispatches of an epoch of `steps` steps; `order` is (n,), or of several members (m, n)."""
@@ -78,18 +88,14 @@ def steps_on_cpu(program: Program, multiply_adds: int) -> int:
     return max(1, min(_STREAMED_STEPS, int(_DISPATCHED_WORK / max(work, 1))))
 
 
-def _held(examples: Examples) -> Feed:
+# Members of a sweep share the images on the device, whatever their batch sizes; of other data nothing is kept.
+@functools.lru_cache(maxsize=2)
+def _held(examples: Examples, placement: Placement) -> Feed:
     """The images on the device, filled up so that data of about the same size share a program."""
     count = len(examples)
     grain = 2 ** max(math.ceil(math.log2(count)) - 3, 0)
     missing = -count % grain
     arrays = (examples.inputs, examples.labels)
     padded = (np.pad(array, ((0, missing),) + ((0, 0),) * (array.ndim - 1)) for array in arrays)
-    inputs, labels = (jax.device_put(array) for array in padded)
+    inputs, labels = (jax.device_put(array, placement.device) for array in padded)
     return Feed(inputs, labels, None)
-
-
-def _memory_bytes() -> float:
-    """What the device says of its memory; where it says nothing, as much as anyone has."""
-    facts = jax.local_devices()[0].memory_stats() or {}
-    return float(facts.get("bytes_limit", math.inf))

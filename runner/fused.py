@@ -33,7 +33,7 @@ class Fused:
         self._rows: list[Loop | None] = list(loops)  # whose numbers lie where; None: nobody's any more
         self._epoch = 0
         self._failed: set[Loop] = set()
-        self._functions = train.mapped(jax.tree.structure(first.program), shared=first.feeder.resident)
+        self._functions = train.mapped(jax.tree.structure(first.program), first.placement, shared=first.feeder.resident)
         self._values = _stacked([loop.values for loop in loops])
         given = _stacked([loop.given for loop in loops])
         began = time.perf_counter()

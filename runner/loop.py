@@ -1,6 +1,6 @@
 """The host's loop around the training program: epochs, validation, and when to end.
 
->>> loop = Loop(experiment, dataset)
+>>> loop = Loop(experiment, dataset, placement)
 >>> for epoch in loop.epochs(): print(epoch.metrics)
 >>> loop.test()
 """
@@ -26,6 +26,7 @@ from runner.feed import Feeder, order, steps_on_cpu
 from runner.layers import places
 from runner.layers.base import Shape, Tree
 from runner.model import Model, Totals, totals
+from runner.placement import Placement
 from runner.watching import Patience, better
 
 # A reading of the sums waits for the device, so it is not done more often than eyes can follow.
@@ -73,8 +74,8 @@ class Loop:
     Raises ConfigError where the experiment does not fit the data.
     """
 
-    def __init__(self, experiment: Experiment, dataset: Dataset) -> None:
-        self.experiment, self.dataset = experiment, dataset
+    def __init__(self, experiment: Experiment, dataset: Dataset, placement: Placement) -> None:
+        self.experiment, self.dataset, self.placement = experiment, dataset, placement
         mean, std = dataset.statistics
         self._vocabulary = experiment.data.vocabulary_size or len(dataset.vocabulary) or None
         self.program = experiment.program(
@@ -99,6 +100,7 @@ class Loop:
         )
         self.feeder, self.val, self.test_batches = _placed(
             dataset,
+            placement,
             settings.batch_size,
             self.steps_per_epoch,
             settings.evaluation_batch_size,
@@ -112,7 +114,7 @@ class Loop:
         self.dispatched: Callable[[], None] = lambda: None  # told whenever steps are on their way
         self.values = train.leaves(self.program)
         self.given = self._loaded()
-        self._functions = train.compiled(self.program, donate=not settings.debug_nans)
+        self._functions = train.compiled(self.program, placement, donate=not settings.debug_nans)
         self._called: set[str] = set()
         self._state: train.State | None = None
         self._kept: train.State | None = None
@@ -296,9 +298,20 @@ def averages(split: str, sums: list[dict[str, Any]]) -> dict[str, float]:
 # Members of a sweep share what lies on the device; of other data nothing is kept.
 @functools.lru_cache(maxsize=2)
 def _placed(
-    dataset: Dataset, batch_size: int, steps_per_epoch: int, evaluation_batch_size: int, steps_on_cpu: int
+    dataset: Dataset,
+    placement: Placement,
+    batch_size: int,
+    steps_per_epoch: int,
+    evaluation_batch_size: int,
+    steps_on_cpu: int,
 ) -> tuple[Feeder, list[Batch], list[Batch]]:
-    feeder = Feeder(dataset.train, batch_size=batch_size, steps_per_epoch=steps_per_epoch, steps_on_cpu=steps_on_cpu)
+    feeder = Feeder(
+        dataset.train,
+        placement,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        steps_on_cpu=steps_on_cpu,
+    )
     val, test = (batches(examples, evaluation_batch_size) for examples in (dataset.val, dataset.test))
     return feeder, val, test
 

@@ -1,6 +1,6 @@
 """What of an experiment is recorded in MLflow, and when: as it begins, when its data are known, and at its end.
 
->>> recorded = begin(experiment, Context(folder=Path("outputs/now")), device)
+>>> recorded = begin(experiment, Context(folder=Path("outputs/now")), placement)
 >>> note_data(recorded, loop)
 >>> recorded.log_metrics(epoch.metrics, step=epoch.number)
 >>> recorded.log_metrics(known_once(loop), step=0)
@@ -17,13 +17,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from runner import describe, device, endings, tracking, train, weights
+from runner import describe, endings, tracking, train, weights
 from runner.data import Dataset
 from runner.data.value_range import Range
 from runner.data.vocabulary import listed, spelt
 from runner.experiment import Experiment, parameters
 from runner.launchable import Place, overrides_yaml
 from runner.loop import Loop
+from runner.placement import Placement
 from runner.withheld import withheld
 
 _NOTHING: Mapping[Place, str] = MappingProxyType({})
@@ -43,13 +44,18 @@ class Context:
 
 
 def begin(
-    experiment: Experiment, context: Context, chosen: jax.Device, *, parent: tracking.Run | None = None, name: str = ""
+    experiment: Experiment,
+    context: Context,
+    placement: Placement,
+    *,
+    parent: tracking.Run | None = None,
+    name: str = "",
 ) -> tracking.Run:
     """A new MLflow run, at once, with all that is known before training."""
     recorded = tracking.start(
         experiment.tracking,
         run_name=name or run_name(experiment, context.overrides),
-        tags=_tags(context, chosen),
+        tags=_tags(context, placement),
         params=_as_written(parameters(experiment), context.from_environment) | _layer_overrides(context.overrides),
         folder=context.folder,
         parent=parent,
@@ -100,11 +106,11 @@ def group(loop: Loop) -> str:
     return hashlib.sha256(structure.encode()).hexdigest()[:12]
 
 
-def _tags(context: Context, chosen: jax.Device) -> dict[str, str]:
+def _tags(context: Context, placement: Placement) -> dict[str, str]:
     return context.tags | {
         "version": metadata.version("convrunner"),
         "jax": jax.__version__,
-        "device": device.describe(chosen),
+        "device": str(placement),
         "mlflow.source.name": context.command,
     }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jax
 
-from runner import data, device, endings, nans, profile, recording, tracking
+from runner import data, endings, nans, placement, profile, recording, tracking
 from runner.console import Display
 from runner.errors import Fault, TrainingError
 from runner.experiment import Experiment
@@ -39,11 +39,11 @@ def run(experiment: Experiment, context: Context) -> Outcome:
     """Trains, tests and records one experiment. Raises ConvrunnerError; the run is then recorded as FAILED."""
     began = time.perf_counter()
     context.folder.mkdir(parents=True, exist_ok=True)
-    chosen = device.select(experiment.train.device, keep_memory=experiment.train.keep_memory)
-    recorded = recording.begin(experiment, context, chosen)
+    here = placement.choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
+    recorded = recording.begin(experiment, context, here)
     with _ending(recorded), within_memory():
         dataset = data.load(experiment.data, report=_log.info)
-        loop = Loop(experiment, dataset)
+        loop = Loop(experiment, dataset, here)
         recording.note_data(recorded, loop, context.from_environment)
 
         def reading(now: Progress) -> None:

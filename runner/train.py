@@ -29,6 +29,7 @@ from runner.layers.base import Tree
 from runner.layers.sequence import held, without_side_outputs
 from runner.losses import metric_sums
 from runner.ops.lowering import lowered
+from runner.placement import Placement
 
 
 class Sums(NamedTuple):
@@ -285,32 +286,32 @@ def leaves(program: Program) -> tuple[Any, ...]:
     return tuple(np.uint32(leaf) if isinstance(leaf, int) else np.float32(leaf) for leaf in jax.tree.leaves(program))
 
 
-def compiled(program: Program, *, donate: bool = True) -> Compiled:
-    """The compiled functions of a program's structure. Programs that differ in traced values share them.
+def compiled(program: Program, placement: Placement, *, donate: bool = True) -> Compiled:
+    """The compiled functions of a program's structure on a device. Programs that differ in traced values share them.
 
     `advance` is given the memory of its state unless it may have to run again, as the search for a NaN has it.
     """
-    return _compiled(jax.tree.structure(program), donate)
+    return _compiled(jax.tree.structure(program), placement, donate)
 
 
-def _compiler_options() -> dict[str, str]:
+def _compiler_options(placement: Placement) -> dict[str, str]:
     """On a CPU, convolutions by XLA itself: of what jax 0.10 hands to YNN, several take half as long so.
 
     The option replaces the whole list of what YNN is given, so that what it is good at has to be named.
     """
-    if jax.default_backend() != "cpu" or jax.__version_info__ >= (0, 11):
+    if placement.platform != "cpu" or jax.__version_info__ >= (0, 11):
         return {}
     kept = ("INDIVIDUAL_DOT", "REDUCE")
     return {"xla_cpu_experimental_ynn_fusion_type": ",".join(f"LIBRARY_FUSION_TYPE_{name}" for name in kept)}
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(structure: Any, donate: bool) -> Compiled:
+def _compiled(structure: Any, placement: Placement, donate: bool) -> Compiled:
     return Compiled(
-        init=_jitted(structure, init),
-        advance=_jitted(structure, advance, donate_argnums=1 if donate else ()),
-        evaluate=_jitted(structure, evaluate),
-        predict=_jitted(structure, predict),
+        init=_jitted(structure, placement, init),
+        advance=_jitted(structure, placement, advance, donate_argnums=1 if donate else ()),
+        evaluate=_jitted(structure, placement, evaluate),
+        predict=_jitted(structure, placement, predict),
     )
 
 
@@ -323,7 +324,7 @@ class Mapped(NamedTuple):
 
 
 @functools.lru_cache(maxsize=16)
-def mapped(structure: Any, *, shared: bool) -> Mapped:
+def mapped(structure: Any, placement: Placement, *, shared: bool) -> Mapped:
     """The functions of a structure for members that advance together.
 
     `shared` says that all read the same images, each in an order of its own; else each is fed its own. What is
@@ -331,18 +332,20 @@ def mapped(structure: Any, *, shared: bool) -> Mapped:
     """
     feed: Any = (None, None, 0) if shared else (0, 0, None)
     return Mapped(
-        init=_jitted(structure, init, in_axes=0),
-        advance=_jitted(structure, advance, in_axes=(0, 0, Feed(*feed), 0, None, None), donate_argnums=1),
-        evaluate=_jitted(structure, evaluate, in_axes=(0, 0, None, None, None)),
+        init=_jitted(structure, placement, init, in_axes=0),
+        advance=_jitted(structure, placement, advance, in_axes=(0, 0, Feed(*feed), 0, None, None), donate_argnums=1),
+        evaluate=_jitted(structure, placement, evaluate, in_axes=(0, 0, None, None, None)),
     )
 
 
-def _jitted(structure: Any, function: Callable[..., Any], *, in_axes: Any = None, **options: Any) -> Any:
+def _jitted(
+    structure: Any, placement: Placement, function: Callable[..., Any], *, in_axes: Any = None, **options: Any
+) -> Any:
     def call(values: tuple[Any, ...], *args: Any) -> Any:
         program = jax.tree.unflatten(structure, values)
-        with lowered(program.lowering):
+        with lowered(placement.lowering(program.lowering)):
             return function(program, *args)
 
     call.__name__ = call.__qualname__ = function.__name__
     over_members = call if in_axes is None else jax.vmap(call, in_axes=in_axes)
-    return jax.jit(over_members, compiler_options=_compiler_options(), **options)
+    return jax.jit(over_members, compiler_options=_compiler_options(placement), **options)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
@@ -15,6 +16,7 @@ from omegaconf import OmegaConf
 from runner import composition
 from runner.errors import ConfigError
 from runner.experiment import Experiment, parse
+from runner.placement import Placement
 
 # A network that compiles in a moment, on few of the embedded digits.
 TINY = (
@@ -47,6 +49,11 @@ def experiment(*overrides: str) -> Experiment:
 def tiny(*overrides: str) -> Experiment:
     """A network of 4 filters on 160 digits, changed by overrides."""
     return experiment(*TINY, *overrides)
+
+
+def here() -> Placement:
+    """Where tests train."""
+    return Placement(jax.devices()[0])
 
 
 def steps(path: str) -> list[int | str]:

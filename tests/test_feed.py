@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from configurations import tiny
+from configurations import here, tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +14,7 @@ from runner import data, feed
 from runner.feed import Feeder, order
 from runner.fused import Fused
 from runner.loop import Loop, _placed
+from runner.placement import Placement
 
 PLAIN = "{filters: 4, kernel_size: 3}"
 LARGE = "{filters: 64, kernel_size: 3}"
@@ -35,14 +36,14 @@ def test_an_order_is_a_permutation_of_its_own_for_every_seed_and_epoch(seed: int
 def accelerator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Has images be held on the device, as on an accelerator, and epochs be dispatched whole."""
     _placed.cache_clear()
-    monkeypatch.setattr(feed.jax, "default_backend", lambda: "gpu")  # type: ignore[attr-defined]
+    monkeypatch.setattr(Placement, "platform", "gpu")
     yield
     _placed.cache_clear()
 
 
 def trained(*overrides: str) -> Loop:
     experiment = tiny("train.epochs=2", "train.lowering=reference", *overrides)  # whose last word counts
-    loop = Loop(experiment, data.load(experiment.data))
+    loop = Loop(experiment, data.load(experiment.data), here())
     list(loop.epochs())
     return loop
 
@@ -89,13 +90,13 @@ def test_steps_that_are_dispatched_together_train_as_single_ones_do(
 )
 def test_short_steps_are_dispatched_together(overrides: tuple[str, ...], expected: int) -> None:
     experiment = tiny("model.input=null", "data.limit=64", *overrides)
-    assert Loop(experiment, data.load(experiment.data)).feeder.steps == expected
+    assert Loop(experiment, data.load(experiment.data), here()).feeder.steps == expected
 
 
 def test_what_does_not_fit_is_fed_some_steps_at_once(
     accelerator: None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setattr(feed, "_memory_bytes", lambda: 100.0)
+    monkeypatch.setattr(Placement, "memory_bytes", 100.0)
     monkeypatch.setattr(feed, "_STREAMED_STEPS", 2)
     loop = trained()  # 5 steps an epoch: 2, 2 and 1
     assert (loop.feeder.resident, loop.feeder.steps) == (False, 2)
@@ -107,7 +108,7 @@ def test_what_does_not_fit_is_fed_some_steps_at_once(
 def test_members_share_the_images_that_are_held(accelerator: None) -> None:
     experiments = [tiny("train.epochs=2", "train.lowering=reference", f"seed={seed}") for seed in range(3)]
     dataset = data.load(experiments[0].data)
-    loops = [Loop(experiment, dataset) for experiment in experiments]
+    loops = [Loop(experiment, dataset, here()) for experiment in experiments]
     fused = Fused(loops)
     while fused.members:
         fused.advance()
@@ -120,7 +121,7 @@ def test_members_share_the_images_that_are_held(accelerator: None) -> None:
 
 def test_batches_are_those_of_the_order_and_a_last_one_is_filled_up() -> None:
     dataset = data.load(tiny().data)
-    feeder = Feeder(dataset.train, batch_size=32, steps_per_epoch=5)
+    feeder = Feeder(dataset.train, here(), batch_size=32, steps_per_epoch=5)
     feeder.steps = 2
     chosen = order(3, 0, 160)
     chunks = list(feeder.chunks(chosen, 5))
@@ -149,3 +150,10 @@ def test_data_of_another_size_more_epochs_and_other_numbers_compile_nothing() ->
         jax.monitoring.unregister_event_duration_listener(listen)
     assert len(loop.dataset.train) == 130
     assert [name for name in heard if any(own in name for own in ("init", "advance", "evaluate"))] == []
+
+
+def test_images_lie_on_the_device_once_whatever_the_batch_size(accelerator: None) -> None:
+    experiments = [tiny(f"train.batch_size={size}") for size in (16, 32)]
+    dataset = data.load(experiments[0].data)
+    chunks = [next(Loop(one, dataset, here()).feeder.chunks(order(0, 0, 160), 5)) for one in experiments]
+    assert chunks[0].feed.inputs is chunks[1].feed.inputs

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from configurations import tiny
+from configurations import here, tiny
 
 from runner import data, weights
 from runner.data import Dataset
@@ -34,7 +34,7 @@ def digits() -> Dataset:
 def loops(*overrides: str, rates: tuple[float, ...] = (0.03, 0.003, 0.0, 0.01)) -> list[Loop]:
     """Members that differ in their seeds and learning rates."""
     changes = (f"optimizer.learning_rate={rate}" for rate in rates)
-    return [Loop(tiny(*overrides, f"seed={seed}", change), digits()) for seed, change in enumerate(changes)]
+    return [Loop(tiny(*overrides, f"seed={seed}", change), digits(), here()) for seed, change in enumerate(changes)]
 
 
 def together(members: list[Loop]) -> dict[Loop, Epoch | NonFiniteError]:
@@ -90,7 +90,7 @@ def test_what_is_stopped_leaves_the_rest_alone() -> None:
 
 
 def test_members_begin_with_given_weights(tmp_path: Path) -> None:
-    first = Loop(tiny(), digits())
+    first = Loop(tiny(), digits(), here())
     list(first.epochs())
     path = tmp_path / "weights.safetensors"
     weights.save(path, first.state.params, first.state.statistics)

@@ -47,7 +47,7 @@ FLOORS = {
     "runner.output": 0,
     "runner.endings": 1,
     "runner.folders": 1,
-    "runner.device": 3,
+    "runner.placement": 3,
     "runner.describe": 4,
     "runner.watching": 3,
     "runner.train": 4,

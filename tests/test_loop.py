@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from configurations import arrays_file, tiny
+from configurations import arrays_file, here, tiny
 
 from runner import data, recording
 from runner.data import Dataset
@@ -25,7 +25,7 @@ def digits(limit: int | None = 160) -> Dataset:
 
 def trained(*overrides: str, limit: int | None = 160) -> Loop:
     """A tiny experiment trained to its end."""
-    loop = Loop(tiny(*overrides), digits(limit))
+    loop = Loop(tiny(*overrides), digits(limit), here())
     list(loop.epochs())
     return loop
 
@@ -55,14 +55,14 @@ def test_steps_take_the_place_of_epochs() -> None:
 
 def test_a_batch_larger_than_the_training_set_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
-        Loop(tiny("train.batch_size=161"), digits())
+        Loop(tiny("train.batch_size=161"), digits(), here())
     assert str(caught.value) == "train.batch_size: must be at most the 160 training images, got 161"
 
 
 def test_more_steps_than_can_be_counted_are_refused() -> None:
     for change in ("train.epochs=1000000000000", "train.steps=1000000000000"):
         with pytest.raises(ConfigError) as caught:
-            Loop(tiny(change), digits())
+            Loop(tiny(change), digits(), here())
         name = change.partition("=")[0]
         assert str(caught.value).startswith(f"{name}: must come to at most 100000000 steps, got ")
 
@@ -141,7 +141,7 @@ def test_the_best_epoch_is_kept_where_asked() -> None:
     accuracy = (best.probabilities(digits().val).argmax(axis=1) == digits().val.labels).mean()
     assert accuracy == pytest.approx(chosen.metrics["val/accuracy"])
     # The same parameters as a run that ends there.
-    ended = Loop(tiny(*ruinous), digits())
+    ended = Loop(tiny(*ruinous), digits(), here())
     for epoch in ended.epochs():
         if epoch.number == chosen.number:
             break
@@ -151,7 +151,7 @@ def test_the_best_epoch_is_kept_where_asked() -> None:
 
 def test_an_epoch_has_the_metrics_of_the_design() -> None:
     reports: list[Progress] = []
-    loop = Loop(tiny(), digits())
+    loop = Loop(tiny(), digits(), here())
     for epoch in loop.epochs(reports.append):
         assert set(epoch.metrics) == {
             "train/loss", "train/accuracy", "val/loss", "val/accuracy", "learning_rate", "images_per_second",
@@ -166,7 +166,7 @@ def test_an_epoch_has_the_metrics_of_the_design() -> None:
 def test_progress_is_reported_no_faster_than_eyes_can_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.loop._SECONDS_BETWEEN_READINGS", 0.0)
     reports: list[Progress] = []
-    loop = Loop(tiny("train.lowering=reference"), digits())  # a dispatch for every step
+    loop = Loop(tiny("train.lowering=reference"), digits(), here())  # a dispatch for every step
     list(loop.epochs(reports.append))
     assert [report.step for report in reports if report.epoch == 1] == [1, 2, 3, 4, 5][: len(reports)]
     assert all(0 <= report.accuracy <= 1 and report.loss > 0 for report in reports)
@@ -188,7 +188,7 @@ def test_what_only_fills_a_batch_up_counts_nothing() -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_training_with_what_is_known() -> None:
-    loop = Loop(tiny("optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant"), digits())
+    loop = Loop(tiny("optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant"), digits(), here())
     with pytest.raises(NonFiniteError) as caught:
         list(loop.epochs())
     [line] = str(caught.value).splitlines()
@@ -208,7 +208,7 @@ def test_the_last_good_epoch_is_named_too() -> None:
         "schedule={name: piecewise_constant_schedule, boundaries_in: epochs, boundaries_and_scales: {2: 1e38}}",
         "optimizer.learning_rate=1e-6",
     )  # fmt: skip
-    loop = Loop(tiny(*overrides), digits())
+    loop = Loop(tiny(*overrides), digits(), here())
     with pytest.raises(
         NonFiniteError, match=r"was not at step 12 under learning rate 1e\+32 \(last finite loss .*, "
     ) as caught:
@@ -251,7 +251,7 @@ def test_one_dimensional_signals_are_learnt(tmp_path: Path) -> None:
         "classifier]",
         "train.epochs=30", "train.batch_size=16",
     )  # fmt: skip
-    loop = Loop(signals, data.load(signals.data))
+    loop = Loop(signals, data.load(signals.data), here())
     assert loop.program.input_shape == (16, 1)
     list(loop.epochs())
     assert loop.test()["test/accuracy"] > 0.9

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from configurations import tiny
+from configurations import here, tiny
 
 from runner import data, nans
 from runner.errors import TrainingError
@@ -21,7 +21,7 @@ def lost(*overrides: str) -> str:
     """What is said of a training that makes a NaN."""
     ruinous = ("optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant", "train.debug_nans=true")
     experiment = tiny(*ruinous, *overrides)
-    loop = Loop(experiment, data.load(experiment.data))
+    loop = Loop(experiment, data.load(experiment.data), here())
     with pytest.raises(TrainingError) as caught, nans.located(True):
         list(loop.epochs())
     assert caught.value.exit_status == 1
@@ -50,7 +50,7 @@ def test_outside_the_layers_it_is_said_so() -> None:
 
 def test_where_nothing_is_lost_nothing_is_said() -> None:
     experiment = tiny("train.debug_nans=true", "train.epochs=1")
-    loop = Loop(experiment, data.load(experiment.data))
+    loop = Loop(experiment, data.load(experiment.data), here())
     with nans.located(True):
         assert len(list(loop.epochs())) == 1
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configurations import tiny
+from configurations import here, tiny
 
 from runner import data
 from runner.loop import Loop
@@ -15,7 +15,7 @@ from runner.profile import traced
 
 def trace_of(path: Path, *overrides: str, dispatches: int | None) -> list[dict[str, Any]]:
     experiment = tiny("train.lowering=reference", "data.limit=160", *overrides)
-    loop = Loop(experiment, data.load(experiment.data))
+    loop = Loop(experiment, data.load(experiment.data), here())
     with traced(loop, dispatches, path):
         list(loop.epochs())
     if not path.exists():

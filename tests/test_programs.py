@@ -13,8 +13,8 @@ from runner import programs
 _PROGRAM = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-from runner import device
-device.select("cpu")
+from runner import placement
+placement.choose("cpu")
 import jax
 total = jax.jit(lambda x: (x * 2).sum())
 print(total(jax.numpy.arange(10.0)))

@@ -9,7 +9,7 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
-from configurations import TINY, composed, tiny
+from configurations import TINY, composed, here, tiny
 from mlflow.entities import Run
 
 from runner import data
@@ -95,7 +95,7 @@ def test_metrics_have_the_names_of_the_design(finished: Recorded) -> None:
 
 
 def test_the_metrics_are_those_of_the_loop(finished: Recorded) -> None:
-    loop = Loop(finished.experiment, data.load(finished.experiment.data))
+    loop = Loop(finished.experiment, data.load(finished.experiment.data), here())
     *_, last = loop.epochs()
     expected = last.metrics | loop.test()
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
@@ -150,7 +150,7 @@ def test_the_model_answers_as_the_loop_did(finished: Recorded, monkeypatch: pyte
     monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.experiment.tracking.uri)
     model = mlflow.pyfunc.load_model(f"runs:/{finished.outcome.run_id}/model")
     dataset = data.load(finished.experiment.data)
-    loop = Loop(finished.experiment, dataset)
+    loop = Loop(finished.experiment, dataset, here())
     list(loop.epochs())
     answers = model.predict(dataset.val.inputs)
     np.testing.assert_allclose(answers, loop.probabilities(dataset.val), rtol=1e-4, atol=1e-6)
@@ -233,7 +233,7 @@ def test_a_run_is_named_after_the_model_and_what_was_changed(overrides: tuple[st
 def test_runs_of_one_program_are_of_one_group() -> None:
     dataset = data.load(tiny().data)
     groups = [
-        group(Loop(tiny(change), dataset))
+        group(Loop(tiny(change), dataset, here()))
         for change in ("seed=1", "optimizer.learning_rate=0.1", "train.batch_size=16")
     ]
     assert groups[0] == groups[1] != groups[2]

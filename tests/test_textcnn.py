@@ -12,7 +12,7 @@ import jax
 import mlflow
 import numpy as np
 import pytest
-from configurations import composed, experiment, report
+from configurations import composed, experiment, here, report
 
 from runner import data, describe
 from runner.data.vocabulary import tokens, words
@@ -126,7 +126,7 @@ def test_a_text_that_is_broken_is_one_line(reviews: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_tokens_are_neither_fitted_nor_normalised(reviews: Path, precision: str) -> None:
     found = experiment(*SMALL, f"data.root={reviews}", f"train.precision={precision}")
-    loop = Loop(found, data.load(found.data))
+    loop = Loop(found, data.load(found.data), here())
     params = loop.state.params
     vectors = np.asarray(params["0_embedding"]["table"], np.float32)[loop.dataset.val.inputs[..., 0]]
     vectors *= loop.dataset.val.inputs > 0
@@ -146,7 +146,7 @@ def test_tokens_are_neither_fitted_nor_normalised(reviews: Path, precision: str)
 def test_a_declared_vocabulary_is_the_table_whether_or_not_words_fill_it(reviews: Path) -> None:
     for size in (10, 500):
         found = experiment(*SMALL, f"data.root={reviews}", f"data.vocabulary={size}", "data.classes=2")
-        loop = Loop(found, data.load(found.data))
+        loop = Loop(found, data.load(found.data), here())
         assert loop.state.params["0_embedding"]["table"].shape == (size, 16)
         described = json.loads(describe.as_json(found))
         assert described["totals"]["parameters"] == sum(leaf.size for leaf in jax.tree.leaves(loop.state.params))

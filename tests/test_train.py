@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from configurations import tiny
+from configurations import here, tiny
 
 from runner import data, train
 from runner.data import Dataset
@@ -33,7 +33,7 @@ def digits() -> Dataset:
 
 def started(experiment: Experiment) -> tuple[Program, train.State, train.Feed]:
     """The program of an experiment on the digits, its first state, and the training images in the first order."""
-    loop = Loop(experiment, digits())
+    loop = Loop(experiment, digits(), here())
     examples = digits().train
     order = loop.order(1)
     return loop.program, loop.state, train.Feed(jnp.asarray(examples.inputs), jnp.asarray(examples.labels), order)
@@ -43,7 +43,7 @@ def advanced(
     program: Program, state: train.State, feed: train.Feed, rates: list[float], start: int = 0
 ) -> tuple[train.State, train.Sums]:
     """The state after one step at each of the rates, dispatched one by one as the loop does it."""
-    functions, values = train.compiled(program), train.leaves(program)
+    functions, values = train.compiled(program, here()), train.leaves(program)
     state = jax.tree.map(jnp.copy, state)  # the program is given its argument's memory
     sums = state.sums
     for batch, rate in enumerate(rates, start):
@@ -53,7 +53,7 @@ def advanced(
 
 def trained(*overrides: str) -> Loop:
     """A tiny experiment trained to its end."""
-    loop = Loop(tiny(*overrides), digits())
+    loop = Loop(tiny(*overrides), digits(), here())
     list(loop.epochs())
     return loop
 
@@ -105,7 +105,7 @@ def lenet_like(params: Any, images: jax.Array) -> jax.Array:
     ids=["adam", "momentum", "clipped adamw"],
 )
 def test_the_first_steps_are_those_of_a_plain_loop(overrides: tuple[str, ...], transformation: Any) -> None:
-    loop = Loop(tiny(LENET_LIKE, "loss.label_smoothing=0.1", *overrides), digits())
+    loop = Loop(tiny(LENET_LIKE, "loss.label_smoothing=0.1", *overrides), digits(), here())
     start, rates, size = jax.tree.map(np.asarray, loop.state.params), loop.learning_rates, 32
     epoch = next(loop.epochs())
 
@@ -308,7 +308,7 @@ def test_many_steps_at_once_are_the_same_steps() -> None:
     program, state, feed = started(tiny("augment=crop_flip"))
     rates = np.float32([0.01, 0.02, 0.03])
     one_by_one, _ = advanced(program, state, feed, list(rates))
-    functions, values = train.compiled(program), train.leaves(program)
+    functions, values = train.compiled(program, here()), train.leaves(program)
     at_once, sums = functions.advance(
         values, jax.tree.map(jnp.copy, state), feed, rates, np.int32(0), np.int32(len(rates))
     )
@@ -338,7 +338,7 @@ def test_the_seed_changes_every_stream() -> None:
 
 
 def test_every_epoch_has_an_order_of_its_own() -> None:
-    orders = [Loop(tiny(), digits()).order(number) for number in (1, 2, 3)]
+    orders = [Loop(tiny(), digits(), here()).order(number) for number in (1, 2, 3)]
     assert all(sorted(order) == list(range(160)) for order in orders)
     assert len({order.tobytes() for order in orders}) == 3
 
@@ -398,5 +398,5 @@ def test_a_changed_value_compiles_nothing(compilations: list[str]) -> None:
 
 def test_programs_of_one_structure_share_what_is_compiled() -> None:
     one, other, third = (started(tiny(change))[0] for change in ("seed=1", "optimizer.learning_rate=1.0", "loss=hinge"))
-    assert train.compiled(one) is train.compiled(other)
-    assert train.compiled(one) is not train.compiled(third)
+    assert train.compiled(one, here()) is train.compiled(other, here())
+    assert train.compiled(one, here()) is not train.compiled(third, here())

@@ -13,7 +13,7 @@ import mlflow
 import numpy as np
 import pytest
 import safetensors.numpy
-from configurations import composed, experiment, report, tiny
+from configurations import composed, experiment, here, report, tiny
 
 from runner import data, train, weights
 from runner.data import Dataset
@@ -45,7 +45,7 @@ def digits() -> Dataset:
 
 
 def begun(*overrides: str) -> Loop:
-    return Loop(tiny(LAYERS, *overrides), digits())
+    return Loop(tiny(LAYERS, *overrides), digits(), here())
 
 
 def trained(*overrides: str) -> Loop:
@@ -161,7 +161,7 @@ def test_a_state_dict_of_pytorch_is_known_by_its_names(first: Loop, tmp_path: Pa
 def test_weights_are_no_part_of_the_compiled_program(saved: Path) -> None:
     fresh, loaded = begun(), begun(f"model.weights={saved}", "model.weights_except=classifier")
     assert jax.tree.structure(fresh.program) == jax.tree.structure(loaded.program)
-    assert train.compiled(fresh.program) is train.compiled(loaded.program)
+    assert train.compiled(fresh.program, here()) is train.compiled(loaded.program, here())
 
 
 # What begins afresh

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from configurations import composed, experiment, group, option
+from configurations import composed, experiment, group, here, option
 
 from runner import composition, data, train
 from runner.describe import as_json, surveyed
@@ -328,11 +328,11 @@ def test_one_training_step_on_tiny_inputs(name: str) -> None:
     shrunk = [f"model.input.{side}={sizes[name]}" for side in ("height", "width") if name in sizes]
     found = experiment(f"model={name}", "data=digits", "data.limit=20", "optimizer=sgd", "train.batch_size=2", *shrunk)
     dataset = data.load(found.data)
-    loop = Loop(found, dataset)
+    loop = Loop(found, dataset, here())
     before = jax.tree.map(np.asarray, loop.state.params)
     order = loop.order(1)
     feed = train.Feed(jnp.asarray(dataset.train.inputs), jnp.asarray(dataset.train.labels), order)
-    state, sums = train.compiled(loop.program).advance(
+    state, sums = train.compiled(loop.program, here()).advance(
         train.leaves(loop.program), loop.state, feed, np.float32([1e-3]), np.int32(0), np.int32(1)
     )
     assert np.isfinite(float(sums.loss))

@@ -4,10 +4,11 @@ import numpy as np
 from blocks import arguments, read, report
 from hydra import compose, initialize_config_dir
 
-from runner import composition, device
+from runner import composition
 from runner.data import Dataset, Examples
 from runner.experiment import parse
 from runner.loop import Loop
+from runner.placement import choose
 
 
 def main() -> None:
@@ -33,8 +34,8 @@ def main() -> None:
     with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
         config = composition.plain(compose("config", overrides=composition.free(overrides)))
     experiment = parse(config)
-    device.select("auto", keep_memory=experiment.train.keep_memory)
-    epochs = Loop(experiment, dataset).epochs()
+    here = choose("auto", keep_memory=experiment.train.keep_memory)
+    epochs = Loop(experiment, dataset, here).epochs()
     report(options, lambda: next(epochs).metrics["train/loss"])
 
 

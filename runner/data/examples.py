@@ -65,7 +65,7 @@ class Parts:
     val: Part | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Examples:
     """Inputs and their classes, `labels` int32 (n,).
 

@@ -66,7 +66,7 @@ def conv(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int = 1) -> 
 
 def chosen(x_shape: Shape, kernel_shape: Shape, dtype: Any, windows: Windows, groups: int) -> Lowering | None:
     """The way that a convolution takes where it is traced now; None is the reference."""
-    for way in _FOR_CPU[lowering.for_cpu()]:
+    for way in _FOR_CPU[lowering.current()]:
         if way.serves(x_shape, kernel_shape, dtype, windows, groups):
             return way
     return None

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
-import jax
-
 Choice = Literal["auto", "portable", "reference"]
 
 _choice: ContextVar[Choice] = ContextVar("choice", default="reference")
@@ -29,6 +27,6 @@ def lowered(choice: Choice) -> Iterator[None]:
         _choice.reset(before)
 
 
-def for_cpu() -> Choice:
-    """What is traced now may take of the ways of a CPU; on another device they are none: reference."""
-    return _choice.get() if jax.default_backend() == "cpu" else "reference"
+def current() -> Choice:
+    """The choice under which operations are traced now."""
+    return _choice.get()

@@ -27,7 +27,7 @@ def max_pool(x: jax.Array, windows: Windows) -> jax.Array:
 
     Where values are equal the gradient goes to the first of them, in the order of rows, as in PyTorch.
     """
-    plain = lowering.for_cpu() == "reference" or _tap_count(windows) > _MOST_TAPS
+    plain = lowering.current() == "reference" or _tap_count(windows) > _MOST_TAPS
     # XLA has no gradient for a reduction over dilated windows.
     if plain and all(window.dilation == 1 for window in windows):
         # A pixel that wins under several windows is given the sum of their gradients, which is added up in float32.

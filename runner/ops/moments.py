@@ -22,7 +22,7 @@ def moments(rows: jax.Array, stored: Any = jnp.float32) -> Moments:
     `stored` is the type in which the rows lie in memory, bfloat16 where they were widened: they are read, and kept for
     the backward pass, in this type. Their gradient is float32, so that it is rounded after it is added to others.
     """
-    if lowering.for_cpu() == "auto" and native.available():
+    if lowering.current() == "auto" and native.available():
         return native.moments(rows.astype(stored))
     mean = jnp.mean(rows, axis=0)
     centred = rows - mean.reshape(1, -1)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from runner import device, recording, tracking
+from runner import recording, tracking
 from runner.errors import ConvrunnerError
 from runner.launchable import launchable
 from runner.loop import Epoch, Loop
@@ -127,8 +127,7 @@ class Children:
             secret = proposed.from_environment
             config = launchable(proposed.config, "config", "trains this member again", secret)
             context = Context(proposed.folder, config, secret, proposed.overrides, self.command, tags)
-            chosen = device.select(member.experiment.train.device)
-            recorded = recording.begin(member.experiment, context, chosen, parent=self.parent, name=member.name)
+            recorded = recording.begin(member.experiment, context, loop.placement, parent=self.parent, name=member.name)
             self._active[member.number] = _Active(member, recorded)
         recording.note_data(recorded, loop, proposed.from_environment)
 

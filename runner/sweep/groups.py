@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import jax
 
-from runner import data, device
+from runner import data
 from runner.data import Dataset
 from runner.data.source import Source
 from runner.errors import ConfigError
 from runner.experiment import Experiment
 from runner.loop import Loop
+from runner.placement import Placement, choose
 from runner.sweep.members import Faults, Member
 
 
@@ -18,7 +19,7 @@ from runner.sweep.members import Faults, Member
 class Group:
     """Members of one structure on one device; `lockstep` lists those that take the same steps on the same images."""
 
-    device: str
+    placement: Placement
     members: tuple[Member, ...]
     lockstep: tuple[tuple[Member, ...], ...]
     multiply_adds: int  # of one batch through the network, forwards
@@ -47,17 +48,17 @@ def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
     Raises ConfigError with every fault of every member that does not fit its data.
     """
     faults = Faults()
-    found: dict[tuple[object, ...], dict[tuple[object, ...], list[Member]]] = {}
-    costs: dict[tuple[object, ...], int] = {}
+    found: dict[tuple[Placement, object], dict[tuple[object, ...], list[Member]]] = {}
+    costs: dict[tuple[Placement, object], int] = {}
     for member in members:
         experiment = member.experiment
-        device.select(experiment.train.device, keep_memory=experiment.train.keep_memory)
+        here = choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
         try:
-            loop = Loop(experiment, datasets.of(experiment))
+            loop = Loop(experiment, datasets.of(experiment), here)
         except ConfigError as error:
             faults.note(member.proposed, error)
             continue
-        key = (jax.tree.structure(loop.program), experiment.train.device)
+        key = (here, jax.tree.structure(loop.program))
         settings = experiment.train
         steps = (id(loop.dataset), loop.total_steps, settings.evaluation_batch_size, settings.keep)
         found.setdefault(key, {}).setdefault(steps, []).append(member)
@@ -65,7 +66,7 @@ def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
     faults.raise_any(len(members))
     return [
         Group(
-            device=str(key[1]),
+            placement=key[0],
             members=tuple(sorted((member for part in parts.values() for member in part), key=lambda one: one.number)),
             lockstep=tuple(tuple(part) for part in parts.values()),
             multiply_adds=costs[key],

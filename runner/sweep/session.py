@@ -6,15 +6,17 @@
 A launcher trains batches in the session that is open; a search opens one around all of its batches.
 """
 
+import functools
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from runner import device, tracking
+from runner import placement, tracking
 from runner.experiment import Experiment
 from runner.loop import Loop
+from runner.placement import Placement
 from runner.sweep import strategies
 from runner.sweep.children import RUN_ID, Children, Search
 from runner.sweep.compiles import Compiles
@@ -58,13 +60,14 @@ class Session:
         self.children.announcer.expect(len(members))
         with self._compiles.counted():
             for group in groups:
-                strategies.train(group, settings.strategy, self._loop_of, self.children, most=settings.max_members)
+                loop_of = functools.partial(self._loop_of, group.placement)
+                strategies.train(group, settings.strategy, loop_of, self.children, most=settings.max_members)
         self.children.settle(wait=True)
         found = {result.number: result for result in self.children.results}
         return [found[member.number] for member in members]
 
-    def _loop_of(self, member: Member) -> Loop:
-        return Loop(member.experiment, self._datasets.of(member.experiment))
+    def _loop_of(self, here: Placement, member: Member) -> Loop:
+        return Loop(member.experiment, self._datasets.of(member.experiment), here)
 
     def _open(self, experiment: Experiment, proposed: Sequence[Proposed]) -> None:
         """Begins the parent run, or goes on with that of a sweep that was interrupted."""
@@ -84,7 +87,7 @@ class Session:
             tags={
                 **self.children.tags,
                 "mlflow.source.name": self.command,
-                "device": device.describe(device.select(experiment.train.device)),
+                "device": str(placement.choose(experiment.train.device)),
             },
             params={} if known else {f"space.{path}": text for path, text in self._space.items()},
             folder=self.folder,

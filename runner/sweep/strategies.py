@@ -11,7 +11,7 @@ from typing import Protocol
 
 import jax
 
-from runner import cores, device, nans
+from runner import cores, nans
 from runner.errors import ConvrunnerError
 from runner.fused import Fused
 from runner.loop import Epoch, Loop, Progress
@@ -46,8 +46,7 @@ def chosen(strategy: Strategy, group: Group) -> Strategy:
         return "loop"
     if strategy != "auto":
         return strategy
-    device.select(group.device)
-    if jax.default_backend() != "cpu":
+    if group.placement.platform != "cpu":
         return "vmap"
     return "parallel" if len(group) > 1 and cores.available() > 1 and group.multiply_adds < _SMALL_STEP else "loop"
 
@@ -56,7 +55,7 @@ def train(
     group: Group, strategy: Strategy, loop_of: Callable[[Member], Loop], watch: Watch, *, most: int | None
 ) -> None:
     """Trains every member of a group; `most` is how many are mapped at once."""
-    device.select(group.device)
+    group.placement.use()
     match chosen(strategy, group):
         case "vmap":
             for members in group.lockstep:

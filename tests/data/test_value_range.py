@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from configurations import tiny
+from configurations import here, tiny
 from pydantic import ValidationError
 
 from runner import train
@@ -86,7 +86,7 @@ def test_the_range_of_bytes_is_no_arithmetic(fractions: jax.Array) -> None:
 def test_a_program_augments_in_the_range_of_its_data(tmp_path: Path) -> None:
     # Cut out of images in 9 … 10 is a black of 9; a fill of 0 would be far from all of them.
     x = np.random.default_rng(0).uniform(9, 10, (60, 8, 8)).astype(np.float32)
-    loop = Loop(tiny("augment.cutout={size: 100.0}"), arrays(tmp_path, x, range=(9.0, 10.0)))
+    loop = Loop(tiny("augment.cutout={size: 100.0}"), arrays(tmp_path, x, range=(9.0, 10.0)), here())
     black, white = train.value_range_of(loop.program)
     assert (black.tolist(), white.tolist()) == ([9.0], [10.0])
     found = loop.program.augment.apply(jnp.asarray(x[..., None]), jnp.zeros((60, 3)), key=KEY, values=(black, white))[0]

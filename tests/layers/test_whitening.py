@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from configurations import experiment
+from configurations import experiment, here
 
 from runner import data
 from runner.errors import ConfigError
@@ -50,7 +50,7 @@ def test_a_network_begins_with_filters_of_its_images_and_learns_on() -> None:
         "train.freeze=[0_conv.kernel]",
         "tracking.enabled=false",
     )
-    loop = Loop(chosen, data.load(chosen.data))
+    loop = Loop(chosen, data.load(chosen.data), here())
     kernel = np.asarray(loop.state.params["0_conv"]["kernel"])
     images = loop.dataset.train.inputs.astype(np.float32) / 255
     mean, std = (np.asarray(value, np.float32) for value in (loop.program.mean, loop.program.std))

@@ -4,18 +4,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from configurations import tiny
+from configurations import here, tiny
 from convolutions import CASES, SQUARE, Case, assert_same, installed
 
 from runner import data, serving, train
 from runner.loop import Loop
 from runner.ops.conv import NATIVE, chosen, conv
 from runner.ops.lowering import Choice, lowered
+from runner.placement import Placement
 
 
 def convolved(case: Case, choice: Choice) -> Any:
@@ -40,13 +42,13 @@ def test_the_operation_takes_the_native_way_and_its_gradients(case: Case) -> Non
 
 
 @installed
-def test_only_where_it_is_asked_for_and_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_where_it_is_asked_for_and_on_a_cpu() -> None:
     x, kernel, _ = SQUARE.arrays()
     texts = {choice: jax.jit(convolved(SQUARE, choice)).lower(x, kernel).as_text() for choice in ("auto", "reference")}
     assert "convrunner_forward" in texts["auto"]
     assert "convrunner" not in texts["reference"]
-    with lowered("auto"):
-        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    accelerator = Placement(SimpleNamespace(platform="gpu"))  # type: ignore[arg-type]
+    with lowered(accelerator.lowering("auto")):
         assert chosen(x.shape, kernel.shape, x.dtype, SQUARE.windows, 1) is None
 
 
@@ -58,7 +60,7 @@ LAYERS = (
 
 def looped(*overrides: str) -> Loop:
     experiment = tiny(LAYERS, *overrides)
-    return Loop(experiment, data.load(experiment.data))
+    return Loop(experiment, data.load(experiment.data), here())
 
 
 @installed
@@ -94,7 +96,7 @@ def test_what_is_exported_runs_without_it(tmp_path: Path) -> None:
     )
     assert facts.platforms == ("cpu", "cuda", "tpu")
     assert b"convrunner" not in (tmp_path / "model" / "model.jax_export").read_bytes()
-    ours = train.compiled(loop.program).predict(train.leaves(loop.program), *variables, loop.dataset.val.inputs)
+    ours = train.compiled(loop.program, here()).predict(train.leaves(loop.program), *variables, loop.dataset.val.inputs)
     np.testing.assert_allclose(
         serving.ServedModel(tmp_path / "model").predict(loop.dataset.val.inputs), ours, atol=1e-5
     )

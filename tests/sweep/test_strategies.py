@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from configurations import composed, tiny
+from configurations import composed, here, tiny
 
 from runner import cores, data
 from runner.data import Dataset
@@ -15,6 +15,7 @@ from runner.errors import TrainingError
 from runner.experiment import parse
 from runner.fused import Fused
 from runner.loop import Epoch, Loop
+from runner.placement import Placement
 from runner.sweep import strategies
 from runner.sweep.groups import Datasets, grouped
 from runner.sweep.members import Member, Proposed, validated
@@ -80,14 +81,14 @@ def trained(some: list[Member], strategy: Strategy, stop: dict[int, int] | None 
     """What is heard of members that are trained in one group."""
     heard = Heard(stop)
     [group] = grouped(some, Datasets(lambda line: None))
-    strategies.train(group, strategy, lambda member: Loop(member.experiment, digits()), heard, most=None)
+    strategies.train(group, strategy, lambda member: Loop(member.experiment, digits(), here()), heard, most=None)
     return heard
 
 
 @functools.cache
 def alone() -> tuple[Loop, ...]:
     """The same members, each trained by itself."""
-    loops = tuple(Loop(member.experiment, digits()) for member in members())
+    loops = tuple(Loop(member.experiment, digits(), here()) for member in members())
     for loop in loops:
         list(loop.epochs())
     return loops
@@ -132,7 +133,7 @@ def test_who_loses_its_loss_or_is_stopped_leaves_the_others_as_they_are(strategy
     assert sorted(heard.tests) == [0, 1, 2, 4]
     assert len(heard.loops[4].history) == 2
     assert heard.loops[4].end_reason == "told to"
-    one = Loop(more[0].experiment, digits())
+    one = Loop(more[0].experiment, digits(), here())
     list(one.epochs())
     assert heard.tests[0] == pytest.approx(one.test(), rel=2e-3)
 
@@ -208,7 +209,7 @@ def test_auto_maps_on_accelerators_and_goes_side_by_side_on_a_cpu_where_steps_ar
     assert strategies.chosen("loop", group) == "loop"
     monkeypatch.setattr(cores, "available", lambda: 1)
     assert strategies.chosen("auto", group) == "loop"
-    monkeypatch.setattr(strategies.jax, "default_backend", lambda: "gpu")  # type: ignore[attr-defined]
+    monkeypatch.setattr(Placement, "platform", "gpu")
     assert strategies.chosen("auto", group) == "vmap"
     [searching] = grouped(members("train.debug_nans=true"), Datasets(lambda line: None))
     assert strategies.chosen("auto", searching) == "loop"

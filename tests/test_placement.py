@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from runner import device
+from runner import placement
 from runner.errors import ConfigError
+from runner.placement import Placement
 
 
 @pytest.fixture(autouse=True)
@@ -25,19 +26,19 @@ def _settings() -> Iterator[None]:
 def test_the_cpu_is_chosen_where_there_is_nothing_better(name: str) -> None:
     if any(found.platform != "cpu" for found in jax.devices()) and name == "auto":
         pytest.skip("there is something better here")
-    chosen = device.select(name)
+    chosen = placement.choose(name)
     assert chosen.platform == "cpu"
-    assert jax.config.jax_default_device == chosen
-    assert device.describe(chosen).startswith("cpu (")
-    assert device.describe(chosen).endswith(" threads)")
+    assert jax.config.jax_default_device == chosen.device
+    assert str(chosen).startswith("cpu (")
+    assert str(chosen).endswith(" threads)")
 
 
 @pytest.mark.parametrize("name", ["gpu", "tpu"])
 def test_a_device_that_is_not_there_is_said_so(name: str) -> None:
-    if any(device._kind(found) == name for found in jax.devices()):
+    if any(Placement(found).platform == name for found in jax.devices()):
         pytest.skip(f"there is a {name} here")
     with pytest.raises(ConfigError) as caught:
-        device.select(name)
+        placement.choose(name)
     assert str(caught.value) == f"train.device: must be a device that JAX finds here (cpu), got {name}"
 
 
@@ -51,7 +52,7 @@ def test_a_device_that_is_not_there_is_said_so(name: str) -> None:
     ],
 )
 def test_a_device_is_called_what_people_call_it(platform: str, kind: str, text: str) -> None:
-    assert device.describe(SimpleNamespace(platform=platform, device_kind=kind)) == text  # type: ignore[arg-type]
+    assert str(Placement(SimpleNamespace(platform=platform, device_kind=kind))) == text  # type: ignore[arg-type]
 
 
 def test_programs_are_kept_in_the_cache_unless_another_place_is_named(
@@ -60,9 +61,17 @@ def test_programs_are_kept_in_the_cache_unless_another_place_is_named(
     monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path))
     before = jax.config.jax_compilation_cache_dir
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
-    device.select("cpu")
+    placement.choose("cpu")
     assert jax.config.jax_compilation_cache_dir == before
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
-    device.select("cpu")
+    placement.choose("cpu")
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "programs")
     assert jax.config.jax_persistent_cache_min_compile_time_secs == 0.0
+
+
+def test_a_cpu_beside_an_accelerator_keeps_its_own_lowerings(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = placement.choose("cpu")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # what JAX says where both are there
+    assert (cpu.lowering("auto"), cpu.lowering("portable")) == ("auto", "portable")
+    accelerator = Placement(SimpleNamespace(platform="cuda"))  # type: ignore[arg-type]
+    assert accelerator.lowering("auto") == "reference"

@@ -1,0 +1,89 @@
+"""Where programs run: the device, its platform and its memory, chosen once and handed down.
+
+>>> here = choose("auto")
+>>> here.platform, str(here)
+('cpu', 'cpu (8 threads)')
+"""
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from runner import cores, memory, programs
+from runner.data.download import cache_folder
+from runner.errors import ConfigError, must
+from runner.ops.lowering import Choice
+
+_PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The device that a program runs on."""
+
+    device: jax.Device
+
+    @property
+    def platform(self) -> str:
+        """`cpu`, `gpu` or `tpu`."""
+        platform = str(self.device.platform)
+        return {"cuda": "gpu", "rocm": "gpu"}.get(platform, platform)
+
+    @property
+    def memory_bytes(self) -> float:
+        """The memory of the device; infinite where the device does not tell."""
+        return float((self.device.memory_stats() or {}).get("bytes_limit", math.inf))
+
+    def lowering(self, choice: Choice) -> Choice:
+        """The lowerings that serve here: those other than the reference are made for a CPU."""
+        return choice if self.platform == "cpu" else "reference"
+
+    def use(self) -> None:
+        """Makes JAX compute here."""
+        jax.config.update("jax_default_device", self.device)
+
+    def __str__(self) -> str:
+        """The device as people call it: `cpu (8 threads)`, `gpu (NVIDIA H100)`."""
+        detail = f"{cores.available()} threads" if self.platform == "cpu" else str(self.device.device_kind)
+        return f"{self.platform} ({detail})"
+
+
+def choose(name: str, *, keep_memory: bool = False) -> Placement:
+    """Makes JAX compute on the device of this name (auto, cpu, gpu, tpu), and keep compiled programs for the next run.
+
+    With `keep_memory` the process keeps its memory as well; this call must then come before JAX is used.
+    Raises ConfigError where JAX finds no such device.
+    """
+    _keep_programs()
+    if keep_memory:
+        memory.keep()  # before JAX starts its threads, each of which would have an arena of its own
+    found = _devices(None)
+    if name != "auto":
+        chosen = _devices(_PLATFORMS[name])
+        if not chosen:
+            kinds = ", ".join(sorted({Placement(device).platform for device in found}))
+            raise ConfigError(must("train.device", f"be a device that JAX finds here ({kinds})", name))
+        found = chosen
+    here = Placement(found[0])
+    here.use()
+    return here
+
+
+def _devices(platform: str | None) -> list[Any]:
+    try:
+        return list(jax.devices(platform))
+    except RuntimeError:
+        return []
+
+
+def _keep_programs() -> None:
+    """Programs compiled once are read back later: also small ones, since a run compiles few others."""
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        folder = cache_folder() / "programs"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        programs.replace_damaged(folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
