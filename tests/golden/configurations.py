@@ -48,6 +48,7 @@ ALONE: dict[str, tuple[str, ...]] = {
         "optimizer.learning_rate=0.3",
         "train.keep=best",
         "train.early_stopping={patience: 2}",
+        "train.monitor.metric=val/loss",
     ),
     "steps": (
         layers("{residual: {layers: [{conv: {filters: 1, kernel_size: 3, padding: same}}, tanh]}}", *HEAD),

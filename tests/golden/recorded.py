@@ -90,7 +90,32 @@ def _run(connection: sqlite3.Connection, uuid: str, name: str, status: str, arti
     }
 
 
+def names_alone(found: dict[str, Any]) -> dict[str, Any]:
+    """What is recorded, without the numbers: what another machine, whose last bits differ, must record as well."""
+    return {
+        "weights": [sorted(one["norms"]) for one in found["weights"]],
+        "store": [
+            {
+                "params": run["params"],
+                "tags": sorted(run["tags"]),
+                "metrics": sorted(run["metrics"]),
+                "inputs": [list(pair) for pair in run["inputs"]],
+                "artifacts": run["artifacts"],
+            }
+            for run in found["store"]
+        ],
+    }
+
+
 def _tag(key: str, value: str) -> str:
     """A tag's value where it is the same for every run of the configuration, else only that it is there."""
-    places = ("sweep", "sweep.member", "mlflow.parentRunId", "best.run_id", "group")
+    places = (
+        "sweep",
+        "sweep.member",
+        "mlflow.parentRunId",
+        "best.run_id",
+        "group",
+        "runner.identity",
+        "sweep.identity",
+    )
     return "…" if key in places or "outputs" in value else value
