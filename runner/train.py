@@ -294,7 +294,7 @@ def compiled(program: Program, placement: Placement, *, donate: bool = True) -> 
     return _compiled(jax.tree.structure(program), placement, donate)
 
 
-def _compiler_options(placement: Placement) -> dict[str, str]:
+def compiler_options(placement: Placement) -> dict[str, str]:
     """On a CPU, convolutions by XLA itself: of what jax 0.10 hands to YNN, several take half as long so.
 
     The option replaces the whole list of what YNN is given, so that what it is good at has to be named.
@@ -348,4 +348,4 @@ def _jitted(
 
     call.__name__ = call.__qualname__ = function.__name__
     over_members = call if in_axes is None else jax.vmap(call, in_axes=in_axes)
-    return jax.jit(over_members, compiler_options=_compiler_options(placement), **options)
+    return jax.jit(over_members, compiler_options=compiler_options(placement), **options)

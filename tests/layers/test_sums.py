@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from alone import KEY, drawn
+from configurations import here
 from test_registry import TOKENS, entries
 
 from runner.layers import KINDS
 from runner.layers.base import Layer, Shape
 from runner.ops.lowering import Choice, lowered
-from runner.train import _compiler_options
+from runner.train import compiler_options
 
 # What is allowed: a few roundings to bfloat16, each by at most 2⁻⁹, of a value, and of the largest that is added to it.
 OF_ITSELF, OF_THE_LARGEST = 2**-7, 2**-8
@@ -98,7 +99,7 @@ def passes(layer: Layer, case: Case, dtype: Any, choice: Choice) -> Any:
         assert y.dtype == dtype
         return y, pull(exact(y.shape, 3).astype(dtype))
 
-    compiled = jax.jit(run, compiler_options=_compiler_options())  # as training compiles
+    compiled = jax.jit(run, compiler_options=compiler_options(here()))  # as training compiles
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), compiled(params, x))
 
 
