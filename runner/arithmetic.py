@@ -3,20 +3,18 @@
 import ast
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from runner.errors import must, shown, unknown
+from runner.expressions import Language
 
 _REFERENCE: Final = re.compile(r"\$([A-Za-z_]\w*)((?:\[\d{1,6}\])*)")
 ALONE: Final = re.compile(r"[\d\s()+*/-]*\d\s*(?:[+*-]|//)\s*[\d(][\d\s()+*/-]*")
 _SIGNS: Final = re.compile(r"[\d\s()+*/-]+")
-_OPERATORS: Final[Mapping[type[ast.operator], Callable[[int, int], int]]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.FloorDiv: operator.floordiv,
-}
+_LANGUAGE: Final = Language(
+    {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
+)
 _LARGEST: Final = 2**53
 _LONGEST: Final = 200
 
@@ -47,33 +45,18 @@ def value(text: str, values: Mapping[str, Any]) -> Any:
         held.append(_looked_up(reference, values))
         return f" _{len(held) - 1} "
 
-    try:
-        tree = ast.parse(_REFERENCE.sub(placed, text).strip(), mode="eval").body
-    except (SyntaxError, MemoryError):  # Python gives up on parentheses nested too deeply in either way
-        raise ValueError(rule) from None
-
-    def found(node: ast.expr) -> int:
-        match node:
-            case ast.BinOp() if type(node.op) in _OPERATORS:
-                return _joined(node.op, found(node.left), found(node.right), text)
-            case ast.UnaryOp(op=ast.USub()):
-                return -found(node.operand)
-            case ast.Name():
-                return _whole(held[int(node.id[1:])], text)
-            case ast.Constant():
-                return _whole(node.value, text)
+    tree = _LANGUAGE.read(_REFERENCE.sub(placed, text))
+    if tree is None:
         raise ValueError(rule)
 
-    return found(tree)
+    def whole_number(number: Any) -> int:
+        return _whole(number, text)
 
-
-def _joined(sign: ast.operator, left: int, right: int, text: str) -> int:
-    if isinstance(sign, ast.FloorDiv) and right == 0:
-        raise ValueError(must("", "not divide by zero", text).text)
-    result = _OPERATORS[type(sign)](left, right)
-    if abs(result) > _LARGEST:
-        raise ValueError(must("", f"stay below {_LARGEST:,}", text).text)
-    return result
+    try:
+        found = _LANGUAGE.value(tree, lambda place: held[int(place[1:])], whole_number)
+    except ZeroDivisionError:
+        raise ValueError(must("", "not divide by zero", text).text) from None
+    return whole_number(found)
 
 
 def _whole(number: Any, text: str) -> int:

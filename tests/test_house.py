@@ -22,6 +22,7 @@ FLOORS = {
     "runner.limits": 0,  # how much one input may cost
     "runner.records": 0,
     "runner.arguments": 1,
+    "runner.expressions": 0,  # the reader of arithmetic and comparisons
     "runner.arithmetic": 1,
     "runner.faults": 1,
     "runner.learning_rates": 1,
