@@ -59,8 +59,8 @@ class Model(Record):
     )
     weights_except: Names = Field(
         (),
-        description="Layers that begin with fresh values all the same, by kind (classifier) or path (3_dense); what is "
-        "none of the model's is left out of the file.",
+        description="Layers that begin with fresh values all the same, by kind (classifier), path (3_dense) or place "
+        "(layers[3]); what is none of the model's is left out of the file.",
     )
 
     def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Model":

@@ -57,8 +57,8 @@ class Train(Record):
     )
     freeze: Names = Field(
         (),
-        description="Layers that stay as they begin, by kind (batch_norm) or path (3_bottleneck): their parameters are "
-        "not updated, and their running statistics are used but not moved.",
+        description="Layers that stay as they begin, by kind (batch_norm), path (3_bottleneck) or place (layers[3]): "
+        "their parameters are not updated, and their running statistics are used but not moved.",
     )
     clip: Clip = Field(Clip(), description="How gradients are clipped before the optimiser sees them.")
     ema_decay: Annotated[Annotated[float, Ge(0), Lt(1)] | None, TRACED] = Field(

@@ -6,8 +6,11 @@
 True
 >>> stands_for("3_bottleneck", "3_bottleneck.layers.0_conv.kernel")     # or by the beginning of the path
 True
+>>> stands_for("layers[3].bottleneck.layers[0]", "3_bottleneck.layers.0_conv.kernel")     # or as errors name it
+True
 """
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
@@ -19,6 +22,8 @@ from runner.errors import Fault, unknown
 from runner.layers.base import Tree
 
 _LABEL = re.compile(r"\d+_(.+)")
+_IN_YAML = re.compile(r"(?:model\.)?layers[.\[]\d")
+_ROUTES = ("layers", "shortcut", "otherwise", "paths")  # what stands between a composite layer and those that it holds
 
 _NAME_SCHEMA = {"type": "string", "minLength": 1}
 
@@ -54,8 +59,35 @@ def nested(leaves: Mapping[str, Any]) -> Tree:
 
 
 def stands_for(name: str, path: str) -> bool:
-    """Whether a name means what lies at a path: the path begins with it, or runs through a layer of that kind."""
-    return f"{path}.".startswith(f"{name}.") or name in map(_label, path.split("."))
+    """Whether a name means what lies at a path.
+
+    It does where the path begins with it (`3_conv`), runs through a layer of that kind (`conv`), or begins with the
+    layer that the name gives as a place in the YAML: `layers[3]`, `layers.3`, `layers[3].conv`, `model.layers[3]`.
+    """
+    parts = path.split(".")
+    if wanted := _place(name):
+        return len(wanted) <= len(parts) and all(
+            part.startswith(one) if one.endswith("_") else part == one for one, part in zip(wanted, parts, strict=False)
+        )
+    return f"{path}.".startswith(f"{name}.") or name in map(_label, parts)
+
+
+@functools.cache
+def _place(name: str) -> tuple[str, ...]:
+    """The parts of the path of a place in the YAML, `3_` for a layer whose kind is not given; () for another name."""
+    if not _IN_YAML.match(name):
+        return ()
+    tokens = [token for token in re.split(r"[.\[\]]+", name.removeprefix("model.")) if token][1:]
+    parts: list[str] = []
+    for token, before in zip(tokens, ["layers", *tokens], strict=False):
+        is_index = token.isdigit() and before != "paths"
+        if is_index:
+            parts.append(f"{token}_")
+        elif before.isdigit() and token not in _ROUTES and parts and parts[-1].endswith("_"):
+            parts[-1] += token
+        elif token != "paths":
+            parts.append(token)
+    return tuple(parts)
 
 
 def chosen(names: Iterable[str], path: str) -> bool:

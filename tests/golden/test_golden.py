@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from commands import Runner
 from golden import recorded
-from golden.configurations import ALONE, STRATEGIES, SWEPT, TINY, write_texts
+from golden.cases import ALONE, STRATEGIES, SWEPT, TINY, write_texts
 
 GOLDEN = Path(__file__).parent / "golden.json"
 WRITE = os.environ.get("GOLDEN") == "write"

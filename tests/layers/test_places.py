@@ -74,3 +74,27 @@ def test_an_unknown_name_is_told_the_nearest() -> None:
         'train.freeze[1]: unknown layer "bottelneck"; did you mean "bottleneck"?',
         'train.freeze[2]: unknown layer "1_conv"; did you mean "0_conv"?',
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "meant"),
+    [
+        ("layers[3]", "3_conv.kernel", True),
+        ("layers.3", "3_conv.kernel", True),
+        ("layers[3].conv", "3_conv.kernel", True),
+        ("model.layers[3].conv", "3_conv.bias", True),
+        ("layers[3].dense", "3_conv.kernel", False),
+        ("layers[3]", "30_conv.kernel", False),
+        ("layers[3]", "0_repeat.layers.3_conv.kernel", False),
+        ("layers[3].bottleneck", "3_bottleneck.layers.0_conv.kernel", True),
+        ("layers[3].bottleneck.layers[0]", "3_bottleneck.layers.0_conv.kernel", True),
+        ("layers.3.layers.0.conv", "3_bottleneck.layers.0_conv.kernel", True),
+        ("layers[3].residual.shortcut[1].conv", "3_residual.shortcut.1_conv.kernel", True),
+        ("layers[3].residual.shortcut[1].conv", "3_residual.layers.1_conv.kernel", False),
+        ("layers[8].branches.paths[1][0].conv", "8_branches.1.0_conv.kernel", True),
+        ("layers[8].branches.paths[1]", "8_branches.1.0_conv.kernel", True),
+        ("layers[8].branches.paths[1]", "8_branches.0.1_conv.kernel", False),
+    ],
+)
+def test_a_place_in_the_yaml_names_a_layer(name: str, path: str, meant: bool) -> None:
+    assert places.stands_for(name, path) is meant
