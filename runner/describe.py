@@ -1,6 +1,6 @@
 """The layer table: what a network is and costs, before anything is compiled.
 
->>> print(as_text(describe(experiment)))
+>>> print(as_text(experiment))
 """
 
 import json

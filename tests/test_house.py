@@ -159,6 +159,14 @@ def test_every_room_has_a_floor() -> None:
     assert not homeless, "a new room is given its floor in FLOORS"
 
 
+def test_contributing_shows_every_room_on_its_floor() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    shown = {
+        f"runner.{name.rstrip('/')}": int(floor) for floor, names in rows for name in re.findall(r"`(.+?)`", names)
+    }
+    assert shown == {name: floor for name, floor in FLOORS.items() if name != "runner"}
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     graph = {}
     for path in RUNNER:
