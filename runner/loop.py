@@ -98,12 +98,12 @@ class Loop:
         self.learning_rates = experiment.schedule.learning_rates(
             experiment.optimizer.learning_rate, total_steps=self.total_steps, steps_per_epoch=self.steps_per_epoch
         )
-        self.feeder, self.val, self.test_batches = _placed(
+        self.val, self.test_batches = _held_out(dataset, placement, settings.evaluation_batch_size)
+        self.feeder = _feeder(
             dataset,
             placement,
             settings.batch_size,
             self.steps_per_epoch,
-            settings.evaluation_batch_size,
             1 if settings.debug_nans else steps_on_cpu(self.program, self.totals.multiply_adds),
         )
         self.compile_seconds = 0.0
@@ -295,25 +295,23 @@ def averages(split: str, sums: list[dict[str, Any]]) -> dict[str, float]:
     return {f"{split}/loss": loss / count, f"{split}/accuracy": correct / count}
 
 
-# Members of a sweep share what lies on the device; of other data nothing is kept.
+# Members of a sweep share what lies on the device, whatever their batch size; of other data nothing is kept.
 @functools.lru_cache(maxsize=2)
-def _placed(
-    dataset: Dataset,
-    placement: Placement,
-    batch_size: int,
-    steps_per_epoch: int,
-    evaluation_batch_size: int,
-    steps_on_cpu: int,
-) -> tuple[Feeder, list[Batch], list[Batch]]:
-    feeder = Feeder(
+def _held_out(dataset: Dataset, placement: Placement, size: int) -> tuple[list[Batch], list[Batch]]:
+    """The batches of the validation and the test images on the device."""
+    del placement  # the device that JAX computes on: batches that lie on another are not taken for these
+    return batches(dataset.val, size), batches(dataset.test, size)
+
+
+@functools.lru_cache(maxsize=2)
+def _feeder(dataset: Dataset, placement: Placement, batch_size: int, steps_per_epoch: int, steps_on_cpu: int) -> Feeder:
+    return Feeder(
         dataset.train,
         placement,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
         steps_on_cpu=steps_on_cpu,
     )
-    val, test = (batches(examples, evaluation_batch_size) for examples in (dataset.val, dataset.test))
-    return feeder, val, test
 
 
 @functools.lru_cache(maxsize=2)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runner import data, feed
 from runner.feed import Feeder, order
 from runner.fused import Fused
-from runner.loop import Loop, _placed
+from runner.loop import Loop, _feeder
 from runner.placement import Placement
 
 PLAIN = "{filters: 4, kernel_size: 3}"
@@ -35,10 +35,10 @@ def test_an_order_is_a_permutation_of_its_own_for_every_seed_and_epoch(seed: int
 @pytest.fixture
 def accelerator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Has images be held on the device, as on an accelerator, and epochs be dispatched whole."""
-    _placed.cache_clear()
+    _feeder.cache_clear()
     monkeypatch.setattr(Placement, "platform", "gpu")
     yield
-    _placed.cache_clear()
+    _feeder.cache_clear()
 
 
 def trained(*overrides: str) -> Loop:
@@ -101,7 +101,7 @@ def test_what_does_not_fit_is_fed_some_steps_at_once(
     loop = trained()  # 5 steps an epoch: 2, 2 and 1
     assert (loop.feeder.resident, loop.feeder.steps) == (False, 2)
     monkeypatch.undo()
-    _placed.cache_clear()
+    _feeder.cache_clear()
     assert loop.history[-1].metrics["val/loss"] == pytest.approx(trained().history[-1].metrics["val/loss"], rel=1e-4)
 
 
@@ -157,3 +157,4 @@ def test_images_lie_on_the_device_once_whatever_the_batch_size(accelerator: None
     dataset = data.load(experiments[0].data)
     chunks = [next(Loop(one, dataset, here()).feeder.chunks(order(0, 0, 160), 5)) for one in experiments]
     assert chunks[0].feed.inputs is chunks[1].feed.inputs
+    assert Loop(experiments[0], dataset, here()).val is Loop(experiments[1], dataset, here()).val

@@ -238,10 +238,9 @@ def tar(path: Path, *sizes: int, headers: dict[str, str] | None = None) -> Path:
     return path
 
 
-@pytest.mark.parametrize("sizes", [(200_000,), (60_000, 60_000)])
-def test_a_tar_is_unpacked_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]) -> None:
-    monkeypatch.setattr(limits, "TAR_BYTES", 100_000)
-    taken = []
+def unpacked_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of every read of a gzipped file from now on."""
+    taken: list[int] = []
     take = gzip.GzipFile.read
 
     def counted(self: gzip.GzipFile, size: int | None = -1) -> bytes:
@@ -249,8 +248,15 @@ def test_a_tar_is_unpacked_to_a_limit(tmp_path: Path, monkeypatch: pytest.Monkey
         taken.append(len(content))
         return content
 
-    path = tar(tmp_path / "a.tar.gz", *sizes)
     monkeypatch.setattr(gzip.GzipFile, "read", counted)
+    return taken
+
+
+@pytest.mark.parametrize("sizes", [(200_000,), (60_000, 60_000)])
+def test_a_tar_is_unpacked_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]) -> None:
+    monkeypatch.setattr(limits, "TAR_BYTES", 100_000)
+    path = tar(tmp_path / "a.tar.gz", *sizes)
+    taken = unpacked_bytes(monkeypatch)
     with pytest.raises(DataError, match=f"^{path}: must unpack to 100,000 bytes at most, got more$"):
         _unpacked(path)
     assert sum(taken) == 100_001
@@ -289,15 +295,7 @@ def test_an_idx_file_is_unpacked_as_far_as_its_header_says(
     path = tmp_path / "images.gz"
     header = bytes((0, 0, 8, 3)) + np.array(shape, ">u4").tobytes()
     path.write_bytes(gzip.compress(header + content))
-    taken = []
-    take = gzip.GzipFile.read
-
-    def counted(self: gzip.GzipFile, size: int | None = -1) -> bytes:
-        found = take(self, size)
-        taken.append(len(found))
-        return found
-
-    monkeypatch.setattr(gzip.GzipFile, "read", counted)
+    taken = unpacked_bytes(monkeypatch)
     with pytest.raises(DataError, match=f"^{path}: must {rule}$"):
         read_idx(path, axes=3)
     assert sum(taken) <= 25

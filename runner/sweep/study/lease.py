@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import StudyUserAttributeModel
+from sqlalchemy.exc import IntegrityError
 
 from runner.errors import ConfigError, must
 
@@ -140,9 +141,7 @@ class Lease:
         try:
             with self._engine.begin() as connection:
                 connection.execute(self._table.insert().values(**row))
-        except Exception:
-            if self._read() is None:  # it was not another process's row that was in the way
-                raise
+        except IntegrityError:  # another process has put its row first
             return False
         return True
 
