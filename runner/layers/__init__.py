@@ -11,7 +11,20 @@ from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from runner.errors import shown, unknown
-from runner.layers import activation, composite, conv, dense, dropout, embedding, norm, partial, pool, reshape  # noqa: F401 - each declares its kinds
+from runner.layers import (  # noqa: F401 - each declares its kinds
+    activation,
+    composite,
+    conv,
+    dense,
+    dropout,
+    embedding,
+    listed,
+    merging,
+    norm,
+    partial,
+    pool,
+    reshape,
+)
 from runner.layers.base import Layer, kinds
 
 __all__ = ["EVERY_KIND", "KINDS", "Layer", "LayerList", "flattened"]

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 
 from runner.layers import KINDS, LayerList, flattened
 from runner.layers.base import Layer, Precision, Shape
-from runner.layers.composite import Repeat
 from runner.layers.conv import Conv
+from runner.layers.listed import Repeat
 from runner.records import frozen
 
 EVERYDAY = {

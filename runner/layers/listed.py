@@ -1,0 +1,71 @@
+"""Layers one after another under one name: a list repeated, a block, a list that a condition chose."""
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Ge, Le
+from pydantic import Field
+
+from runner.layers import sequence
+from runner.layers.base import FeatureMap, Layer, Survey
+from runner.layers.composite import Straight
+from runner.layers.sequence import Layers
+
+if TYPE_CHECKING:
+    LayerList = tuple[Layer, ...]
+
+
+class Repeat(Straight):
+    """The same layers several times over, each time with parameters of their own."""
+
+    kind: ClassVar[str] = "repeat"
+
+    times: Annotated[int, Ge(0), Le(1000)] = Field(description="How many times; 0: not at all.")
+    layers: "LayerList" = Field(description="What is repeated.")
+
+    def layer_count(self) -> int:
+        # A copy of nothing takes time too.
+        return 1 + self.times * max(sum(layer.layer_count() for layer in self.layers), 1)
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("layers", self.layers * self.times),)
+
+    def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
+        within, count = (*into.place, "layers"), len(self.layers)
+        for number in range(self.times):
+            first = number * count
+            at = sequence.survey(self.layers, at, f"{path}.{self.kind}.layers", into, within=within, first=first)
+        return at
+
+
+class Block(Straight):
+    """What the use of a declared block comes to: its layers, under its name. Written by `runner.blocks`."""
+
+    kind: ClassVar[str] = "$block"
+
+    name: str
+    declared: str  # where: `model.blocks.bottleneck`, or `block.bottleneck` of the library
+    layers: "LayerList"
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("layers", self.layers),)
+
+
+class When(Straight):
+    """The one of its two lists that a condition chose, where it stood. Written by `runner.blocks`."""
+
+    kind: ClassVar[str] = "$when"
+    lists: ClassVar[tuple[str, ...]] = ("layers", "otherwise")
+
+    layers: "LayerList" = ()
+    otherwise: "LayerList" = ()
+
+    @property
+    def label(self) -> str:
+        return "when"
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("otherwise", self.otherwise),) if self.otherwise else (("layers", self.layers),)

@@ -1,0 +1,193 @@
+"""Paths of layers side by side, and how they become one: residual, branches, dense_connection, auxiliary."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from annotated_types import Ge, MinLen
+from pydantic import Field
+
+from runner.geometry import ReceptiveField
+from runner.layers import sequence
+from runner.layers.base import Array, Layer, Misfit, Shape, Tree, by_product
+from runner.layers.composite import Composite, End, Straight
+from runner.layers.sequence import Layers
+from runner.records import TRACED
+
+if TYPE_CHECKING:
+    LayerList = tuple[Layer, ...]
+
+
+class Residual(Composite):
+    """What its layers make of the input, plus the input, or what the shortcut makes of it.
+
+    Source: He, Zhang, Ren & Sun 2015, arXiv:1512.03385.
+    """
+
+    kind: ClassVar[str] = "residual"
+    lists: ClassVar[tuple[str, ...]] = ("layers", "shortcut")
+
+    layers: Annotated["LayerList", MinLen(1)] = Field(description="The layers whose output is added.")
+    shortcut: "LayerList" = Field((), description="What the input passes through beside them; none: it stays as it is.")
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("layers", self.layers), ("shortcut", self.shortcut))
+
+    def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
+        made, passed = ends
+        if made != passed:
+            beside = "its shortcut" if self.shortcut else "its input, the shortcut"
+            rule = f"end in the shape of {beside}, {by_product(passed)}"
+            raise Misfit("layers", rule, by_product(made), otherwise=made)
+        return made
+
+    def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
+        return ends[0] + ends[1]
+
+
+class Branches(Composite):
+    """Several paths side by side, whose outputs become one.
+
+    Source: Szegedy et al. 2014, arXiv:1409.4842; `multiply` is the gate of Hu et al. 2017, arXiv:1709.01507, for
+    which a flat path counts for every position.
+    """
+
+    kind: ClassVar[str] = "branches"
+    lists: ClassVar[tuple[str, ...]] = ()
+    list_groups: ClassVar[tuple[str, ...]] = ("paths",)
+
+    merge: Literal["concat", "add", "multiply"] = Field(
+        "concat", description="How: channels after channels, or values added or multiplied."
+    )
+    paths: Annotated[tuple["LayerList", ...], MinLen(2)] = Field(
+        description="The paths, each a list of layers; an empty one passes its input on."
+    )
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return tuple((f"paths[{number}]", layers) for number, layers in enumerate(self.paths))
+
+    def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
+        largest = max(ends, key=len)
+        agree = {
+            "concat": all(end[:-1] == largest[:-1] for end in ends),
+            "add": all(end == largest for end in ends),
+            "multiply": all(end in (largest, largest[-1:]) for end in ends),
+        }
+        if not agree[self.merge]:
+            what = "height and width" if self.merge == "concat" else "shape"
+            got = ", ".join(by_product(end) for end in ends)
+            raise Misfit("paths", f"end in one {what} to {self.merge}", got, otherwise=largest)
+        return (*largest[:-1], sum(end[-1] for end in ends)) if self.merge == "concat" else largest
+
+    def merged_order(self, shape: Shape, order: Array | None, ends: Sequence[End]) -> Array | None:
+        return _one_after_another(ends) if self.merge == "concat" else super().merged_order(shape, order, ends)
+
+    def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
+        if self.merge == "concat":
+            return jnp.concatenate(ends, axis=-1)
+        rank = max(end.ndim for end in ends)
+        # In float32: several ends are added up, and the gradient of a flat end is a sum over the positions.
+        wide = [end.astype(jnp.float32) for end in ends]
+        alike = [end.reshape(end.shape[0], *(1,) * (rank - end.ndim), *end.shape[1:]) for end in wide]
+        total = alike[0]
+        for end in alike[1:]:
+            total = total + end if self.merge == "add" else total * end
+        return total.astype(x.dtype)
+
+
+class DenseConnection(Composite):
+    """The input, and after its channels those that the layers make of it.
+
+    Source: Huang, Liu, van der Maaten & Weinberger 2016, arXiv:1608.06993.
+    """
+
+    kind: ClassVar[str] = "dense_connection"
+
+    layers: Annotated["LayerList", MinLen(1)] = Field(description="The layers whose channels are added.")
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("layers", self.layers),)
+
+    def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
+        (made,) = ends
+        if made[:-1] != shape[:-1]:
+            rule = f"keep the height and width of their input, {by_product(shape)}"
+            raise Misfit("layers", rule, by_product(made), otherwise=made)
+        return (*shape[:-1], shape[-1] + made[-1])
+
+    def merged_fields(
+        self, at: tuple[ReceptiveField, ...], ends: tuple[tuple[ReceptiveField, ...], ...]
+    ) -> tuple[ReceptiveField, ...]:
+        return super().merged_fields(at, (at, *ends))  # the input itself is one of what is joined
+
+    def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
+        return super().merged_vocabulary(at, (at, *ends), shape)
+
+    def merged_order(self, shape: Shape, order: Array | None, ends: Sequence[End]) -> Array | None:
+        return _one_after_another([(shape, order), *ends])
+
+    def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
+        return jnp.concatenate((x, ends[0]), axis=-1)
+
+
+class Auxiliary(Composite):
+    """A side head: in training its outputs have a loss of their own; the input passes on as it is.
+
+    Source: Szegedy et al. 2014, arXiv:1409.4842, §5.
+    """
+
+    kind: ClassVar[str] = "auxiliary"
+
+    layers: Annotated["LayerList", MinLen(1)] = Field(description="The head; it ends with classifier.")
+    weight: Annotated[float, Ge(0), TRACED] = Field(0.3, description="What its loss is multiplied by.")
+
+    def routes(self) -> tuple[tuple[str, Layers], ...]:
+        return (("layers", self.layers),)
+
+    def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
+        last = _last(self.layers)
+        if last is None or last.kind != "classifier":
+            raise Misfit("layers", "end with classifier", last.kind if last else "nothing", otherwise=shape)
+        return shape
+
+    def merged_fields(
+        self, at: tuple[ReceptiveField, ...], ends: tuple[tuple[ReceptiveField, ...], ...]
+    ) -> tuple[ReceptiveField, ...]:
+        return at
+
+    def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
+        return at
+
+    def merged_order(self, shape: Shape, order: Array | None, ends: Sequence[End]) -> Array | None:
+        return order
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        if not training:
+            return x, statistics
+        own, before = params.get("layers", {}), statistics.get("layers", {})
+        outputs, after = sequence.apply(self.layers, own, before, x, training=True, key=key)
+        # The outputs travel beside the statistics, from which training takes them out again.
+        return x, ({"layers": after} if after else {}) | {sequence.SIDE_OUTPUT: (outputs, self.weight)}
+
+
+def _one_after_another(ends: Sequence[End]) -> Array | None:
+    """The order of features that stand one path after another."""
+    if all(order is None for _, order in ends):
+        return None
+    starts = np.cumsum([0, *(shape[0] for shape, _ in ends)])
+    parts = [np.arange(*shape) if order is None else order for shape, order in ends]
+    return np.concatenate([start + part for start, part in zip(starts, parts, strict=False)])
+
+
+def _last(layers: Layers) -> Layer | None:
+    """The layer that comes last, be it in a block."""
+    for layer in reversed(layers):
+        if not isinstance(layer, Straight):
+            return layer
+        if found := _last(layer.routes()[0][1]):
+            return found
+    return None
