@@ -71,7 +71,7 @@ def _chosen(command: list[str]) -> str:
 def test_a_command_shown_composes(command: list[str], tmp_path: Path) -> None:
     assert command[:3] == ["python", "-m", "runner"]
     if "ui" in command:
-        pytest.skip("the UI serves until it is interrupted; tests/test_tracking.py starts it")
+        pytest.skip("the UI serves until it is interrupted; tests/tracking/test_ui.py starts it")
     # Hydra's own flag composes and prints, and runs nothing. Of a sweep it prints what all members have.
     if any(word.startswith("sweep=") for word in command):
         assert (ROOT / "conf" / "sweep" / f"{_chosen(command)}.yaml").is_file()

@@ -1,0 +1,208 @@
+"""A store that cannot be opened, refuses or goes away: nothing is lost, and it is sent later."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tracked import FACTS, begin
+from tracking_server import free_port
+
+from runner.errors import ConfigError, TrackingError
+from runner.tracking import __main__ as command
+from runner.tracking import messages, replay, writer
+from runner.tracking import run as run_module
+from runner.tracking.store import Store
+
+
+def test_a_server_that_does_not_answer_is_a_fault_before_training(tmp_path: Path) -> None:
+    port = free_port()
+    run = begin(f"http://me:secret@127.0.0.1:{port}", tmp_path)
+    with pytest.raises(TrackingError) as fault:
+        run.check()
+    text = str(fault.value)
+    assert text.startswith("tracking.uri: must be a store that MLflow can open (")
+    assert "Connection refused" in text
+    assert text.endswith(f"), got http://***@127.0.0.1:{port}")
+    assert "secret" not in text
+    run.finish("FAILED")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_whose_driver_is_missing_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"^tracking.uri: must be a store that MLflow can open \(.*\), got mssql"):
+        _ = begin("mssql+nodriver://host/db", tmp_path).run_id
+
+
+def test_what_mlflow_refuses_does_not_hold_up_the_rest(
+    uri: str, client: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = begin(uri, tmp_path, params={"seed": 0})
+    run.check()
+    run.log_text("first", "a.txt")
+    run.log_params({"seed": 1})
+    run.log_text("second", "b.txt")
+    run.log_artifact(tmp_path / "nothing.txt")
+    run.log_metrics({"loss": 1.0}, step=1)
+    run.finish("FINISHED")
+    found = client.get_run(run.run_id)
+    assert found.info.status == "FINISHED"
+    assert (found.data.params, found.data.metrics) == ({"seed": "0"}, {"loss": 1.0})
+    assert [entry.path for entry in client.list_artifacts(run.run_id)] == ["a.txt", "b.txt"]
+    assert [message.partition(":")[0] for message in caplog.messages[:2]] == [
+        "MLflow refused a batch",
+        "MLflow refused a file",
+    ]
+    assert len((tmp_path / "untracked.jsonl").read_text().splitlines()) == 3
+
+
+def test_what_cannot_be_written_down_either_is_lost_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "a file"
+    folder.write_text("where the run's folder should be")
+    run = begin("sqlite:////dev/null/mlflow.db", folder)
+    run.log_metrics({"loss": 1.0}, step=1)
+    run.finish("FINISHED")
+    [line] = [message for message in caplog.messages if "untracked" in message]
+    assert line.endswith(f"the rest is lost: {folder / 'untracked.jsonl'}: File exists")
+
+
+class Away:
+    """Stands between a run and its store; while `away`, every delivery fails as the network would."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.away = False
+        self.failed = threading.Event()
+        deliver = Store.deliver
+
+        def delivery(store: Store, *arguments: Any) -> None:
+            if self.away:
+                self.failed.set()
+                raise ConnectionError("Connection refused")
+            deliver(store, *arguments)
+
+        monkeypatch.setattr(Store, "deliver", delivery)
+        monkeypatch.setattr(writer, "_RETRY_SECONDS", (0.05,))
+        monkeypatch.setattr(run_module, "_AWAY_SECONDS", 0.3)
+
+
+def test_a_store_that_comes_back_gets_everything(
+    uri: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Away(monkeypatch)
+    run = begin(uri, tmp_path)
+    run.check()
+    store.away = True
+    for step in range(1, 101):
+        run.log_metrics({"loss": float(step)}, step=step)
+    assert store.failed.wait(10)
+    store.away = False
+    run.finish("FINISHED")
+    assert len(client.get_metric_history(run.run_id, "loss")) == 100
+    assert client.get_run(run.run_id).info.status == "FINISHED"
+    assert caplog.messages == [
+        f"{uri} does not answer (Connection refused); training goes on, and what it says is kept"
+    ]
+    assert not (tmp_path / "untracked.jsonl").exists()
+
+
+def test_what_a_store_never_took_is_kept_and_sent_later(
+    uri: str,
+    client: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = Away(monkeypatch)
+    run = begin(uri, tmp_path)
+    run.check()
+    store.away = True
+    run.log_metrics({"loss": 0.25, "diverged": float("nan")}, step=1)
+    run.log_figure("figures/a.png", lambda: b"PNG")
+    run.log_input(FACTS)
+    began = time.monotonic()
+    run.finish("FINISHED")
+    assert time.monotonic() - began < 5
+    path = tmp_path / "untracked.jsonl"
+    assert caplog.messages[-1] == (
+        f"{uri} did not take everything; the rest is in {path}. Send it with: python -m runner.tracking {path}"
+    )
+    assert client.get_run(run.run_id).data.metrics == {}
+    store.away = False
+    assert command.main([str(path)]) == 0
+    assert capsys.readouterr().out == f"sent to run {run.run_id}\n"
+    found = client.get_run(run.run_id)
+    assert found.data.metrics["loss"] == 0.25
+    assert np.isnan(found.data.metrics["diverged"])
+    assert (found.info.status, len(found.inputs.dataset_inputs)) == ("FINISHED", 3)
+    assert [entry.path for entry in client.list_artifacts(run.run_id, "figures")] == ["figures/a.png"]
+    assert not path.exists()
+
+
+def test_a_run_that_never_began_is_sent_as_a_new_one(uri: str, client: Any, tmp_path: Path) -> None:
+    lines = "a\u2028b\u0085c"  # what other programs may take for the end of a line
+    run = begin(f"http://127.0.0.1:{free_port()}", tmp_path, params={"seed": 7, "data.name": lines})
+    run.log_metrics({"loss": 0.5}, step=1)
+    run.finish("FINISHED")
+    found = client.get_run(replay(tmp_path / "untracked.jsonl", uri)[0])
+    params = {"seed": "7", "data.name": lines}
+    assert (found.data.metrics, found.data.params, found.info.run_name) == ({"loss": 0.5}, params, "lenet5")
+
+
+def test_a_foreign_untracked_file_sends_what_it_names(uri: str, client: Any, tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("of the reader")
+    path = tmp_path / "untracked.jsonl"
+    said = (messages.Opening(uri, "digits", "a", {}, 0), messages.File(str(tmp_path / "private"), "taken"))
+    path.write_text("".join(messages.to_line(message) + "\n" for message in said))
+    [run_id] = replay(path)
+    taken = client.download_artifacts(run_id, "taken/private", str(tmp_path))
+    assert Path(taken).read_text() == "of the reader"
+
+
+def test_replay_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "untracked.jsonl"
+    with pytest.raises(
+        ConfigError, match=r"^must be .* not tracked \(No such file or directory\), got untracked.jsonl$"
+    ):
+        replay(path)
+    path.write_text('{"kind": "Nonsense"}\n')
+    assert command.main([str(path)]) == 2
+    assert capsys.readouterr().err.startswith("must be a file of what was not tracked (not a message")
+    opening = messages.Opening(f"http://127.0.0.1:{free_port()}", "digits", "a", {}, 0)
+    path.write_text(messages.to_line(opening) + "\n")
+    with pytest.raises(
+        TrackingError, match=r"^tracking.uri: must be a store that takes what was not tracked \(.*refused"
+    ):
+        replay(path)
+    assert path.exists()
+    assert command.main([]) == 2
+
+
+names = st.text(min_size=1, max_size=8)
+
+
+@given(
+    st.one_of(
+        st.builds(
+            messages.Batch,
+            st.lists(st.tuples(names, st.floats(allow_nan=False), st.integers(), st.integers())).map(tuple),
+            st.lists(st.tuples(names, names)).map(tuple),
+        ),
+        st.builds(messages.Text, names, st.text()),
+        st.builds(messages.File, names, names),
+        st.builds(messages.Model, names),
+        st.builds(messages.End, st.sampled_from(["FINISHED", "FAILED", "KILLED"]), st.integers()),
+        st.builds(messages.Opening, names, names, names, st.dictionaries(names, names), st.integers(), names),
+        st.just(messages.Input(FACTS)),
+    )
+)
+def test_every_message_survives_its_line(message: Any) -> None:
+    line = messages.to_line(message)
+    assert "\n" not in line
+    assert messages.from_line(line) == message
