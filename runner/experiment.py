@@ -96,7 +96,7 @@ class Experiment(Record):
         return faults + self._crop_faults(self.model.input_shape(data_shape))
 
     def _crop_faults(self, input_shape: Shape) -> list[Fault]:
-        """Padding beyond the size of the image, which shows parts of it less often the larger it is."""
+        """Padding larger than the image, of which most crops would show nothing but padding."""
         crop = self.augment.random_crop
         if crop is None or len(input_shape) != 3 or crop.padding <= min(input_shape[:2]):
             return []

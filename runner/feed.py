@@ -48,7 +48,7 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 class Feeder:
-    """Training images on their way to the device. Members of a sweep share one, which holds them once."""
+    """Training images on their way to the device."""
 
     def __init__(
         self,

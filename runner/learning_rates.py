@@ -47,19 +47,9 @@ def polynomial_schedule(
     return values
 
 
-def linear_schedule(
-    steps: Array, begin: int, *, init_value: float, end_value: float, transition_steps: int, transition_begin: int
-) -> Array:
+def linear_schedule(steps: Array, begin: int, **line: Any) -> Array:
     """A polynomial of power 1."""
-    return polynomial_schedule(
-        steps,
-        begin,
-        init_value=init_value,
-        end_value=end_value,
-        power=1.0,
-        transition_steps=transition_steps,
-        transition_begin=transition_begin,
-    )
+    return polynomial_schedule(steps, begin, power=1.0, **line)
 
 
 def exponential_decay(
@@ -225,23 +215,12 @@ def warmup_exponential_decay_schedule(
     init_value: float,
     peak_value: float,
     warmup_steps: int,
-    transition_steps: int | Fraction,
-    decay_rate: float,
     transition_begin: int,
-    staircase: bool,
-    end_value: float | None,
+    **decay: Any,
 ) -> Array:
     """A line up to the peak, then an exponential decay; `transition_begin` counts from the end of the warm-up."""
-    decayed = exponential_decay(
-        steps,
-        begin,
-        init_value=peak_value,
-        transition_steps=transition_steps,
-        decay_rate=decay_rate,
-        transition_begin=warmup_steps + transition_begin,
-        staircase=staircase,
-        end_value=end_value,
-    )
+    start = warmup_steps + transition_begin
+    decayed = exponential_decay(steps, begin, init_value=peak_value, transition_begin=start, **decay)
     return risen(steps, init_value, warmup_steps, decayed, peak_value)
 
 

@@ -101,3 +101,6 @@ BLOCK_DEPTH: Final = 32
 
 EVALUATED_IMAGES: Final = 65_536
 """The most images evaluated at once: a data set that is smaller is filled up to that many."""
+
+TRAINING_STEPS: Final = 100_000_000
+"""The most steps of one training: the learning rate of each is kept in memory."""

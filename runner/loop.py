@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from runner import train, weights
+from runner import limits, train, weights
 from runner.data import Dataset, Examples
 from runner.data.fit import normalise
 from runner.errors import ConfigError, Fault, NonFiniteError, must, shown
@@ -35,8 +35,6 @@ _SECONDS_BETWEEN_READINGS = 0.25
 _compiling = threading.RLock()
 # As many as the source of whitening takes.
 _IMAGES_TO_WHITEN = 5_000
-# Each has its learning rate in memory.
-_MOST_STEPS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -92,19 +90,21 @@ class Loop:
             rule = f"be at most the {len(dataset.train)} training images"
             raise ConfigError(must("train.batch_size", rule, settings.batch_size))
         self.total_steps = settings.steps or settings.epochs * self.steps_per_epoch
-        if self.total_steps > _MOST_STEPS:
+        if self.total_steps > limits.TRAINING_STEPS:
             said = "steps" if settings.steps else "epochs"
-            raise ConfigError(must(f"train.{said}", f"come to at most {_MOST_STEPS} steps", getattr(settings, said)))
+            rule = f"come to at most {limits.TRAINING_STEPS} steps"
+            raise ConfigError(must(f"train.{said}", rule, getattr(settings, said)))
         self.learning_rates = experiment.schedule.learning_rates(
             experiment.optimizer.learning_rate, total_steps=self.total_steps, steps_per_epoch=self.steps_per_epoch
         )
         self.val, self.test_batches = _held_out(dataset, placement, settings.evaluation_batch_size)
-        self.feeder = _feeder(
-            dataset,
+        steps_at_once = 1 if settings.debug_nans else steps_on_cpu(self.program, self.totals.multiply_adds)
+        self.feeder = Feeder(
+            dataset.train,
             placement,
-            settings.batch_size,
-            self.steps_per_epoch,
-            1 if settings.debug_nans else steps_on_cpu(self.program, self.totals.multiply_adds),
+            batch_size=settings.batch_size,
+            steps_per_epoch=self.steps_per_epoch,
+            steps_on_cpu=steps_at_once,
         )
         self.compile_seconds = 0.0
         self.train_seconds = 0.0
@@ -180,7 +180,10 @@ class Loop:
         """Class probabilities (n, k) of examples, by what training kept."""
         variables = train.evaluated(self.state)
         size = self.experiment.train.evaluation_batch_size
-        parts = [np.asarray(self._call("predict", *variables, batch.inputs)) for batch in batches(examples, size)]
+        parts = [
+            np.asarray(self._call("predict", *variables, batch.inputs))
+            for batch in batches(examples, size, self.placement)
+        ]
         return np.concatenate(parts)[: len(examples)]
 
     # An epoch --------------------------------------------------------------------------------------------------
@@ -299,19 +302,7 @@ def averages(split: str, sums: list[dict[str, Any]]) -> dict[str, float]:
 @functools.lru_cache(maxsize=2)
 def _held_out(dataset: Dataset, placement: Placement, size: int) -> tuple[list[Batch], list[Batch]]:
     """The batches of the validation and the test images on the device."""
-    del placement  # the device that JAX computes on: batches that lie on another are not taken for these
-    return batches(dataset.val, size), batches(dataset.test, size)
-
-
-@functools.lru_cache(maxsize=2)
-def _feeder(dataset: Dataset, placement: Placement, batch_size: int, steps_per_epoch: int, steps_on_cpu: int) -> Feeder:
-    return Feeder(
-        dataset.train,
-        placement,
-        batch_size=batch_size,
-        steps_per_epoch=steps_per_epoch,
-        steps_on_cpu=steps_on_cpu,
-    )
+    return batches(dataset.val, size, placement), batches(dataset.test, size, placement)
 
 
 @functools.lru_cache(maxsize=2)
@@ -332,8 +323,8 @@ def _whitening(
     return model.whitening(input_shape, np.asarray(images))
 
 
-def batches(examples: Examples, size: int) -> list[Batch]:
-    """Examples cut into batches of one size on the device, the last one filled up with zeros of weight 0."""
+def batches(examples: Examples, size: int, placement: Placement) -> list[Batch]:
+    """Examples cut into batches of one size on a device, the last one filled up with zeros of weight 0."""
     found = []
     for start in range(0, len(examples), size):
         inputs, labels = (array[start : start + size] for array in (examples.inputs, examples.labels))
@@ -343,5 +334,5 @@ def batches(examples: Examples, size: int) -> list[Batch]:
             np.pad(array, ((0, missing),) + ((0, 0),) * (array.ndim - 1)) if missing else array
             for array in (inputs, labels, weights)
         )
-        found.append(Batch(*(jax.device_put(array) for array in padded)))
+        found.append(Batch(*(jax.device_put(array, placement.device) for array in padded)))
     return found

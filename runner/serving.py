@@ -147,8 +147,8 @@ class ServedModel:
     def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> "np.ndarray[Any, Any]":
         """Probabilities (n, k) of images (n, h, w, c). `params` is MLflow's, and unused.
 
-        Raises ValueError where the images have another size than those the model was trained on, or values that it
-        cannot have meant (see `converted`).
+        Raises ValueError where the images have another size than those of training, or values of another unit (see
+        `converted`).
         """
         images = np.asarray(inputs)
         if images.shape[1:] != self.facts.input_shape:

@@ -1,6 +1,5 @@
 """How images come to the device: the order of an epoch, and that every way gives the same training."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from runner import data, feed
 from runner.feed import Feeder, order
 from runner.fused import Fused
-from runner.loop import Loop, _feeder
+from runner.loop import Loop
 from runner.placement import Placement
 
 PLAIN = "{filters: 4, kernel_size: 3}"
@@ -33,12 +32,9 @@ def test_an_order_is_a_permutation_of_its_own_for_every_seed_and_epoch(seed: int
 
 
 @pytest.fixture
-def accelerator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has images be held on the device, as on an accelerator, and epochs be dispatched whole."""
-    _feeder.cache_clear()
     monkeypatch.setattr(Placement, "platform", "gpu")
-    yield
-    _feeder.cache_clear()
 
 
 def trained(*overrides: str) -> Loop:
@@ -101,7 +97,6 @@ def test_what_does_not_fit_is_fed_some_steps_at_once(
     loop = trained()  # 5 steps an epoch: 2, 2 and 1
     assert (loop.feeder.resident, loop.feeder.steps) == (False, 2)
     monkeypatch.undo()
-    _feeder.cache_clear()
     assert loop.history[-1].metrics["val/loss"] == pytest.approx(trained().history[-1].metrics["val/loss"], rel=1e-4)
 
 
@@ -113,7 +108,8 @@ def test_members_share_the_images_that_are_held(accelerator: None) -> None:
     while fused.members:
         fused.advance()
         fused.retire()
-    assert len({id(loop.feeder) for loop in loops}) == 1
+    chunks = [next(loop.feeder.chunks(order(0, 0, 160), 5)) for loop in loops]
+    assert all(chunk.feed.inputs is chunks[0].feed.inputs for chunk in chunks)
     assert loops[2].history[-1].metrics["val/loss"] == pytest.approx(
         trained("seed=2").history[-1].metrics["val/loss"], rel=1e-3
     )

@@ -174,7 +174,7 @@ def test_progress_is_reported_no_faster_than_eyes_can_follow(monkeypatch: pytest
 
 def test_what_only_fills_a_batch_up_counts_nothing() -> None:
     examples = digits().val
-    cut = batches(examples, 64)
+    cut = batches(examples, 64, here())
     assert [len(batch.labels) for batch in cut] == [64] * len(cut)
     assert sum(float(batch.weights.sum()) for batch in cut) == len(examples)
     found = np.concatenate([np.asarray(batch.inputs)[np.asarray(batch.weights) > 0] for batch in cut])
