@@ -117,5 +117,6 @@ def _tag(key: str, value: str) -> str:
         "group",
         "runner.identity",
         "sweep.identity",
+        "mlflow.runColor",  # of members side by side, by which begins first
     )
     return "…" if key in places or "outputs" in value else value
