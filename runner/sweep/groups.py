@@ -50,9 +50,14 @@ def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
     faults = Faults()
     found: dict[tuple[Placement, object], dict[tuple[object, ...], list[Member]]] = {}
     costs: dict[tuple[Placement, object], int] = {}
+    placements: dict[str, Placement] = {}
     for member in members:
         experiment = member.experiment
-        here = choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
+        device = experiment.train.device
+        if device not in placements:
+            placements[device] = choose(device, keep_memory=experiment.train.keep_memory)
+        here = placements[device]
+        here.use()
         try:
             loop = Loop(experiment, datasets.of(experiment), here)
         except ConfigError as error:

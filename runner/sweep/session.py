@@ -76,6 +76,8 @@ class Session:
         if self.study is None:  # another sweeper proposes the members, whose results are compared by sweep.metric
             self.children.compare_by(experiment.sweep.objectives)
         self.folder.mkdir(parents=True, exist_ok=True)
+        # Memory is kept from here on: once JAX has started, it would be too late.
+        here = placement.choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
         self._space = self._space or _varied(proposed)
         varied = " × ".join(path.split(".")[-1] for path in self._space)
         name = f"sweep {experiment.model.name}" + (f": {varied}" if varied else "")
@@ -87,7 +89,7 @@ class Session:
             tags={
                 **self.children.tags,
                 "mlflow.source.name": self.command,
-                "device": str(placement.choose(experiment.train.device)),
+                "device": str(here),
             },
             params={} if known else {f"space.{path}": text for path, text in self._space.items()},
             folder=self.folder,

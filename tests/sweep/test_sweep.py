@@ -12,6 +12,7 @@ from commands import Runner
 from configurations import TINY
 from swept import TRACKED, UNTRACKED, found, store
 
+from runner import memory, placement
 from runner.sweep import strategies
 
 pytestmark = [
@@ -170,6 +171,19 @@ def test_ready_made_sweeps_run(runner: Runner, name: str) -> None:
     overrides = [line for line in TINY if not line.startswith(("train.batch_size", "train.epochs"))]
     done = runner(f"sweep={name}", *overrides, *own[name])
     assert done.status == 0, done.err
+
+
+# Where members train
+
+
+def test_memory_is_kept_before_jax_starts(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    devices = placement._devices
+    monkeypatch.setattr(memory, "keep", lambda: asked.append("keep"))
+    monkeypatch.setattr(placement, "_devices", lambda name: (asked.append("devices"), devices(name))[1])
+    done = runner("-m", *UNTRACKED, "seed=0,1")
+    assert done.status == 0, done.err
+    assert asked[:2] == ["keep", "devices"]
 
 
 # Hydra's own
