@@ -7,7 +7,7 @@ Source: Dumoulin & Visin 2016, arXiv:1603.07285; Araujo, Norris & Sim 2019, doi:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -95,8 +95,8 @@ class ReceptiveField:
 
     Position `i` sees pixels `first(i)` to `last(i)`, which lie outside the image where it sees padding. `firsts` and
     `lasts` hold both for positions 0, 1, … of one period; the period after it sees `advance` pixels further on, and so
-    forth. The period is 1 until an upsampling gives several positions the same pixels: after one by 2 and a 3×3
-    convolution, positions see 2 or 3 of the pixels that the smaller map had, in turn.
+    forth. The period is 1 until an upsampling gives several positions the same pixels: after an upsampling by 2, a 2×2
+    convolution sees one and two positions of the smaller map in turn.
     """
 
     firsts: tuple[int, ...] = (0,)
@@ -109,8 +109,8 @@ class ReceptiveField:
 
     @property
     def size(self) -> int:
-        """How many pixels a position sees, from the first to the last: the largest over all positions of a map without
-        edges; of a map that has one position, what this one sees.
+        """The most pixels, from the first to the last, that a position sees: as if the map had no edges, unless it has
+        one position alone.
         """
         return max(last - first for first, last in zip(self.firsts, self.lasts, strict=True)) + 1
 
@@ -126,23 +126,26 @@ class ReceptiveField:
 
     def first(self, position: int) -> int:
         """The first pixel that a position sees."""
-        periods, phase = divmod(position, self.period)
-        return self.firsts[phase] + periods * self.advance
+        return self.pixels(self.firsts, (position,))[0]
 
     def last(self, position: int) -> int:
         """The last pixel that a position sees."""
-        periods, phase = divmod(position, self.period)
-        return self.lasts[phase] + periods * self.advance
+        return self.pixels(self.lasts, (position,))[0]
+
+    def pixels(self, of_period: tuple[int, ...], positions: Iterable[int]) -> tuple[int, ...]:
+        """The first or last pixels at these positions; `of_period` is `firsts` or `lasts`."""
+        period, advance = self.period, self.advance
+        return tuple(of_period[position % period] + position // period * advance for position in positions)
 
     def through(self, window: Window, axis_size: int | None = None) -> "ReceptiveField":
         """The field of the next feature map, whose positions look at this one, of `axis_size` positions, through
         `window`. A map of unknown size has no edges.
         """
         period = self.period // math.gcd(self.period, window.stride)
-        starts = [position * window.stride - window.low for position in range(period)]
+        starts = range(-window.low, period * window.stride - window.low, window.stride)
         through = ReceptiveField(
-            tuple(self.first(start) for start in starts),
-            tuple(self.last(start + window.extent - 1) for start in starts),
+            self.pixels(self.firsts, starts),
+            self.pixels(self.lasts, (start + window.extent - 1 for start in starts)),
             self.advance * window.stride * period // self.period,
         )
         alone = axis_size is not None and window.output_size(axis_size) == 1
@@ -161,18 +164,20 @@ class ReceptiveField:
 
 
 def union(fields: Sequence[ReceptiveField]) -> ReceptiveField:
-    """What a position sees through several paths: from the earliest of their first pixels to the latest of their last.
+    """What a position sees through several paths: from the first pixel that any path sees to the last.
 
-    Where the period is 1: padding = max(p), size = max(p) + max(size − p). Paths whose strides differ see things that
-    drift apart along the axis: of these, the field is that of position 0, moved on by the largest stride. So it is
-    where the periods have no common multiple up to `FIELD_PERIOD`.
+    Where the period is 1: padding = max(p), size = max(p) + max(size − p). Where the strides of paths differ, what they
+    see drifts apart along the axis: the field is then that of position 0, moved on by the largest stride. The same is
+    done where the periods have no common multiple up to `FIELD_PERIOD`.
     """
     widest = max(fields, key=lambda field: (field.stride, field.period))
     period = math.lcm(*(field.period for field in fields))
-    if period > FIELD_PERIOD or any(field.stride != widest.stride for field in fields):
+    if period > FIELD_PERIOD or len({field.stride for field in fields}) > 1:
         fields, period = [field.at_first(widest) for field in fields], widest.period
+    every_first = (field.pixels(field.firsts, range(period)) for field in fields)
+    every_last = (field.pixels(field.lasts, range(period)) for field in fields)
     return ReceptiveField(
-        tuple(min(field.first(position) for field in fields) for position in range(period)),
-        tuple(max(field.last(position) for field in fields) for position in range(period)),
+        tuple(map(min, zip(*every_first, strict=True))),
+        tuple(map(max, zip(*every_last, strict=True))),
         widest.advance * period // widest.period,
     )

@@ -221,6 +221,11 @@ def test_receptive_field_of_mobilenet_as_published() -> None:
     assert (field.size, field.stride, field.padding) == (315, 32, 126)
 
 
+def test_after_an_upsampling_positions_see_one_and_two_in_turn() -> None:
+    field = ReceptiveField().upsampled(2).through(Window(2))
+    assert [field.last(position) - field.first(position) + 1 for position in range(4)] == [1, 2, 1, 2]
+
+
 def test_two_stacked_3x3_see_5x5() -> None:
     assert through([Window(3), Window(3)]).size == 5
     assert through([Window(3)] * 3).size == 7  # Simonyan & Zisserman 2014, §2.3
