@@ -5,6 +5,7 @@ True
 """
 
 import ast
+import functools
 import operator
 import re
 from collections.abc import Mapping
@@ -51,14 +52,16 @@ def holds(text: str, values: Mapping[str, Any]) -> bool:
 
     Raises ValueError, with the text of a fault, where its values cannot be computed with.
     """
-    if not names(text) <= set(values):
+    tree = _read(text)
+    if not set(map(_path, expressions.names(tree))) <= set(values):
         return True
     try:
-        return bool(_LANGUAGE.value(_read(text), lambda name: values[_path(name)], _number))
+        return bool(_LANGUAGE.value(tree, lambda name: values[_path(name)], _number))
     except (TypeError, ArithmeticError) as error:
         raise ValueError(must("", f"be computable ({error})", text).text) from error
 
 
+@functools.lru_cache(maxsize=128)  # a sweep asks of every combination
 def _read(text: str) -> ast.expr:
     tree = _LANGUAGE.read(_WORDS.sub(_named, text)) if len(text) <= _LONGEST else None
     if not isinstance(tree, ast.Compare | ast.BoolOp | ast.UnaryOp):

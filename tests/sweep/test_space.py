@@ -1,5 +1,6 @@
 """What a sweep varies, against Hydra's own sweeper and its grammar."""
 
+import ast
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner import expressions
 from runner.errors import ConfigError
 from runner.records import frozen
 from runner.sweep import constraints
@@ -233,3 +235,17 @@ def test_what_does_not_fit_together_in_a_sweep() -> None:
         ("val/loss", "minimize"),
         ("multiply_adds", "minimize"),
     )
+
+
+def test_a_constraint_is_read_once_for_all_combinations(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    read = expressions.Language.read
+
+    def counted(self: expressions.Language, text: str) -> ast.expr | None:
+        texts.append(text)
+        return read(self, text)
+
+    monkeypatch.setattr(expressions.Language, "read", counted)
+    for value in range(1000):
+        assert constraints.holds("a.layers.0 * 7 < 3000", {"a.layers.0": value}) is (value * 7 < 3000)
+    assert texts == ["a.layers._entry_0 * 7 < 3000"]
