@@ -1,5 +1,6 @@
 """What would take too long, or too much memory, is refused in one line; the work is counted, not timed."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from configurations import composed
 from runner import limits
 from runner.errors import ConfigError
 from runner.experiment import parse
-from runner.layers import base, sequence
+from runner.layers import base
 from runner.layers.norm import LocalResponseNorm
 
 HUGE = 10**9
@@ -78,11 +79,13 @@ def test_blocks_that_come_to_too_many_layers_are_not_looked_at(looked_at: list[s
 
 
 def test_a_count_is_what_a_survey_looks_at(looked_at: list[str]) -> None:
-    config = composed("data=mnist", "data.root=no/such/folder", "model=resnet20_cifar")
+    config = composed("data=mnist", "data.root=no/such/folder", "model=lenet5", "model.input=null")
+    inner = {"residual": {"layers": ["relu", repeated(2)]}}
+    config["model"]["layers"] = [repeated(3, layers=("tanh", inner)), "flatten", "classifier"]
     layers = parse(config).model.layers
-    composites = [layer for layer in sequence.every(layers) if list(layer.held())]
-    assert composites
-    assert sum(layer.layer_count() for layer in layers) >= len(looked_at) > len(layers)
+    assert Counter(looked_at) == {"tanh": 3, "relu": 3 + 3 * 2, "flatten": 1, "classifier": 1}
+    # The outer repetition, three residuals and the repetition in each are counted beside those.
+    assert sum(layer.layer_count() for layer in layers) == len(looked_at) + 1 + 3 + 3
 
 
 @pytest.mark.parametrize("kind", ["conv", "max_pool", "avg_pool", "sum_pool", "subsampling"])
