@@ -136,7 +136,7 @@ def slide(
 def _check_padding(
     shape: Shape, windows: tuple[Window, ...], padding: Any, padding_mode: PaddingMode, otherwise: Shape
 ) -> None:
-    """Reflected and circular padding can give no more pixels than the image has, and none more than an array has."""
+    """Raises Misfit where there are not so many pixels to reflect or repeat, or an array cannot hold so many."""
     padded = math.prod(window.low + length + window.high for window, length in zip(windows, shape, strict=False))
     if math.prod(shape) <= limits.ARRAY_VALUES < padded * shape[-1]:  # a larger input is the fault of what made it
         rule = f"pad the input to at most {limits.ARRAY_VALUES} values"
@@ -159,6 +159,6 @@ def pad(x: jax.Array, windows: tuple[Window, ...], padding_mode: PaddingMode) ->
         return x, windows
     amounts = ((0, 0), *((window.low, window.high) for window in windows), (0, 0))
     unpadded = tuple(Window(window.size, window.stride, window.dilation) for window in windows)
-    # In float32, since a pixel that is repeated is given the sum of the gradients of its copies.
+    # In float32: the gradient of a pixel that is repeated is the sum of the gradients of its copies.
     padded = jnp.pad(x.astype(jnp.float32), amounts, mode=_PAD_MODES[padding_mode])
     return padded.astype(x.dtype), unpadded

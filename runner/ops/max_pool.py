@@ -30,7 +30,7 @@ def max_pool(x: jax.Array, windows: Windows) -> jax.Array:
     plain = lowering.current() == "reference" or _tap_count(windows) > _MOST_TAPS
     # XLA has no gradient for a reduction over dilated windows.
     if plain and all(window.dilation == 1 for window in windows):
-        # A pixel that wins under several windows is given the sum of their gradients, which is added up in float32.
+        # In float32: the gradient of a pixel that wins under several windows is the sum of theirs.
         overlap = any(window.stride < window.extent for window in windows)
         return _reference(x.astype(jnp.float32), windows).astype(x.dtype) if overlap else _reference(x, windows)
     return _remembering(x, windows)
