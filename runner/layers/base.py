@@ -283,14 +283,14 @@ def whole(shape: Shape) -> tuple[Window, ...]:
 
 
 def along_channels(values: jax.Array, rank: int) -> jax.Array:
-    """A vector `(c,)` in float32, made ready to meet an array of `rank` axes, of which channels are the last."""
-    return values.astype(jnp.float32).reshape((1,) * (rank - 1) + values.shape)
+    """A vector `(c,)`, or `(*spatial, c)`, in float32, with axes of 1 before it: as many as `rank` in all."""
+    return values.astype(jnp.float32).reshape((1,) * (rank - values.ndim) + values.shape)
 
 
 def biased(y: jax.Array, bias: jax.Array) -> jax.Array:
-    """`y` (n, …, c) with a number for each channel added, in the type of `y`.
+    """`y` (n, …, c) plus a number for each channel, or for each channel of each position, in the type of `y`.
 
-    Added in float32, so that the bias's gradient, a sum over all positions, is added up in float32 too: in bfloat16 a
-    sum of ones stops at 256.
+    Added in float32, so that the bias's gradient, a sum over the batch, is added up in float32 too: in bfloat16 a sum
+    of ones stops at 256.
     """
     return (y.astype(jnp.float32) + along_channels(bias, y.ndim)).astype(y.dtype)

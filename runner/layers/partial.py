@@ -105,5 +105,4 @@ class PositionBias(Layer):
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
     ) -> tuple[jax.Array, Tree]:
-        # In float32, as in `biased`: the bias's gradient is a sum over the batch.
-        return (x.astype(jnp.float32) + params["bias"][None]).astype(x.dtype), statistics
+        return biased(x, params["bias"]), statistics
