@@ -137,7 +137,7 @@ class Experiment(Record):
             accumulate=self.train.accumulate,
             precision=self.train.precision,
             lowering=self.train.lowering,
-            freeze=self.train.freeze,
+            freeze=self.model.resolved(self.train.freeze),
             mirrored_evaluation=self.train.mirrored_evaluation,
         )
 
@@ -155,8 +155,9 @@ class Experiment(Record):
         faults, freeze = [], self.train.freeze
         if freeze:
             parameters, statistics = bound.paths(self.model.input_shape(data_shape))
-            faults = places.unknown_names(freeze, parameters + statistics, "train.freeze")
-            if not faults and all(places.chosen(freeze, path) for path in parameters):
+            faults = places.unknown_names(freeze, parameters + statistics, "train.freeze", bound.located())
+            meant = bound.resolved(freeze)
+            if not faults and all(places.chosen(meant, path) for path in parameters):
                 faults.append(must("train.freeze", "leave a layer to learn", freeze))
         if self.model.weights_except and self.model.weights is None:
             rule = "be empty where model.weights is null"

@@ -21,7 +21,7 @@ from runner.data.fit import Fit, fit, fitted_shape
 from runner.errors import ConfigError, Fault, must
 from runner.geometry import ReceptiveField
 from runner.layers import LayerList, places, sequence
-from runner.layers.base import FeatureMap, Precision, Row, Shape, Step, Survey, Tree, by_product
+from runner.layers.base import FeatureMap, Located, Precision, Row, Shape, Step, Survey, Tree, by_product
 from runner.layers.initializers import draw
 from runner.layers.places import Names
 from runner.layers.whitening import whitening
@@ -69,6 +69,14 @@ class Model(Record):
         layers = (layer.bind(classes, vocabulary, precision) for layer in wide)
         return self.model_copy(update={"layers": tuple(layers), "width": 1.0})
 
+    def located(self) -> list[Located]:
+        """Every layer by its place in the YAML and its path in the tree of parameters, in order."""
+        return list(sequence.located(self.layers, Located("layers", "")))
+
+    def resolved(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The names with each place in the YAML, `layers[3]`, replaced by the paths of the layers there."""
+        return places.resolved(names, self.located()) if any(map(places.is_place, names)) else names
+
     def input_shape(self, data_shape: Shape) -> Shape:
         """What the first layer sees of inputs of `data_shape`: `(h, w, c)`, or `(length, c)`."""
         if self.input is None or len(data_shape) != 3:
@@ -89,8 +97,10 @@ class Model(Record):
         found = Survey(input_size=max(shape[:-1], default=1), guessed=guessed, step=step)
         found.faults.extend(self._input_faults(data_shape))
         if fault := self._size_fault(shape):
-            found.faults = [fault]  # to look at the layers would take too long, or find only what follows
+            found.faults = [fault]  # the layers would take too long, or have only faults that follow from this one
             return found
+        if step is not None:
+            found.step = step._replace(freeze=self.resolved(step.freeze))
         start = FeatureMap(shape, (ReceptiveField(),) * (len(shape) - 1), vocabulary)
         end = sequence.survey(self.layers, start, "model.layers", found)
         if not (found.faults or guessed) and end.shape != (classes,):
@@ -100,7 +110,7 @@ class Model(Record):
         return found
 
     def _size_fault(self, input_shape: Shape) -> Fault | None:
-        """What is wrong where the input is too large, or the layers too many: the first that is too much."""
+        """The fault where the input is too large or the layers are too many: at the first layer beyond the limit."""
         if math.prod(input_shape) > limits.ARRAY_VALUES:
             return must("model.input", f"have at most {limits.ARRAY_VALUES} values", math.prod(input_shape))
         count = 0

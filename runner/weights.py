@@ -57,8 +57,9 @@ def load(file: str, model: Model, input_shape: Shape, *, fresh: tuple[str, ...] 
     shapes = {name: leaf.shape for tree in trees for name, leaf in places.dotted(tree).items()}
     if not shapes:
         raise ConfigError(must(_WHERE, "be null, as this model learns nothing", path.name))
-    if faults := places.unknown_names(fresh, [*shapes, *stored], "model.weights_except"):
+    if faults := places.unknown_names(fresh, [*shapes, *stored], "model.weights_except", model.located()):
         raise ConfigError(*faults)
+    fresh = model.resolved(fresh)
     # A name that stands for nothing of the model stands for what to leave out of the file.
     foreign = tuple(name for name in fresh if not any(places.stands_for(name, path) for path in shapes))
     stored = {name: array for name, array in stored.items() if not places.chosen(foreign, name)}

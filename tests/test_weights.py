@@ -167,9 +167,10 @@ def test_weights_are_no_part_of_the_compiled_program(saved: Path) -> None:
 # What begins afresh
 
 
-def test_excepted_layers_begin_as_drawn(first: Loop, saved: Path) -> None:
+@pytest.mark.parametrize("residual", ["4_residual", "layers.4", '"layers[4].residual"'])
+def test_excepted_layers_begin_as_drawn(first: Loop, saved: Path, residual: str) -> None:
     fresh = held(begun("seed=5"))
-    loop = begun(f"model.weights={saved}", "model.weights_except=[classifier,4_residual]", "seed=5")
+    loop = begun(f"model.weights={saved}", f"model.weights_except=[classifier,{residual}]", "seed=5")
     for name, array in held(loop).items():
         afresh = name.startswith(("7_classifier", "4_residual"))
         np.testing.assert_array_equal(array, (fresh if afresh else held(first))[name])

@@ -104,6 +104,13 @@ class Row(NamedTuple):
         return 4 * math.prod(self.output.shape)
 
 
+class Located(NamedTuple):
+    """A layer's place in the YAML, as errors name it, and its path in the tree of parameters."""
+
+    place: str  # `layers[3].repeat.layers[0].conv`: one for all copies of a repeated layer
+    path: str  # `3_repeat.layers.2_conv`: one for each
+
+
 class Step(NamedTuple):
     """How a training step passes images through the layers: `accumulate` parts of a batch, one after another."""
 
@@ -163,8 +170,12 @@ class Layer(Record):
         return iter(())
 
     def layer_count(self) -> int:
-        """How many layers this one comes to: itself, and every copy of each that it holds. Nothing is copied for it."""
+        """The number of layers, counted without copying them: itself, and every copy of the layers that it holds."""
         return 1 + sum(layer.layer_count() for layer in self.held())
+
+    def located(self, here: Located) -> Iterator[Located]:
+        """The layer itself, which is `here`, and the layers that it holds, each copy of a repeated one."""
+        yield here
 
     @property
     def grouped(self) -> bool:

@@ -1,4 +1,4 @@
-"""A layer that holds layers: every question goes down each of its paths, and the answers are merged."""
+"""A layer that holds layers: it asks the layers of each of its paths, and merges the answers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -9,10 +9,10 @@ import numpy as np
 
 from runner.geometry import ReceptiveField, union
 from runner.layers import sequence
-from runner.layers.base import Array, FeatureMap, Layer, Misfit, Precision, Row, Shape, Survey, Tree
+from runner.layers.base import Array, FeatureMap, Layer, Located, Misfit, Precision, Row, Shape, Survey, Tree
 from runner.layers.sequence import Layers
 
-End = tuple[Shape, Array | None]  # the shape and the feature order of what comes of a path
+End = tuple[Shape, Array | None]  # the shape and the feature order of a path's output
 
 
 class Composite(Layer):
@@ -52,6 +52,11 @@ class Composite(Layer):
         for name in self.list_groups:
             for layers in getattr(self, name):
                 yield from layers
+
+    def located(self, here: Located) -> Iterator[Located]:
+        yield here
+        for place, layers in self.routes():
+            yield from sequence.located(layers, Located(f"{here.place}.{place}", f"{here.path}.{route_name(place)}"))
 
     def changed(self, change: Callable[[Layer], Layer]) -> "Composite":
         """The same layer with every layer that it holds changed."""
@@ -95,7 +100,7 @@ class Composite(Layer):
     ) -> tuple[jax.Array, Tree]:
         ends, after = [], dict(statistics)
         routes = self.routes()
-        # What more than two paths see is given the sum of their gradients, which is added up in the type of `shared`.
+        # The gradient of the input is a sum over the paths, in the type of `shared`: from three paths on in float32.
         shared = x.astype(jnp.float32) if len(routes) > 2 and x.dtype == jnp.bfloat16 else x
         for number, (place, layers) in enumerate(routes):
             own = route_name(place)

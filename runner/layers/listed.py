@@ -1,12 +1,13 @@
 """Layers one after another under one name: a list repeated, a block, a list that a condition chose."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Le
 from pydantic import Field
 
 from runner.layers import sequence
-from runner.layers.base import FeatureMap, Layer, Survey
+from runner.layers.base import FeatureMap, Layer, Located, Survey
 from runner.layers.composite import Straight
 from runner.layers.sequence import Layers
 
@@ -28,6 +29,12 @@ class Repeat(Straight):
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
         return (("layers", self.layers * self.times),)
+
+    def located(self, here: Located) -> Iterator[Located]:
+        yield here
+        at = Located(f"{here.place}.layers", f"{here.path}.layers")
+        for number in range(self.times):
+            yield from sequence.located(self.layers, at, first=number * len(self.layers))
 
     def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
         within, count = (*into.place, "layers"), len(self.layers)

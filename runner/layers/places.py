@@ -6,24 +6,24 @@
 True
 >>> stands_for("3_bottleneck", "3_bottleneck.layers.0_conv.kernel")     # or by the beginning of the path
 True
->>> stands_for("layers[3].bottleneck.layers[0]", "3_bottleneck.layers.0_conv.kernel")     # or as errors name it
-True
+>>> resolved(["layers[3]"], [Located("layers[3].bottleneck", "3_bottleneck")])     # or by its place in the YAML
+('3_bottleneck',)
 """
 
-import functools
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from annotated_types import MinLen
 from pydantic import BeforeValidator, WithJsonSchema
 
 from runner.errors import Fault, unknown
-from runner.layers.base import Tree
+from runner.layers.base import Located, Tree
 
 _LABEL = re.compile(r"\d+_(.+)")
-_IN_YAML = re.compile(r"(?:model\.)?layers[.\[]\d")
-_ROUTES = ("layers", "shortcut", "otherwise", "paths")  # what stands between a composite layer and those that it holds
+_PLACE = re.compile(r"(?:model\.)?layers(?:\.\d+|\[\d+\])(?:\.[^.\[\]]+|\[\d+\])*")
+_LIKE_A_PLACE = re.compile(r"(?:model\.)?layers(?![^.\[])")
 
 _NAME_SCHEMA = {"type": "string", "minLength": 1}
 
@@ -59,35 +59,51 @@ def nested(leaves: Mapping[str, Any]) -> Tree:
 
 
 def stands_for(name: str, path: str) -> bool:
-    """Whether a name means what lies at a path.
+    """Whether a name means what lies at a path: the path begins with it, or runs through a layer of that kind."""
+    return f"{path}.".startswith(f"{name}.") or name in map(_label, path.split("."))
 
-    It does where the path begins with it (`3_conv`), runs through a layer of that kind (`conv`), or begins with the
-    layer that the name gives as a place in the YAML: `layers[3]`, `layers.3`, `layers[3].conv`, `model.layers[3]`.
+
+def is_place(name: str) -> bool:
+    """Whether a name gives a layer by its place in the YAML."""
+    return _PLACE.fullmatch(name) is not None
+
+
+def resolved(names: Iterable[str], located: Sequence[Located]) -> tuple[str, ...]:
+    """The names with each place in the YAML replaced by the paths of the layers there; `located` are all layers.
+
+    `layers[3]`, `layers.3`, `layers[3].conv` and `model.layers[3]` are one place. A place within a repeated layer means
+    every copy. A name is left as it is where no layer has this place.
     """
-    parts = path.split(".")
-    if wanted := _place(name):
-        return len(wanted) <= len(parts) and all(
-            part.startswith(one) if one.endswith("_") else part == one for one, part in zip(wanted, parts, strict=False)
-        )
-    return f"{path}.".startswith(f"{name}.") or name in map(_label, parts)
+    found: list[str] = []
+    for name in names:
+        found += (_paths(name, located) if is_place(name) else ()) or (name,)
+    return tuple(found)
 
 
-@functools.cache
-def _place(name: str) -> tuple[str, ...]:
-    """The parts of the path of a place in the YAML, `3_` for a layer whose kind is not given; () for another name."""
-    if not _IN_YAML.match(name):
-        return ()
-    tokens = [token for token in re.split(r"[.\[\]]+", name.removeprefix("model.")) if token][1:]
-    parts: list[str] = []
-    for token, before in zip(tokens, ["layers", *tokens], strict=False):
-        is_index = token.isdigit() and before != "paths"
-        if is_index:
-            parts.append(f"{token}_")
-        elif before.isdigit() and token not in _ROUTES and parts and parts[-1].endswith("_"):
-            parts[-1] += token
-        elif token != "paths":
-            parts.append(token)
-    return tuple(parts)
+def _paths(name: str, located: Sequence[Located]) -> tuple[str, ...]:
+    """The paths of the layers at a place, or of the parameter that it ends in: `layers[3].conv.kernel`."""
+    if layers := _layers(name, located):
+        return layers
+    above, _, own = name.rpartition(".")
+    return tuple(f"{path}.{own}" for path in _layers(above, located)) if is_place(above) else ()
+
+
+def _layers(name: str, located: Sequence[Located]) -> tuple[str, ...]:
+    first, *tokens = _tokens(name)  # layers, and what comes after
+    # After an index stands the layer's kind, or the name of its block, which may be left out.
+    parts = (rf"\[{token}\](\.[^.\[]+)?" if token.isdecimal() else rf"\.{re.escape(token)}" for token in tokens)
+    wanted = re.compile(rf"{first}{''.join(parts)}([.\[].+)?")
+    found: list[str] = []
+    for place, path in located:
+        # What a layer holds is meant with it.
+        is_within = found and path.startswith(f"{found[-1]}.")
+        if not is_within and wanted.fullmatch(place):
+            found.append(path)
+    return tuple(found)
+
+
+def _tokens(place: str) -> list[str]:
+    return re.findall(r"[^.\[\]]+", place.removeprefix("model."))
 
 
 def chosen(names: Iterable[str], path: str) -> bool:
@@ -111,14 +127,40 @@ def merged(tree: Tree, other: Tree) -> Tree:
     return nested(dotted(tree) | dotted(other)) if other else tree
 
 
-def unknown_names(names: Iterable[str], paths: Iterable[str], where: str) -> list[Fault]:
-    """A fault for every name that stands for nothing at these paths, with the nearest one that would."""
+def unknown_names(
+    names: Iterable[str], paths: Iterable[str], where: str, located: Sequence[Located] = ()
+) -> list[Fault]:
+    """A fault for every name that stands for nothing at these paths, with the nearest one that would.
+
+    A name that gives a place in the YAML is resolved among `located`, and told the nearest place.
+    """
     paths = list(paths)
-    return [
-        unknown(f"{where}[{index}]", "layer", name, _known(paths))
-        for index, name in enumerate(names)
-        if not any(stands_for(name, path) for path in paths)
-    ]
+    faults = []
+    for index, name in enumerate(names):
+        meant = resolved([name], located)
+        if not any(chosen(meant, path) for path in paths):
+            known = _nearest_places(name, _known_places(paths, located)) if _LIKE_A_PLACE.match(name) else set()
+            faults.append(unknown(f"{where}[{index}]", "layer", name, known or _known(paths)))
+    return faults
+
+
+def _known_places(paths: Iterable[str], located: Iterable[Located]) -> set[str]:
+    """The places in the YAML of the layers that these paths run through."""
+    above = {path[: dot.start()] for path in paths for dot in re.finditer(r"\.", path)}
+    return {place for place, path in located if path in above}
+
+
+def _nearest_places(name: str, known: Iterable[str]) -> set[str]:
+    """The places that have the longest beginning in common with a name."""
+    tokens = _tokens(name)
+
+    def shared(place: str) -> int:
+        pairs = zip(tokens, _tokens(place), strict=False)
+        return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    counts = {place: shared(place) for place in known}
+    longest = max(counts.values(), default=0)
+    return {place for place, count in counts.items() if count == longest}
 
 
 def _known(paths: Iterable[str]) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from runner.layers import places
-from runner.layers.base import FeatureMap, Layer, Shape, Survey, Tree
+from runner.layers.base import FeatureMap, Layer, Located, Shape, Survey, Tree
 
 Layers = tuple[Layer, ...]
 
@@ -52,6 +52,14 @@ def every(layers: Iterable[Layer]) -> Iterator[Layer]:
     for layer in layers:
         yield layer
         yield from every(layer.held())
+
+
+def located(layers: Layers, at: Located, *, first: int = 0) -> Iterator[Located]:
+    """The layers of the list at `at`, and those that they hold; `first` is the number of the first in the tree."""
+    for index, layer in enumerate(layers):
+        own = name(first + index, layer)
+        path = f"{at.path}.{own}" if at.path else own
+        yield from layer.located(Located(f"{at.place}[{index}].{layer.label}", path))
 
 
 def output_shape(layers: Layers, shape: Shape) -> Shape:

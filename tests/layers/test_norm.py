@@ -273,6 +273,7 @@ def test_of_a_repetition_every_copy_is_looked_at() -> None:
     copies = tuple(f"2_repeat.layers.{number}_batch_norm" for number in (1, 3))
     assert refused(layers) == [f"model.layers[2].repeat.layers[1].batch_norm: {BATCH_NORM_OF_ONE.format(1, 1)}"]
     assert not refused(layers, freeze=copies)
+    assert not refused(layers, freeze=("layers[2].repeat.layers[1]",))  # as the fault names it
     for one in copies:
         assert len(refused(layers, freeze=(one,))) == 1
 

@@ -1,12 +1,19 @@
 """Dotted paths of a network's parameters, and which of them a name stands for."""
 
+import re
+from collections import Counter
 from typing import Any
 
 import jax
 import pytest
-from configurations import experiment
+from configurations import composed, experiment
 
+from runner.errors import ConfigError
+from runner.experiment import parse
 from runner.layers import places
+from runner.layers.base import Located
+from runner.model import Model
+from runner.records import frozen
 
 TREE: dict[str, Any] = {
     "0_conv": {"kernel": 1, "bias": 2},
@@ -76,6 +83,22 @@ def test_an_unknown_name_is_told_the_nearest() -> None:
     ]
 
 
+LOCATED = [
+    Located("layers[0].repeat", "0_repeat"),
+    Located("layers[0].repeat.layers[1].conv", "0_repeat.layers.3_conv"),
+    Located("layers[3].conv", "3_conv"),
+    Located("layers[3].bottleneck", "3_bottleneck"),
+    Located("layers[3].bottleneck.layers[0].conv", "3_bottleneck.layers.0_conv"),
+    Located("layers[3].residual", "3_residual"),
+    Located("layers[3].residual.layers[1].conv", "3_residual.layers.1_conv"),
+    Located("layers[3].residual.shortcut[1].conv", "3_residual.shortcut.1_conv"),
+    Located("layers[8].branches", "8_branches"),
+    Located("layers[8].branches.paths[0][1].conv", "8_branches.0.1_conv"),
+    Located("layers[8].branches.paths[1][0].conv", "8_branches.1.0_conv"),
+    Located("layers[30].conv", "30_conv"),
+]
+
+
 @pytest.mark.parametrize(
     ("name", "path", "meant"),
     [
@@ -97,4 +120,87 @@ def test_an_unknown_name_is_told_the_nearest() -> None:
     ],
 )
 def test_a_place_in_the_yaml_names_a_layer(name: str, path: str, meant: bool) -> None:
-    assert places.stands_for(name, path) is meant
+    assert places.chosen(places.resolved([name], LOCATED), path) is meant
+
+
+def test_a_place_where_nothing_stands_is_left_as_it_is() -> None:
+    for name in ("layers[9]", "layers[3", "layers[3]conv", "layers[3]]", "layers", "model.layers", "conv", "3_conv"):
+        assert places.resolved([name], LOCATED) == (name,)
+
+
+CONV: dict[str, Any] = {"conv": {"filters": 2, "kernel_size": 1}}
+NET: list[Any] = [
+    CONV,
+    "relu",
+    {"repeat": {"times": 2, "layers": [CONV, {"repeat": {"times": 3, "layers": ["relu", "batch_norm"]}}]}},
+    {"branches": {"paths": [["batch_norm"], [CONV, CONV]]}},
+    {"layers": {}},
+    "flatten",
+    "classifier",
+]
+
+
+def configured(*freeze: str, layers: list[Any] = NET) -> dict[str, Any]:
+    config: dict[str, Any] = composed("data=mnist", "data.root=no/such/folder", "train.batch_size=2")
+    config["model"].update({"layers": layers, "blocks": {"layers": {"layers": [CONV, "batch_norm"]}}})
+    config["train"]["freeze"] = list(freeze)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("name", "paths"),
+    [
+        ("layers[2]", ["2_repeat"]),
+        ("layers[2].repeat.layers[0]", ["2_repeat.layers.0_conv", "2_repeat.layers.2_conv"]),
+        ("layers[2].layers[0].conv.bias", ["2_repeat.layers.0_conv.bias", "2_repeat.layers.2_conv.bias"]),
+        (
+            "layers.2.layers.1.layers.1.batch_norm",
+            [f"2_repeat.layers.{one}_repeat.layers.{two}_batch_norm" for one in (1, 3) for two in (1, 3, 5)],
+        ),
+        ("layers[3].branches.paths[1]", ["3_branches.1.0_conv", "3_branches.1.1_conv"]),
+        ("layers[4]", ["4_layers"]),  # a block of this name
+        ("layers[4].layers", ["4_layers"]),
+        ("layers[4].layers.layers[0]", ["4_layers.layers.0_conv"]),
+        ("layers[4].layers[0]", ["4_layers.layers.0_conv"]),
+    ],
+)
+def test_a_place_means_every_copy_of_a_repeated_layer(name: str, paths: list[str]) -> None:
+    experiment = parse(configured(name))
+    program = experiment.program(data_shape=(28, 28, 1), classes=10, mean=(0.0,), std=(1.0,))
+    assert program.freeze == tuple(paths)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("layers[2].repeat.layers[2]", "layers[2].repeat.layers[0].conv"),  # the second copy has no place of its own
+        ("layers[2].conv", "layers[2].repeat"),
+        ("layers[2][0]", "layers[2].repeat"),
+        ("layers[3].branches[1][0]", "layers[3].branches"),
+        ("layers.3.branches.paths.1.0.dense", "layers[3].branches.paths[1][0].conv"),
+        ("model.layers[0].cnv", "layers[0].conv"),
+        ("layers[6]]", "layers[6].classifier"),
+        ("layers[4].layer", "layers[4].layers"),
+    ],
+)
+def test_an_unknown_place_is_told_the_nearest_place(name: str, meant: str) -> None:
+    with pytest.raises(
+        ConfigError, match="^" + re.escape(f'train.freeze[1]: unknown layer "{name}"; did you mean "{meant}"?')
+    ):
+        parse(configured("conv", name))
+
+
+def test_every_layer_has_the_place_and_the_path_that_a_survey_gives_it() -> None:
+    net = experiment("model=resnet50", "data=imagenet").model.bind(1000)
+    located = net.located()
+    told = Counter(row.path for row in net.survey((64, 64, 3), 1000).rows)
+    assert told <= Counter(f"model.{place}" for place, _ in located)
+    assert len({path for _, path in located}) == len(located) == sum(layer.layer_count() for layer in net.layers)
+    learning = {path.rpartition(".")[0] for paths in net.paths((64, 64, 3)) for path in paths}
+    assert learning <= {path for _, path in located}
+
+
+def test_names_that_are_no_places_do_not_walk_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Model.model_validate(frozen({"name": "net", "layers": [CONV, "relu"]}))
+    monkeypatch.setattr(Model, "located", None)
+    assert net.resolved(("conv", "0_conv")) == ("conv", "0_conv")
