@@ -9,7 +9,6 @@ import io
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -23,6 +22,7 @@ from runner.data.examples import Report
 from runner.data.files import Tree
 from runner.data.orientation import turn_of, turned, upright
 from runner.data.source import ImageSize
+from runner.data.threads import in_threads
 from runner.errors import DataError, must
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 _CHANNELS = {mode: channels for channels, mode in MODES.items()}
 # What a file may hold beside these modes, and the one that it is read as.
 _READ_AS = {"1": "L", "I": "L", "I;16": "L", "I;16B": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
-_BATCH = 500  # files that a thread takes at a time
+_TOLD = 500  # images after which a line tells how many are decoded, at least
 _FORM = 3  # to be raised when the same files come to other pixels here
 
 T = TypeVar("T")
@@ -78,37 +78,37 @@ class Images:
         chosen = [self.paths[place] for place in np.asarray(index)]
         size = self._fitted_size
         with _without_warnings():
-            decode = functools.partial(self._decoded, chosen, size)
-            return kept(self._key(chosen, size), (len(chosen), *size.shape), decode)
+            return kept(
+                self._form(chosen, size),
+                (len(chosen), *size.shape),
+                contents=functools.partial(self._contents, chosen),
+                decode=functools.partial(self._decoded, chosen, size),
+            )
 
-    def _key(self, chosen: list[str], size: ImageSize) -> str:
-        """Names the images that come of these files: by their contents, and by how they are decoded."""
+    def _form(self, chosen: list[str], size: ImageSize) -> str:
+        """Names the files by their paths, and how they are decoded."""
         from PIL import __version__
 
-        key = hashlib.sha256(repr((_FORM, __version__, size.shape, self.size is None, self.how)).encode())
-        for content in self.tree.contents(chosen):
-            key.update(content)
-        return key.hexdigest()[:32]
+        return _short(repr((_FORM, __version__, size.shape, self.size is None, self.how, chosen)).encode())
+
+    def _contents(self, chosen: list[str]) -> str:
+        """Names what the files hold."""
+        return _short(b"".join(self.tree.contents(chosen)))
 
     def _decoded(self, chosen: list[str], size: ImageSize) -> np.ndarray:
-        images = np.empty((len(chosen), *size.shape), np.uint8)
+        count = len(chosen)
+        images = np.empty((count, *size.shape), np.uint8)
 
-        def decode(start: int) -> int:
-            stop = min(start + _BATCH, len(chosen))
-            for place in range(start, stop):
-                images[place] = self._pixels(chosen[place], size)
-            return stop
+        def decode(index: int) -> None:
+            images[index] = self._pixels(chosen[index], size)
 
-        pool = ThreadPoolExecutor(min(cores.available(), 16))
-        try:
-            told = 0
-            for done in pool.map(decode, range(0, len(chosen), _BATCH)):
-                tenths = 10 * done // len(chosen)
-                if tenths > told:
-                    told = tenths
-                    self.report(f"decoded {done:,} of {len(chosen):,} images")
-        finally:
-            pool.shutdown(cancel_futures=True)
+        told = 0
+        for done in in_threads(count, decode, threads=min(cores.available(), 16)):
+            shown = done if done == count else done - done % _TOLD
+            tenths = 10 * shown // count
+            if tenths > told:
+                told = tenths
+                self.report(f"decoded {shown:,} of {count:,} images")
         return images
 
     def _pixels(self, path: str, size: ImageSize) -> np.ndarray:
@@ -141,6 +141,10 @@ class Images:
             raise DataError(must(place, "be a JPEG, PNG, BMP or WebP image", start)) from error
         except faults as error:
             raise broken(place, "be an image that decodes", error) from error
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """Decoded images kept from run to run, by the content of the files that they were decoded from.
 
-    >>> kept(key, (50000, 32, 32, 3), decode=lambda: ...)     # uint8 (n, h, w, c), mapped into memory
+    >>> kept(form, (50000, 32, 32, 3), contents=lambda: ..., decode=lambda: ...)     # uint8 (n, h, w, c)
 
-Reading them back costs the checksum of `sealed`. The system maps the file, and processes that train on the same images
-at once share one copy of it.
+Reading them back costs the checksum of `sealed`. The system maps the file into memory, and processes that train on the
+same images at once share one copy of it.
 """
 
 import math
@@ -20,22 +20,29 @@ from runner.data.download import cache_folder
 _SHARE: Final = 0.1
 
 
-def kept(key: str, shape: tuple[int, ...], decode: Callable[[], np.ndarray]) -> np.ndarray:
-    """The images that `decode` gives, uint8 of `shape`: from the cache where it has them under `key`, else put there.
+def kept(
+    form: str, shape: tuple[int, ...], *, contents: Callable[[], str], decode: Callable[[], np.ndarray]
+) -> np.ndarray:
+    """The images that `decode` gives, uint8 of `shape`: from the cache where it has them, else put there.
 
-    An entry that is empty, cut short or changed is decoded again and replaced. Nothing is kept where there is no room,
-    or no right to write.
+    An entry is named by two digests: of the files' paths and how they are decoded (`form`), and of what the files hold
+    (`contents`). Where no entry has the form, none can fit: the files are then decoded first, and their contents are
+    known from that reading. An entry that is empty, cut short or changed is decoded again and replaced. Nothing is kept
+    where there is no room, or no right to write.
     """
-    path = cache_folder() / "images" / f"{key}.sealed"
-    found = sealed.read(path)
-    if found is not None and found.size == math.prod(shape):
-        return found.reshape(shape)
-    images = decode()
+    folder = cache_folder() / "images"
+    images = None if any(folder.glob(f"{form}*.sealed")) else decode()
+    path = folder / f"{form}{contents()}.sealed"
+    if images is None:
+        found = sealed.read(path)
+        if found is not None and found.size == math.prod(shape):
+            return found.reshape(shape)
+        images = decode()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for old in path.parent.glob("*.npy"):  # of versions that did not know their entries by content
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("*.npy"):  # of versions that did not know their entries by content
             old.unlink(missing_ok=True)
-        if images.nbytes <= _SHARE * shutil.disk_usage(path.parent).free:
+        if images.nbytes <= _SHARE * shutil.disk_usage(folder).free:
             sealed.write(path, images)
     except OSError:
         pass

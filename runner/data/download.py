@@ -49,8 +49,7 @@ def fetched(
     """Where each of the files lies: under `root`, else in the cache's `folder`, else downloaded there from a mirror.
 
     Files in `root` are taken as they are, for they may have been compressed anew. A file in the cache that lacks its
-    checksum is downloaded again. Raises DataError that
-    names every missing file where one of them cannot be had.
+    checksum is downloaded again. Raises DataError that names every missing file where one of them cannot be had.
     """
     cache = cache_folder() / folder
     found = {wanted: _lying(wanted, root) or _cached(wanted, cache, report) for wanted in files}
@@ -77,10 +76,9 @@ def _cached(wanted: Published, cache: Path, report: Report) -> Path | None:
     if path is None or path.name != wanted.file or wanted.checksum is None:
         return path
     algorithm, _, digest = wanted.checksum.partition(":")
-    if (
-        Digests(algorithm, cache_folder() / "contents" / f"{cache.name}-{algorithm}.sealed").of([path])[0].hex()
-        == digest
-    ):
+    memory = cache_folder() / "contents" / f"{cache.name}-{algorithm}.sealed"
+    [found] = Digests(algorithm, memory, files=1).of([path])
+    if found.hex() == digest:
         return path
     report(f"{path} lacks its checksum ({wanted.checksum}) and is downloaded again")
     return None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runner.data.broken import broken
-from runner.data.contents import Digests, regular
+from runner.data.contents import Digests, too_large
 from runner.data.download import cache_folder
 from runner.errors import DataError, must
 
@@ -32,11 +32,14 @@ class Tree(Protocol):
     folders: set[str]
 
     def read(self, path: str, *, most: int) -> bytes:
-        """The content of one file; raises DataError where it has more than `most` bytes."""
+        """The content of one file.
+
+        Raises DataError where it has more than `most` bytes, or is not what the tree found there before.
+        """
         ...
 
     def contents(self, paths: Sequence[str]) -> list[bytes]:
-        """A digest for each of these files: equal digests, equal contents."""
+        """A digest for each of these files: equal digests, equal contents. What `read` has read is not read again."""
         ...
 
 
@@ -47,14 +50,6 @@ def tree_of(root: Path) -> Tree:
     if root.is_file():
         return Zip(root)
     raise DataError(must("data.root", "be a folder or a .zip that is there", str(root)))
-
-
-def content_of(place: Path, *, most: int) -> bytes:
-    """The content of a regular file of at most so many bytes. Raises DataError where it is larger."""
-    size = regular(place).st_size
-    if size > most:
-        raise _too_large(str(place), size, most)
-    return place.read_bytes()
 
 
 class Folders:
@@ -75,21 +70,13 @@ class Folders:
             self.files.extend(prefix + name for name in files if _visible(name))
         self.files.sort()
         name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
-        self._digests = Digests("sha256", cache_folder() / "contents" / f"{name}.sealed")
-        self._told: dict[str, bytes] = {}
+        self._digests = Digests("sha256", cache_folder() / "contents" / f"{name}.sealed", files=len(self.files))
 
     def read(self, path: str, *, most: int) -> bytes:
-        """The content of one file; raises DataError where it is not the one that `contents` told."""
-        place = self.root / path
-        content = content_of(place, most=most)
-        if path in self._told and self._told[path] != hashlib.sha256(content).digest():
-            raise DataError(must(str(place), "stay as it is while it is read", "another content"))
-        return content
+        return self._digests.read(self.root / path, most=most)
 
     def contents(self, paths: Sequence[str]) -> list[bytes]:
-        digests = self._digests.of([self.root / path for path in paths])
-        self._told.update(zip(paths, digests, strict=True))
-        return digests
+        return self._digests.of([self.root / path for path in paths])
 
 
 class Zip:
@@ -143,7 +130,7 @@ class Zip:
         if entry.flag_bits & _ENCRYPTED or entry.compress_type not in (_STORED, _DEFLATED):
             raise DataError(must(place, "be stored or deflated, without a password", f"method {entry.compress_type}"))
         if entry.file_size > most:
-            raise _too_large(place, entry.file_size, most)
+            raise too_large(place, entry.file_size, most)
         try:
             # Names and extra fields may be longer in the file's own header than in the directory.
             lengths = struct.unpack_from("<HH", self._bytes, entry.header_offset + _LOCAL_HEADER_BYTES - 4)
@@ -185,10 +172,6 @@ def _check_link(root: Path, link: Path) -> None:
     around = link.parents[: len(link.relative_to(root).parts)]
     if link.resolve() in {folder.resolve() for folder in around}:
         raise DataError(must(str(link), "lead to files that do not hold it", f"a link to {link.resolve()}"))
-
-
-def _too_large(place: str, size: int, most: int) -> DataError:
-    return DataError(must(place, f"have {most:,} bytes at most", f"{size:,}"))
 
 
 def _visible(name: str) -> bool:

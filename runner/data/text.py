@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 from runner import limits
 from runner.data.class_folders import Kind, class_folders, levels, names_in
 from runner.data.class_names import ordered
+from runner.data.contents import content_of
 from runner.data.examples import Examples, Part, Parts, Report
-from runner.data.files import Tree, content_of, tree_of
+from runner.data.files import Tree, tree_of
 from runner.data.source import Undivided
 from runner.data.splits import listed, part_of, parts_of
 from runner.data.tables import decoded, read_table

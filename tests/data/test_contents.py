@@ -43,7 +43,7 @@ def written(folder: Path, count: int) -> list[Path]:
 
 def of(paths: list[Path], algorithm: str = "sha256") -> list[bytes]:
     """What a process that starts now is told."""
-    return Digests(algorithm, Path("cache") / f"{algorithm}.sealed").of(paths)
+    return Digests(algorithm, Path("cache") / f"{algorithm}.sealed", files=len(paths)).of(paths)
 
 
 def expected(paths: list[Path], algorithm: str = "sha256") -> list[bytes]:
@@ -121,6 +121,36 @@ def test_the_memory_forgets_files_that_are_gone(tmp_path: Path, monkeypatch: pyt
         for path in (tmp_path / "files").iterdir():
             path.unlink()
     assert Path("cache/sha256.sealed").stat().st_size <= (2 * 3 + 2) * (5 * 8 + 32) + 8
+
+
+@pytest.mark.usefixtures("later")
+def test_the_memory_holds_every_part_of_a_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[str]
+) -> None:
+    # The last part, which is small, must not push out the first.
+    monkeypatch.setattr(contents, "_SPARE", 1)
+    paths = written(tmp_path / "files", 60)
+    for start in range(2):
+        digests = Digests("sha256", Path("cache/sha256.sealed"), files=60)
+        for part in (paths[:50], paths[50:58], paths[58:]):
+            assert digests.of(part) == expected(part)
+        assert len(hashed) == 60, f"read again at start {start}"
+
+
+@pytest.mark.usefixtures("later")
+def test_what_is_read_is_hashed_on_the_way(tmp_path: Path, hashed: list[str]) -> None:
+    paths = written(tmp_path / "files", 5)
+    digests = Digests("sha256", Path("cache/sha256.sealed"), files=5)
+    assert [digests.read(path, most=100) for path in paths[:3]] == [path.read_bytes() for path in paths[:3]]
+    assert digests.of(paths) == expected(paths)
+    assert sorted(hashed) == ["3.bin", "4.bin"]
+    assert of(paths) == expected(paths)
+    assert len(hashed) == 2
+    paths[0].write_bytes(b"another")
+    with pytest.raises(DataError, match=r"/0\.bin: must stay as it is while it is read, got another content$"):
+        digests.read(paths[0], most=100)
+    with pytest.raises(DataError, match=r"/1\.bin: must have 49 bytes at most, got 50$"):
+        digests.read(paths[1], most=49)
 
 
 def test_without_a_right_to_write_digests_are_right_all_the_same(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """Decoded images that are kept: read back as they were, and never for files of another content."""
 
+import functools
+import io
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -49,6 +53,80 @@ def test_images_are_decoded_once(tmp_path, store, decodings):
     assert sum(decodings) == 20
     assert isinstance(again.train.inputs.base, np.memmap), "mapped, not copied"
     assert_same(first, again)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The image files that were opened."""
+    names = []
+    plain = io.open
+
+    def counted(file, *arguments, **options):
+        if str(file).endswith(".png"):
+            names.append(os.path.relpath(file))
+        return plain(file, *arguments, **options)
+
+    monkeypatch.setattr(io, "open", counted)
+    return names
+
+
+@pytest.mark.parametrize("count", [3, 50])
+def test_a_cold_start_reads_each_file_once_and_a_warm_one_none(tmp_path, monkeypatch, opened, count):
+    root = STORES["disk"](tmp_path, classes(count=count))
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + 60 * 10**9)  # the files are not of this moment
+    size = ImageSize(height=12, width=10, channels=3)
+    del opened[:]
+    first = read(root, image=size)
+    assert sorted(opened) == sorted(os.path.relpath(path) for path in root.rglob("*.png"))
+    del opened[:]
+    assert_same(first, read(root, image=size))
+    assert opened == []
+
+
+_READER = """
+import sys
+from runner.data import Folder, load
+print("ready", flush=True)
+sys.stdin.readline()
+told = []
+dataset = load(Folder(source="folder", root=sys.argv[1]), report=told.append)
+print(dataset.digest, len(told))
+"""
+
+
+def test_two_processes_that_begin_at_once_agree_and_leave_whole_entries(tmp_path, cache, decodings):
+    root = STORES["disk"](tmp_path, classes(count=100))
+    command = [sys.executable, "-c", _READER, str(root)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    found = set()
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        found.add(process.communicate(timeout=60)[0].split()[0])
+        assert process.returncode == 0
+    assert len(list(cache.iterdir())) == 3
+    assert {read(root).digest} == found
+    assert decodings == []
+
+
+def test_who_has_mapped_an_entry_keeps_it_while_another_replaces_it(tmp_path, cache, decodings):
+    root = STORES["disk"](tmp_path, classes())
+    read(root)
+    mapped = read(root)
+    before = mapped.train.inputs.copy()
+    for path in cache.iterdir():
+        whole = path.read_bytes()
+        path.unlink()
+        path.write_bytes(whole[:50])
+    assert sum(decodings) == 20
+    assert_same(mapped, read(root))
+    assert sum(decodings) == 40
+    np.testing.assert_array_equal(mapped.train.inputs, before)
 
 
 def test_other_files_sizes_and_fits_are_decoded_anew(tmp_path, decodings):
@@ -151,10 +229,11 @@ def test_little_room_is_left_alone(tmp_path, cache, monkeypatch):
 
 def test_two_at_once_leave_one_whole_file(tmp_path, cache):
     images = np.arange(6 * 5 * 5 * 3, dtype=np.uint8).reshape(6, 5, 5, 3)
-    threads = [threading.Thread(target=decoded.kept, args=("key", images.shape, lambda: images)) for _ in range(8)]
+    put = functools.partial(decoded.kept, "form", images.shape, contents=lambda: "key")
+    threads = [threading.Thread(target=put, kwargs={"decode": lambda: images}) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [path.name for path in cache.iterdir()] == ["key.sealed"]
-    np.testing.assert_array_equal(decoded.kept("key", images.shape, pytest.fail), images)
+    assert [path.name for path in cache.iterdir()] == ["formkey.sealed"]
+    np.testing.assert_array_equal(put(decode=pytest.fail), images)

@@ -1,0 +1,43 @@
+"""Work in threads: each index once, shared by all threads whatever the count, and ended by the first fault."""
+
+import threading
+
+import pytest
+
+from runner.data.threads import in_threads
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 50, 1000, 12_345])
+@pytest.mark.parametrize("threads", [1, 4, 16])
+def test_every_index_is_worked_on_once(count: int, threads: int) -> None:
+    seen: list[int] = []
+    told = list(in_threads(count, seen.append, threads=threads))
+    assert sorted(seen) == list(range(count))
+    assert told == sorted(set(told))
+    assert told[-1:] == ([count] if count else [])
+
+
+@pytest.mark.parametrize("count", [4, 50, 499, 1000])
+def test_all_threads_take_part_in_a_handful_of_files(count: int) -> None:
+    # Nobody passes the barrier until four threads stand before it: with one thread for 500 files none ever would.
+    barrier, met = threading.Barrier(4, timeout=20), threading.local()
+
+    def meet(index: int) -> None:
+        if not hasattr(met, "others"):
+            barrier.wait()
+            met.others = True
+
+    assert list(in_threads(count, meet, threads=4))[-1] == count
+
+
+def test_the_first_fault_ends_it() -> None:
+    seen: list[int] = []
+
+    def work(index: int) -> None:
+        seen.append(index)
+        if index == 3:
+            raise ValueError("the fourth")
+
+    with pytest.raises(ValueError, match="the fourth"):
+        list(in_threads(100_000, work, threads=1))
+    assert len(seen) < 100_000
