@@ -39,7 +39,7 @@ class Steps:
         overrides += [f"train.lowering={choice}", "tracking.enabled=false"]
         with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
             config = composition.plain(compose("config", overrides=composition.free(overrides)))
-        experiment = parse(config, composition.block_library())
+        experiment = parse(config, composition.BlockLibrary())
         self.dataset = data.load(experiment.data)
         here = choose("cpu", keep_memory=True)
         loop = Loop(experiment, self.dataset, here)

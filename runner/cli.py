@@ -68,7 +68,7 @@ def _train(arguments: list[str], command: str) -> None:
         lines: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
         overrides = composition.as_given(lines)
         found = composition.resolve(config)
-        experiment = parse(found.values, composition.block_library())
+        experiment = parse(found.values, composition.BlockLibrary())
         context = Context(
             folder=Path(hydra.runtime.output_dir),
             config=launchable(found.values, "config", "trains this again", found.from_environment),
@@ -135,7 +135,7 @@ def _with_experiment(use: Callable[[Experiment], None], arguments: list[str]) ->
     """Composes one experiment, without leaving a folder behind, and hands it on."""
 
     def task(config: DictConfig) -> None:
-        use(parse(composition.plain(config), composition.block_library()))
+        use(parse(composition.plain(config), composition.BlockLibrary()))
 
     _compose(task, [*arguments, *_NO_FOLDER])
 

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
 
 from runner import overriding, strict_yaml, trust, withheld
-from runner.blocks import used
+from runner.blocks import Library, used
 from runner.complaints import OWN_FOLDER, one_line, own_name, told
 from runner.errors import ConfigError, ConvrunnerError
-from runner.launchable import as_yaml as as_yaml
 from runner.resolving import Resolved, resolved
 
 # An override that changes a value: no prefix of Hydra's grammar (+ ++ ~), no package, no option.
@@ -56,13 +55,14 @@ def register() -> None:
         plugins.register(OwnFolderFirst)
 
 
-def free(arguments: list[str]) -> list[str]:
+def free(arguments: list[str], known: Collection[str] | None = None) -> list[str]:
     """Hydra's arguments, so that a value can be set whether a file in `conf/` mentions it or not.
 
     Hydra refuses a key that no file mentions, unless it is written `++key`. Here the schema decides what a key may
     be, and says so with the nearest name. And a configuration may be called what would be a number: `debug=nan`.
+    `known` are the `groups`, where the caller has them.
     """
-    known = groups()
+    known = groups() if known is None else known
     return [_freed(argument, known) for argument in arguments]
 
 
@@ -71,7 +71,7 @@ def groups() -> set[str]:
     return {path.name for root in (shipped(), Path.cwd() / OWN_FOLDER) if root.is_dir() for path in root.iterdir()}
 
 
-def _freed(argument: str, groups: set[str]) -> str:
+def _freed(argument: str, groups: Collection[str]) -> str:
     if not _CHANGE.match(argument) or argument.startswith("hydra"):
         return argument
     key, _, value = argument.partition("=")
@@ -85,41 +85,41 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return resolve(config).values
 
 
-def resolve(config: DictConfig) -> Resolved:
+def resolve(config: DictConfig, library: Library | None = None, values: dict[str, Any] | None = None) -> Resolved:
     """The configuration without interpolations, with the blocks of the library that it uses.
 
+    `values` are its plain containers, interpolations and all, where the caller has them; they are changed.
     Raises ConfigError where it cannot be resolved.
     """
     with one_line():
-        found = resolved(config)
-    return replace(found, values=with_library(found.values))
+        found = resolved(config, values)
+    return replace(found, values=_with_blocks(found.values, BlockLibrary() if library is None else library))
 
 
-def as_given(lines: Iterable[str]) -> tuple[str, ...]:
+def as_given(lines: Iterable[str], known: Collection[str] | None = None) -> tuple[str, ...]:
     """Overrides as a user would give them: without the ++ that `free` puts before them."""
     lines = list(lines)
     short = [line.removeprefix("++") for line in lines]
-    return tuple(own if again == line else line for own, again, line in zip(short, free(short), lines, strict=True))
+    again = free(short, known)
+    return tuple(own if freed == line else line for own, freed, line in zip(short, again, lines, strict=True))
 
 
-def with_library(found: dict[str, Any]) -> dict[str, Any]:
+def _with_blocks(found: dict[str, Any], library: Library) -> dict[str, Any]:
     """A plain configuration with the blocks of the library that its model uses among its own."""
     model = found.get("model")
     if isinstance(model, dict):
         own = model.get("blocks") or {}
-        taken = used(model, _LazyLibrary()) if isinstance(own, dict) else {}
+        taken = used(model, library) if isinstance(own, dict) else {}
         if taken:
             model["blocks"] = {**taken, **own}
     return found
 
 
-def block_library() -> frozenset[str]:
-    """The names of all blocks that a model here can use without declaring them."""
-    return frozenset(_LazyLibrary())
+class BlockLibrary(Mapping[str, Any]):
+    """The blocks that a model can use without declaring them: `conf/block/*.yaml`, the current folder's first.
 
-
-class _LazyLibrary(Mapping[str, Any]):
-    """The blocks of `conf/block/*.yaml`, each read when it is asked for; the current folder's come first."""
+    Each file is read when its block is asked for.
+    """
 
     def __init__(self) -> None:
         folders = (shipped(), Path.cwd() / OWN_FOLDER)

@@ -139,7 +139,7 @@ def _settle(config: DictConfig, mode: RunMode) -> None:
             put_sweep(config, made.absolute())
 
 
-class _Settled(internal.Hydra):
+class Settled(internal.Hydra):
     """Hydra, but that folders are made as soon as a configuration is composed, before anything is written."""
 
     def compose_config(
@@ -163,7 +163,7 @@ class _Settled(internal.Hydra):
 def settled() -> Iterator[None]:
     """Has Hydra, while it reads a command line, give every run and every sweep a folder of its own."""
     original = internal.Hydra
-    internal.Hydra = _Settled  # type: ignore[misc]
+    internal.Hydra = Settled  # type: ignore[misc]
     try:
         yield
     finally:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
 from runner import interpolations, withheld
@@ -37,30 +37,38 @@ class _Asked:
 _asked = _Asked()
 
 
-def resolved(config: DictConfig) -> Resolved:
-    """A configuration without interpolations. Raises OmegaConf's errors, and ConfigError for a text that is ???."""
+def resolved(config: DictConfig, values: dict[str, Any] | None = None) -> Resolved:
+    """A configuration without interpolations.
+
+    `values` are its plain containers, interpolations and all, where the caller has them; they are changed.
+    Raises OmegaConf's errors, and ConfigError for a text that is ???.
+    """
     OmegaConf.register_new_resolver("oc.env", _asked.env, replace=True)
+    if values is None:
+        found: Any = OmegaConf.to_container(config, resolve=False, throw_on_missing=True)
+        values = {str(key): value for key, value in found.items()}
     with interpolations.bounded():
-        values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        from_environment = dict(_from_environment(config, ()))
+        from_environment = dict(_filled(values, config, ()))
     if missing := next(_places(values, _MISSING), None):
         raise ConfigError(must(".".join(map(str, missing)), "be another text than ???", _MISSING))
-    return Resolved({str(key): value for key, value in values.items()}, from_environment)
+    return Resolved(values, from_environment)
 
 
-def _from_environment(node: Any, path: Place) -> Iterator[tuple[Place, str]]:
-    keys: Any = node if isinstance(node, DictConfig) else range(len(node))
-    for key in keys:
-        child, below = node._get_node(key), (*path, key)
-        if child._is_interpolation():
+def _filled(values: Any, config: Any, path: Place) -> Iterator[tuple[Place, str]]:
+    """Puts into plain containers what their interpolations come to; those that the environment answers, by path."""
+    for key, written in list(values.items() if isinstance(values, dict) else enumerate(values)):
+        below = (*path, key)
+        if isinstance(written, dict | list):
+            yield from _filled(written, config._get_node(key), below)
+        elif isinstance(written, str) and "${" in written:
             before = _asked.count
-            value = node[key]
+            value = config[key]
+            is_config = OmegaConf.is_config(value)
+            plain = OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if is_config else value
+            values[key] = plain
             if _asked.count > before:
-                plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-                withheld.answered(plain, child._value())
-                yield below, child._value()
-        elif isinstance(child, DictConfig | ListConfig) and not child._is_none() and not child._is_missing():
-            yield from _from_environment(child, below)
+                withheld.answered(plain, written)
+                yield below, written
 
 
 def _places(value: Any, wanted: Any, path: Place = ()) -> Iterator[Place]:

@@ -7,7 +7,7 @@ import yaml
 from block_configurations import config, faults
 from configurations import composed
 
-from runner import composition
+from runner import composition, launchable
 from runner.describe import surveyed
 from runner.errors import ConfigError
 from runner.experiment import Experiment, parse
@@ -40,7 +40,7 @@ def test_blocks_of_the_library_are_known_by_name_and_kept_with_the_configuration
     )
     assert set(whole["model"]["blocks"]) == {"bottleneck", "conv_bn_act", "projection"}
     # So that a run can be launched again from its config.yaml alone.
-    assert parse(yaml.safe_load(composition.as_yaml(whole))) == parse(whole)
+    assert parse(yaml.safe_load(launchable.as_yaml(whole))) == parse(whole)
     assert "blocks" not in composed("model=lenet5")["model"]
 
 
@@ -78,7 +78,7 @@ def test_a_misspelt_block_is_told_the_nearest() -> None:
     ]
     whole = config([{"botleneck": {"width": 3}}, "rellu"])
     with pytest.raises(ConfigError) as caught:
-        parse(whole, composition.block_library())
+        parse(whole, composition.BlockLibrary())
     assert str(caught.value).splitlines() == [
         'model.layers[0]: unknown layer "botleneck"; did you mean "bottleneck"?',
         'model.layers[1]: unknown layer "rellu"; did you mean "relu"?',

@@ -10,7 +10,7 @@ from configurations import composed
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from runner import composition
+from runner import composition, launchable
 from runner.complaints import one_line
 from runner.errors import ConfigError
 from runner.experiment import parse
@@ -110,8 +110,8 @@ def test_interpolations_are_resolved() -> None:
 
 def test_what_is_written_down_reads_back_as_it_was() -> None:
     config = here("model.name='3×3 “net”'", "data.mean=[0.1]", "tracking.tags={a: b}", "optimizer.weight_decay=1e-4")
-    assert yaml.safe_load(composition.as_yaml(config)) == config
-    assert parse(yaml.safe_load(composition.as_yaml(config))) == parse(config)
+    assert yaml.safe_load(launchable.as_yaml(config)) == config
+    assert parse(yaml.safe_load(launchable.as_yaml(config))) == parse(config)
 
 
 def test_what_a_task_raises_comes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from configurations import composed, experiment, group, here, option
 
-from runner import composition, data, train
+from runner import composition, data, launchable, train
 from runner.describe import as_json, surveyed
 from runner.experiment import Experiment
 from runner.layers.base import Row, Shape
@@ -288,7 +288,7 @@ def test_a_variant_differs_in_a_few_numbers(variant: str, base: str) -> None:
 
 
 def yaml_of(name: str) -> list[str]:
-    return composition.as_yaml(composed(f"model={name}")["model"]).splitlines()
+    return launchable.as_yaml(composed(f"model={name}")["model"]).splitlines()
 
 
 # What describing costs

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -26,6 +26,14 @@ _log = logging.getLogger(__name__)
 _BY_NUMBER = "${hydra.job.num}"
 
 
+class _Pattern(NamedTuple):
+    """What jobs share that differ only in values: Hydra's configuration, and the experiment's part of it twice."""
+
+    whole: DictConfig
+    own: DictConfig
+    values: dict[str, Any]  # the plain containers of `own`, interpolations and all
+
+
 class Jobs:
     """The configurations of a batch. Composing one takes Hydra some 60 ms; here those that differ only in values are
     composed once, and their values put in its copies.
@@ -34,11 +42,13 @@ class Jobs:
     def __init__(self, context: HydraContext, config: DictConfig, jobs: Sequence[Sequence[str]], first: int) -> None:
         self._context, self._config, self.first = context, config, first
         self.folder = Path(str(config.hydra.sweep.dir)).absolute()
+        lines = list(dict.fromkeys(line for job in jobs for line in job))  # members share most of them
         parser = OverridesParser.create(config_loader=context.config_loader)
-        self.overrides = [parser.parse_overrides(list(job)) for job in jobs]
-        self._groups = composition.groups()
-        self._patterns: dict[tuple[str, ...], DictConfig] = {}
-        self._containers: dict[tuple[str, ...], dict[str, Any]] = {}
+        parsed = dict(zip(lines, parser.parse_overrides(lines), strict=True))
+        self.overrides = [[parsed[line] for line in job] for job in jobs]
+        self.groups, self.library = composition.groups(), composition.BlockLibrary()
+        self._is_by_number = _container(config.hydra.sweep)["subdir"] == _BY_NUMBER
+        self._patterns: dict[tuple[str, ...], _Pattern] = {}
 
     def __len__(self) -> int:
         return len(self.overrides)
@@ -47,24 +57,25 @@ class Jobs:
         """A job's configuration as plain containers, resolved. Raises ConfigError."""
         overrides = self.overrides[index]
         key = self._key(overrides)
-        container = self._containers.get(key)
-        if container is None:
+        if key not in self._patterns:
             with one_line():
-                pattern = self._patterns[key] = self._composed(overrides)
-            self._containers[key] = _container(_without_hydra(pattern))
-            return composition.resolve(_without_hydra(pattern))
-        own = copy.deepcopy(container)
-        for override in self._valued(overrides):
-            _put(own, override.key_or_group.split("."), override.value())
-        if _interpolated(own):
-            return composition.resolve(OmegaConf.create(own))
-        return Resolved(composition.with_library(own))
+                whole = self._composed(overrides)
+            own = _without_hydra(whole)
+            self._patterns[key] = _Pattern(whole, own, _container(own))
+        pattern = self._patterns[key]
+        values = copy.deepcopy(pattern.values)
+        with one_line():
+            for override in self._valued(overrides):
+                _put(values, override.key_or_group.split("."), override.value())
+                # The members of a pattern set the same places, so that no value of one stays for the next.
+                OmegaConf.update(pattern.own, override.key_or_group, override.value(), force_add=True)
+        return composition.resolve(pattern.own, self.library, values)
 
     def config(self, index: int) -> DictConfig:
         """A job's whole configuration, Hydra's part included, as its folder keeps it."""
         overrides, number = self.overrides[index], self.first + index
         pattern = self._patterns[self._key(overrides)]
-        found = copy.deepcopy(pattern)
+        found = copy.deepcopy(pattern.whole)
         with open_dict(found):
             for override in self._valued(overrides):
                 OmegaConf.update(found, override.key_or_group, override.value(), force_add=True)
@@ -77,7 +88,7 @@ class Jobs:
 
     def subfolder(self, index: int) -> Path:
         """Where a job writes, below the sweep's folder."""
-        if _container(self._config.hydra.sweep)["subdir"] == _BY_NUMBER:
+        if self._is_by_number:
             return Path(str(self.first + index))
         with one_line():
             return Path(str(OmegaConf.select(self.config(index), "hydra.sweep.subdir")))
@@ -99,7 +110,7 @@ class Jobs:
     def _is_value(self, override: Override) -> bool:
         plain = isinstance(override.value(), int | float | str | None)
         key = override.key_or_group
-        return plain and key not in self._groups and not key.startswith("hydra") and not override.is_delete()
+        return plain and key not in self.groups and not key.startswith("hydra") and not override.is_delete()
 
 
 def launch(
@@ -130,7 +141,7 @@ def _trained(session: Session, jobs: Jobs, context: HydraContext) -> list[JobRet
     proposed = [_proposed(jobs, index, varied) for index in range(len(jobs))]
     try:
         with _logged(jobs.folder / "sweep.log"):
-            session.train(proposed, composition.block_library())
+            session.train(proposed, jobs.library)
     finally:
         # Also of a batch that was interrupted, those that ended are handed to Hydra.
         ended = {result.number: result for result in session.children.results}
@@ -184,7 +195,7 @@ def _proposed(jobs: Jobs, index: int, varied: Sequence[str]) -> Proposed:
         found, config = Resolved({}), error
     return Proposed(
         number=jobs.first + index,
-        overrides=composition.as_given(str(override.input_line) for override in jobs.overrides[index]),
+        overrides=composition.as_given((str(override.input_line) for override in jobs.overrides[index]), jobs.groups),
         varied=_values(jobs.overrides[index], varied),
         folder=jobs.folder / jobs.subfolder(index),
         config=config,
@@ -224,12 +235,6 @@ def _put(container: Any, path: list[str], value: Any) -> None:
         container[last] = value
 
 
-def _interpolated(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_interpolated, value.values()))
-    return any(map(_interpolated, value)) if isinstance(value, list) else isinstance(value, str) and "${" in value
-
-
 def _container(config: DictConfig) -> dict[str, Any]:
     """Plain containers of a configuration, interpolations and all."""
     found: Any = OmegaConf.to_container(config, resolve=False)
@@ -237,7 +242,8 @@ def _container(config: DictConfig) -> dict[str, Any]:
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
-    found = copy.copy(config)
+    found = copy.deepcopy(config)
     with open_dict(found):
         del found["hydra"]
+    OmegaConf.set_struct(found, False)
     return found
