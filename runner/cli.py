@@ -11,7 +11,6 @@ Exit status: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted.
 
 import logging
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from runner import composition, endings
+from runner import composition, endings, options
 from runner.errors import ConfigError, ConvrunnerError, must, unknown
 from runner.experiment import Experiment, parse
 from runner.launchable import launchable
@@ -33,20 +32,17 @@ _NO_FOLDER = (
     "hydra/job_logging=disabled",
     "hydra/hydra_logging=disabled",
 )
-_OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_$][\w.@:/$-]*=|~")
-_statuses: list[int] = []
 
 
 def main() -> None:
     """Runs the verb that the command line names, and exits with its status."""
     arguments = sys.argv[1:]
     command = shlex.join(["runner", *arguments])
-    _statuses.clear()
     try:
-        VERBS[_verb(arguments)](arguments, command)
+        status = VERBS[_verb(arguments)](arguments, command)
     except BaseException as error:  # noqa: BLE001 - a user is told in one line, whatever it is
-        sys.exit(endings.told(error))
-    sys.exit(max(_statuses, default=0))
+        status = endings.told(error)
+    sys.exit(status)
 
 
 def _verb(arguments: list[str]) -> str:
@@ -58,7 +54,9 @@ def _verb(arguments: list[str]) -> str:
     return "train"
 
 
-def _train(arguments: list[str], command: str) -> None:
+def _train(arguments: list[str], command: str) -> int:
+    statuses: list[int] = []
+
     def task(config: DictConfig) -> float | tuple[float, ...]:
         from runner.recording import Context
         from runner.run import run  # training takes more to import than a mistake should cost
@@ -67,8 +65,9 @@ def _train(arguments: list[str], command: str) -> None:
         # As they are written: their items alone would be resolved, and tell what the environment holds.
         lines: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
         overrides = composition.as_given(lines)
-        found = composition.resolve(config)
-        experiment = parse(found.values, composition.BlockLibrary())
+        library = composition.BlockLibrary()
+        found = composition.resolve(config, library)
+        experiment = parse(found.values, library)
         context = Context(
             folder=Path(hydra.runtime.output_dir),
             config=launchable(found.values, "config", "trains this again", found.from_environment),
@@ -85,19 +84,18 @@ def _train(arguments: list[str], command: str) -> None:
         from runner.sweep.launching import launch
 
         returns = launch(*jobs)
-        _statuses.extend(int(job.status is not JobStatus.COMPLETED) for job in returns)
+        statuses.extend(int(job.status is not JobStatus.COMPLETED) for job in returns)
         return returns
 
-    # Who chooses a sweep wants it swept.
-    if any(argument.startswith("sweep=") for argument in arguments) and not {"-m", "--multirun", "-r", "--run"} & set(
-        arguments
-    ):
-        arguments = ["-m", *arguments]
-    _compose(task, arguments, batch=batch, command=command)
+    chooses = any(argument.startswith("sweep=") for argument in arguments)
+    if chooses and not options.actions(options.read(arguments)):  # `sweep=NAME` implies --multirun
+        arguments = [*arguments, "--multirun"]
+    worst = _compose(task, arguments, batch=batch, command=command)
+    return max([worst, *statuses])
 
 
-def _describe(arguments: list[str], command: str) -> None:
-    def show(experiment: Experiment) -> None:
+def _describe(arguments: list[str], command: str) -> int:
+    def show(experiment: Experiment) -> int:
         from rich.console import Console
 
         from runner import describe
@@ -107,40 +105,50 @@ def _describe(arguments: list[str], command: str) -> None:
         else:
             console = Console(highlight=False)
             console.print(describe.table(experiment, width=console.width))
+        return 0
 
-    _with_experiment(show, arguments)
+    return _with_experiment(show, arguments)
 
 
-def _ui(arguments: list[str], command: str) -> None:
-    def serve(experiment: Experiment) -> None:
+def _ui(arguments: list[str], command: str) -> int:
+    def serve(experiment: Experiment) -> int:
         from runner.tracking import serve_ui
 
-        _statuses.append(serve_ui(experiment.tracking, host=experiment.ui.host, port=experiment.ui.port))
+        return serve_ui(experiment.tracking, host=experiment.ui.host, port=experiment.ui.port)
 
-    _with_experiment(serve, arguments)
+    return _with_experiment(serve, arguments)
 
 
-def _schema(arguments: list[str], command: str) -> None:
+def _schema(arguments: list[str], command: str) -> int:
     from runner import schema
 
     folder = arguments[0] if arguments else "schema"
+    if len(arguments) > 1 or folder.startswith("-"):
+        raise ConfigError(must("command line", "name one folder", " ".join(arguments)))
     try:
         for path in schema.write(Path(folder)):
             print(path)
     except OSError as error:
         raise ConfigError(must("command line", f"name a folder to write to ({error.strerror})", folder)) from error
+    return 0
 
 
-def _with_experiment(use: Callable[[Experiment], None], arguments: list[str]) -> None:
-    """Composes one experiment, without leaving a folder behind, and hands it on."""
+def _with_experiment(use: Callable[[Experiment], int], arguments: list[str]) -> int:
+    """Composes experiments, without leaving a folder behind, and hands them on. Returns the worst exit status."""
+    statuses: list[int] = []
 
     def task(config: DictConfig) -> None:
-        use(parse(composition.plain(config), composition.BlockLibrary()))
+        library = composition.BlockLibrary()
+        statuses.append(use(parse(composition.resolve(config, library).values, library)))
 
-    _compose(task, [*arguments, *_NO_FOLDER])
+    worst = _compose(task, [*arguments, *_NO_FOLDER])
+    return max([worst, *statuses])
 
 
-def _compose(task: Callable[[DictConfig], Any], arguments: list[str], **known: Any) -> None:
+def _compose(task: Callable[[DictConfig], Any], arguments: list[str], **known: Any) -> int:
+    """Hands the task every configuration that the arguments describe. Returns the worst exit status of its errors."""
+    statuses: list[int] = []
+
     def told(config: DictConfig) -> Any:
         try:
             return task(config)
@@ -151,18 +159,17 @@ def _compose(task: Callable[[DictConfig], Any], arguments: list[str], **known: A
                 from runner import folders
 
                 folders.release(Path(HydraConfig.get().runtime.output_dir))
-            _statuses.append(endings.told(error))
+            statuses.append(endings.told(error))
             return None
 
     # Hydra prints what it catches, with advice about its own internals; uncaught it becomes one line here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # Overrides first: what comes after an option of Hydra's would not be taken for an override.
-    options = [argument for argument in arguments if not _OVERRIDE.match(argument)]
-    sys.argv[1:] = composition.free([argument for argument in arguments if _OVERRIDE.match(argument)]) + options
+    sys.argv[1:] = composition.free(options.ordered(arguments))
     composition.composed(told, **known)()
+    return max(statuses, default=0)
 
 
-VERBS: dict[str, Callable[[list[str], str], None]] = {
+VERBS: dict[str, Callable[[list[str], str], int]] = {
     "train": _train,
     "describe": _describe,
     "ui": _ui,

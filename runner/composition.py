@@ -3,17 +3,17 @@
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
 
-from runner import overriding, strict_yaml, trust, withheld
+from runner import options, strict_yaml, trust, withheld
 from runner.blocks import Library, used
 from runner.complaints import OWN_FOLDER, one_line, own_name, told
 from runner.errors import ConfigError, ConvrunnerError
@@ -33,18 +33,12 @@ def shipped() -> Path:
 
 
 class OwnFolderFirst(SearchPathPlugin):
-    """Has the folder of --config-dir come first, then a `conf/` in the current folder, then the shipped one.
-
-    The files of all join; where names agree, the first wins.
-    """
+    """Puts a `conf/` in the current folder before the shipped one: where names agree, the first wins."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         own = Path.cwd() / OWN_FOLDER
         if own.is_dir() and own.resolve() != shipped():
             search_path.prepend(provider="current folder", path=str(own))
-        # A recorded config.yaml would else be hidden by the shipped file of that name.
-        if folder := overriding.option(sys.argv[1:], "--config-dir", "-cd"):
-            search_path.prepend(provider="command line", path=str(Path(folder).absolute()))
 
 
 def register() -> None:
@@ -139,6 +133,29 @@ class BlockLibrary(Mapping[str, Any]):
         return len(self._files)
 
 
+class _Loader(trust.CheckedLoader):
+    """Hydra's loader, which looks first into the folder of --config-dir."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        # A recorded config.yaml would else be hidden by the shipped file of that name.
+        places = config_search_path.get_path()
+        places[:] = sorted(places, key=lambda place: place.provider != "command-line")
+        super().__init__(config_search_path)
+
+
+@contextmanager
+def _in_place(**own: Any) -> Iterator[None]:
+    """Has Hydra start with classes of this project in place of its own of those names."""
+    from hydra._internal import hydra as internal
+
+    its = {name: getattr(internal, name) for name in own}
+    vars(internal).update(own)
+    try:
+        yield
+    finally:
+        vars(internal).update(its)
+
+
 def composed(task: Callable[[DictConfig], Any], **known: Any) -> Callable[[], None]:
     """The task as Hydra's entry point: it reads the command line, composes, and calls the task for every job.
 
@@ -146,7 +163,6 @@ def composed(task: Callable[[DictConfig], Any], **known: Any) -> Callable[[], No
     Raises ConfigError where something does not compose; what the task raises comes as it is.
     """
     import hydra
-    from hydra._internal import hydra as hydra_main
 
     from runner import folders  # it imports all of Hydra
 
@@ -167,8 +183,8 @@ def composed(task: Callable[[DictConfig], Any], **known: Any) -> Callable[[], No
 
     def compose() -> None:
         try:
-            overriding.refuse_rerun(sys.argv[1:])
-            with folders.settled(), patch.object(hydra_main, "ConfigLoaderImpl", trust.CheckedLoader):
+            options.read(sys.argv[1:])
+            with _in_place(Hydra=folders.Settled, ConfigLoaderImpl=_Loader):
                 entry()
         except Exception as error:
             if isinstance(error, ConvrunnerError | BrokenPipeError) or any(error is own for own in raised):

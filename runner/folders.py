@@ -9,8 +9,6 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -157,14 +155,3 @@ class Settled(internal.Hydra):
         if with_log_configuration:  # without, Hydra only looks at the configuration
             _settle(config, run_mode)
         return config
-
-
-@contextmanager
-def settled() -> Iterator[None]:
-    """Has Hydra, while it reads a command line, give every run and every sweep a folder of its own."""
-    original = internal.Hydra
-    internal.Hydra = Settled  # type: ignore[misc]
-    try:
-        yield
-    finally:
-        internal.Hydra = original  # type: ignore[misc]

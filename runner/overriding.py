@@ -1,10 +1,8 @@
-"""Overrides: what one may cost, how one is undone that was freed for Hydra, and how a shell is given them."""
+"""What an override may cost: how long it is, how deep its brackets are, and how many values it lists for a sweep."""
 
 import math
 import re
-import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -72,36 +70,3 @@ def faults_of_entry(place: str, text: str) -> Iterator[Fault]:
         yield from error.faults
     except HydraException:
         pass
-
-
-def refuse_rerun(arguments: Sequence[str]) -> None:
-    """Raises ConfigError for Hydra's --experimental-rerun, which unpickles a file and so runs what it says."""
-    for argument in arguments:
-        option = argument.partition("=")[0]
-        if option.startswith("--e") and "--experimental-rerun".startswith(option):
-            raise ConfigError(must("command line", "launch a recorded config.yaml in place of a pickle", argument))
-
-
-_PLACES: Final = (("--config-dir", "-cd"), ("--config-name", "-cn"), ("--config-path", "-cp"))
-
-
-def option(arguments: Sequence[str], name: str, short: str) -> str | None:
-    """What one of Hydra's options is given on a command line."""
-    for argument, following in zip_longest(arguments, arguments[1:]):
-        if argument in (name, short):
-            return following or None
-        if argument.startswith(f"{name}="):
-            return argument.partition("=")[2] or None
-    return None
-
-
-def single(command: str, overrides: Sequence[str]) -> str:
-    """The command line, for a shell, that trains one member of the sweep of another command line.
-
-    The sweep is named again, as its file may set more than what it varies; `--run` trains one experiment with it.
-    """
-    given = shlex.split(command)[1:]
-    places = [f"{name}={found}" for name, short in _PLACES if (found := option(given, name, short))]
-    kept = [line for line in overrides if not line.startswith("sweep.")]
-    run = ["--run"] if any(line.startswith("sweep=") for line in kept) else []
-    return shlex.join(["runner", *places, *run, *kept])

@@ -70,6 +70,7 @@ FLOORS = {
     "runner.resolving": 3,
     "runner.strict_yaml": 1,
     "runner.overriding": 1,
+    "runner.options": 1,
     "runner.trust": 3,
     "runner.console": 7,
     "runner.profile": 7,

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from runner import overriding
+from runner import options
 from runner.sweep.report.statistics import Mean, front, over_seeds
 from runner.sweep.results import MemberResult, SweepResult, objective, ranked, said
 
@@ -90,4 +90,4 @@ def _facts(result: SweepResult) -> list[str]:
 def again(result: SweepResult) -> str:
     """The command line that trains the best member again; empty where there is none."""
     leaders = ranked(result.members, result.objectives)
-    return overriding.single(result.command, leaders[0].overrides) if leaders else ""
+    return options.single(result.command, leaders[0].overrides) if leaders else ""

@@ -1,0 +1,85 @@
+"""Hydra's options on a command line, such as `-m` and `--config-dir FOLDER`, read by Hydra's own parser.
+
+What Hydra would answer with its list of options, or with advice about itself, is one line here.
+"""
+
+import argparse
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from hydra._internal.utils import get_args_parser
+
+from runner.errors import ConfigError, Fault, must, unknown
+
+_OVERRIDE: Final = re.compile(r"[+~]{0,2}[A-Za-z_$][\w.@:/$-]*=|~")
+_RERUN: Final = "--experimental-rerun"
+# What a command does; one can be asked for.
+_ACTIONS: Final = ("run", "multirun", "cfg", "info", "shell_completion")
+_PLACES: Final = ("config_dir", "config_name", "config_path")
+
+
+def is_override(argument: str) -> bool:
+    """Whether an argument changes the configuration, and is no option and no value of one."""
+    return _OVERRIDE.match(argument) is not None
+
+
+def ordered(arguments: Sequence[str]) -> list[str]:
+    """The overrides, then the options: Hydra takes what comes after an option for no override."""
+    return sorted(arguments, key=lambda argument: not is_override(argument))
+
+
+def read(arguments: Sequence[str]) -> argparse.Namespace:
+    """Hydra's options. Raises ConfigError for those that it does not have, or that do not go together."""
+    found, rest = _parsed(arguments)
+    if found.experimental_rerun is not None:  # it unpickles a file, and so runs what the file says
+        got = next(argument for argument in arguments if argument.startswith("--e"))
+        raise ConfigError(must("command line", "launch a recorded config.yaml in place of a pickle", got))
+    if faults := [_unread(argument) for argument in rest]:
+        raise ConfigError(*faults)
+    if len(asked := actions(found)) > 1:
+        raise ConfigError(must("command line", "ask for one thing", ", ".join(asked)))
+    if found.resolve and not (found.cfg or found.help):
+        raise ConfigError(must("command line", "have --cfg where it has --resolve", "--resolve alone"))
+    return found
+
+
+def actions(found: argparse.Namespace) -> list[str]:
+    """What the options ask Hydra to do, as they are written."""
+    return [_written(name) for name in _ACTIONS if getattr(found, name)]
+
+
+def single(command: str, overrides: Sequence[str]) -> str:
+    """The command line, for a shell, that trains one member of the sweep of another command line.
+
+    The sweep is named again, as its file may set more than what it varies; `--run` trains one experiment with it.
+    """
+    found, _ = _parsed(shlex.split(command)[1:])
+    places = [f"{_written(name)}={place}" for name in _PLACES if (place := getattr(found, name))]
+    kept = [line for line in overrides if not line.startswith("sweep.")]
+    run = ["--run"] if any(line.startswith("sweep=") for line in kept) else []
+    return shlex.join(["runner", *places, *run, *kept])
+
+
+def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Hydra's options, and the arguments that its parser does not take."""
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]  # its own prints the list of options and exits
+    return parser.parse_known_args(ordered(arguments))
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(Fault("command line", f"must have options that Hydra can read, but {message}"))
+
+
+def _unread(argument: str) -> Fault:
+    if not argument.startswith("-"):
+        return must("command line", "be made of overrides such as train.epochs=5", argument)
+    names = {name for action in get_args_parser()._actions for name in action.option_strings}
+    known = (name for name in names if name.startswith("--") and name != _RERUN)
+    return unknown("command line", "option", argument.partition("=")[0], known)
+
+
+def _written(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
