@@ -1,5 +1,6 @@
 """Composing a configuration with Hydra: where configurations lie, and how a command line becomes one."""
 
+import functools
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -10,7 +11,9 @@ from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
+from hydra.errors import ConfigCompositionException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from runner import options, strict_yaml, trust, withheld
@@ -134,13 +137,46 @@ class BlockLibrary(Mapping[str, Any]):
 
 
 class _Loader(trust.CheckedLoader):
-    """Hydra's loader, which looks first into the folder of --config-dir."""
+    """Hydra's loader for one command: it composes once, and looks first into the folder of --config-dir."""
 
-    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+    def __init__(self, asked: RunMode, config_search_path: ConfigSearchPath) -> None:
         # A recorded config.yaml would else be hidden by the shipped file of that name.
         places = config_search_path.get_path()
         places[:] = sorted(places, key=lambda place: place.provider != "command-line")
         super().__init__(config_search_path)
+        self._asked = asked
+        self._looked: tuple[list[str], DictConfig] | None = None
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """Hydra composes twice: to see whether a file sets hydra.mode, and to work. The second is the first again."""
+        looked, self._looked = self._looked, None
+        if validate_sweep_overrides:
+            if (
+                looked
+                and run_mode is self._asked
+                and overrides == [*looked[0], (line := f"hydra.mode={run_mode.name}")]
+            ):
+                config = looked[1]
+                config.hydra.mode = run_mode
+                config.hydra.overrides.hydra.append(line)
+                return config
+            return super().load_configuration(config_name, overrides, run_mode, from_shell)
+        try:
+            config = super().load_configuration(config_name, overrides, self._asked, from_shell)
+        except ConfigCompositionException as error:
+            if error.__cause__ is not None:
+                raise
+            # A list of values or a missing choice, which is wrong only where no file sets hydra.mode=MULTIRUN.
+            return super().load_configuration(config_name, overrides, run_mode, from_shell, False)
+        self._looked = list(overrides), config
+        return config
 
 
 @contextmanager
@@ -183,8 +219,9 @@ def composed(task: Callable[[DictConfig], Any], **known: Any) -> Callable[[], No
 
     def compose() -> None:
         try:
-            options.read(sys.argv[1:])
-            with _in_place(Hydra=folders.Settled, ConfigLoaderImpl=_Loader):
+            asked = RunMode.MULTIRUN if options.read(sys.argv[1:]).multirun else RunMode.RUN
+            loader = functools.partial(_Loader, asked)
+            with _in_place(Hydra=folders.Settled, ConfigLoaderImpl=loader):
                 entry()
         except Exception as error:
             if isinstance(error, ConvrunnerError | BrokenPipeError) or any(error is own for own in raised):

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
+from commands import Runner
 from configurations import composed
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from runner import composition, launchable
+from runner import composition, folders, launchable, trust
 from runner.complaints import one_line
 from runner.errors import ConfigError
 from runner.experiment import parse
@@ -171,3 +172,48 @@ def test_a_choice_with_null_is_shown_as_a_list() -> None:
     ) as told:
         here("train.ema_decay=choice(null,0.9)")
     assert str(told.value).endswith("choice() takes no null, got choice(null,0.9)")
+
+
+# Composed once
+
+
+def test_a_file_can_ask_for_a_sweep(runner: Runner) -> None:
+    write("conf/experiment/both.yaml", "# @package _global_\nhydra: {mode: MULTIRUN}\n")
+    done = runner("describe", "experiment=both", "model=lenet1,lenet5")
+    assert (done.status, done.err) == (0, "")
+    assert [line.split()[0] for line in done.out.splitlines() if " on digits: " in line] == ["lenet1", "lenet5"]
+
+
+def test_a_missing_choice_is_told(runner: Runner) -> None:
+    write("conf/experiment/open.yaml", "# @package _global_\ndefaults:\n  - /mine: ???\n")
+    write("conf/mine/a.yaml", "b: 1\n")
+    for mode in ((), ("-m",)):
+        done = runner("describe", "experiment=open", *mode)
+        assert done.status == 2
+        assert done.err.startswith("command line: must compose, but You must specify 'mine'")
+
+
+@pytest.mark.parametrize("arguments", [("seed=1",), ("seed=1,2", "-m"), ("hydra/sweeper=basic", "--multirun")])
+def test_a_command_is_composed_once(
+    runner: Runner, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed_as: list[Any] = []
+    kept: list[DictConfig] = []
+    load = trust.CheckedLoader._load_configuration_impl
+
+    def counted(*positional: Any, **named: Any) -> DictConfig:
+        composed_as.append(named["run_mode"].name)
+        return load(*positional, **named)
+
+    def stop(config: DictConfig, mode: Any) -> None:
+        kept.append(config)
+        raise ConfigError()
+
+    monkeypatch.setattr(trust.CheckedLoader, "_load_configuration_impl", counted)
+    monkeypatch.setattr(folders, "_settle", stop)
+    assert runner("train", *arguments).status == 2
+    mode = "RUN" if arguments == ("seed=1",) else "MULTIRUN"
+    assert composed_as == [mode]
+    [config] = kept
+    assert config.hydra.mode.name == mode
+    assert config.hydra.overrides.hydra[-1] == f"hydra.mode={mode}"
