@@ -9,6 +9,8 @@ import glob
 import logging
 import re
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -22,10 +24,19 @@ def replace_damaged(folder: Path) -> None:
     JAX names the program, not the entry: the entries of other programs of that name go too, and are compiled again.
     """
     show = warnings.showwarning
-    if getattr(show, "replaces_damaged", None) == folder:
-        return
+    if not (isinstance(show, _Replacing) and show.folder == folder):
+        warnings.showwarning = _Replacing(folder, show)
 
-    def shown(
+
+@dataclass(frozen=True)
+class _Replacing:
+    """Shows warnings as `show` does, but those of damaged entries in `folder`."""
+
+    folder: Path
+    show: Callable[..., None]
+
+    def __call__(
+        self,
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -35,11 +46,8 @@ def replace_damaged(folder: Path) -> None:
     ) -> None:
         found = _DAMAGED.match(str(message))
         if found is None:
-            show(message, category, filename, lineno, file, line)
+            self.show(message, category, filename, lineno, file, line)
             return
-        for entry in folder.glob(f"{glob.escape(found['program'])}-*"):
+        for entry in self.folder.glob(f"{glob.escape(found['program'])}-*"):
             entry.unlink(missing_ok=True)
         _log.info("a damaged entry of the cache of compiled programs is replaced: %s", found["program"])
-
-    shown.replaces_damaged = folder  # type: ignore[attr-defined]
-    warnings.showwarning = shown

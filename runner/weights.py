@@ -18,7 +18,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from runner.errors import ConfigError, Fault, must
+from runner.data.npz import check_sizes
+from runner.errors import ConfigError, DataError, Fault, must
 from runner.layers import places, sequence
 from runner.layers.base import Shape, Tree, by_product
 from runner.model import Model
@@ -83,6 +84,8 @@ def read(path: Path) -> dict[str, Array]:
         raise ConfigError(must(_WHERE, "be a file that is there", str(path)))
     try:
         arrays = _npz(path) if _is_npz(path) else _safetensors(path)
+    except DataError as error:
+        raise ConfigError(*error.faults) from error
     except OSError as error:
         raise ConfigError(must(_WHERE, "be a file that can be read", f"{path} ({error.strerror or error})")) from error
     except Exception as error:  # whatever a broken or foreign file has its reader raise, MemoryError included
@@ -113,6 +116,7 @@ def _npz(path: Path) -> dict[str, Array]:
         raise ValueError("no archive")
     # NumPy leaves a file open that it cannot read.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        check_sizes(path, stored.zip.infolist())
         arrays = dict(stored)
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # NumPy hands on as bytes what is no .npy

@@ -15,7 +15,7 @@ import pytest
 import safetensors.numpy
 from configurations import composed, experiment, here, report, tiny
 
-from runner import data, train, weights
+from runner import data, limits, train, weights
 from runner.data import Dataset
 from runner.errors import ConfigError
 from runner.experiment import Experiment
@@ -261,6 +261,15 @@ def test_a_file_that_does_not_read_is_said_so(tmp_path: Path, name: str, content
     [said] = refused(lambda: weights.read(path))
     shown = str(path) if len(str(path)) <= 60 else str(path)[:57] + "..."
     assert said.startswith("model.weights: " + line.format(path=shown))
+
+
+def test_an_npz_that_unpacks_to_too_much_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "w.npz", a=np.zeros(2**20, np.float32))
+    monkeypatch.setattr(limits, "NPZ_BYTES", 2**20)
+    monkeypatch.setattr("numpy.lib.format.read_array", pytest.fail)
+    [said] = refused(lambda: weights.read(tmp_path / "w.npz"))
+    assert said.startswith(f"{tmp_path}/w.npz: must unpack to at most 1.0 MiB, for ")
+    assert said.endswith(" compressed, got 4.0 MiB")
 
 
 def test_a_file_of_whole_numbers_or_of_none_is_said_so(tmp_path: Path) -> None:

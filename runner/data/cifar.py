@@ -10,7 +10,7 @@ import io
 import lzma
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -106,22 +106,23 @@ class Cifar(Source):
         """Where the files lie and their contents by name."""
         needed = (*layout.train, layout.test)
         root = self.folder
+        wanted = (*needed, *(file for _, _, file in layout.labels))
         for folder in (root, root / layout.folder) if root else ():
-            if any((folder / name).is_file() for name in needed):
-                _check_complete(folder, needed, lambda name, at=folder: (at / name).is_file())  # type: ignore[misc]
-                wanted = (*needed, *(file for _, _, file in layout.labels))
-                return folder, {name: (folder / name).read_bytes() for name in wanted if (folder / name).is_file()}
+            there = [name for name in wanted if (folder / name).is_file()]
+            if not set(needed).isdisjoint(there):
+                _check_complete(folder, needed, there)
+                return folder, {name: (folder / name).read_bytes() for name in there}
         if root and root.is_file():
             path = root
         else:
             [path] = fetched((self.archive,), root=root, mirrors=self.mirrors, folder=self.name, report=report)
         files = _unpacked(path)
-        _check_complete(path, needed, files.__contains__)
+        _check_complete(path, needed, files)
         return path, files
 
 
-def _check_complete(place: Path, needed: tuple[str, ...], has: Callable[[str], bool]) -> None:
-    missing = [name for name in needed if not has(name)]
+def _check_complete(place: Path, needed: tuple[str, ...], there: Collection[str]) -> None:
+    missing = [name for name in needed if name not in there]
     if missing:
         raise DataError(must(str(place), f"hold {', '.join(needed)}", f"none of {', '.join(missing)}"))
 

@@ -52,8 +52,7 @@ class Digests:
             if path not in self._found and (digest := self._known.get(_facts(regular(path)))) is not None:
                 self._found[path] = digest
         unknown = [path for path in paths if path not in self._found]
-        for _ in in_threads(len(unknown), lambda index: self._hash(unknown[index]), threads=_THREADS):
-            pass
+        in_threads(len(unknown), lambda index: self._hash(unknown[index]), threads=_THREADS)
         self._remember()
         return [self._found[path] for path in paths]
 

@@ -35,7 +35,7 @@ _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 _CHANNELS = {mode: channels for channels, mode in MODES.items()}
 # What a file may hold beside these modes, and the one that it is read as.
 _READ_AS = {"1": "L", "I": "L", "I;16": "L", "I;16B": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
-_TOLD = 500  # images after which a line tells how many are decoded, at least
+_TOLD = 500  # a line tells how many images are decoded after every so many of them, and at each tenth at most
 _FORM = 3  # to be raised when the same files come to other pixels here
 
 T = TypeVar("T")
@@ -96,19 +96,20 @@ class Images:
         return _short(b"".join(self.tree.contents(chosen)))
 
     def _decoded(self, chosen: list[str], size: ImageSize) -> np.ndarray:
-        count = len(chosen)
+        count, tenths = len(chosen), 0
         images = np.empty((count, *size.shape), np.uint8)
 
         def decode(index: int) -> None:
             images[index] = self._pixels(chosen[index], size)
 
-        told = 0
-        for done in in_threads(count, decode, threads=min(cores.available(), 16)):
+        def tell(done: int) -> None:
+            nonlocal tenths
             shown = done if done == count else done - done % _TOLD
-            tenths = 10 * shown // count
-            if tenths > told:
-                told = tenths
+            if 10 * shown // count > tenths:
+                tenths = 10 * shown // count
                 self.report(f"decoded {shown:,} of {count:,} images")
+
+        in_threads(count, decode, threads=min(cores.available(), 16), told=tell)
         return images
 
     def _pixels(self, path: str, size: ImageSize) -> np.ndarray:

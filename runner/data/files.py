@@ -1,6 +1,6 @@
 """The files below a folder or inside a .zip, listed by their path and read by it: the same for both.
 
-Paths are strings with slashes, `train/cat/1.jpg`: for 60,000 files path objects would take two seconds.
+Paths are strings with slashes, `train/cat/1.jpg`: listing 60,000 files as path objects would take 0.4 s more.
 """
 
 import functools

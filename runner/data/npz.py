@@ -36,7 +36,7 @@ def read_npz(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
             }
             for name, entry in members.items():
                 _check_header(f"{path}: {name}", archive, entry)
-            _check_sum(path, list(members.values()))
+            check_sizes(path, members.values())
             return {name: _array(archive, entry) for name, entry in members.items()}
     except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise broken(path, "be an .npz of plain arrays", error) from error
@@ -65,7 +65,8 @@ def _check_header(place: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) 
         raise DataError(must(place, rule, readable(entry.file_size - header_bytes)))
 
 
-def _check_sum(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+def check_sizes(path: Path, entries: Collection[zipfile.ZipInfo]) -> None:
+    """Raises DataError where the entries of an .npz unpack to more than the limits or the memory allow."""
     total = sum(entry.file_size for entry in entries)
     packed = sum(entry.compress_size for entry in entries)
     most = max(limits.NPZ_BYTES, limits.NPZ_RATIO * packed)

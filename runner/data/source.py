@@ -106,7 +106,7 @@ class Source(Record):
         return "classes" if self.class_count is None else None
 
     def encoded(self, parts: list[Examples]) -> tuple[list[Examples], tuple[str, ...]]:
-        """The parts as a network reads them, and the vocabulary of it, which only the first, to train on, tells."""
+        """The parts as a network reads them, and the vocabulary, built from the first part, the training part, only."""
         return parts, ()
 
     def read(self, report: Report) -> Parts:

@@ -1,9 +1,9 @@
 """Work on each of many files, divided among threads, be they fifty large ones or thousands of small ones.
 
->>> list(in_threads(8, print_the_file, threads=4))     # how many of the 8 are done, each time that more are
+>>> in_threads(8, lambda index: decode(files[index]), threads=4)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -11,14 +11,16 @@ _MOST: Final = 500  # files that a thread takes at a time, so that taking them c
 _TURNS: Final = 4  # times that each thread takes files, so that none waits long for the last one
 
 
-def in_threads(count: int, work: Callable[[int], object], *, threads: int) -> Iterator[int]:
-    """Calls `work` with each index below `count`. Yields how many are done, in the order of the indices.
+def in_threads(
+    count: int, work: Callable[[int], object], *, threads: int, told: Callable[[int], object] = lambda done: None
+) -> None:
+    """Calls `work` with each index below `count`, and `told` now and then with how many of the first are done.
 
-    The first exception that `work` raises ends it; indices that no thread has taken by then are left out.
+    The first exception that `work` or `told` raises ends it; indices that no thread has taken by then are left out.
     """
     step = min(_MOST, max(1, count // (_TURNS * threads)))
 
-    def taken(start: int) -> int:
+    def take(start: int) -> int:
         stop = min(start + step, count)
         for index in range(start, stop):
             work(index)
@@ -26,6 +28,7 @@ def in_threads(count: int, work: Callable[[int], object], *, threads: int) -> It
 
     pool = ThreadPoolExecutor(threads)
     try:
-        yield from pool.map(taken, range(0, count, step))
+        for done in pool.map(take, range(0, count, step)):
+            told(done)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -11,7 +11,8 @@ from runner.data.threads import in_threads
 @pytest.mark.parametrize("threads", [1, 4, 16])
 def test_every_index_is_worked_on_once(count: int, threads: int) -> None:
     seen: list[int] = []
-    told = list(in_threads(count, seen.append, threads=threads))
+    told: list[int] = []
+    in_threads(count, seen.append, threads=threads, told=told.append)
     assert sorted(seen) == list(range(count))
     assert told == sorted(set(told))
     assert told[-1:] == ([count] if count else [])
@@ -20,14 +21,15 @@ def test_every_index_is_worked_on_once(count: int, threads: int) -> None:
 @pytest.mark.parametrize("count", [4, 50, 499, 1000])
 def test_all_threads_take_part_in_a_handful_of_files(count: int) -> None:
     # Nobody passes the barrier until four threads stand before it: with one thread for 500 files none ever would.
-    barrier, met = threading.Barrier(4, timeout=20), threading.local()
+    barrier, met, told = threading.Barrier(4, timeout=20), threading.local(), [0]
 
     def meet(index: int) -> None:
         if not hasattr(met, "others"):
             barrier.wait()
             met.others = True
 
-    assert list(in_threads(count, meet, threads=4))[-1] == count
+    in_threads(count, meet, threads=4, told=told.append)
+    assert told[-1] == count
 
 
 def test_the_first_fault_ends_it() -> None:
@@ -39,5 +41,17 @@ def test_the_first_fault_ends_it() -> None:
             raise ValueError("the fourth")
 
     with pytest.raises(ValueError, match="the fourth"):
-        list(in_threads(100_000, work, threads=1))
+        in_threads(100_000, work, threads=1)
     assert len(seen) < 100_000
+
+
+def test_no_thread_outlives_the_caller() -> None:
+    seen: list[int] = []
+    before = threading.active_count()
+
+    def stop(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(100_000, seen.append, threads=2, told=stop)
+    assert threading.active_count() == before
