@@ -1,4 +1,4 @@
-"""Where a run is recorded. The only importer of MLflow; nothing here waits for it but `check`, `run_id` and `finish`.
+"""Where a run is recorded. Nothing else imports MLflow, and only `check`, `run_id`, `wait` and `finish` wait for it.
 
     >>> run = start(Tracking(), run_name="lenet5", tags={}, params={"seed": "0"}, folder=Path("outputs/lenet5"))
     >>> run.log_metrics({"train/loss": 0.3}, step=1)

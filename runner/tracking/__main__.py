@@ -6,22 +6,20 @@ Of a sweep, FILE is its folder.
 import sys
 from pathlib import Path
 
-from runner.errors import ConvrunnerError
+from runner import endings
+from runner.errors import ConfigError, must
 from runner.tracking import replay
 
 
 def main(arguments: list[str]) -> int:
     """Sends one file, or those of a sweep, and says to which runs they went. Returns an exit status."""
-    if len(arguments) not in (1, 2):
-        print("usage: python -m runner.tracking FILE [URI]", file=sys.stderr)
-        return 2
     try:
-        run_ids = replay(Path(arguments[0]), *arguments[1:])
-    except ConvrunnerError as error:
-        print(error, file=sys.stderr)
-        return error.exit_status
-    for run_id in run_ids:
-        print(f"sent to run {run_id}")
+        if len(arguments) not in (1, 2):
+            raise ConfigError(must("command line", "be: python -m runner.tracking FILE [URI]", arguments))
+        for run_id in replay(Path(arguments[0]), *arguments[1:]):
+            print(f"sent to run {run_id}", flush=True)
+    except BaseException as error:  # noqa: BLE001 - a user is told in one line, whatever it is
+        return endings.told(error)
     return 0
 
 

@@ -24,8 +24,8 @@ class DatasetFacts:
 
 @dataclass(frozen=True)
 class Opening:
-    """A run as it begins. `run_id` is None until the store has made it; by `identity`, a tag, the store finds a run
-    that it has made, though nobody was told.
+    """A run as it begins. `run_id` is None until the store has answered with it. `identity` is recorded as a tag, by
+    which a run is found that the store has made though its answer was lost.
     """
 
     uri: str

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from runner.errors import TrackingError, must
-from runner.tracking.run import reason
-from runner.tracking.settings import Tracking, absolute_uri, without_secrets
+from runner.tracking.faults import not_opened
+from runner.tracking.settings import Tracking, absolute_uri
 from runner.tracking.store import Store
 
 
@@ -26,8 +25,7 @@ class Reader:
         try:
             self._store = Store(absolute_uri(tracking.uri))
         except Exception as error:
-            rule = f"be a store that MLflow can open ({reason(error)})"
-            raise TrackingError(must("tracking.uri", rule, without_secrets(tracking.uri))) from error
+            raise not_opened(tracking.uri, error) from error
 
     def runs(self, tag: str, value: str) -> list[Recorded]:
         """The runs with a tag, of all experiments."""

@@ -8,21 +8,19 @@ import logging
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 
-from runner.errors import TrackingError, must
-from runner.tracking import messages
+from runner.errors import TrackingError
+from runner.tracking import messages, untracked
+from runner.tracking.faults import not_opened, reason
 from runner.tracking.messages import DatasetFacts, Message, Opening, Status
+from runner.tracking.outbox import Outbox
 from runner.tracking.settings import without_secrets
 from runner.tracking.store import Store
 from runner.tracking.view import run_link
 
-UNTRACKED = "untracked.jsonl"
 _NAME_CHARACTERS = 250
 
 _log = logging.getLogger(__name__)
@@ -65,9 +63,7 @@ class Run:
         self._begun = threading.Event()
         self._ended = threading.Event()
         self._ending = False
-        self._queue: deque[Message] = deque()
-        self._refused: list[Message] = []
-        self._lock = threading.Lock()
+        self._outbox = Outbox()
 
     # What a run says ------------------------------------------------------------------------------------------
 
@@ -113,8 +109,7 @@ class Run:
     def _say(self, message: Message) -> None:
         if not self.enabled or self._ending:
             return
-        with self._lock:
-            self._queue.append(message)
+        self._outbox.put(message)
 
     # What waits -----------------------------------------------------------------------------------------------
 
@@ -180,34 +175,22 @@ class Run:
         finally:
             # Also where the user lost patience: an interrupt must not cost what was measured.
             self._ended.set()
+            self._keep_the_rest()
             if self.parent is None:
-                self._keep_the_rest()
                 self._tell_what_is_kept()
             else:
-                self._keep_the_rest()
                 self.parent._has_kept |= self._has_kept
 
     def _keep_the_rest(self) -> None:
-        with self._lock:
-            rest = [*self._refused, *self._queue]
-            self._queue.clear()
+        rest = self._outbox.drain()
         never_begun = self._run_id is None
         measured = any(isinstance(item, messages.Batch) and item.metrics for item in rest)
         if not rest or (never_begun and not measured and not self.patient):
             return
-        path = self.folder / UNTRACKED
-        opening = self._told_later()
-        drawn = (_drawn(message) if isinstance(message, messages.Figure) else message for message in rest)
-        lines = [messages.to_line(message) for message in (opening, *drawn) if message is not None]
-        draft = path.with_name(f".{UNTRACKED}")
+        path = self.folder / untracked.UNTRACKED
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            before = path.read_text(encoding="utf-8") if path.exists() else ""  # of the same run, earlier
-            draft.write_text(before + "\n".join(lines) + "\n", encoding="utf-8")
-            draft.replace(path)
+            untracked.append(path, self._told_later(), rest)
         except OSError as error:
-            with suppress(OSError):
-                draft.unlink()  # half of it could not be sent
             uri, why = without_secrets(self.opening.uri), error.strerror or str(error)
             _log.warning("%s did not take everything, and the rest is lost: %s: %s", uri, path, why)
             return
@@ -221,7 +204,7 @@ class Run:
     def _tell_what_is_kept(self) -> None:
         if self._has_kept:
             # Of a sweep, what its members could not deliver lies in folders below.
-            place = self.folder if self.patient else self.folder / UNTRACKED
+            place = self.folder if self.patient else self.folder / untracked.UNTRACKED
             _log.warning(
                 "%s did not take everything; the rest is in %s. Send it with: python -m runner.tracking %s",
                 without_secrets(self.opening.uri),
@@ -246,19 +229,17 @@ class Run:
                 return
             self.away.clear()
         self._begun.set()
-        while not self.ended and (message := self._head()) is not None:
-            if isinstance(message, messages.Figure):
-                self._swap_head(_drawn(message))
-                continue
+        while not self.ended and (message := self._outbox.head()) is not None:
             try:
                 store.deliver(self.experiment_id or "", self._run_id, message)
             except Exception as error:
                 if not store.is_refusal(error):
                     raise
                 _log.warning("MLflow refused a %s: %s", type(message).__name__.lower(), reason(error))
-                self._refused.append(message)
+                self._outbox.refused(message)
+            else:
+                self._outbox.taken()
             self.away.clear()
-            self._swap_head(None)
             if isinstance(message, messages.End):
                 self._ended.set()
 
@@ -276,12 +257,7 @@ class Run:
 
     def give_up(self, error: Exception) -> None:
         """The run could not begin."""
-        uri = without_secrets(self.opening.uri)
-        self._fault = (
-            error
-            if isinstance(error, TrackingError)
-            else TrackingError(must("tracking.uri", f"be a store that MLflow can open ({reason(error)})", uri))
-        )
+        self._fault = not_opened(self.opening.uri, error)
         self._begun.set()
         self._ended.set()
 
@@ -295,45 +271,7 @@ class Run:
         """Whether nothing more will be delivered; always so where tracking is off."""
         return self._ended.is_set() or not self.enabled
 
-    def _head(self) -> Message | None:
-        """The next message, joined with the batches that follow it; it stays in the queue until it is delivered."""
-        with self._lock:
-            batches = [item for item in takewhile(_is_batch, self._queue) if isinstance(item, messages.Batch)]
-            if len(batches) > 1:
-                for _ in batches:
-                    self._queue.popleft()
-                self._queue.appendleft(messages.joined(batches))
-            return self._queue[0] if self._queue else None
-
-    def _swap_head(self, message: Message | None) -> None:
-        with self._lock:
-            # `finish` may have taken the queue away in the meantime.
-            if self._queue:
-                self._queue.popleft()
-                if message is not None:
-                    self._queue.appendleft(message)
-
 
 def _plain(name: str) -> str:
     """A parameter's path with `[3]` as `.3`, and `_` for what else MLflow takes in no name."""
     return re.sub(r"[^\w\-./ :]", "_", re.sub(r"\[(\w+)\]", r".\1", name))[:_NAME_CHARACTERS]
-
-
-def _is_batch(message: Message) -> bool:
-    return isinstance(message, messages.Batch)
-
-
-def _drawn(figure: messages.Figure) -> messages.File | None:
-    """The figure's file; None, with a warning, where it cannot be drawn: a picture must not cost the run."""
-    try:
-        return figure.drawn()
-    except Exception as error:  # noqa: BLE001 - `make` is the caller's
-        _log.warning("%s could not be drawn: %s", figure.path, reason(error))
-        return None
-
-
-def reason(error: Exception) -> str:
-    """An error's first line, without secrets and not too long; of the network's nested errors, the innermost."""
-    text = str(error).strip() or type(error).__name__
-    innermost = text.splitlines()[0].rpartition("Caused by ")[2].rstrip(")")
-    return without_secrets(innermost)[:160]

@@ -17,8 +17,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from runner.tracking.faults import reason
 from runner.tracking.messages import Opening
-from runner.tracking.run import Run, reason
+from runner.tracking.run import Run
 from runner.tracking.settings import Tracking, absolute_uri, without_secrets
 from runner.tracking.store import Store
 
@@ -122,8 +123,8 @@ class Writer(threading.Thread):
             if writer is None:
                 writer = cls._writers[uri] = cls(uri)
                 writer.start()
-            writer.runs.append(run)
             run.hurry, run.away, run.spent = writer.hurry, writer.away, writer.spent
+            writer.runs.append(run)
 
     def run(self) -> None:
         """The thread's life."""

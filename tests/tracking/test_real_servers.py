@@ -69,7 +69,7 @@ def test_what_a_killed_server_never_took_is_sent_when_it_is_back(
     run.finish("FINISHED")
     assert time.monotonic() - began < 20
     server.start()
-    assert replay(tmp_path / "run" / "untracked.jsonl") == [run.run_id]
+    assert list(replay(tmp_path / "run" / "untracked.jsonl")) == [run.run_id]
     client = Store(server.uri).client
     assert sorted(metric.value for metric in client.get_metric_history(run.run_id, "loss")) == [0.5, 1.0]
     assert client.get_run(run.run_id).info.status == "FINISHED"

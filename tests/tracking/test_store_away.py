@@ -1,5 +1,7 @@
 """A store that cannot be opened, refuses or goes away: nothing is lost, and it is sent later."""
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,9 +16,12 @@ from tracking_server import free_port
 
 from runner.errors import ConfigError, TrackingError
 from runner.tracking import __main__ as command
-from runner.tracking import messages, replay, writer
+from runner.tracking import messages, replay, replaying, writer
 from runner.tracking import run as run_module
 from runner.tracking.store import Store
+from runner.tracking.untracked import append, taken
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_a_server_that_does_not_answer_is_a_fault_before_training(tmp_path: Path) -> None:
@@ -150,7 +155,7 @@ def test_a_run_that_never_began_is_sent_as_a_new_one(uri: str, client: Any, tmp_
     run = begin(f"http://127.0.0.1:{free_port()}", tmp_path, params={"seed": 7, "data.name": lines})
     run.log_metrics({"loss": 0.5}, step=1)
     run.finish("FINISHED")
-    found = client.get_run(replay(tmp_path / "untracked.jsonl", uri)[0])
+    found = client.get_run(next(replay(tmp_path / "untracked.jsonl", uri)))
     params = {"seed": "7", "data.name": lines}
     assert (found.data.metrics, found.data.params, found.info.run_name) == ({"loss": 0.5}, params, "lenet5")
 
@@ -170,7 +175,7 @@ def test_replay_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(
         ConfigError, match=r"^must be .* not tracked \(No such file or directory\), got untracked.jsonl$"
     ):
-        replay(path)
+        list(replay(path))
     path.write_text('{"kind": "Nonsense"}\n')
     assert command.main([str(path)]) == 2
     assert capsys.readouterr().err.startswith("must be a file of what was not tracked (not a message")
@@ -179,12 +184,112 @@ def test_replay_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(
         TrackingError, match=r"^tracking.uri: must be a store that takes what was not tracked \(.*refused"
     ):
-        replay(path)
+        list(replay(path))
     assert path.exists()
-    assert command.main([]) == 2
+    for arguments in ([], ["a", "b", "c"]):
+        assert command.main(arguments) == 2
+        assert "command line: must be: python -m runner.tracking FILE [URI], got [" in capsys.readouterr().err
+    path.write_bytes(b"\xff\xfe")
+    assert command.main([str(path)]) == 2
+    assert capsys.readouterr().err.startswith("must be a file of what was not tracked (")
+
+
+def kept(uri: str, path: Path, name: str) -> None:
+    """A run of this name that no store has."""
+    append(path, messages.Opening(uri, "digits", name, {}, 0, identity=f"{path}"), [messages.End("FINISHED", 1)])
+
+
+def test_ids_are_said_as_runs_are_sent_and_what_was_sent_is_not_sent_again(
+    uri: str, client: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("untracked.jsonl", "0/untracked.jsonl", "2/untracked.jsonl"):
+        kept(uri, tmp_path / place, place)
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "untracked.jsonl").write_text("nonsense\n")
+    assert command.main([str(tmp_path)]) == 2
+    first, second = (line.removeprefix("sent to run ") for line in capsys.readouterr().out.splitlines())
+    assert [client.get_run(run).info.run_name for run in (first, second)] == ["untracked.jsonl", "0/untracked.jsonl"]
+    (tmp_path / "1" / "untracked.jsonl").unlink()
+    assert command.main([str(tmp_path)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_thousand_kept_runs_are_sent_to_a_store_that_is_opened_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    begun: list[str] = []
+
+    class Counted:
+        def __init__(self, uri: str) -> None:
+            opened.append(uri)
+
+        def begin(self, opening: messages.Opening, *, seek: bool = False) -> tuple[str, str]:
+            begun.append(opening.run_name)
+            return "1", opening.run_name
+
+        def deliver(self, *_: Any) -> None:
+            pass
+
+    monkeypatch.setattr(replaying, "Store", Counted)
+    for index in range(1000):
+        kept("http://host", tmp_path / str(index) / "untracked.jsonl", str(index))
+    assert sorted(replay(tmp_path)) == sorted(map(str, range(1000)))
+    assert (len(opened), len(begun)) == (1, 1000)
+
+
+def test_a_file_that_is_being_sent_is_not_sent_by_another_process(uri: str, tmp_path: Path) -> None:
+    path = tmp_path / "untracked.jsonl"
+    kept(uri, path, "a")
+    with taken(path):
+        other = subprocess.run(
+            [sys.executable, "-m", "runner.tracking", str(path)], capture_output=True, text=True, cwd=ROOT
+        )
+    assert (other.returncode, other.stdout) == (2, "")
+    assert other.stderr == "must be a file that no other process is sending, got untracked.jsonl\n"
+    assert not path.exists()
+
+
+def test_what_a_run_adds_while_its_file_is_sent_stays(uri: str, tmp_path: Path) -> None:
+    path = tmp_path / "untracked.jsonl"
+    kept(uri, path, "a")
+    with taken(path) as first:
+        kept(uri, path, "b")
+    with taken(path) as both:
+        assert [type(message).__name__ for message in (*first, *both)] == ["Opening", "End"] * 3
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "status"),
+    [
+        (KeyboardInterrupt(), "interrupted", 130),
+        (ZeroDivisionError("by zero"), "unexpected error, please report it with ", 1),
+    ],
+)
+def test_whatever_stops_the_command_is_told_in_a_line(
+    uri: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    line: str,
+    status: int,
+) -> None:
+    def stopped(*_: object) -> Any:
+        raise error
+
+    path = tmp_path / "untracked.jsonl"
+    kept(uri, path, "a")
+    monkeypatch.setattr(replaying, "_sent", stopped)
+    assert command.main([str(path)]) == status
+    [said] = capsys.readouterr().err.splitlines()
+    assert said.startswith(line)
+    assert path.exists()
 
 
 names = st.text(min_size=1, max_size=8)
+opening = (names, names, names, st.dictionaries(names, names), st.integers(), names)
 
 
 @given(
@@ -198,7 +303,8 @@ names = st.text(min_size=1, max_size=8)
         st.builds(messages.File, names, names),
         st.builds(messages.Model, names),
         st.builds(messages.End, st.sampled_from(["FINISHED", "FAILED", "KILLED"]), st.integers()),
-        st.builds(messages.Opening, names, names, names, st.dictionaries(names, names), st.integers(), names),
+        st.builds(messages.Opening, *opening),
+        st.builds(messages.Opening, *opening, names, st.builds(messages.Opening, *opening)),
         st.just(messages.Input(FACTS)),
     )
 )

@@ -1,0 +1,82 @@
+"""What a run has said and its store has not taken yet, in order.
+
+Any thread puts messages in; one thread, the writer, takes them out.
+"""
+
+import logging
+import threading
+from collections import deque
+from itertools import takewhile
+
+from runner.tracking import messages
+from runner.tracking.faults import reason
+from runner.tracking.messages import Message
+
+_log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """The messages of one run."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Message] = deque()
+        self._refused: list[Message] = []
+        self._lock = threading.Lock()
+
+    def put(self, message: Message) -> None:
+        """Adds a message."""
+        with self._lock:
+            self._queue.append(message)
+
+    def head(self) -> Message | None:
+        """The next message to deliver, which stays here until `taken` or `refused` is called.
+
+        Batches that follow each other are joined into one, and a figure is drawn first.
+        """
+        while isinstance(found := self._joined_head(), messages.Figure):
+            self._replace_head(drawn(found))
+        return found
+
+    def taken(self) -> None:
+        """Removes the message that `head` gave: the store has it."""
+        self._replace_head(None)
+
+    def refused(self, message: Message) -> None:
+        """Sets aside the message that `head` gave: the store will not take it, and `drain` gives it back."""
+        self._refused.append(message)
+        self._replace_head(None)
+
+    def drain(self) -> list[Message]:
+        """Removes and returns everything, what was refused first; figures are drawn."""
+        with self._lock:
+            rest = [*self._refused, *self._queue]
+            self._refused.clear()
+            self._queue.clear()
+        found = (drawn(message) if isinstance(message, messages.Figure) else message for message in rest)
+        return [message for message in found if message is not None]
+
+    def _joined_head(self) -> Message | None:
+        with self._lock:
+            first = takewhile(lambda item: isinstance(item, messages.Batch), self._queue)
+            batches = [item for item in first if isinstance(item, messages.Batch)]
+            if len(batches) > 1:
+                for _ in batches:
+                    self._queue.popleft()
+                self._queue.appendleft(messages.joined(batches))
+            return self._queue[0] if self._queue else None
+
+    def _replace_head(self, message: Message | None) -> None:
+        with self._lock:
+            if self._queue:  # `drain` may have emptied it in the meantime
+                self._queue.popleft()
+                if message is not None:
+                    self._queue.appendleft(message)
+
+
+def drawn(figure: messages.Figure) -> messages.File | None:
+    """The figure's file; None, with a warning, where it cannot be drawn: a picture must not cost the run."""
+    try:
+        return figure.drawn()
+    except Exception as error:  # noqa: BLE001 - `make` is the caller's
+        _log.warning("%s could not be drawn: %s", figure.path, reason(error))
+        return None
