@@ -102,7 +102,7 @@ class Model(Record):
         if step is not None:
             found.step = step._replace(freeze=self.resolved(step.freeze))
         start = FeatureMap(shape, (ReceptiveField(),) * (len(shape) - 1), vocabulary)
-        end = sequence.survey(self.layers, start, "model.layers", found)
+        end = sequence.survey(self.layers, start, Located("model.layers", ""), found)
         if not (found.faults or guessed) and end.shape != (classes,):
             last = f"model.layers[{len(self.layers) - 1}]"
             rule = f"give one output for each of {classes} classes (end with classifier)"

@@ -129,14 +129,12 @@ class Survey:
     """What a walk over the layers found: a row for each, and what does not fit.
 
     `guessed` says that some layers stand in for ones that could not be read: then only windows larger than their
-    input are certain not to fit. `place` holds the names, as in the tree of parameters, of the layer that is looked at
-    and of those around it.
+    input are certain not to fit.
     """
 
     input_size: int
     guessed: bool = False
     step: Step | None = None  # None: nobody trains
-    place: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     _outgrown: bool = False
@@ -257,17 +255,17 @@ class Layer(Record):
             rule = "have an embedding before it, as the data are tokens"
             raise Misfit("", rule, by_product(at.shape), otherwise=output)
 
-    def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
-        """Notes this layer's row, or why it does not fit, and returns what it makes of `at`."""
-        here = f"{path}.{self.kind}"
+    def survey(self, at: FeatureMap, here: Located, into: Survey) -> FeatureMap:
+        """Notes this layer's row, or why it does not fit, and returns its output for the input `at`."""
         try:
             shape = self.output_shape(at.shape)
             self.accept(at, shape)
         except Misfit as misfit:
-            into.misfit(here, misfit)
+            into.misfit(here.place, misfit)
             return FeatureMap(misfit.otherwise, at.fields)
         output = FeatureMap(shape, self.output_fields(at))
-        into.rows.append(Row(here, self.kind, output, self.parameter_count(at.shape), self.multiply_adds(at.shape)))
+        costs = self.parameter_count(at.shape), self.multiply_adds(at.shape)
+        into.rows.append(Row(here.place, self.kind, output, *costs))
         return output
 
     def parameter_count(self, shape: Shape) -> int:

@@ -56,7 +56,7 @@ class Composite(Layer):
     def located(self, here: Located) -> Iterator[Located]:
         yield here
         for place, layers in self.routes():
-            yield from sequence.located(layers, Located(f"{here.place}.{place}", f"{here.path}.{route_name(place)}"))
+            yield from sequence.located(layers, below(here, place))
 
     def changed(self, change: Callable[[Layer], Layer]) -> "Composite":
         """The same layer with every layer that it holds changed."""
@@ -117,24 +117,19 @@ class Composite(Layer):
                 after[own] = new
         return self.joined(x, tuple(ends)), after
 
-    def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
-        here = f"{path}.{self.label}"
+    def survey(self, at: FeatureMap, here: Located, into: Survey) -> FeatureMap:
         faults = len(into.faults)
-        own = into.place
-        ends = [
-            sequence.survey(layers, at, f"{here}.{place}", into, within=(*own, route_name(place)))
-            for place, layers in self.routes()
-        ]
+        ends = [sequence.survey(layers, at, below(here, place), into) for place, layers in self.routes()]
         try:
             shape = self.merged_shape(at.shape, tuple(end.shape for end in ends))
             vocabulary = self.merged_vocabulary(at.vocabulary, tuple(end.vocabulary for end in ends), shape)
         except Misfit as misfit:
             if len(into.faults) == faults:  # else it may only follow from what does not fit on a path
-                into.misfit(here, misfit)
+                into.misfit(here.place, misfit)
             return FeatureMap(misfit.otherwise, ends[0].fields)
         output = FeatureMap(shape, self.merged_fields(at.fields, tuple(end.fields for end in ends)), vocabulary)
         if len(ends) > 1 or output != ends[0]:
-            into.rows.append(Row(here, self.kind, output, parameters=0, multiply_adds=0))
+            into.rows.append(Row(here.place, self.kind, output, parameters=0, multiply_adds=0))
         return output
 
 
@@ -149,6 +144,11 @@ class Straight(Composite):
 
     def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
         return ends[0]
+
+
+def below(here: Located, place: str) -> Located:
+    """Where a path of a layer is, by its place below the layer."""
+    return Located(f"{here.place}.{place}", f"{here.path}.{route_name(place)}")
 
 
 def route_name(place: str) -> str:

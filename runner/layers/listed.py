@@ -8,7 +8,7 @@ from pydantic import Field
 
 from runner.layers import sequence
 from runner.layers.base import FeatureMap, Layer, Located, Survey
-from runner.layers.composite import Straight
+from runner.layers.composite import Straight, below
 from runner.layers.sequence import Layers
 
 if TYPE_CHECKING:
@@ -32,16 +32,17 @@ class Repeat(Straight):
 
     def located(self, here: Located) -> Iterator[Located]:
         yield here
-        at = Located(f"{here.place}.layers", f"{here.path}.layers")
-        for number in range(self.times):
-            yield from sequence.located(self.layers, at, first=number * len(self.layers))
+        for first in self._firsts():
+            yield from sequence.located(self.layers, below(here, "layers"), first=first)
 
-    def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
-        within, count = (*into.place, "layers"), len(self.layers)
-        for number in range(self.times):
-            first = number * count
-            at = sequence.survey(self.layers, at, f"{path}.{self.kind}.layers", into, within=within, first=first)
+    def survey(self, at: FeatureMap, here: Located, into: Survey) -> FeatureMap:
+        for first in self._firsts():
+            at = sequence.survey(self.layers, at, below(here, "layers"), into, first=first)
         return at
+
+    def _firsts(self) -> Iterator[int]:
+        """The number of the first layer of each copy in the tree of parameters."""
+        return (number * len(self.layers) for number in range(self.times))
 
 
 class Block(Straight):

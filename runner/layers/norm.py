@@ -12,7 +12,18 @@ from pydantic import Field
 
 from runner import limits
 from runner.layers import places
-from runner.layers.base import FeatureMap, Layer, Misfit, Parameter, Shape, Statistic, Survey, Tree, along_channels
+from runner.layers.base import (
+    FeatureMap,
+    Layer,
+    Located,
+    Misfit,
+    Parameter,
+    Shape,
+    Statistic,
+    Survey,
+    Tree,
+    along_channels,
+)
 from runner.layers.initializers import initializer
 from runner.ops.moments import moments
 from runner.records import TRACED
@@ -58,22 +69,19 @@ class BatchNorm(Layer):
         mean = Statistic(shape[-1:], 0.0, torch="running_mean")
         return {"mean": mean, "variance": Statistic(shape[-1:], 1.0, torch="running_var")}
 
-    def survey(self, at: FeatureMap, path: str, into: Survey) -> FeatureMap:
-        output = super().survey(at, path, into)
-        if into.step is None or into.step.images * math.prod(at.shape[:-1]) > 1 or self._frozen(into):
+    def survey(self, at: FeatureMap, here: Located, into: Survey) -> FeatureMap:
+        output, step = super().survey(at, here, into), into.step
+        if step is None or step.images * math.prod(at.shape[:-1]) > 1 or self._is_held(here.path, step.freeze):
             return output
         # The mean of one value is the value, so every output would be the bias, whatever the image.
-        batch_size, accumulate, _ = into.step
-        images = f"train.batch_size ({batch_size}) / train.accumulate ({accumulate})"
+        images = f"train.batch_size ({step.batch_size}) / train.accumulate ({step.accumulate})"
         rule = f"have at least 2 values per channel to normalise, from {images} images of 1 position"
-        into.misfit(f"{path}.{self.kind}", Misfit("", rule, 1, otherwise=output.shape))
+        into.misfit(here.place, Misfit("", rule, 1, otherwise=output.shape))
         return output
 
-    def _frozen(self, into: Survey) -> bool:
+    def _is_held(self, path: str, freeze: tuple[str, ...]) -> bool:
         """Whether the layer uses its running statistics in training too."""
-        assert into.step is not None, "only training freezes"
-        names = (".".join((*into.place, statistic)) for statistic in self.statistics((1,)))
-        return any(places.chosen(into.step.freeze, name) for name in names)
+        return any(places.chosen(freeze, f"{path}.{statistic}") for statistic in self.statistics((1,)))
 
     def apply(
         self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array

@@ -54,12 +54,17 @@ def every(layers: Iterable[Layer]) -> Iterator[Layer]:
         yield from every(layer.held())
 
 
-def located(layers: Layers, at: Located, *, first: int = 0) -> Iterator[Located]:
-    """The layers of the list at `at`, and those that they hold; `first` is the number of the first in the tree."""
+def entries(layers: Layers, where: Located, *, first: int = 0) -> Iterator[tuple[Layer, Located]]:
+    """Each layer of the list at `where` with its own place; `first` is the number of the first layer in the tree."""
     for index, layer in enumerate(layers):
         own = name(first + index, layer)
-        path = f"{at.path}.{own}" if at.path else own
-        yield from layer.located(Located(f"{at.place}[{index}].{layer.label}", path))
+        yield layer, Located(f"{where.place}[{index}].{layer.label}", f"{where.path}.{own}" if where.path else own)
+
+
+def located(layers: Layers, where: Located, *, first: int = 0) -> Iterator[Located]:
+    """The places of the layers of the list at `where`, and of those that they hold, in order."""
+    for layer, here in entries(layers, where, first=first):
+        yield from layer.located(here)
 
 
 def output_shape(layers: Layers, shape: Shape) -> Shape:
@@ -118,15 +123,8 @@ def apply(
     return x, after
 
 
-def survey(
-    layers: Layers, at: FeatureMap, path: str, into: Survey, *, within: tuple[str, ...] = (), first: int = 0
-) -> FeatureMap:
-    """Notes every layer's row or fault; `path` is that of the list.
-
-    `within` are the names of the list's owner and of those around it, and `first` is the number of its first layer, in
-    the tree of parameters.
-    """
-    for index, layer in enumerate(layers):
-        into.place = (*within, name(first + index, layer))
-        at = layer.survey(at, f"{path}[{index}]", into)
+def survey(layers: Layers, at: FeatureMap, where: Located, into: Survey, *, first: int = 0) -> FeatureMap:
+    """Notes every layer's row or fault; `where` is the list, and `first` the number of its first layer in the tree."""
+    for layer, here in entries(layers, where, first=first):
+        at = layer.survey(at, here, into)
     return at
