@@ -128,6 +128,8 @@ def test_fields_of_many_random_networks_are_those_that_are_measured(layers: list
         # Copies of copies, 4 pixels apart: the last convolution sees one or two of the smaller map's.
         ([conv(stride=2), conv(stride=2), "upsample", "upsample", conv()], 11, "1"),
         ([conv(), "upsample", conv(stride=2)], 4, "1"),
+        # Of each two positions, both pass on what the first sees; the input itself adds the second.
+        ([{"dense_connection": {"layers": [{"avg_pool": {"size": 1, "stride": 2}}, "upsample"]}}], 2, "1"),
         # The same layers twice, in the shape of a U.
         ([conv(padding=1), {"max_pool": {"size": 2}}, conv(padding=1), "upsample", conv(padding=1)], 10, "1"),
     ],

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax import lax
 
-from runner.geometry import Padding, ReceptiveField, Window, window
+from runner.geometry import Padding, ReceptiveField, Window, union, window
 
 PADDINGS: tuple[Padding, ...] = ("valid", "same", "full", "causal", 0, 1, 3, (0, 2), (2, 1))
 GRID = list(itertools.product((1, 2, 5, 8, 13), (1, 2, 3, 5), (1, 2, 3), (1, 2, 3)))  # axis, size, stride, dilation
@@ -224,6 +224,14 @@ def test_receptive_field_of_mobilenet_as_published() -> None:
 def test_after_an_upsampling_positions_see_one_and_two_in_turn() -> None:
     field = ReceptiveField().upsampled(2).through(Window(2))
     assert [field.last(position) - field.first(position) + 1 for position in range(4)] == [1, 2, 1, 2]
+
+
+def test_paths_whose_periods_have_no_common_multiple_below_the_limit_have_the_union_at_position_0() -> None:
+    fields = [ReceptiveField().through(Window(size, size)).upsampled(size) for size in (37, 31)]
+    assert [field.period for field in fields] == [37, 31]
+    field = union(fields)
+    assert (field.period, field.size, field.stride) == (37, 37, 1)
+    assert [(field.first(position), field.last(position)) for position in (0, 1, 100)] == [(0, 36), (1, 37), (100, 136)]
 
 
 def test_two_stacked_3x3_see_5x5() -> None:

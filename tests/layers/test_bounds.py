@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from alone import normal, output, told
@@ -127,6 +128,14 @@ def test_padding_has_a_bound_over_both_axes() -> None:
 def test_arrays_have_a_bound(layers: list[Any], model: dict[str, Any], expected: str) -> None:
     [line] = refused(layers, **model)
     assert line.startswith(f"model.{expected}")
+
+
+def test_a_response_norm_reads_no_more_neighbours_than_there_are() -> None:
+    x = normal(2, 5)
+    jaxpr = jax.make_jaxpr(lambda x: output(LocalResponseNorm(size=65_536), x))(x)
+    largest = max(getattr(variable.aval, "size", 0) for equation in jaxpr.eqns for variable in equation.outvars)
+    assert largest == 2 * (4 + 5 + 4)  # each channel's neighbours on either side
+    assert "reduce_window" not in str(jaxpr)
 
 
 def test_a_response_norm_over_more_neighbours_than_there_are_is_the_formula() -> None:

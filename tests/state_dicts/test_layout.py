@@ -109,6 +109,14 @@ def test_paths_that_flatten_are_joined_feature_by_feature() -> None:
     )
 
 
+def test_what_passes_a_side_head_keeps_its_order() -> None:
+    x, beside, weight = random(2, 2, 2, 3), random(3, 12), random(3, 12)
+    head: dict[str, Any] = {"classifier": {"use_bias": False}}
+    net = model("flatten", {"auxiliary": {"layers": [head]}}, head)
+    found = outputs(net, (2, 2, 3), {"aux.weight": beside, "fc.weight": weight}, x)
+    np.testing.assert_allclose(found, channels_first(x) @ weight.T, rtol=1e-4, atol=1e-5)
+
+
 def test_features_in_two_orders_are_never_added_silently() -> None:
     net = model("flatten", {"residual": {"layers": [{"dense": {"units": 12}}]}}, "classifier")
     with pytest.raises(ConfigError) as caught:
