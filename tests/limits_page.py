@@ -12,7 +12,7 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB")
 _HEAD = """# Limits
 
 What goes beyond is refused in one line, with exit status 2, before much time or memory is used. Each limit stands far
-above what honest inputs need, and none can be set: divide an input that is larger. This page is written from
+above what honest inputs need, and no setting changes it: divide an input that is larger. This page is written from
 [runner/limits.py](../runner/limits.py) by `python tests/limits_page.py`.
 
 | limit | value | what it bounds |
