@@ -3,16 +3,14 @@
 Each fault is put into files of several forms; the line must name the file or the split that has it.
 """
 
-import io
 import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from stores import png, zipped
 
 from runner.data import Arrays, Folder, Source, Text, load
 from runner.data.agreement import agreed
@@ -129,13 +127,9 @@ def test_channels_must_agree(tmp_path: Path) -> None:
 
 def test_photographs_of_another_size_in_the_test_folder_are_named(tmp_path: Path) -> None:
     # Without data.image each part took the size of its own first file.
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        for part, side in (("train", 6), ("test", 5)):
-            for i in range(16):
-                stream = io.BytesIO()
-                Image.fromarray(np.full((side, side), i, np.uint8)).save(stream, "PNG")
-                archive.writestr(f"{part}/{'ab'[i % 2]}/{i}.png", stream.getvalue())
-    root = tmp_path / "a.zip"
+    sides = {"train": 6, "test": 5}
+    files = {f"{part}/{'ab'[i % 2]}/{i}.png": png(i, side) for part, side in sides.items() for i in range(16)}
+    root = zipped(tmp_path, files)
     assert refused(lambda: load(Folder(source="folder", root=str(root)))) == (
         f"{root}, test: must hold inputs of size 6×6×1, as {root}, train does, got 5×5×1"
     )

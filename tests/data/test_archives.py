@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from stores import png
 
 from runner import limits
 from runner.data import Dataset, Folder, ImageSize, Text, files, load
@@ -22,12 +22,6 @@ from runner.data.idx import read_idx
 from runner.errors import DataError
 
 Members = list[tuple[str, bytes]]
-
-
-def png(value: int, side: int = 4) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(np.full((side, side), value, np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def members(prefix: str = "", slash: str = "/") -> Members:

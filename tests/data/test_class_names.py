@@ -1,13 +1,11 @@
 """The two spellings that Unicode has of one name are one class, wherever the name comes from."""
 
-import io
 import unicodedata
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from stores import STORES, png
 
 from runner.data import Folder, Text, load
 from runner.data.class_names import composed
@@ -32,30 +30,12 @@ def test_what_is_another_letter_stays_so() -> None:
     assert composed("é") != "e"
 
 
-def png(value: int) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(np.full((4, 4), value, np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def stored(root: Path, files: dict[str, bytes], store: str) -> Path:
-    if store == "zip":
-        with zipfile.ZipFile(root / "a.zip", "w") as archive:
-            for name, content in files.items():
-                archive.writestr(name, content)
-        return root / "a.zip"
-    for name, content in files.items():
-        (root / "a" / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / "a" / name).write_bytes(content)
-    return root / "a"
-
-
 @pytest.mark.parametrize("store", ["disk", "zip"])
 def test_folders_in_two_spellings_are_one_class(tmp_path: Path, store: str) -> None:
     nfc, nfd = forms("café")
     files = {f"{folder}/{form}{i}.png": png(i) for form, folder in (("c", nfc), ("d", nfd)) for i in range(8)}
     files |= {f"pub/{i}.png": png(100 + i) for i in range(8)}
-    dataset = load(Folder(source="folder", root=str(stored(tmp_path, files, store))))
+    dataset = load(Folder(source="folder", root=str(STORES[store](tmp_path, files))))
     assert dataset.classes == (nfc, "pub")
     parts = (dataset.train, dataset.val, dataset.test)
     assert sum(np.bincount(part.labels, minlength=2) for part in parts).tolist() == [16, 8]
@@ -66,7 +46,7 @@ def test_parts_may_spell_a_class_differently(tmp_path: Path, store: str) -> None
     nfc, nfd = forms("café")
     files = {f"train/{folder}/{i}.txt": b"a word" for folder in (nfc, "pub") for i in range(8)}
     files |= {f"test/{folder}/{i}.txt": b"a word" for folder in (nfd, "pub") for i in range(2)}
-    dataset = load(Text(source="text", root=str(stored(tmp_path, files, store))))
+    dataset = load(Text(source="text", root=str(STORES[store](tmp_path, files))))
     assert dataset.classes == (nfc, "pub")
     assert dataset.test.labels.tolist() == [0, 0, 1, 1]
 

@@ -10,7 +10,8 @@ import time
 
 import numpy as np
 import pytest
-from test_folder import STORES, classes, encoded, noise, on_disk, read
+from stores import STORES, encoded, on_disk
+from test_folder import classes, noise, read
 
 from runner.data import ImageSize, decode, decoded
 from runner.data.examples import digest_of

@@ -6,15 +6,10 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from stores import STORES, encoded, zipped
 
 from runner.data import Folder, ImageSize, load
 from runner.errors import DataError
-
-
-def encoded(array, form="PNG", **options):
-    stream = io.BytesIO()
-    Image.fromarray(array).save(stream, form, **options)
-    return stream.getvalue()
 
 
 def noise(seed, height=12, width=10, channels=3):
@@ -28,27 +23,6 @@ def classes(prefix="", count=10):
         for name in ("cat", "eagle")
         for i in range(count)
     }
-
-
-def on_disk(folder, files):
-    for name, content in files.items():
-        path = folder / name
-        if name.endswith("/"):
-            path.mkdir(parents=True)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-    return folder
-
-
-def zipped(folder, files, compression=zipfile.ZIP_DEFLATED):
-    with zipfile.ZipFile(folder / "images.zip", "w", compression) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return folder / "images.zip"
-
-
-STORES = {"disk": lambda tmp_path, files: on_disk(tmp_path / "images", files), "zip": zipped}
 
 
 def read(root, **changes):

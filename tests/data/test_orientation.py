@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageOps, JpegImagePlugin
-from test_folder import encoded, zipped
+from stores import encoded, zipped
 
 from runner.data import Folder, ImageSize, load
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from stores import on_disk, png
 
 from runner.data import Dataset, Folder, Text, load
 from runner.data.splits import NAMES, part_of
@@ -18,21 +18,8 @@ from runner.errors import DataError
 ALIASES = [(name, part) for part, names in NAMES.items() for name in names]
 
 
-def png(value: int) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(np.full((4, 4), value, np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
-
-
 def images(*places: str, count: int = 10) -> dict[str, bytes]:
     return {f"{place}/{index}.png": png(index) for place in places for index in range(count)}
-
-
-def written(root: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(content)
-    return root
 
 
 def read(root: Path, **changes: object) -> tuple[Dataset, list[str]]:
@@ -61,7 +48,7 @@ def test_no_other_name_is_a_part(name: str) -> None:
 @pytest.mark.parametrize("test", ["Test", "testing", "eval"])
 def test_folders_of_usual_names_are_the_parts(tmp_path: Path, train: str, val: str, test: str) -> None:
     files = images(f"{train}/cat", f"{train}/dog") | images(f"{val}/cat", f"{val}/dog", count=3)
-    dataset, told = read(written(tmp_path / "a", files | images(f"{test}/cat", f"{test}/dog", count=4)))
+    dataset, told = read(on_disk(tmp_path / "a", files | images(f"{test}/cat", f"{test}/dog", count=4)))
     assert dataset.classes == ("cat", "dog")
     assert sizes(dataset) == (20, 6, 8)
     assert all(line.startswith("decoded") for line in told)
@@ -96,11 +83,11 @@ RULE = "must hold folders of parts, train among them, or of classes (data.class_
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(tmp_path: Path, places: list[str], line: str) -> None:
-    assert refusal(written(tmp_path / "a", images(*places))) == line
+    assert refusal(on_disk(tmp_path / "a", images(*places))) == line
 
 
 def test_class_names_make_a_class_of_a_folder_called_train(tmp_path: Path) -> None:
-    root = written(tmp_path / "a", images("car", "plane", "train"))
+    root = on_disk(tmp_path / "a", images("car", "plane", "train"))
     dataset, _ = read(root, class_names=("train", "car", "plane"))
     assert dataset.classes == ("train", "car", "plane")
     assert sum(sizes(dataset)) == 30
@@ -108,7 +95,7 @@ def test_class_names_make_a_class_of_a_folder_called_train(tmp_path: Path) -> No
 
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     files = images("train/cat", "train/dog", "extra/cat") | {"train/stray.png": png(1), "docs/a.md": b"", "b.md": b""}
-    root = written(tmp_path / "a", files)
+    root = on_disk(tmp_path / "a", files)
     dataset, told = read(root)
     assert sum(sizes(dataset)) == 20
     assert told[:2] == [
@@ -169,7 +156,7 @@ def read_texts(root: Path) -> tuple[Dataset, list[str]]:
 @pytest.mark.parametrize("around", ["", "reviews/"])
 def test_tables_of_usual_names_are_the_parts(tmp_path: Path, around: str) -> None:
     files = {"Training.csv": table(20), "validation.CSV": table(6), "eval.csv": table(8), "sample.csv": table(2)}
-    root = written(tmp_path / "a", {around + name: content for name, content in files.items()})
+    root = on_disk(tmp_path / "a", {around + name: content for name, content in files.items()})
     dataset, told = read_texts(root)
     assert sizes(dataset) == (20, 6, 8)
     assert told == ["left out beside Training.csv, validation.CSV, eval.csv: sample.csv"]
@@ -177,7 +164,7 @@ def test_tables_of_usual_names_are_the_parts(tmp_path: Path, around: str) -> Non
 
 def test_folders_of_texts_go_by_the_same_names(tmp_path: Path) -> None:
     files = texts("Training/a", "Training/b") | texts("Valid/a", "Valid/b", count=3)
-    assert sizes(read_texts(written(tmp_path / "a", files))[0]) == (16, 6, 4)
+    assert sizes(read_texts(on_disk(tmp_path / "a", files))[0]) == (16, 6, 4)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +185,7 @@ def test_folders_of_texts_go_by_the_same_names(tmp_path: Path) -> None:
     ],
 )
 def test_tables_that_can_be_read_in_two_ways_are_refused(tmp_path: Path, files: dict[str, bytes], line: str) -> None:
-    root = written(tmp_path / "a", files)
+    root = on_disk(tmp_path / "a", files)
     with pytest.raises(DataError) as caught:
         read_texts(root)
     assert str(caught.value).replace(str(root), "ROOT") == line
@@ -211,7 +198,7 @@ def test_tables_that_can_be_read_in_two_ways_are_refused(tmp_path: Path, files: 
     ("name", "shown"), [(b"a\xff", r"'a\udcff'"), (b"a\nb", r"'a\nb'"), (b"\x1b[31m", r"'\x1b[31m'"), (b" ", "' '")]
 )
 def test_classes_whose_names_cannot_be_recorded_are_refused(tmp_path: Path, name: bytes, shown: str) -> None:
-    root = written(tmp_path / "a", images("cat"))
+    root = on_disk(tmp_path / "a", images("cat"))
     (root / os.fsdecode(name)).mkdir()
     for index in range(10):
         (root / os.fsdecode(name) / f"{index}.png").write_bytes(png(index))
@@ -220,7 +207,7 @@ def test_classes_whose_names_cannot_be_recorded_are_refused(tmp_path: Path, name
 
 
 def test_files_may_have_any_name(tmp_path: Path) -> None:
-    root = written(tmp_path / "a", images("cat", "dog"))
+    root = on_disk(tmp_path / "a", images("cat", "dog"))
     (root / "cat" / os.fsdecode(b"\xff\n.png")).write_bytes(png(7))
     (root / os.fsdecode(b"\xfe")).write_bytes(b"")
     dataset, told = read(root)

@@ -3,13 +3,13 @@
 import csv
 import io
 import random
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from stores import STORES, on_disk, zipped
 
 from runner.data import Dataset, Text, load
 from runner.data.vocabulary import SPECIAL, spelt
@@ -33,24 +33,6 @@ def table(rows: Texts, header: tuple[str, ...] = ("text", "label")) -> str:
 
 def in_folders(rows: Texts, prefix: str = "") -> dict[str, str]:
     return {f"{prefix}{label}/{index:03}.txt": text for index, (text, label) in enumerate(rows)}
-
-
-def on_disk(folder: Path, files: dict[str, Any]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return folder
-
-
-def zipped(folder: Path, files: dict[str, Any]) -> Path:
-    with zipfile.ZipFile(folder / "texts.zip", "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return folder / "texts.zip"
-
-
-STORES = {"disk": lambda folder, files: on_disk(folder / "texts", files), "zip": zipped}
 
 
 def read(root: Path, **changes: Any) -> Dataset:
