@@ -13,9 +13,9 @@ from configurations import TINY, composed, here, tiny
 from mlflow.entities import Run
 
 from runner import data
-from runner.composition import as_yaml
 from runner.errors import DataError, NonFiniteError, TrainingError
 from runner.experiment import Experiment, parse
+from runner.launchable import as_yaml
 from runner.loop import Loop
 from runner.recording import Context, group, run_name
 from runner.run import Outcome, run
