@@ -42,7 +42,7 @@ def _is(path: Path, version: str) -> bool:
     ask = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
         done = subprocess.run([path, "-c", ask], capture_output=True, text=True, timeout=30)
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and done.stdout.strip() == version
 
@@ -80,11 +80,9 @@ def installed(pair: str, version: str, interpreter: Path) -> Path:
 def tried(pair: str, arguments: list[str]) -> bool:
     """Whether the tests pass on a pair; also where no Python for it is there, which is said."""
     there = interpreters(pair)
-    if pair == "newest" and len(there) < 2 and (not there or there[0][0] == PYTHONS[0]):
-        print(f"{pair}: no Python newer than {PYTHONS[0]} is there, so nothing is tried", flush=True)
-        return True
-    if not there:
-        print(f"{pair}: nothing is tried", flush=True)
+    if not there or (pair == "newest" and there[0][0] == PYTHONS[0]):
+        which = f"no Python newer than {PYTHONS[0]}" if pair == "newest" else f"none of Python {', '.join(PYTHONS)}"
+        print(f"{pair}: {which} is there, so nothing is tried", flush=True)
         return True
     version, interpreter = there[0]
     own = installed(pair, version, interpreter)
