@@ -50,7 +50,7 @@ def claim_for_run(folder: Path, record: str) -> None:
     try:
         subfolder.mkdir()
     except FileExistsError:
-        raise ConfigError(must(RUN, "be a folder that holds no other run", _short(folder))) from None
+        raise ConfigError(must(RUN, "be a folder that holds no other run", short(folder))) from None
     _records[folder.absolute()] = subfolder
 
 
@@ -71,7 +71,7 @@ def claim_for_sweep(folder: Path, heading: str = "") -> None:
         draft.write(heading)
     try:
         if not _linked(Path(draft.name), file) and (not heading or _first_line(file) != heading):
-            raise ConfigError(must(SWEEP, "be a folder that holds no other sweep", _short(folder)))
+            raise ConfigError(must(SWEEP, "be a folder that holds no other sweep", short(folder)))
     finally:
         Path(draft.name).unlink(missing_ok=True)
 
@@ -96,7 +96,8 @@ def _first_line(file: Path) -> str:
         return text.readline()
 
 
-def _short(folder: Path) -> Path:
+def short(folder: Path) -> Path:
+    """A folder as a user calls it: from the current folder, where it lies below it."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
 

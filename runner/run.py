@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jax
 
-from runner import data, endings, nans, placement, profile, recording, tracking
+from runner import data, endings, folders, nans, placement, profile, recording, tracking
 from runner.console import Display
 from runner.errors import Fault, TrainingError
 from runner.experiment import Experiment
@@ -136,7 +136,5 @@ def _best(loop: Loop) -> str:
 
 def _places(folder: Path, run_id: str) -> list[str]:
     """Where a run is found, and where it is compared with others."""
-    here = Path.cwd()
-    shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
     recorded = [f"  MLflow run {run_id}; compare runs with: python -m runner ui"] if run_id else []
-    return [f"  {shown}", *recorded]
+    return [f"  {folders.short(folder)}", *recorded]

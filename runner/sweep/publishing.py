@@ -7,7 +7,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from runner import endings, tracking
+from runner import endings, folders, tracking
 from runner.launchable import launchable
 from runner.sweep import report
 from runner.sweep.members import Member
@@ -44,13 +44,13 @@ def present(result: SweepResult, folder: Path) -> None:
     console.print(report.terminal(result, console.width))
     if again := report.again(result):
         console.print(Text(f"  the best again: {again}"), soft_wrap=True)  # whole, so that it can be copied
-    console.print(f"  report: {_short(folder / 'report.html')}", soft_wrap=True)
+    console.print(f"  report: {folders.short(folder / 'report.html')}", soft_wrap=True)
 
 
 def announce_reuse(sweep: str, count: int, folder: Path) -> None:
     """Says in the terminal that a sweep goes on, and how to begin another one."""
     members = "1 member was" if count == 1 else f"{count} members were"
-    line = f"sweep {sweep} goes on: {members} trained before, in {_short(folder)}; "
+    line = f"sweep {sweep} goes on: {members} trained before, in {folders.short(folder)}; "
     console = Console(highlight=False)
     console.print(Text(line + "sweep.resume=never or another sweep.name begins a new sweep"), soft_wrap=True)
 
@@ -84,8 +84,3 @@ def _best_config(best: Member, leader: MemberResult, result: SweepResult) -> str
     value, count = objective(leader, metric), len(result.members)
     about = f"trains {leader.name} again: {metric} {value:.6g}, the best of {count} ({result.name})"
     return launchable(config, "best", " ".join(about.split()), best.proposed.from_environment)
-
-
-def _short(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
