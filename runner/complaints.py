@@ -84,7 +84,7 @@ def _composed(error: HydraException) -> Fault:
     refused = re.match(r"Could not override '([^']*)'", lines[0]) if lines else None
     if refused:
         return Fault(refused[1], "must be a value that exists" + (f" ({lines[-1]})" if len(lines) > 1 else ""))
-    if lines and lines[0].startswith("Error merging override") and (override := _found(error, "override")):
+    if lines and lines[0].startswith("Error merging override") and (override := _override(error)):
         return Fault(override.key_or_group, f"must be a place that exists ({first_line(causes[-1])})")
     said = (lines[0] if lines else first_line(causes[-1])).replace("'++", "'")  # see `free`
     return Fault("command line", f"must compose, but {said}")
@@ -92,18 +92,14 @@ def _composed(error: HydraException) -> Fault:
 
 def _stumbled(error: Exception) -> Fault:
     """What Hydra and OmegaConf do not expect, so that it is one of Python's own errors."""
-    if override := _found(error, "override"):
+    if override := _override(error):
         place, value = override.key_or_group or "command line", override.value()
         if str(error).startswith("Config group override"):
             return must(place, "be the name of a configuration", value)
         return Fault(place, f"must be a place that exists ({first_line(error)})")
-    file = _found(error, "full_path")
-    rule = "be a mapping" if isinstance(error, OSError) else "be UTF-8 text"
-    if file and isinstance(error, OSError | UnicodeError):
-        return Fault(own_name(file), f"must {rule}, but {first_line(error)}")
     if isinstance(error, OSError) and error.filename:
         return must(str(error.filename), "be a place to write to", error.strerror)
-    return Fault(own_name(file), f"must compose, but {first_line(error)}")
+    return Fault(OWN_FOLDER, f"must compose, but {first_line(error)}")
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -114,20 +110,20 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _found(error: BaseException, name: str) -> Any:
-    """What a variable of Hydra's held where the error was raised: the override, or the file, it was about."""
+def _override(error: BaseException) -> Any:
+    """The override that Hydra applied where the error was raised; None where it applied none."""
     value, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_globals.get("__name__", "").startswith("hydra."):
-            value = trace.tb_frame.f_locals.get(name, value)
+            value = trace.tb_frame.f_locals.get("override", value)
         trace = trace.tb_next
     return value
 
 
-def own_name(file: Any) -> str:
-    """A file as a user calls it, `conf/model/x.yaml`; all of it where no file is known."""
-    name = str(file or OWN_FOLDER)
-    return name[name.rfind(f"{OWN_FOLDER}/") :] if f"{OWN_FOLDER}/" in name else name
+def own_name(file: object) -> str:
+    """A file as a user calls it: `conf/model/x.yaml`, or its whole path where it lies in no `conf/`."""
+    inside = re.search(rf"(?:^|.*/)({OWN_FOLDER}/.*)", str(file))
+    return inside[1] if inside else str(file)
 
 
 def first_line(text: object) -> str:

@@ -1,4 +1,4 @@
-"""How a command ends that an error stopped: one line says what happened, and the exit status says whose it is."""
+"""How a command ends after an error: one line says what happened, the exit status whose mistake it was."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ _PACKAGE: Final = Path(__file__).resolve().parent
 
 
 def told(error: BaseException) -> int:
-    """Says in a line what stopped the command. Returns the exit status; raises what is no error again."""
+    """Prints one line about the error. Returns the exit status; SystemExit and its like are raised again."""
     if os.environ.get(WHOLE) and not isinstance(error, SystemExit):
         traceback.print_exception(error)
     match error:
@@ -43,19 +43,19 @@ def told(error: BaseException) -> int:
 
 
 def out_of_memory(error: MemoryError) -> TrainingError:
-    """What a user is told where Python or NumPy got no memory: how much was wanted, as far as is known, and where."""
+    """The error for Python or NumPy without memory: how much was wanted, as far as is known, and by which module."""
     wanted = (str(error) or "no more memory could be had").split("\n")[0]
     return TrainingError(Fault("memory", f"must hold what is asked for ({wanted}, in {_place(error.__traceback__)})"))
 
 
 def unwritten(error: OSError) -> Fault:
     """A file of ours that the system refused, and why."""
-    return Fault(str(error.filename), f"must be there to be read and written, but: {error.strerror or error}")
+    return Fault(str(error.filename), f"must be readable and writable, but: {error.strerror or error}")
 
 
 @contextmanager
 def going_on(what: str) -> Iterator[None]:
-    """Has training go on where a file cannot be written, on a full disk say; a warning says what is missing."""
+    """Lets training go on where a file cannot be written, as on a full disk; a warning names the file."""
     try:
         yield
     except OSError as error:

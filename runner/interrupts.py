@@ -1,7 +1,7 @@
-"""What Ctrl+C does before a command has begun its work and after it has ended it: one word, and status 130.
+"""Ctrl+C before a command begins its work, and after the end of its work: it prints one word and exits with status 130.
 
-While the command works, an interrupt raises KeyboardInterrupt, so that what was measured is kept. While modules are
-imported, and while Python ends, such an error would come out of foreign code as a traceback, and nothing is to be kept.
+While the command works, an interrupt raises KeyboardInterrupt, so that measurements are kept. While modules are
+imported, and while Python ends, that error would come out of other code as a traceback, and there is nothing to keep.
 """
 
 import os

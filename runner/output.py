@@ -1,4 +1,4 @@
-"""What a command prints arrives, whatever reads it: a terminal without the sign ×, or a pipe that was closed.
+"""Prints to every reader: a terminal that has no sign ×, or a pipe that was closed.
 
 runner describe | head -3          goes on to its end in silence
 LC_ALL=en_US.ISO-8859-1 runner     has - for −, and x where there is no ×

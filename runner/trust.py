@@ -1,7 +1,7 @@
-"""What YAML and overrides must not say: they name things, and never make Hydra or `logging` call Python.
+"""Refuses YAML and overrides that would make Hydra or `logging` call Python.
 
 Launchers and sweepers of installed plugins are chosen through Hydra's groups: `hydra/launcher=joblib`. The environment
-variable CONVRUNNER_ALLOW_TARGETS may list more, by dotted name and divided by commas: `my_package.MyCallback`.
+variable CONVRUNNER_ALLOW_TARGETS lists dotted names that are allowed too, divided by commas: `my_package.MyCallback`.
 """
 
 import os
@@ -118,16 +118,16 @@ class CheckedLoader(ConfigLoaderImpl):
 
 
 def faults_of(config: DictConfig) -> Iterator[Fault]:
-    """What a composed configuration must not say, Hydra's own part included; resolvers can make a mapping of a text."""
-    hydra = config.hydra
-    for place, got in _targets(_raw(config)):
+    """What in a composed configuration would call Python, in Hydra's part too; resolvers can make mappings of texts."""
+    hydra, written, made = config.hydra, _raw(config), _installed_targets()
+    for place, got in _targets(written):
         part = place.split(".")[1] if place.startswith("hydra.") else ""
-        if part not in _MADE or got not in _installed_targets() | allowed():
+        if part not in _MADE or got not in made:
             yield must(place, _RULE, got)
     for part in _MADE:
         yield from _made_by_interpolation(hydra, part, f"hydra.{part}")
     for part in _LOGGING:
-        yield from _logging_faults(_raw(hydra)[part], f"hydra.{part}", "")
+        yield from _logging_faults(written["hydra"][part], f"hydra.{part}", "")
     if hydra.job.env_set or hydra.job.env_copy:
         names = [*hydra.job.env_set, *hydra.job.env_copy]
         yield must("hydra.job.env_set", "be empty: variables are set in the shell", names)

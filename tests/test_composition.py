@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from runner import composition, folders, launchable, trust
-from runner.complaints import one_line
+from runner.complaints import one_line, own_name
 from runner.errors import ConfigError
 from runner.experiment import parse
 
@@ -124,6 +124,19 @@ def test_what_a_task_raises_comes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("sys.argv", ["runner", *quiet])
     with pytest.raises(ValueError, match="a mistake of ours"):
         composition.composed(task)()
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("conf/model/x.yaml", "conf/model/x.yaml"),
+        ("/a/conf/b/conf/model/x.yaml", "conf/model/x.yaml"),
+        ("/a/myconf/model/x.yaml", "/a/myconf/model/x.yaml"),
+        ("/a/runs/1/config.yaml", "/a/runs/1/config.yaml"),
+    ],
+)
+def test_a_file_goes_by_the_name_that_a_user_knows(file: str, name: str) -> None:
+    assert own_name(file) == name
 
 
 def test_a_place_that_cannot_be_written_to_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

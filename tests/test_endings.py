@@ -69,7 +69,7 @@ def test_the_whole_traceback_is_shown_where_it_is_asked_for(
 
 def test_a_file_that_the_system_refuses_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(raised(OSError(28, "No space left on device", "outputs/x"))) == 1
-    line = "outputs/x: must be there to be read and written, but: No space left on device\n"
+    line = "outputs/x: must be readable and writable, but: No space left on device\n"
     assert capsys.readouterr().err == line
 
 
