@@ -10,6 +10,7 @@ True
 ('3_bottleneck',)
 """
 
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -135,13 +136,19 @@ def unknown_names(
     A name that gives a place in the YAML is resolved among `located`, and told the nearest place.
     """
     paths = list(paths)
-    faults = []
-    for index, name in enumerate(names):
+
+    def is_known(name: str) -> bool:
         meant = resolved([name], located)
-        if not any(chosen(meant, path) for path in paths):
-            known = _nearest_places(name, _known_places(paths, located)) if _LIKE_A_PLACE.match(name) else set()
-            faults.append(unknown(f"{where}[{index}]", "layer", name, known or _known(paths)))
-    return faults
+        return any(chosen(meant, path) for path in paths)
+
+    wrong = {index: name for index, name in enumerate(names) if not is_known(name)}
+    if not wrong:
+        return []
+    known, known_places = _known(paths), _known_places(paths, located)
+    return [
+        unknown(f"{where}[{index}]", "layer", name, _nearest_places(name, known_places) or known)
+        for index, name in wrong.items()
+    ]
 
 
 def _known_places(paths: Iterable[str], located: Iterable[Located]) -> set[str]:
@@ -151,7 +158,9 @@ def _known_places(paths: Iterable[str], located: Iterable[Located]) -> set[str]:
 
 
 def _nearest_places(name: str, known: Iterable[str]) -> set[str]:
-    """The places that have the longest beginning in common with a name."""
+    """The places that have the longest beginning in common with a name that looks like a place; else none."""
+    if not _LIKE_A_PLACE.match(name):
+        return set()
     tokens = _tokens(name)
 
     def shared(place: str) -> int:
@@ -174,6 +183,7 @@ def _known(paths: Iterable[str]) -> set[str]:
     return known
 
 
+@functools.lru_cache(maxsize=4096)  # asked for every name and every part of every path
 def _label(part: str) -> str | None:
     """What a layer is called without its number; None for a parameter and for a path of a composite layer."""
     found = _LABEL.fullmatch(part)

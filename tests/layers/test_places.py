@@ -190,6 +190,18 @@ def test_an_unknown_place_is_told_the_nearest_place(name: str, meant: str) -> No
         parse(configured("conv", name))
 
 
+def test_what_could_have_been_meant_is_listed_once_for_all_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[str] = []
+    for own in ("_known", "_known_places"):
+        function = getattr(places, own)
+        monkeypatch.setattr(places, own, lambda *paths, own=own, known=function: listed.append(own) or known(*paths))
+    names = [f"layers[{number}]" for number in range(40, 80)] + [f"{number}_relu" for number in range(40)]
+    assert len(places.unknown_names(names, PATHS, "train.freeze", LOCATED)) == len(names)
+    assert sorted(listed) == ["_known", "_known_places"]
+    assert places.unknown_names(["conv"], PATHS, "train.freeze", LOCATED) == []
+    assert len(listed) == 2
+
+
 def test_every_layer_has_the_place_and_the_path_that_a_survey_gives_it() -> None:
     net = experiment("model=resnet50", "data=imagenet").model.bind(1000)
     located = net.located()
