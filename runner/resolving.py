@@ -50,7 +50,7 @@ def resolved(config: DictConfig, values: dict[str, Any] | None = None) -> Resolv
     with interpolations.bounded():
         from_environment = dict(_filled(values, config, ()))
     if missing := next(_places(values, _MISSING), None):
-        raise ConfigError(must(".".join(map(str, missing)), "be another text than ???", _MISSING))
+        raise ConfigError(must(missing, "be another text than ???", _MISSING))
     return Resolved(values, from_environment)
 
 
@@ -71,9 +71,13 @@ def _filled(values: Any, config: Any, path: Place) -> Iterator[tuple[Place, str]
                 yield below, written
 
 
-def _places(value: Any, wanted: Any, path: Place = ()) -> Iterator[Place]:
-    if isinstance(value, dict | list):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _places(item, wanted, (*path, key))
+def _places(value: Any, wanted: str, path: str = "") -> Iterator[str]:
+    """Where a text stands in plain containers, as a user writes the path: `model.layers[0]`."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _places(item, wanted, f"{path}.{key}".removeprefix("."))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _places(item, wanted, f"{path}[{index}]")
     elif value == wanted and isinstance(value, str):
         yield path

@@ -57,8 +57,8 @@ def test_nan_comes_back() -> None:
 
 def test_what_cannot_be_held_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
-        composition.plain(OmegaConf.create({"a": {"b": "${oc.decode:\"'???'\"}"}}))
-    assert str(caught.value) == "a.b: must be another text than ???, got ???"
+        composition.plain(OmegaConf.create({"a": [{"b": "${oc.decode:\"'???'\"}"}]}))
+    assert str(caught.value) == "a[0].b: must be another text than ???, got ???"
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=10), max_size=4))
