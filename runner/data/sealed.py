@@ -8,8 +8,8 @@ half of what SHA-256 takes on a processor with instructions for it.
 """
 
 import os
+import secrets
 import struct
-import tempfile
 import time
 import zlib
 from contextlib import suppress
@@ -41,17 +41,17 @@ def write(path: Path, content: bytes | np.ndarray) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    part = path.parent / f"{secrets.token_hex(8)}.part"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("xb") as file:  # others may read it as the umask says, so that a cache can be shared
             plain = memoryview(content)  # type: ignore[arg-type]  # NumPy does not declare its buffers to Python 3.11
             file.write(plain)
             file.write(_END.pack(_MARK, zlib.crc32(plain)))
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
     persist(path.parent)
 

@@ -27,6 +27,25 @@ def test_a_file_is_its_content_and_a_checksum(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["array.sealed"]
 
 
+def test_who_may_read_a_file_is_what_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        sealed.write(tmp_path / "file", b"shared by a group")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_part_that_cannot_be_written_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        sealed.write(tmp_path / "file", b"content")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_missing_or_a_folder_is_none(tmp_path: Path) -> None:
     assert sealed.read(tmp_path / "nothing") is None
     assert sealed.read(tmp_path) is None
