@@ -14,10 +14,16 @@ from runner.sweep.members import Member
 from runner.sweep.results import MemberResult, SweepResult, objective, ranked
 
 BEST: Final = "best.yaml"
+_BEST_RUN: Final = "best.run_id"
 
 
-def publish(result: SweepResult, parent: tracking.Run, folder: Path, best: Member | None) -> None:
-    """Writes everything to the sweep's folder and logs it; says in the terminal what came of it."""
+def publish(
+    result: SweepResult, parent: tracking.Run, folder: Path, best: Member | None, best_run: tracking.Run | None
+) -> None:
+    """Writes everything to the sweep's folder and logs it; says in the terminal what came of it.
+
+    `best` is the best member of those that this process trained, `best_run` its run.
+    """
     leaders = ranked(result.members, result.objectives)
     # A member of an earlier session left its file here, and leads still unless one of this session does.
     if best is not None and leaders and leaders[0].number == best.number:
@@ -33,8 +39,11 @@ def publish(result: SweepResult, parent: tracking.Run, folder: Path, best: Membe
         parent.log_figure(f"figures/{name}.png", draw)
     parent.log_metrics(_metrics(result, leaders), step=0)
     if leaders:
-        known = {"best.run_id": leaders[0].run_id} if leaders[0].run_id else {}
-        parent.set_tags({"best": leaders[0].name} | known)
+        parent.set_tags({"best": leaders[0].name})
+        if leaders[0].run_id:
+            parent.set_tags({_BEST_RUN: leaders[0].run_id})
+        elif best is not None and best_run is not None and best.number == leaders[0].number:
+            parent.tag_run(_BEST_RUN, best_run)
     present(result, folder)
 
 

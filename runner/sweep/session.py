@@ -107,7 +107,8 @@ class Session:
         self.children.settle(wait=True)
         self.children.log_best()
         best = self.children.best
-        publish(self.result(), self.parent, self.folder, best.member if best else None)
+        member, recorded = (best.member, best.recorded) if best else (None, None)
+        publish(self.result(), self.parent, self.folder, member, recorded)
         interrupted = error is not None and not isinstance(error, Exception)
         self.parent.finish("KILLED" if interrupted else "FAILED" if error else "FINISHED")
 

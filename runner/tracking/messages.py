@@ -48,6 +48,16 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class RunTag:
+    """A tag that holds the id of another run, which the store may know later than the file of the run that has the tag
+    is sent.
+    """
+
+    name: str
+    run: Opening
+
+
+@dataclass(frozen=True)
 class Text:
     """A text artifact."""
 
@@ -102,9 +112,9 @@ class End:
     ended_ms: int
 
 
-Message = Batch | Text | File | Figure | Input | Model | End
+Message = Batch | RunTag | Text | File | Figure | Input | Model | End
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Opening, Batch, Text, File, Input, Model, End)}
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Opening, Batch, RunTag, Text, File, Input, Model, End)}
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
@@ -132,8 +142,15 @@ def from_line(line: str) -> Any:
             return Input(DatasetFacts(shape=shape, classes=classes, **facts))
         if kind is Batch:
             fields = {name: tuple(map(tuple, rows)) for name, rows in fields.items()}
-        if kind is Opening and fields.get("parent"):
-            fields["parent"] = Opening(**fields["parent"])
+        if kind is Opening:
+            return _opening(fields)
+        if kind is RunTag:
+            fields["run"] = _opening(fields["run"])
         return kind(**fields)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a message: {line[:60]}") from error
+
+
+def _opening(fields: dict[str, Any]) -> Opening:
+    parent = fields.pop("parent", None)
+    return Opening(**fields, parent=parent and _opening(parent))

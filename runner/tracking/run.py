@@ -85,6 +85,10 @@ class Run:
         """Tags by name; a name said before is overwritten."""
         self._say(messages.Batch(tags=tuple((name, without_secrets(text)) for name, text in tags.items())))
 
+    def tag_run(self, name: str, other: "Run") -> None:
+        """A tag that holds the id of another run, also where the store makes that run later."""
+        self._say(messages.RunTag(name, other.told_later()))
+
     def log_text(self, text: str, path: str) -> None:
         """A text as an artifact at `path`, with the passwords of addresses in it left out."""
         self._say(messages.Text(path, without_secrets(text)))
@@ -189,17 +193,17 @@ class Run:
             return
         path = self.folder / untracked.UNTRACKED
         try:
-            untracked.append(path, self._told_later(), rest)
+            untracked.append(path, self.told_later(), rest)
         except OSError as error:
             uri, why = without_secrets(self.opening.uri), error.strerror or str(error)
             _log.warning("%s did not take everything, and the rest is lost: %s: %s", uri, path, why)
             return
         self._has_kept = True
 
-    def _told_later(self) -> Opening:
-        """The run as `untracked.jsonl` begins it, with the run that it is listed under."""
+    def told_later(self) -> Opening:
+        """The run as files begin it that are sent later, with the run that it is listed under."""
         opening = replace(self.opening, uri=without_secrets(self.opening.uri), run_id=self._run_id)
-        return opening if self.parent is None else replace(opening, parent=self.parent._told_later())
+        return opening if self.parent is None else replace(opening, parent=self.parent.told_later())
 
     def _tell_what_is_kept(self) -> None:
         if self._has_kept:

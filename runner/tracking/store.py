@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 
 from runner.data.download import cache_folder
-from runner.tracking.messages import Batch, DatasetFacts, End, File, Input, Message, Model, Opening, Text
+from runner.tracking.messages import Batch, DatasetFacts, End, File, Input, Message, Model, Opening, RunTag, Text
 from runner.tracking.settings import artifact_root, database_file
 from runner.tracking.template import prepare
 from runner.tracking.view import experiment_tags, next_colour
 
 # What MLflow reads from the environment. Nothing leaves the machine but to the server the user named; and a server
-# that went away is noticed in seconds, because the writer retries by itself.
+# that went away is noticed in seconds. MLflow must not retry by itself: after a timeout it would make a run once more,
+# where the writer looks first for the one that the slow server has made meanwhile.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
@@ -61,19 +62,22 @@ class Store:
         self.client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         self.client.search_experiments(max_results=1)
         self._colours: dict[str, dict[str, str]] = {}  # what the latest run of an experiment has, as a tag
+        self._sought: dict[str, str] = {}  # by the id of a run that was sought, its identity
+        self._ids: dict[str, str] = {}  # by identity, the ids of runs that others were listed under or named
 
     def begin(self, opening: Opening, *, seek: bool = False) -> tuple[str, str]:
-        """Makes the run, in an experiment of the given name, or goes on with the one that is named; `seek`: or with
-        the one that the store has made, though it was not known.
+        """Makes the run, in an experiment of the given name, or continues the run with the id `opening.run_id`.
 
+        With `seek`, an earlier request may have made the run and its answer been lost: such a run is continued.
         Returns the ids of the experiment and the run.
         """
         if opening.run_id is not None:
             self.client.update_run(opening.run_id, "RUNNING")
             return str(self.client.get_run(opening.run_id).info.experiment_id), opening.run_id
         experiment_id = self._experiment(opening.experiment)
-        if seek and (found := self._found(experiment_id, opening)):
-            return experiment_id, found
+        if seek and opening.identity and (found := self._with_identity(experiment_id, opening.identity)):
+            self._sought[found[0]] = opening.identity
+            return experiment_id, found[0]
         if experiment_id not in self._colours:
             latest = self.client.search_runs([experiment_id], max_results=1)
             self._colours[experiment_id] = latest[0].data.tags if latest else {}
@@ -82,19 +86,30 @@ class Store:
         if opening.identity:
             tags[_IDENTITY] = opening.identity
         if opening.parent and _PARENT not in tags:
-            tags[_PARENT] = self.parent_id(opening.parent)
-        run = self.client.create_run(experiment_id, opening.started_ms, tags, opening.run_name)
-        return experiment_id, run.info.run_id
+            tags[_PARENT] = self._id_of(opening.parent)
+        run_id = str(self.client.create_run(experiment_id, opening.started_ms, tags, opening.run_name).info.run_id)
+        if seek and opening.identity:
+            self._sought[run_id] = opening.identity
+        return experiment_id, run_id
 
-    def _found(self, experiment_id: str, opening: Opening) -> str | None:
-        if not opening.identity:
-            return None
-        runs = self.client.search_runs([experiment_id], f"tags.`{_IDENTITY}` = '{opening.identity}'", max_results=1)
-        return str(runs[0].info.run_id) if runs else None
+    def _with_identity(self, experiment_id: str, identity: str) -> list[str]:
+        """The ids of the runs with an identity; several where a slow server has made a run more than once."""
+        runs = self.client.search_runs([experiment_id], f"tags.`{_IDENTITY}` = '{identity}'")
+        return [str(run.info.run_id) for run in runs]
 
-    def parent_id(self, parent: Opening) -> str:
-        """The id of a run that another is listed under; the run is made where the store has none."""
-        return parent.run_id or self.begin(parent, seek=True)[1]
+    def _delete_copies(self, experiment_id: str, run_id: str) -> None:
+        """Deletes what a slow server has made of the same run by requests that nobody waited for any more."""
+        if identity := self._sought.get(run_id):
+            for other in self._with_identity(experiment_id, identity):
+                if other != run_id:
+                    self.client.delete_run(other)
+
+    def _id_of(self, run: Opening) -> str:
+        """The id of a run that another is listed under, or names; the run is made where the store has none."""
+        found = run.run_id or self._ids.get(run.identity) or self.begin(run, seek=True)[1]
+        if run.identity:
+            self._ids[run.identity] = found
+        return found
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
@@ -124,7 +139,10 @@ class Store:
                 self._log_inputs(run_id, facts)
             case Model(folder):
                 self._log_model(experiment_id, run_id, Path(folder))
+            case RunTag(name, run):
+                self.client.set_tag(run_id, name, self._id_of(run))
             case End(status, ended_ms):
+                self._delete_copies(experiment_id, run_id)
                 self.client.set_terminated(run_id, status, ended_ms)
             case _:
                 raise TypeError(f"a {type(message).__name__} cannot be delivered")

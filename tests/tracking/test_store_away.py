@@ -1,9 +1,12 @@
 """A store that cannot be opened, refuses or goes away: nothing is lost, and it is sent later."""
 
+import http.server
+import json
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +173,70 @@ def test_a_foreign_untracked_file_sends_what_it_names(uri: str, client: Any, tmp
     assert Path(taken).read_text() == "of the reader"
 
 
+def test_a_server_that_makes_a_run_after_nobody_waits_for_it_leaves_one_run(
+    uri: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first request to make the run times out, and the slow server answers it after the second."""
+    from mlflow import MlflowClient
+
+    create, late = MlflowClient.create_run, []
+
+    def slow(self: Any, *arguments: Any, **named: Any) -> Any:
+        late.append(arguments)
+        if len(late) == 1:
+            raise ConnectionError("Read timed out")
+        made = create(self, *arguments, **named)
+        create(self, *late[0])
+        return made
+
+    monkeypatch.setattr(MlflowClient, "create_run", slow)
+    monkeypatch.setattr(writer, "_RETRY_SECONDS", (0.05,))
+    run = begin(uri, tmp_path, "slow", patient=True)
+    run.log_metrics({"loss": 1.0}, step=1)
+    run.finish("FINISHED")
+    assert len(late) == 2
+    [found] = client.search_runs([run.experiment_id])
+    assert (found.info.run_id, found.info.status, found.data.metrics) == (run.run_id, "FINISHED", {"loss": 1.0})
+
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    """A server of one experiment that makes a run after its client has lost patience."""
+
+    asked: list[str]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.asked.append(self.path.rpartition("mlflow/")[2])
+        if self.path.endswith("runs/create"):
+            threading.Event().wait(1.5)
+        body = json.dumps({"experiment": {"experiment_id": "1", "name": "a", "lifecycle_stage": "active"}}).encode()
+        with suppress(ConnectionError):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+    do_GET = do_POST  # noqa: N815 - the name is that of http.server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_mlflow_asks_a_slow_server_once_to_make_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    handler = type("Handler", (Slow,), {"asked": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        store = Store(f"http://127.0.0.1:{server.server_address[1]}")
+        with pytest.raises(Exception, match="timed out"):
+            store.begin(messages.Opening(store.uri, "a", "a", {}, 0))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert handler.asked.count("runs/create") == 1
+
+
 def test_replay_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "untracked.jsonl"
     with pytest.raises(
@@ -305,6 +372,7 @@ opening = (names, names, names, st.dictionaries(names, names), st.integers(), na
         st.builds(messages.End, st.sampled_from(["FINISHED", "FAILED", "KILLED"]), st.integers()),
         st.builds(messages.Opening, *opening),
         st.builds(messages.Opening, *opening, names, st.builds(messages.Opening, *opening)),
+        st.builds(messages.RunTag, names, st.builds(messages.Opening, *opening)),
         st.just(messages.Input(FACTS)),
     )
 )
