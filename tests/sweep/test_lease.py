@@ -1,6 +1,7 @@
 """The lease of a sweep against real processes: one holds it, and it is taken over from processes that were killed."""
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from configurations import TINY
 
 from runner.errors import ConfigError
 from runner.sweep.study import opening
-from runner.sweep.study.lease import STALE_SECONDS, Lease, Owner, _started
+from runner.sweep.study.lease import RENEWAL_SECONDS, STALE_SECONDS, WATCH_SECONDS, Lease, Owner, _started
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Hydra leaves its log files open
 
@@ -29,6 +30,12 @@ def other() -> Iterator["subprocess.Popen[bytes]"]:
     yield process
     process.kill()
     process.wait()
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kills a process, and returns when it is dead and its parent has not asked for its status yet."""
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
 
 def study(path: str = "sweeps.db") -> tuple[Any, int]:
@@ -67,8 +74,7 @@ def test_a_lease_is_refused_while_its_process_lives_and_taken_over_from_a_killed
         f"sweep.name: must be a sweep that no other process trains now (process {other.pid} on {owner.host} "
         f"since {owner.since}), got a"
     )
-    other.kill()
-    time.sleep(0.1)  # it is dead, and not yet waited for
+    kill(other)
     second = Lease(storage, number)
     second.take("a")
     assert second.renew()
@@ -80,17 +86,47 @@ def test_a_lease_is_refused_while_its_process_lives_and_taken_over_from_a_killed
 
 
 def test_a_process_of_another_start_is_another_process(other: "subprocess.Popen[bytes]") -> None:
-    assert not owned(other).is_dead()
-    assert replace(owned(other), started="1").is_dead()
+    assert not owned(other).seems_dead()
+    assert replace(owned(other), started="1").seems_dead()
 
 
-def test_the_owner_on_another_machine_is_dead_when_it_no_longer_renews() -> None:
-    here = Owner.here()
-    elsewhere = replace(here, host="elsewhere", pid=1)
-    assert not elsewhere.is_dead()
-    assert replace(elsewhere, renewed=time.time() - STALE_SECONDS - 1).is_dead()
-    # A container has the name of its machine, and processes of its own.
-    assert not replace(here, machine="another", pid=1).is_dead()
+def test_a_machine_that_slept_keeps_its_lease(other: "subprocess.Popen[bytes]") -> None:
+    assert not replace(owned(other), renewed=time.time() - 3600).seems_dead()
+
+
+@pytest.mark.parametrize("where", [{"host": "elsewhere"}, {"machine": "a container of this machine"}])
+@pytest.mark.parametrize(
+    ("seconds", "renews", "is_taken"),
+    [
+        (0, False, False),
+        (-STALE_SECONDS - 1, False, True),
+        (-STALE_SECONDS - 1, True, False),  # a clock that is behind
+        (STALE_SECONDS + 1, True, False),  # a clock that is ahead
+        (STALE_SECONDS + 1, False, True),
+    ],
+)
+def test_the_owner_on_another_machine_is_dead_when_it_no_longer_renews(
+    monkeypatch: pytest.MonkeyPatch, where: dict[str, str], seconds: float, renews: bool, is_taken: bool
+) -> None:
+    storage, number = study()
+    owner = replace(Owner.here(), pid=1, renewed=time.time() + seconds, **where)
+    elsewhere = Lease(storage, number, owner)
+    elsewhere.take("a")
+    slept: list[float] = []
+
+    def sleep(watched: float) -> None:
+        slept.append(watched)
+        assert not renews or elsewhere.renew()
+
+    monkeypatch.setattr("runner.sweep.study.lease.time.sleep", sleep)
+    if is_taken:
+        Lease(storage, number).take("a")
+    else:
+        with pytest.raises(ConfigError, match="must be a sweep that no other process trains now"):
+            Lease(storage, number).take("a")
+    assert slept == ([] if seconds == 0 else [WATCH_SECONDS])
+    assert WATCH_SECONDS > 2 * RENEWAL_SECONDS
+    assert elsewhere.renew() is not is_taken
 
 
 def opened_in_a_process(path: str) -> int:
@@ -118,7 +154,6 @@ def test_a_sweep_that_another_process_trains_is_refused(
         f"since {owner.since}), got a\n"
     )
     assert not Path("outputs/sweeps").exists()
-    other.kill()
-    time.sleep(0.1)
+    kill(other)
     assert runner(*command).status == 0
     assert Lease(storage, number)._read() == "null"  # it was given back

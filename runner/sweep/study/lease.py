@@ -1,8 +1,10 @@
 """Which process trains a sweep: one at a time, named in the sweep's storage by a lease that the process renews.
 
 The lease is an attribute of Optuna's study. Every change of it is one statement that names the text it replaces, so
-that of two processes which want a lease at once, one gets it. A lease whose process has ended is taken over: on the
-same machine the process is looked for, and of another machine the last renewal has to be two minutes old.
+that of two processes which want a lease at once, one gets it. A lease whose process has ended is taken over. On the
+same machine the process is looked for, so a machine that slept keeps its leases. A lease of another machine is taken
+over when it was not renewed for two minutes by the clock, and is not renewed while this process watches it, since the
+clocks of two machines may differ.
 """
 
 import _thread
@@ -18,18 +20,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from optuna.storages import RDBStorage
-from optuna.storages._rdb.models import StudyUserAttributeModel
+from sqlalchemy import column, select, table
 from sqlalchemy.exc import IntegrityError
 
 from runner.errors import ConfigError, must
 
 RENEWAL_SECONDS: Final = 10.0
 STALE_SECONDS: Final = 120.0
+WATCH_SECONDS: Final = 2.5 * RENEWAL_SECONDS
 _KEY: Final = "lease"
 _RELEASED: Final = "null"
+# Optuna's table. Optuna itself changes an attribute without looking at the text that it replaces.
+_ATTRIBUTES: Final = table("study_user_attributes", column("study_id"), column("key"), column("value_json"))
 _log = logging.getLogger(__name__)
 
 
@@ -58,20 +63,24 @@ class Owner:
             renewed=time.time(),
         )
 
-    def is_dead(self) -> bool:
-        """Whether the process has ended, as far as can be told from here."""
-        if (self.host, self.machine) == (socket.gethostname(), _machine()):
+    def is_of_this_machine(self) -> bool:
+        """Whether the process, if it lives, can be seen from here."""
+        return (self.host, self.machine) == (socket.gethostname(), _machine())
+
+    def seems_dead(self) -> bool:
+        """Whether the process has ended; of another machine, whether that is so by this machine's clock."""
+        if self.is_of_this_machine():
             return _started(self.pid) != self.started
-        return time.time() - self.renewed > STALE_SECONDS
+        return abs(time.time() - self.renewed) > STALE_SECONDS
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} since {self.since}"
 
 
 @contextmanager
-def held(storage: RDBStorage, study_id: int, name: str) -> Iterator[None]:
+def held(storage: RDBStorage, name: str) -> Iterator[None]:
     """Holds the lease of a study until the block ends. Raises ConfigError where another process holds it."""
-    lease = Lease(storage, study_id)
+    lease = Lease(storage, storage.get_study_id_from_name(name))
     lease.take(name)
     ended = threading.Event()
     renewing = threading.Thread(target=_renew, args=(lease, ended), name="lease", daemon=True)
@@ -104,18 +113,31 @@ class Lease:
     def __init__(self, storage: RDBStorage, study_id: int, owner: Owner | None = None) -> None:
         self._engine, self._study_id = storage.engine, study_id
         self._owner = owner or Owner.here()
-        self._table: Any = StudyUserAttributeModel.__table__
+        here = _ATTRIBUTES.c
+        self._row = (here.study_id == study_id) & (here.key == _KEY)
 
     def take(self, name: str) -> None:
         """Takes the lease. Raises ConfigError where a process that lives holds it."""
         while True:
             text = self._read()
             holder = None if text in (None, _RELEASED) else Owner(**json.loads(text or ""))
-            if holder is not None and not holder.is_dead():
+            if holder is not None and not self._is_abandoned(holder, text):
                 rule = f"be a sweep that no other process trains now ({holder})"
                 raise ConfigError(must("sweep.name", rule, name))
             if self._put(text, self._owner):
                 return
+
+    def _is_abandoned(self, holder: Owner, text: str | None) -> bool:
+        """Whether the process that holds the lease has ended. Watches for WATCH_SECONDS if it was another machine's."""
+        if not holder.seems_dead() or holder.is_of_this_machine():
+            return holder.seems_dead()
+        _log.warning(
+            "%s trained this sweep and seems to have ended; watching for %g s whether it renews its lease",
+            holder,
+            WATCH_SECONDS,
+        )
+        time.sleep(WATCH_SECONDS)
+        return self._read() == text
 
     def renew(self) -> bool:
         """Says that the owner lives. Returns whether it still holds the lease."""
@@ -128,10 +150,8 @@ class Lease:
         self._swap(_text(self._owner), _RELEASED)
 
     def _read(self) -> str | None:
-        table = self._table
-        chosen = (table.c.study_id == self._study_id) & (table.c.key == _KEY)
         with self._engine.connect() as connection:
-            row = connection.execute(table.select().where(chosen)).first()
+            row = connection.execute(select(_ATTRIBUTES.c.value_json).where(self._row)).first()
         return None if row is None else str(row.value_json)
 
     def _put(self, before: str | None, owner: Owner) -> bool:
@@ -140,16 +160,15 @@ class Lease:
         row = {"study_id": self._study_id, "key": _KEY, "value_json": _text(owner)}
         try:
             with self._engine.begin() as connection:
-                connection.execute(self._table.insert().values(**row))
+                connection.execute(_ATTRIBUTES.insert().values(**row))
         except IntegrityError:  # another process has put its row first
             return False
         return True
 
     def _swap(self, before: str, after: str) -> bool:
-        table = self._table
-        chosen = (table.c.study_id == self._study_id) & (table.c.key == _KEY) & (table.c.value_json == before)
+        change = _ATTRIBUTES.update().where(self._row & (_ATTRIBUTES.c.value_json == before)).values(value_json=after)
         with self._engine.begin() as connection:
-            return bool(connection.execute(table.update().where(chosen).values(value_json=after)).rowcount == 1)
+            return bool(connection.execute(change).rowcount == 1)
 
 
 def _text(owner: Owner) -> str:

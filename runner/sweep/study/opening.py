@@ -59,7 +59,7 @@ def open_study(
             directions = [direction for _, direction in settings.objectives]
             stored = optuna.create_study(study_name=name, storage=database, directions=directions, load_if_exists=True)
             if hold is not None:
-                hold.enter_context(lease.held(database, stored._study_id, name))
+                hold.enter_context(lease.held(database, name))
     except ConfigError:
         raise
     except Exception as error:
