@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 import traceback
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
@@ -16,6 +17,7 @@ from runner.recording import Context
 from runner.sweep.announcing import Announcer
 from runner.sweep.members import Member
 from runner.sweep.results import MemberResult, Objectives, Status, ranked
+from runner.sweep.tags import MEMBER, STATUS
 from runner.withheld import withheld
 
 _log = logging.getLogger(__name__)
@@ -28,8 +30,6 @@ _IN_MLFLOW: Final[Mapping[Status, tracking.Status]] = {
     "KILLED": "KILLED",
 }
 RUN_ID: Final = "run_id"
-IDENTITY: Final = "sweep.member"
-STATUS: Final = "sweep.status"
 
 
 class Search(Protocol):
@@ -39,6 +39,8 @@ class Search(Protocol):
     def id(self) -> str: ...
     @property
     def tags(self) -> dict[str, str]: ...
+    @property
+    def mark(self) -> tuple[str, str]: ...
     @property
     def objectives(self) -> Objectives: ...
     @property
@@ -81,24 +83,27 @@ class _Best:
     member: Member
     loop: Loop
     recorded: tracking.Run
-    result: MemberResult  # it may not be among the results yet, when another that trains beside it ends
 
 
 class Children:
     """The members of a sweep that train, and what those that ended came to. See `strategies.Watch`."""
 
-    def __init__(self, tags: Mapping[str, str], command: str, objectives: Objectives) -> None:
-        self.tags, self.command, self.objectives = tags, command, objectives
+    def __init__(
+        self, tags: Mapping[str, str], command: str, objectives: Objectives, study: Search | None = None
+    ) -> None:
+        self.tags, self.command, self.objectives, self.study = tags, command, objectives, study
         self.parent: tracking.Run | None = None
-        self.study: Search | None = None
         self.log_models = "best"
-        self.results: list[MemberResult] = []
+        earlier = study.earlier() if study else []
+        self.results = {result.number: result for result in earlier}  # by number
+        self._leader = next(iter(ranked(earlier, objectives)), None)  # the best result, of earlier sessions too
         self.best: _Best | None = None  # of those that ended here
         self.compile_seconds: dict[str, list[float]] = {}  # by group, of every member
         self.announcer = Announcer(objectives[0][0])
+        self.announcer.goes_on_from(len(earlier))
         self._lock = threading.RLock()
         self._active: dict[int, _Active] = {}
-        self._ended: list[tuple[tracking.Run, MemberResult]] = []
+        self._ended: deque[tuple[tracking.Run, MemberResult]] = deque()  # of which the search has not been told
         self._parent_known = False
 
     def compare_by(self, objectives: Objectives) -> None:
@@ -118,7 +123,7 @@ class Children:
             "multiply_adds": loop.totals.multiply_adds,
         }
         # Known to the store as soon as the run is: a run without them is nobody's when this process is killed.
-        tags = {**self.tags, IDENTITY: json.dumps(identity)}
+        tags = {**self.tags, MEMBER: json.dumps(identity)}
         with self._lock:
             if member.number in self._active:  # it begins again, in a smaller company
                 return
@@ -174,16 +179,15 @@ class Children:
             recording.log_figures(recorded, loop)
             recording.log_model(recorded, loop, member.proposed.folder)
         with self._lock:
-            known = [*self.results, result, *([self.best.result] if self.best else [])]
-            if result.status == "FINISHED" and ranked(known, self.objectives)[:1] == [result]:
-                self.best = _Best(member, loop, recorded, result)
+            before = [self._leader] if self._leader else []
+            if ranked([*before, result], self.objectives)[:1] == [result]:
+                self._leader, self.best = result, _Best(member, loop, recorded)
                 if self.log_models == "best":
                     recording.log_weights(recorded, loop, member.proposed.folder)
 
     def log_best(self) -> None:
         """Logs figures and the model, which takes a second to make, of the best member that trained here."""
-        leaders = ranked(self.results, self.objectives)
-        if self.log_models != "best" or self.best is None or leaders[0].number != self.best.member.number:
+        if self.log_models != "best" or self.best is None:
             return
         member, loop = self.best.member, self.best.loop
         recorded = tracking.reopen(self.best.recorded)
@@ -193,7 +197,7 @@ class Children:
 
     def _note(self, recorded: tracking.Run | None, result: MemberResult) -> None:
         with self._lock:
-            self.results.append(result)
+            self.results[result.number] = result
             self.announcer.ended(result)
             if recorded is not None:
                 self._ended.append((recorded, result))
@@ -214,17 +218,14 @@ class Children:
         In this order, so that a sweep that is killed in between finds in the store what the search does not know.
         """
         with self._lock:
-            for entry in list(self._ended):
-                recorded, result = entry
-                if wait or recorded.ended:
-                    recorded.wait()  # it keeps what the store did not take
-                if recorded.ended:
-                    self._ended.remove(entry)
-                    self._remember_parent()
-                    known = replace(result, run_id=recorded.known_id)
-                    self.results[self.results.index(result)] = known
-                    if self.study is not None:
-                        self.study.tell(known)
+            while self._ended and (wait or self._ended[0][0].ended):
+                recorded, result = self._ended.popleft()
+                recorded.wait()  # it keeps what the store did not take
+                self._remember_parent()
+                known = replace(result, run_id=recorded.known_id)
+                self.results[result.number] = known
+                if self.study is not None:
+                    self.study.tell(known)
 
     def interrupt(self) -> None:
         """Ends the runs of members that still train."""

@@ -144,7 +144,7 @@ def _trained(session: Session, jobs: Jobs, context: HydraContext) -> list[JobRet
             session.train(proposed, jobs.library)
     finally:
         # Also of a batch that was interrupted, those that ended are handed to Hydra.
-        ended = {result.number: result for result in session.children.results}
+        ended = session.children.results
         returns = [
             run_job(
                 hydra_context=context,

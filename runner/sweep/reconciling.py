@@ -1,16 +1,17 @@
 """What the store has of a sweep whose process was killed, against what its search knows.
 
-A member's run is delivered before the search is told of it. So what the search knows is complete in the store; a
-member that is complete in the store alone is adopted; and what else the store has was cut short, or failed, and goes,
-since it will be trained again.
+A member's run is delivered before the search is told of it. So the store has every member that the search knows. A
+member that ended in the store alone is adopted by the search. All other runs of members are deleted: they did not
+finish, or failed, and their members will be trained again.
 """
 
 import json
 import logging
 from typing import Final
 
-from runner.sweep.children import IDENTITY, RUN_ID, STATUS, Search
+from runner.sweep.children import RUN_ID, Search
 from runner.sweep.results import MemberResult, Status
+from runner.sweep.tags import MEMBER, STATUS
 from runner.tracking import Tracking
 from runner.tracking.reading import Reader, Recorded
 
@@ -30,29 +31,28 @@ def reconcile(study: Search, tracking: Tracking) -> None:
 
 def _reconcile(study: Search, reader: Reader) -> None:
     known = {result.run_id for result in study.earlier()}
-    # The name alone may be that of another sweep, which a colleague records in the same store.
-    tag, value = list(study.tags.items())[-1]
-    runs = reader.runs(tag, value)
+    trained = {result.overrides for result in study.earlier()}
+    runs = reader.runs(*study.mark)
     parent = study.recall(RUN_ID)
-    parents = [run.run_id for run in runs if IDENTITY not in run.tags]
+    parents = [run.run_id for run in runs if MEMBER not in run.tags]
     if parent is None and parents:
         parent = parents[-1]  # the store had made it before the search knew
         study.remember(RUN_ID, parent)
     for run in runs:
-        if IDENTITY not in run.tags:
+        if MEMBER not in run.tags:
             if run.status == "RUNNING" and run.run_id != parent:
                 reader.close(run.run_id)
         elif run.run_id not in known:
             # Its status is set last of all.
-            if run.status != "RUNNING" and run.tags.get(STATUS) in _DONE:
-                study.adopt(_result(run, reader))
-            else:
+            if run.status == "RUNNING" or run.tags.get(STATUS) not in _DONE:
                 reader.delete(run.run_id)
+            elif tuple(json.loads(run.tags[MEMBER])["overrides"]) not in trained:  # a run that was sent later has no id
+                study.adopt(_result(run, reader))
 
 
 def _result(run: Recorded, reader: Reader) -> MemberResult:
     """A member from its run alone."""
-    own = json.loads(run.tags[IDENTITY])
+    own = json.loads(run.tags[MEMBER])
     status: Status = "PRUNED" if run.tags[STATUS] == "PRUNED" else "FINISHED"
     epochs = reader.history(run.run_id, [name for name in run.metrics if not name.startswith(("best/", "test/"))])
     return MemberResult(

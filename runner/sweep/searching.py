@@ -64,7 +64,7 @@ def _folder(study: Study, config: DictConfig, tracking: Tracking) -> Path:
     """
     named = folders.is_named(config, folders.SWEEP)
     asked = Path(str(config.hydra.sweep.dir)).absolute()
-    heading = f"# sweep {study.id}, {list(study.tags.values())[-1]}\n"
+    heading = f"# sweep {study.id}, {study.mark[1]}\n"
     if known := study.recall(_FOLDER):
         folder = Path(known)
         if named and asked != folder:

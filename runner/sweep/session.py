@@ -9,11 +9,12 @@ A launcher trains batches in the session that is open; a search opens one around
 import functools
 import logging
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from runner import placement, tracking
+from runner import folders, placement, tracking
 from runner.experiment import Experiment
 from runner.loop import Loop
 from runner.placement import Placement
@@ -24,6 +25,7 @@ from runner.sweep.groups import Datasets, grouped
 from runner.sweep.members import Member, Proposed, validated
 from runner.sweep.publishing import publish
 from runner.sweep.results import MemberResult, SweepResult
+from runner.sweep.tags import SWEEP, SWEEP_IDENTITY
 from runner.withheld import withheld
 
 _log = logging.getLogger(__name__)
@@ -34,13 +36,8 @@ class Session:
 
     def __init__(self, *, command: str, folder: Path, study: Search | None = None) -> None:
         self.command, self.folder, self.study = command, folder, study
-        self.id = study.id if study else folder.name
         objectives = study.objectives if study else (("val/accuracy", "maximize"),)
-        self.children = Children(study.tags if study else {"sweep": self.id}, command, objectives)
-        self.children.study = study
-        if study is not None:
-            self.children.results = study.earlier()
-            self.children.announcer.goes_on_from(len(self.children.results))
+        self.children = Children(study.tags if study else _tags(folder), command, objectives, study)
         self.parent: tracking.Run | None = None
         self._began = time.perf_counter()
         self._name = "sweep"
@@ -63,8 +60,7 @@ class Session:
                 loop_of = functools.partial(self._loop_of, group.placement)
                 strategies.train(group, settings.strategy, loop_of, self.children, most=settings.max_members)
         self.children.settle(wait=True)
-        found = {result.number: result for result in self.children.results}
-        return [found[member.number] for member in members]
+        return [self.children.results[member.number] for member in members]
 
     def _loop_of(self, here: Placement, member: Member) -> Loop:
         return Loop(member.experiment, self._datasets.of(member.experiment), here)
@@ -121,15 +117,20 @@ class Session:
             command=self.command,
             objectives=children.objectives,
             space=self._space,
-            members=tuple(sorted(children.results, key=lambda result: result.number)),
+            members=tuple(children.results[number] for number in sorted(children.results)),
             importances=self.study.importances() if self.study else {},
             seconds=time.perf_counter() - self._began,
-            groups=len({result.group for result in children.results if result.group}),
+            groups=len({result.group for result in children.results.values() if result.group}),
             compiles=self._compiles.count,
             # Alone, each would have compiled, or read back, what the first of its group did.
             seconds_saved=sum(max(own) * len(own) - sum(own) for own in spent),
             run_id=self.parent.known_id if self.parent else "",
         )
+
+
+def _tags(folder: Path) -> dict[str, str]:
+    """The tags of a sweep that no search proposes; folders named by the time recur in a store that others use too."""
+    return {SWEEP: str(folders.short(folder)), SWEEP_IDENTITY: uuid.uuid4().hex}
 
 
 def _varied(proposed: Sequence[Proposed]) -> dict[str, str]:

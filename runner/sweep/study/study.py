@@ -27,6 +27,7 @@ from runner.sweep.settings import Sweep
 from runner.sweep.space import Space, typed
 from runner.sweep.study import proposals
 from runner.sweep.study.keeping import Kept, in_place, packed, unpacked
+from runner.sweep.tags import SWEEP, SWEEP_IDENTITY
 
 IDENTITY: Final = "identity"
 _TRIALS: Final = 20
@@ -80,9 +81,14 @@ class Study:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What the sweep's runs in MLflow are found by. Two sweeps may share a name, on machines that share a store."""
-        identity = self.recall(IDENTITY)  # sweeps of earlier versions have none
-        return {"sweep": self.id} | ({"sweep.identity": identity} if identity else {})
+        """What the sweep's runs in MLflow are tagged with."""
+        return {SWEEP: self.id} | dict([self.mark])
+
+    @property
+    def mark(self) -> tuple[str, str]:
+        """The tag by which the sweep's runs are found: two sweeps may share a name, on machines that share a store."""
+        identity = self.recall(IDENTITY)
+        return (SWEEP_IDENTITY, identity) if identity else (SWEEP, self.id)  # sweeps of earlier versions have none
 
     # Asking -----------------------------------------------------------------------------------------------------
 
