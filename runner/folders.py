@@ -8,7 +8,7 @@ it is, unless it holds another run.
 import itertools
 import os
 import shutil
-import tempfile
+import uuid
 from pathlib import Path
 from typing import Final
 
@@ -67,13 +67,13 @@ def claim_for_sweep(folder: Path, heading: str = "") -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / MULTIRUN
-    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=f".{MULTIRUN}-", encoding="utf-8", delete=False) as draft:
-        draft.write(heading)
+    draft = folder / f".{MULTIRUN}-{uuid.uuid4().hex}"  # not by `tempfile`, whose files only their owner can read
+    draft.write_text(heading, encoding="utf-8")
     try:
-        if not _linked(Path(draft.name), file) and (not heading or _first_line(file) != heading):
+        if not _linked(draft, file) and (not heading or _first_line(file) != heading):
             raise ConfigError(must(SWEEP, "be a folder that holds no other sweep", short(folder)))
     finally:
-        Path(draft.name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
 
 
 def _linked(draft: Path, file: Path) -> bool:

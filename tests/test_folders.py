@@ -55,6 +55,13 @@ def test_one_sweep_gets_a_folder_that_many_ask_for(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["multirun.yaml"]
 
 
+def test_what_marks_a_sweeps_folder_can_be_read_by_all_who_can_read_the_folder(tmp_path: Path) -> None:
+    folders.claim_for_sweep(tmp_path / "sweep", "# sweep a\n")
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "sweep" / folders.MULTIRUN).stat().st_mode == (tmp_path / "usual").stat().st_mode
+    assert [path.name for path in (tmp_path / "sweep").iterdir()] == [folders.MULTIRUN]
+
+
 @pytest.fixture
 def one_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stops Hydra's clock."""
