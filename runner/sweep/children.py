@@ -124,17 +124,17 @@ class Children:
         }
         # Known to the store as soon as the run is: a run without them is nobody's when this process is killed.
         tags = {**self.tags, MEMBER: json.dumps(identity)}
+        if member.number in self._active:  # it begins again, with fewer members beside it
+            return
+        proposed.folder.mkdir(parents=True, exist_ok=True)
+        assert isinstance(proposed.config, dict), "a member was composed"
+        secret = proposed.from_environment
+        config = launchable(proposed.config, "config", "trains this member again", secret)
+        context = Context(proposed.folder, config, secret, proposed.overrides, self.command, tags)
+        recorded = recording.begin(member.experiment, context, loop.placement, parent=self.parent, name=member.name)
         with self._lock:
-            if member.number in self._active:  # it begins again, in a smaller company
-                return
-            proposed.folder.mkdir(parents=True, exist_ok=True)
-            assert isinstance(proposed.config, dict), "a member was composed"
-            secret = proposed.from_environment
-            config = launchable(proposed.config, "config", "trains this member again", secret)
-            context = Context(proposed.folder, config, secret, proposed.overrides, self.command, tags)
-            recorded = recording.begin(member.experiment, context, loop.placement, parent=self.parent, name=member.name)
             self._active[member.number] = _Active(member, recorded)
-        recording.note_data(recorded, loop, proposed.from_environment)
+        recording.note_data(recorded, loop, secret)
 
     def epoch(self, member: Member, loop: Loop, epoch: Epoch) -> str:
         """Records an epoch. Returns why the member should end, where the search has no more use for it."""
