@@ -143,8 +143,9 @@ class Writer(threading.Thread):
                             run.give_up(error)
                 self._is_away(failures, error)
             else:
-                failures = 0
-                self.spent.clear()
+                if not self.away.is_set():  # which a run that delivers something clears
+                    failures = 0
+                    self.spent.clear()
             # A run that ends does not wait for others to gather.
             self.hurry.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS)) - 1] if failures else _GATHER_SECONDS)
             self.hurry.clear()

@@ -34,7 +34,8 @@ def test_a_server_that_does_not_answer_is_a_fault_before_training(tmp_path: Path
         run.check()
     text = str(fault.value)
     assert text.startswith("tracking.uri: must be a store that MLflow can open (")
-    assert "Connection refused" in text
+    assert "Errno 111] Connection refused), got " in text
+    assert '"' not in text
     assert text.endswith(f"), got http://***@127.0.0.1:{port}")
     assert "secret" not in text
     run.finish("FAILED")
@@ -117,6 +118,34 @@ def test_a_store_that_comes_back_gets_everything(
         f"{uri} does not answer (Connection refused); training goes on, and what it says is kept"
     ]
     assert not (tmp_path / "untracked.jsonl").exists()
+
+
+class Counted(threading.Event):
+    """An event that counts how often a thread has waited for it."""
+
+    waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += 1
+        return super().wait(timeout)
+
+
+def test_runs_of_a_store_that_is_away_wait_for_it_once(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Away(monkeypatch)
+    runs = [begin(uri, tmp_path / str(index)) for index in range(50)]
+    for run in runs:
+        run.check()
+    store.away = True
+    for run in runs:
+        run.log_metrics({"loss": 1.0}, step=1)
+        run._ended = Counted()
+        run.finish("FINISHED")
+    waits = [run._ended.waits for run in runs if isinstance(run._ended, Counted)]
+    assert waits[0] > 1
+    assert waits[1:] == [1] * 49
+    assert sum("does not answer" in message for message in caplog.messages) == 1
 
 
 def test_what_a_store_never_took_is_kept_and_sent_later(
