@@ -1,0 +1,141 @@
+"""What the version before the change of the house left on a disk is still of use: `make.py` says how it was made."""
+
+import csv
+import sqlite3
+import tarfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import Runner
+from safetensors.numpy import load_file
+from sweep.swept import found, store, varied
+from upgrade import make
+
+from runner.tracking.view import experiment_links
+
+BEFORE = Path(__file__).parent / "before.tar.xz"
+WEIGHTS = "outputs/run/weights.safetensors"
+TIMED = ("seconds/", "images_per_second")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # from MLflow's use of SQLAlchemy
+]
+
+
+@pytest.fixture(autouse=True)
+def _laid_out(tmp_path: Path) -> None:
+    """The old files in this test's folder, as if they had been made there."""
+    with tarfile.open(BEFORE) as archive:
+        for member in archive:
+            file = archive.extractfile(member)
+            assert file is not None
+            data = file.read().replace(make.FOLDER.encode(), str(tmp_path).encode())
+            path = tmp_path / member.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.suffix == ".sql":
+                with closing(sqlite3.connect(path.with_suffix(""))) as connection:
+                    connection.executescript(data.decode())
+            else:
+                path.write_bytes(data)
+
+
+def old_run() -> Any:
+    """The run of `make.RUN` in the store."""
+    [run] = [run for run in found()[0] if "sweep" not in run.data.tags]
+    return run
+
+
+def results(run: Any) -> dict[str, float]:
+    """A run's metrics, but for those that a clock gave."""
+    return {name: value for name, value in run.data.metrics.items() if not name.startswith(TIMED)}
+
+
+def finished(runner: Runner, *arguments: str) -> str:
+    """What a command printed that ended well."""
+    done = runner(*arguments)
+    assert done.status == 0, done.err
+    return done.out
+
+
+def test_the_configuration_of_an_old_run_trains_it_again(runner: Runner) -> None:
+    old = old_run()
+    folder = Path(old.info.artifact_uri.removeprefix("file://"))
+    again = ("--config-name=config", "hydra.run.dir=outputs/again")
+    finished(runner, f"--config-dir={folder}", *again)
+    now, before = load_file("outputs/again/weights.safetensors"), load_file(WEIGHTS)
+    assert now.keys() == before.keys()
+    for name, value in before.items():
+        np.testing.assert_allclose(now[name], value, atol=1e-4)
+    [new] = [run for run in found()[0] if "sweep" not in run.data.tags and run.info.run_id != old.info.run_id]
+    assert results(new) == pytest.approx(results(old), abs=1e-3)
+
+
+def test_the_command_of_an_old_run_gives_what_it_gave(runner: Runner) -> None:
+    """In the old store: the new run stands beside the old one, with the same parameters and tags."""
+    old = old_run()
+    folder = "hydra.run.dir=outputs/again"
+    finished(runner, *(line for line in make.RUN if not line.startswith("hydra")), folder)
+    runs = [run for run in found()[0] if "sweep" not in run.data.tags]
+    [new] = [run for run in runs if run.info.run_id != old.info.run_id]
+    assert new.info.experiment_id == old.info.experiment_id
+    assert results(new) == pytest.approx(results(old), abs=1e-3)
+    assert new.data.params == old.data.params
+    assert set(new.data.tags) >= set(old.data.tags)
+
+
+def test_the_view_that_an_old_store_has_is_the_one_that_opens(runner: Runner) -> None:
+    before = store().get_experiment(old_run().info.experiment_id)
+    finished(runner, *make.TINY, "tracking.log_model=false")
+    after = store().get_experiment(before.experiment_id)
+    links = experiment_links("http://host", before.experiment_id, after.tags)
+    assert links == experiment_links("http://host", before.experiment_id, before.tags)
+    [key] = {link.partition("viewStateShareKey=")[2].partition("&")[0] for link in links}
+    assert after.tags[f"mlflow.sharedViewState.{key}"] == before.tags[f"mlflow.sharedViewState.{key}"]
+
+
+def test_a_run_begins_from_old_weights(runner: Runner) -> None:
+    still = ("optimizer=sgd", "optimizer.learning_rate=0.0", f"model.weights={WEIGHTS}", "hydra.run.dir=outputs/still")
+    finished(runner, *make.TINY, *still)
+    now, before = load_file("outputs/still/weights.safetensors"), load_file(WEIGHTS)
+    assert now.keys() == before.keys()
+    learnt = [name for name in before if not name.endswith(("mean", "variance"))]
+    assert len(learnt) >= 6
+    for name in learnt:
+        np.testing.assert_array_equal(now[name], before[name])
+
+
+def test_an_old_sweep_that_was_interrupted_trains_what_it_lacks_and_keeps_what_it_had(runner: Runner) -> None:
+    def of_seeds() -> tuple[Any, dict[int, Any]]:
+        parents, members = found()
+        [parent] = [run for run in parents if run.info.run_name.endswith(": seed")]
+        own = [run for run in members if run.data.tags["mlflow.parentRunId"] == parent.info.run_id]
+        return parent, {varied(run)["seed"]: run for run in own}
+
+    parent, before = of_seeds()
+    assert (parent.info.status, before[0].info.status, before[1].info.status) == ("KILLED", "FINISHED", "KILLED")
+    assert " goes on: 1 member was trained before" in finished(runner, *make.INTERRUPTED)
+    again, members = of_seeds()
+    assert (again.info.run_id, again.info.status) == (parent.info.run_id, "FINISHED")
+    assert {seed: run.info.status for seed, run in members.items()} == {0: "FINISHED", 1: "FINISHED"}
+    assert members[0].info.run_id == before[0].info.run_id
+    assert members[0].data.metrics == before[0].data.metrics
+    tables = [table.read_text(encoding="utf-8") for table in Path("outputs/sweeps").glob("*/*/members.csv")]
+    [own] = [text for text in tables if "seed" in text.splitlines()[0].split(",")]
+    rows = {row["seed"]: row for row in csv.DictReader(own.splitlines())}
+    for seed, run in members.items():
+        assert float(rows[str(seed)]["val/accuracy"]) == pytest.approx(run.data.metrics["val/accuracy"])
+    # The second member is what its configuration gives alone.
+    finished(runner, *make.TINY, "seed=1", "tracking.run_name=alone")
+    [alone] = [run for run in found()[0] if run.info.run_name == "alone"]
+    assert results(alone) == results(members[1])
+
+
+def test_an_old_sweep_that_ended_trains_nothing_again(runner: Runner) -> None:
+    before = {run.info.run_id for runs in found() for run in runs}
+    out = finished(runner, *make.SWEEP)
+    assert " goes on: 2 members were trained before, in outputs/sweeps/" in out
+    assert "1/2" not in out
+    assert {run.info.run_id for runs in found() for run in runs} == before
