@@ -1,6 +1,6 @@
 """The whole of an experiment as one validated, frozen record; what it takes to say all that is wrong with one.
 
-    >>> experiment = parse({"model": {...}, "data": {...}, ...})     # raises ConfigError with every fault
+    >>> experiment = parse(values)     # of the keys model, data, train, …; raises ConfigError with every fault
     >>> program = experiment.program(data_shape=(28, 28, 1), classes=10, mean=(0.13,), std=(0.31,))
 
 A `Program` is what the compiled program is made of: its structure is static, its leaves are traced.

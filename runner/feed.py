@@ -1,7 +1,7 @@
 """How training images come to the device: all of them once, or those of the next steps at every dispatch.
 
-    >>> feeder = Feeder(examples, batch_size=32, steps_per_epoch=39)
-    >>> for chunk in feeder.chunks(order(seed=0, epoch=0, count=len(examples)), steps=39): ...
+    >>> feeder = Feeder(examples, placement, batch_size=32, steps_per_epoch=5)
+    >>> for chunk in feeder.chunks(order(seed=0, epoch=0, count=len(examples)), steps=5): ...
 
 An accelerator holds the images and is told the order of an epoch, which it goes through in one dispatch. A CPU has
 no memory of its own to save copies to: there a dispatch is given the images of its steps, so that the program knows

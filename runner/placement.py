@@ -1,8 +1,8 @@
 """Where programs run: the device, its platform and its memory, chosen once and handed down.
 
 >>> here = choose("auto")
->>> here.platform, str(here)
-('cpu', 'cpu (8 threads)')
+>>> here.platform     # and str(here) is such as cpu (8 threads)
+'cpu'
 """
 
 import math

@@ -1,6 +1,6 @@
 """One experiment, from its record to a finished MLflow run.
 
->>> outcome = run(experiment, Context(folder=Path("outputs/now"), ...))
+>>> outcome = run(experiment, Context(folder=Path("outputs/now")))
 >>> outcome.metrics["test/accuracy"]
 """
 

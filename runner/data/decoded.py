@@ -1,6 +1,7 @@
 """Decoded images kept from run to run, by the content of the files that they were decoded from.
 
-    >>> kept(form, (50000, 32, 32, 3), contents=lambda: ..., decode=lambda: ...)     # uint8 (n, h, w, c)
+    >>> kept(form, (500, 32, 32, 3), contents=digest, decode=decode).dtype     # (n, h, w, c)
+    dtype('uint8')
 
 Reading them back costs the checksum of `sealed`. The system maps the file into memory, and processes that train on the
 same images at once share one copy of it.

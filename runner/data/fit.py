@@ -1,6 +1,9 @@
 """Images made to fit a network, inside the compiled program: bytes to 0 … 1, the size, the normalisation.
 
-    >>> fit(images, (32, 32), "resize")  # uint8 (n, 28, 28, 1) to float32 (n, 32, 32, 1)
+    >>> images.shape     # uint8
+    (2, 28, 28, 1)
+    >>> fit(images, (32, 32), "resize").shape     # float32
+    (2, 32, 32, 1)
 
 Source of the resampling: jax.image.resize's "linear" with antialias, which for enlarging is plain bilinear.
 """

@@ -1,6 +1,7 @@
 """Arrays of an .npz, whose sizes are known before memory is taken for them.
 
-    >>> read_npz(Path("a.npz"), ("x_train", "y_train"))
+    >>> sorted(read_npz(Path("a.npz"), ("x_train", "y_train")))
+    ['x_train', 'y_train']
 
 Each array begins with a header of its type and shape, and the archive's directory states how long each member is. The
 two must agree, and the sum must stay within `runner.limits`. Python objects are never unpickled.

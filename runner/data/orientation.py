@@ -1,6 +1,7 @@
 """Photographs as the camera was held: the turn that a file's EXIF tells, which every viewer applies.
 
->>> upright(image, turn_of(image))
+>>> image.size, upright(image, turn_of(image)).size     # of a camera that was held upright
+((4, 2), (2, 4))
 
 Source of the values: CIPA DC-008 (Exif 2.32), tag 274, Orientation.
 """

@@ -1,7 +1,8 @@
 """State dicts of PyTorch: which of their modules is which layer of ours, and their arrays in our layout.
 
-    >>> arrays = translated(slots(model.layers, input_shape), {"features.0.weight": ..., "features.0.bias": ...})
-    >>> arrays["0_conv.kernel"]     # (height, width, in, out)
+    >>> arrays = translated(slots(model.layers, input_shape), state)     # features.0.weight, features.0.bias
+    >>> arrays["0_conv.kernel"].shape     # (height, width, in, out)
+    (3, 3, 1, 6)
 
 The match is by order and shape, not by name, since every library has names of its own.
 """

@@ -1,6 +1,6 @@
 """The search of a sweep: which members are tried, which end early, and what is known of them the next time.
 
-    >>> study = open_study(space, settings, base={...}, storage="sqlite:///outputs/sweeps.db")
+    >>> study = open_study(space, settings, base=base, epochs=9, storage="sqlite:///outputs/sweeps.db")
     >>> while asked := study.ask():
     ...     for one in asked: study.tell(train(one))
 

@@ -1,0 +1,207 @@
+"""Every `>>>` example of a docstring runs, and gives the result that it shows.
+
+An example sees the names of its module. What else it names, such as an experiment to train, is made by STAND_INS. A
+line that shows no result may give any.
+"""
+
+import ast
+import doctest
+import functools
+import importlib
+import operator
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import optax
+import pytest
+from annotated_types import Ge
+from configurations import TINY as SMALL
+from configurations import composed, here
+from PIL import Image
+from test_house import files, module
+
+from runner import data, tracking, train
+from runner.experiment import parse
+from runner.geometry import Window
+from runner.layers.conv import Conv
+from runner.layers.dense import Classifier
+from runner.layers.reshape import Flatten
+from runner.loop import Epoch, Loop
+from runner.model import Model
+from runner.ops import native
+from runner.sweep.members import Proposed
+from runner.sweep.reading import read
+from runner.sweep.results import MemberResult
+from runner.sweep.settings import Sweep
+from runner.sweep.study import Asked, open_study
+from runner.tracking.messages import Opening
+
+TINY = (*SMALL, "model.layers=[flatten, classifier]")
+KNOWN = {"Path": Path, "np": np, "jax": jax, "optax": optax, "operator": operator, "Annotated": Annotated, "Ge": Ge}
+
+
+def pictures() -> dict[str, Any]:
+    """Two images of one channel and their targets."""
+    targets = jax.nn.one_hot(np.array([0, 1]), 10, dtype=np.float32)
+    return {"images": np.zeros((2, 28, 28, 1), np.uint8), "targets": targets, "key": jax.random.key(0)}
+
+
+def in_float32() -> dict[str, Any]:
+    """What a small network is given, and what it answers."""
+    kinds = {"Flatten": Flatten, "Classifier": Classifier, "outputs": np.zeros((2, 10), np.float32)}
+    weights = np.ones(2, np.float32)
+    return pictures() | kinds | {"images": jax.numpy.zeros((2, 8, 8, 1)), "weights": weights}
+
+
+def convolution() -> dict[str, Any]:
+    """An image and a kernel to slide over it."""
+    sizes = {"x": np.zeros((1, 8, 8, 3), np.float32), "kernel": np.zeros((3, 3, 3, 16), np.float32)}
+    return sizes | {"native": native, "windows": (Window(size=3), Window(size=3)), "groups": 1, "step": jax.numpy.sin}
+
+
+def stored() -> dict[str, Any]:
+    """A model, and values for it as PyTorch stores them."""
+    model = Model(name="tiny", layers=(Conv(filters=6, kernel_size=3), Flatten(), Classifier())).bind(10)
+    state = {"features.0.weight": np.zeros((6, 1, 3, 3), np.float32), "features.0.bias": np.zeros(6, np.float32)}
+    params, statistics = model.init(jax.random.key(0), (32, 32, 1))
+    state |= {"classifier.weight": np.zeros((10, 6 * 30 * 30), np.float32), "classifier.bias": np.zeros(10, np.float32)}
+    return {"model": model, "input_shape": (32, 32, 1), "state": state, "params": params, "statistics": statistics}
+
+
+def beginning() -> dict[str, Any]:
+    """A run that a store did not take."""
+    return {"folder": Path("outputs/now"), "opening": Opening("http://host", "digits", "lenet5", {}, 0)}
+
+
+def files_to_read() -> dict[str, Any]:
+    """Some files, what they decode to, and where what is known of them is remembered."""
+    paths = [Path(f"{number}.png") for number in range(8)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    np.savez("a.npz", x_train=np.zeros((2, 4, 4, 1)), y_train=np.zeros(2, int))
+    image = Image.new("RGB", (4, 2))
+    image.getexif()[0x0112] = 6
+    return {
+        "paths": paths,
+        "files": paths,
+        "memory": Path("memory"),
+        "decode": Path.read_bytes,
+        "path": Path("array.sealed"),
+        "array": np.arange(6, dtype=np.uint8),
+        "image": image,
+    }
+
+
+def decoded_images() -> dict[str, Any]:
+    """Images in files, and how they are known."""
+    return {"form": "ab", "digest": lambda: "cd", "decode": lambda: np.zeros((500, 32, 32, 3), np.uint8)}
+
+
+def experiment() -> dict[str, Any]:
+    """An experiment, what it trains on, and where."""
+    values = composed(*TINY)
+    found = parse(values)
+    return {"values": values, "experiment": found, "placement": here()}
+
+
+def training() -> dict[str, Any]:
+    """An experiment that is about to train, and its first epoch."""
+    own = experiment()
+    dataset = data.load(own["experiment"].data)
+    loop = Loop(own["experiment"], dataset, here())
+    program = loop.program
+    inputs, labels = jax.numpy.asarray(dataset.val.inputs), jax.numpy.asarray(dataset.val.labels)
+    steps = {"step": 0, "start": np.int32(0), "count": np.int32(2), "learning_rates": jax.numpy.full(2, 0.1)}
+    batch = {"inputs": inputs, "labels": labels, "weights": jax.numpy.ones(len(labels))}
+    feed = train.Feed(jax.numpy.asarray(dataset.train.inputs), jax.numpy.asarray(dataset.train.labels), loop.order(1))
+    Path("outputs/now").mkdir(parents=True)
+    loops = {"loop": loop, "loops": [Loop(own["experiment"], dataset, here())], "examples": dataset.train}
+    first = Epoch(1, 4, {"train/loss": 1.0})
+    return own | steps | batch | loops | {"dataset": dataset, "program": program, "feed": feed, "epoch": first}
+
+
+def sweeping() -> dict[str, Any]:
+    """Two members to train, and a way to have trained them."""
+    proposed = [Proposed(seed, (), {"seed": seed}, Path(str(seed)), composed(*TINY, f"seed={seed}")) for seed in (0, 1)]
+    settings = Sweep()
+
+    def trained(one: Asked) -> MemberResult:
+        return MemberResult(one.number, "", one.overrides, one.varied, "FINISHED")
+
+    own = {"space": read(["seed=0,1"], settings), "settings": settings, "base": {}, "open_study": open_study}
+    return own | {"proposed": proposed, "train": trained}
+
+
+def drawing() -> dict[str, Any]:
+    """A run that figures are drawn for."""
+    run = tracking.start(tracking.Tracking(enabled=False), run_name="", tags={}, params={}, folder=Path())
+    return {"run": run, "history": [{"train/loss": 1.0}]}
+
+
+STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
+    "runner.data.augment": in_float32,
+    "runner.data.contents": files_to_read,
+    "runner.data.decoded": decoded_images,
+    "runner.data.fit": pictures,
+    "runner.data.npz": files_to_read,
+    "runner.data.orientation": files_to_read,
+    "runner.data.sealed": files_to_read,
+    "runner.data.threads": files_to_read,
+    "runner.describe": experiment,
+    "runner.experiment": experiment,
+    "runner.feed": training,
+    "runner.figures": drawing,
+    "runner.fused": training,
+    "runner.layers.places": lambda: {"k": 0, "b": 0},
+    "runner.loop": training,
+    "runner.losses": in_float32,
+    "runner.model": in_float32,
+    "runner.ops.lowering": convolution,
+    "runner.ops.native": convolution,
+    "runner.optim": lambda: {"step": 0, "decays": {}},
+    "runner.profile": training,
+    "runner.recording": training,
+    "runner.run": experiment,
+    "runner.state_dicts": stored,
+    "runner.sweep.session": sweeping,
+    "runner.sweep.study.study": sweeping,
+    "runner.tracking": lambda: {"Tracking": functools.partial(tracking.Tracking, enabled=False)},
+    "runner.tracking.untracked": beginning,
+    "runner.train": training,
+    "runner.weights": stored,
+}
+
+
+def examples(path: Path) -> list[str]:
+    """The docstrings of a file that hold examples."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    texts = [ast.get_docstring(node) or "" for node in nodes if isinstance(node, documented)]
+    return [text for text in texts if ">>>" in text]
+
+
+FILES = {module(path): path for path in files("runner", "hydra_plugins", suffixes=(".py",)) if examples(path)}
+
+
+class Shown(doctest.OutputChecker):
+    """Compares results where one is shown."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return not want or super().check_output(want, got, optionflags)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_example_gives_what_it_shows(name: str) -> None:
+    names = KNOWN | vars(importlib.import_module(name)) | STAND_INS.get(name, dict)()
+    said: list[str] = []
+    runs = doctest.DocTestRunner(Shown(), optionflags=doctest.NORMALIZE_WHITESPACE)
+    for text in examples(FILES[name]):
+        runs.run(doctest.DocTestParser().get_doctest(text, names, name, str(FILES[name]), 0), out=said.append)
+    assert runs.summarize(verbose=False).failed == 0, "".join(said)
+
+
+def test_no_stand_in_is_left_of_an_example_that_is_gone() -> None:
+    assert set(STAND_INS) <= set(FILES)
