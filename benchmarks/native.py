@@ -19,7 +19,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from runner import composition, data, train
-from runner.experiment import parse
+from runner.configuration import parse
 from runner.loop import Loop
 from runner.ops import native
 from runner.placement import choose
@@ -39,7 +39,7 @@ class Steps:
         overrides += [f"train.lowering={choice}", "tracking.enabled=false"]
         with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
             config = composition.plain(compose("config", overrides=composition.free(overrides)))
-        experiment = parse(config, composition.BlockLibrary())
+        experiment = parse(config, composition.BlockLibrary()).experiment
         self.dataset = data.load(experiment.data)
         here = choose("cpu", keep_memory=True)
         loop = Loop(experiment, self.dataset, here)

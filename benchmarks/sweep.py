@@ -23,7 +23,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from runner import composition, data
-from runner.experiment import parse
+from runner.configuration import parse
 
 HERE = Path(__file__).resolve().parent
 RATES = [0.0003, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.01]
@@ -54,7 +54,7 @@ class Contest:
         self.arrays = folder / "data.npz"
         with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
             config = composition.plain(compose("config", overrides=composition.free(self.ours)))
-        found = data.load(parse(config).data)
+        found = data.load(parse(config).experiment.data)
         np.savez(
             self.arrays,
             **{"x_train": found.train.inputs, "y_train": found.train.labels},

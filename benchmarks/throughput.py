@@ -134,7 +134,7 @@ def arrays(source: str, folder: Path, options: argparse.Namespace) -> Path:
     from hydra import compose, initialize_config_dir
 
     from runner import composition, data
-    from runner.experiment import parse
+    from runner.configuration import parse
 
     path = folder / f"{source}.npz"
     if source == "noise":  # at the size of ImageNet's; what is measured does not look at it
@@ -149,7 +149,7 @@ def arrays(source: str, folder: Path, options: argparse.Namespace) -> Path:
     )
     with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
         config = composition.plain(compose("config", overrides=composition.free([*named, "data.val_fraction=0.01"])))
-    examples = data.load(parse(config).data).train
+    examples = data.load(parse(config).experiment.data).train
     np.savez(path, x_train=examples.inputs[:20000], y_train=examples.labels[:20000])
     return path
 

@@ -9,6 +9,7 @@
 Exit status: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted.
 """
 
+import functools
 import logging
 import os
 import shlex
@@ -21,10 +22,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from runner import composition, endings, options
+from runner import composition, configuration, endings, options
+from runner.configuration import Configuration, Records
 from runner.errors import ConfigError, ConvrunnerError, must, unknown
-from runner.experiment import Experiment, parse
 from runner.launchable import launchable
+from runner.settings import Describe, Ui
 
 _NO_FOLDER = (
     "hydra.run.dir=.",
@@ -32,6 +34,10 @@ _NO_FOLDER = (
     "hydra/job_logging=disabled",
     "hydra/hydra_logging=disabled",
 )
+
+
+SETTINGS: Records = {"describe": Describe, "ui": Ui}
+parse = functools.partial(configuration.parse, verbs=SETTINGS)
 
 
 def main() -> None:
@@ -67,23 +73,24 @@ def _train(arguments: list[str], command: str) -> int:
         overrides = composition.as_given(lines)
         library = composition.BlockLibrary()
         found = composition.resolve(config, library)
-        experiment = parse(found.values, library)
+        asked = parse(found.values, library)
         context = Context(
             folder=Path(hydra.runtime.output_dir),
+            tracking=asked.tracking,
             config=launchable(found.values, "config", "trains this again", found.from_environment),
             from_environment=found.from_environment,
             overrides=overrides,
             command=command,
         )
-        outcome = run(experiment, context)
+        outcome = run(asked.experiment, context)
         known = outcome.metrics | outcome.costs
-        values = tuple(known[name] for name, _ in experiment.sweep.objectives)
+        values = tuple(known[name] for name, _ in asked.sweep.objectives)
         return values[0] if len(values) == 1 else values  # what Hydra's sweepers expect
 
     def batch(*jobs: Any) -> list[JobReturn]:
         from runner.sweep.launching import launch
 
-        returns = launch(*jobs)
+        returns = launch(*jobs, parse=parse)
         statuses.extend(int(job.status is not JobStatus.COMPLETED) for job in returns)
         return returns
 
@@ -95,28 +102,30 @@ def _train(arguments: list[str], command: str) -> int:
 
 
 def _describe(arguments: list[str], command: str) -> int:
-    def show(experiment: Experiment) -> int:
+    def show(asked: Configuration) -> int:
         from rich.console import Console
 
         from runner import describe
 
-        if experiment.describe.format == "json":
-            print(describe.as_json(experiment))
+        settings = asked.settings("describe", Describe)
+        if settings.format == "json":
+            print(describe.as_json(asked.experiment, with_lowerings=settings.lowerings))
         else:
             console = Console(highlight=False)
-            console.print(describe.table(experiment, width=console.width))
+            console.print(describe.table(asked.experiment, width=console.width, with_lowerings=settings.lowerings))
         return 0
 
-    return _with_experiment(show, arguments)
+    return _with_configuration(show, arguments)
 
 
 def _ui(arguments: list[str], command: str) -> int:
-    def serve(experiment: Experiment) -> int:
+    def serve(asked: Configuration) -> int:
         from runner.tracking import serve_ui
 
-        return serve_ui(experiment.tracking, host=experiment.ui.host, port=experiment.ui.port)
+        settings = asked.settings("ui", Ui)
+        return serve_ui(asked.tracking, host=settings.host, port=settings.port)
 
-    return _with_experiment(serve, arguments)
+    return _with_configuration(serve, arguments)
 
 
 def _schema(arguments: list[str], command: str) -> int:
@@ -126,15 +135,15 @@ def _schema(arguments: list[str], command: str) -> int:
     if len(arguments) > 1 or folder.startswith("-"):
         raise ConfigError(must("command line", "name one folder", " ".join(arguments)))
     try:
-        for path in schema.write(Path(folder)):
+        for path in schema.write(Path(folder), SETTINGS):
             print(path)
     except OSError as error:
         raise ConfigError(must("command line", f"name a folder to write to ({error.strerror})", folder)) from error
     return 0
 
 
-def _with_experiment(use: Callable[[Experiment], int], arguments: list[str]) -> int:
-    """Composes experiments, without leaving a folder behind, and hands them on. Returns the worst exit status."""
+def _with_configuration(use: Callable[[Configuration], int], arguments: list[str]) -> int:
+    """Composes configurations, without leaving a folder behind, and hands them on. Returns the worst exit status."""
     statuses: list[int] = []
 
     def task(config: DictConfig) -> None:

@@ -72,7 +72,7 @@ def lowerings(experiment: Experiment, rows: list[Row], input_shape: Shape) -> li
     return found
 
 
-def as_json(experiment: Experiment) -> str:
+def as_json(experiment: Experiment, *, with_lowerings: bool = False) -> str:
     """One JSON object: `layers`, a row for each, and `totals`."""
     rows, input_shape = surveyed(experiment)
     layers: list[dict[str, Any]] = [
@@ -89,21 +89,21 @@ def as_json(experiment: Experiment) -> str:
         }
         for row in rows
     ]
-    if experiment.describe.lowerings:
+    if with_lowerings:
         for layer, lowering in zip(layers, lowerings(experiment, rows, input_shape), strict=True):
             layer |= {"lowering": lowering} if lowering else {}
     return json.dumps({"layers": layers, "totals": totals(rows).model_dump()}, indent=2)
 
 
-def as_text(experiment: Experiment, width: int = 100) -> str:
+def as_text(experiment: Experiment, width: int = 100, *, with_lowerings: bool = False) -> str:
     """The same as a table for people, in `width` characters where they suffice."""
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as captured:
-        console.print(table(experiment, width=width))
+        console.print(table(experiment, width=width, with_lowerings=with_lowerings))
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
-def table(experiment: Experiment, width: int = 100) -> Table:
+def table(experiment: Experiment, width: int = 100, *, with_lowerings: bool = False) -> Table:
     """The table for a terminal `width` characters wide.
 
     Numbers stand in full if they fit, else in three digits; then paths lose their middle.
@@ -111,7 +111,7 @@ def table(experiment: Experiment, width: int = 100) -> Table:
     rows, input_shape = surveyed(experiment)
     title = f"{experiment.model.name} on {experiment.data.name}: {by_product(input_shape)} input"
     paths = [_short(row.path) for row in rows]
-    ways = lowerings(experiment, rows, input_shape) if experiment.describe.lowerings else None
+    ways = lowerings(experiment, rows, input_shape) if with_lowerings else None
     full = _table(rows, paths, title, _in_full, ways)
     if _width(full) <= width:
         return full

@@ -1,6 +1,6 @@
-"""The whole of an experiment as one validated, frozen record; what it takes to say all that is wrong with one.
+"""One experiment as a validated, frozen record, and every fault of one that is not valid.
 
-    >>> experiment = parse(values)     # of the keys model, data, train, …; raises ConfigError with every fault
+    >>> experiment = parse_as(Experiment, values)     # of the keys model, data, …; raises ConfigError with every fault
     >>> program = experiment.program(data_shape=(28, 28, 1), classes=10, mean=(0.13,), std=(0.31,))
 
 A `Program` is what the compiled program is made of: its structure is static, its leaves are traced.
@@ -9,7 +9,7 @@ A `Program` is what the compiled program is made of: its structure is static, it
 import math
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Le
 from pydantic import Field, TypeAdapter, ValidationError
@@ -28,9 +28,8 @@ from runner.losses import Loss, SoftmaxCrossEntropy
 from runner.model import FIRST_KERNEL, Model
 from runner.ops.lowering import Choice
 from runner.optim import Clip, Optimizer, Schedule
-from runner.records import TRACED, R, Record, frozen
-from runner.settings import Describe, Tracking, Train, Ui
-from runner.sweep.settings import Sweep
+from runner.records import TRACED, Record, frozen
+from runner.settings import Train
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 
@@ -60,7 +59,7 @@ class Program(Record):
 
 
 class Experiment(Record):
-    """Everything a user can say of one run. Each field is a group of `conf/`."""
+    """What is trained. Each field is a group of `conf/`."""
 
     seed: Seed = Field(0, description="Seed of the initial parameters, the order, the augmentation and dropout.")
     model: Model = Field(description="The network.")
@@ -70,10 +69,6 @@ class Experiment(Record):
     optimizer: Optimizer = Field(description="How parameters follow the gradient.")
     schedule: Schedule = Field(Schedule(), description="How the learning rate changes from step to step.")
     train: Train = Field(description="How long training goes on, and on what.")
-    tracking: Tracking = Field(Tracking(), description="What is recorded in MLflow, and where.")
-    sweep: Sweep = Field(Sweep(), description="How a sweep goes.")
-    describe: Describe = Field(Describe(), description="How the verb describe prints.")
-    ui: Ui = Field(Ui(), description="Where the verb ui serves the MLflow UI.")
 
     def faults(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> list[Fault]:
         """What does not fit together, for data whose inputs have this shape, and are tokens if there are any."""
@@ -88,7 +83,7 @@ class Experiment(Record):
             faults.append(Fault(path, "must not be softmax under loss softmax_cross_entropy, which applies it itself"))
         if not faults:
             faults += self._fine_tuning_faults(bound, data_shape) + self._whitening_faults(bound, data_shape)
-        faults += self.train.faults() + self.sweep.faults()
+        faults += self.train.faults()
         if len(data_shape) != 3 and self.augment != Augment():
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
         if len(data_shape) != 3 and self.train.mirrored_evaluation:
@@ -174,12 +169,11 @@ def _too_large(rows: list[Row]) -> list[Fault]:
     return []
 
 
-# What one run takes no notice of, and the layer list, of which `config.yaml` tells.
-_NO_PARAMETERS = ("model.layers", "sweep", "describe", "ui")
+E = TypeVar("E", bound=Experiment)
 
 
-def parameters(experiment: Experiment) -> dict[str, str]:
-    """Every value that a run goes by, but for the layer list, by its dotted path, as it is written in YAML."""
+def parameters(record: Record, path: str = "") -> dict[str, str]:
+    """Every value of a record, but for the layer list, by its dotted path below `path`, as it is written in YAML."""
     found: dict[str, str] = {}
 
     def visit(value: Any, path: str) -> None:
@@ -187,36 +181,27 @@ def parameters(experiment: Experiment) -> dict[str, str]:
             names = [*type(value).model_fields, *(value.model_extra or {})]
             for name in names:
                 below = f"{path}.{name}" if path else name
-                if below not in _NO_PARAMETERS:
+                if below != "model.layers":  # `config.yaml` has it
                     visit(getattr(value, name), below)
         else:
             found[path] = shown(value, longest=500)
 
-    visit(experiment, "")
+    visit(record, path)
     return found
 
 
-def parse(config: dict[str, Any], library: Iterable[str] = ()) -> Experiment:
-    """The experiment that a plain mapping describes. Raises ConfigError with every fault in it.
+def parse_as(kind: type[E], config: dict[str, Any], library: Iterable[str] = ()) -> E:
+    """The experiment that a plain mapping describes, as a record of this kind. Raises ConfigError with every fault.
 
-    `library` names the blocks that could have been used, for who misspells one.
+    `library` names the blocks that could have been used, to suggest one for a misspelt name.
     """
     try:
-        return _parsed(frozen(config), frozenset(library))
+        return _parsed(kind, frozen(config), frozenset(library))
     except RecursionError:
         raise ConfigError(Fault("configuration", "must be less deeply nested")) from None
 
 
-def part(raw: dict[str, Any], name: str, kind: type[R]) -> R:
-    """One part of a plain configuration by itself. Raises ConfigError with every fault in it."""
-    try:
-        return kind.model_validate(frozen(raw.get(name) or {}))
-    except ValidationError as error:
-        items = first_causes(error.errors(include_url=False))
-        raise ConfigError(*(fault({**item, "loc": (name, *item["loc"])}, raw) for item in items)) from None
-
-
-def _parsed(raw: dict[str, Any], library: frozenset[str]) -> Experiment:
+def _parsed(kind: type[E], raw: dict[str, Any], library: frozenset[str]) -> E:
     if faults := list(unwritable(raw)):
         raise ConfigError(*faults)
     if isinstance(raw.get("model"), dict):
@@ -224,7 +209,7 @@ def _parsed(raw: dict[str, Any], library: frozenset[str]) -> Experiment:
         model, faults = expanded(raw["model"])
         raw = {**raw, "model": model}
     try:
-        experiment = Experiment.model_validate(raw)
+        experiment = kind.model_validate(raw)
     except ValidationError as error:
         found = first_causes(error.errors(include_url=False))
         faults += [_block_meant(fault(item, raw), library) for item in found if not follows(item["input"])]
@@ -234,7 +219,7 @@ def _parsed(raw: dict[str, Any], library: frozenset[str]) -> Experiment:
         if data.shape is not None and data.class_count is not None and not data.undeclared:
             faults = faults or experiment.faults(data.shape, data.class_count, data.vocabulary_size)
     if faults:
-        raise ConfigError(*first_uses(_in_order(faults)))
+        raise ConfigError(*first_uses(_in_order(faults, list(kind.model_fields))))
     return experiment
 
 
@@ -287,9 +272,8 @@ def _readable(data: Any) -> Source | None:
         return None
 
 
-def _in_order(faults: Iterable[Fault]) -> list[Fault]:
-    """As they stand in an experiment: by its fields, then by index and name."""
-    fields = list(Experiment.model_fields)
+def _in_order(faults: Iterable[Fault], fields: list[str]) -> list[Fault]:
+    """The faults by the field that they are in, then by index and name."""
 
     def key(fault: Fault) -> tuple[int, list[tuple[int, str]]]:
         first = re.split(r"[.\[]", fault.path)[0]

@@ -25,6 +25,7 @@ from runner.experiment import Experiment, parameters
 from runner.launchable import Place, overrides_yaml
 from runner.loop import Loop
 from runner.placement import Placement
+from runner.tracking import Tracking
 from runner.withheld import withheld
 
 _NOTHING: Mapping[Place, str] = MappingProxyType({})
@@ -36,6 +37,7 @@ class Context:
     """What a run is told that is no part of the experiment: where it writes, and how it was asked for."""
 
     folder: Path
+    tracking: Tracking = field(default_factory=Tracking)
     config: str = ""  # the resolved configuration as YAML
     from_environment: Mapping[Place, str] = field(default_factory=dict)  # by path, interpolations to record as they are
     overrides: tuple[str, ...] = ()
@@ -52,11 +54,12 @@ def begin(
     name: str = "",
 ) -> tracking.Run:
     """A new MLflow run, at once, with all that is known before training."""
+    params = parameters(experiment) | parameters(context.tracking, "tracking")
     recorded = tracking.start(
-        experiment.tracking,
+        context.tracking,
         run_name=name or run_name(experiment, context.overrides),
         tags=_tags(context, placement),
-        params=_as_written(parameters(experiment), context.from_environment) | _layer_overrides(context.overrides),
+        params=_as_written(params, context.from_environment) | _layer_overrides(context.overrides),
         folder=context.folder,
         parent=parent,
     )
@@ -172,7 +175,7 @@ def seconds(loop: Loop) -> dict[str, float]:
 
 def log_figures(recorded: tracking.Run, loop: Loop) -> None:
     """Learning curves, and how the validation images were classified; drawn in the background."""
-    if not loop.experiment.tracking.figures:
+    if not recorded.figures:
         return
     history, best = [epoch.metrics for epoch in loop.history], loop.best
     val, classes = loop.dataset.val, loop.dataset.classes
@@ -219,13 +222,14 @@ def _worst_texts(dataset: Dataset, probabilities: np.ndarray, count: int = 24) -
 
 
 @endings.going_on("the model")
-def log_model(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
-    """The parameters that were kept, and the model as it can be served; written to `folder` first."""
-    if not loop.experiment.tracking.log_model:
+def log_model(recorded: tracking.Run, loop: Loop, context: Context) -> None:
+    """The parameters that were kept, and the model as it can be served; written to the run's folder first."""
+    folder = context.folder
+    if not context.tracking.log_model:
         return
     from runner import serving  # jax.export is needed by nothing else
 
-    log_weights(recorded, loop, folder)
+    log_weights(recorded, loop, context)
 
     def probabilities(variables: train.Variables, images: jax.Array) -> jax.Array:
         return train.predict(loop.program, variables.params, variables.statistics, images)
@@ -253,8 +257,8 @@ def _input_range(dataset: Dataset) -> tuple[float, float] | None:
 
 
 @endings.going_on(WEIGHTS)
-def log_weights(recorded: tracking.Run, loop: Loop, folder: Path) -> None:
+def log_weights(recorded: tracking.Run, loop: Loop, context: Context) -> None:
     """The parameters that were kept, as a file that training can begin with."""
-    if loop.experiment.tracking.log_model:
-        weights.save(folder / WEIGHTS, *train.evaluated(loop.state))
-        recorded.log_artifact(folder / WEIGHTS)
+    if context.tracking.log_model:
+        weights.save(context.folder / WEIGHTS, *train.evaluated(loop.state))
+        recorded.log_artifact(context.folder / WEIGHTS)

@@ -66,7 +66,7 @@ def run(experiment: Experiment, context: Context) -> Outcome:
         if (trace := context.folder / profile.TRACE).exists():
             recorded.log_artifact(trace)
         recording.log_figures(recorded, loop)
-        recording.log_model(recorded, loop, context.folder)
+        recording.log_model(recorded, loop, context)
     display.say(_places(context.folder, recorded.run_id))
     last = loop.history[-1]
     costs = {

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from runner.arithmetic import ALONE
 from runner.blocks import WHEN
-from runner.experiment import Experiment
+from runner.configuration import Records, layout
 from runner.layers import KINDS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -23,10 +23,11 @@ _LAYER, _BLOCK = {"$ref": "#/$defs/layer"}, {"$ref": "#/$defs/block"}
 _LAYERS: dict[str, Any] = {"anyOf": [{"type": "array", "items": _LAYER}, {"$ref": "#/$defs/reference"}]}
 
 
-def schemas() -> dict[str, dict[str, Any]]:
+def schemas(verbs: Records) -> dict[str, dict[str, Any]]:
     """By file name: `experiment.json`, `GROUP.json` for each group whose files hold one part, and `block.json`."""
-    found = {"experiment.json": _lenient(Experiment.model_json_schema(), whole=True)}
-    for name, field in Experiment.model_fields.items():
+    whole = layout(verbs)
+    found = {"experiment.json": _lenient(whole.model_json_schema(), whole=True)}
+    for name, field in whole.model_fields.items():
         if name != "seed":
             found[f"{name}.json"] = _lenient(TypeAdapter(field.rebuild_annotation()).json_schema(), whole=False)
     definitions = {name: part for name, part in found["model.json"]["$defs"].items() if name != "InputSize"}
@@ -34,11 +35,11 @@ def schemas() -> dict[str, dict[str, Any]]:
     return found
 
 
-def write(folder: Path) -> list[Path]:
+def write(folder: Path, verbs: Records) -> list[Path]:
     """Writes every schema to a folder, and returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, schema in schemas().items():
+    for name, schema in schemas(verbs).items():
         path = folder / name
         path.write_text(json.dumps(schema, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
         paths.append(path)

@@ -12,10 +12,13 @@ from runner.layers.places import Names
 from runner.ops.lowering import Choice
 from runner.optim import Clip
 from runner.records import TRACED, Record
-from runner.sweep.settings import Direction, natural_direction
-from runner.tracking.settings import Tracking
 
-__all__ = ["Describe", "EarlyStopping", "Monitor", "Tracking", "Train", "Ui"]
+Direction = Literal["maximize", "minimize"]
+
+
+def natural_direction(metric: str) -> Direction:
+    """Accuracies are maximized, losses and costs minimized."""
+    return "maximize" if metric.endswith("accuracy") else "minimize"
 
 
 class Monitor(Record):

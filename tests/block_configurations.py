@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from configurations import composed, report
+from configurations import composed, parse, report
 
 from runner.describe import surveyed
-from runner.experiment import parse
 
 END: list[Any] = ["flatten", "classifier"]
 CONV: dict[str, Any] = {

@@ -13,10 +13,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from runner import composition
+from runner import cli, composition
+from runner.configuration import Configuration
 from runner.errors import ConfigError
-from runner.experiment import Experiment, parse
+from runner.experiment import Experiment
 from runner.placement import Placement
+from runner.tracking import Tracking
 
 # A network that compiles in a moment, on few of the embedded digits.
 TINY = (
@@ -30,6 +32,9 @@ TINY = (
 )
 
 
+UNTRACKED = Tracking(enabled=False)
+
+
 @functools.cache
 def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
@@ -39,6 +44,16 @@ def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
 def composed(*overrides: str) -> dict[str, Any]:
     """The configuration of a command line, as plain containers of the caller's own."""
     return copy.deepcopy(_composed(overrides))
+
+
+def parse(config: dict[str, Any], library: Iterable[str] = ()) -> Experiment:
+    """The experiment of a whole configuration in plain containers."""
+    return cli.parse(config, library).experiment
+
+
+def configured(*overrides: str) -> Configuration:
+    """The configuration of a command line."""
+    return cli.parse(composed(*overrides))
 
 
 def experiment(*overrides: str) -> Experiment:

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 from block_configurations import config, faults
-from configurations import composed
+from configurations import composed, parse
 
 from runner import composition, launchable
 from runner.describe import surveyed
 from runner.errors import ConfigError
-from runner.experiment import Experiment, parse
+from runner.experiment import Experiment
 
 
 @pytest.fixture

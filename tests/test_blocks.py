@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 from block_configurations import CONV, END, config, faults, rows, same_layers
+from configurations import parse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.describe import surveyed
 from runner.errors import ConfigError
-from runner.experiment import parse
 from runner.layers.base import Layer
 
 # What a block stands for

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 import yaml
 from commands import Runner
-from configurations import composed
+from configurations import composed, parse
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from runner import composition, folders, launchable, trust
 from runner.complaints import one_line, own_name
 from runner.errors import ConfigError
-from runner.experiment import parse
 
 
 def write(path: str, text: str) -> None:

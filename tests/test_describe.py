@@ -7,11 +7,11 @@ import jax
 import jax.monitoring
 import numpy as np
 import pytest
-from configurations import composed
+from configurations import composed, parse
 
 from runner.describe import as_json, as_text
 from runner.errors import ConfigError
-from runner.experiment import Experiment, parse
+from runner.experiment import Experiment
 
 LAYER_KEYS = {
     *("path", "kind", "output_shape", "parameters", "multiply_adds", "activation_bytes", "receptive_field"),
@@ -222,22 +222,25 @@ of the input; their totals are those of the last feature map.
 
 
 def test_lowerings_are_those_that_a_step_takes() -> None:
-    chosen = experiment("describe.lowerings=true", "train.lowering=portable")
-    rows = json.loads(as_json(chosen))["layers"]
+    chosen = experiment("train.lowering=portable")
+    rows = json.loads(as_json(chosen, with_lowerings=True))["layers"]
     assert {row["path"]: row["lowering"] for row in rows if "lowering" in row} == {
         "model.layers[0].conv": "portable",
         "model.layers[3].conv": "portable",
     }
-    plain = experiment("describe.lowerings=true", "train.lowering=reference")
-    assert {row.get("lowering") for row in json.loads(as_json(plain))["layers"]} == {None, "reference"}
-    assert max(map(len, as_text(chosen, width=80).splitlines())) <= 80
-    assert "portable" in as_text(chosen, width=80)
+    plain = experiment("train.lowering=reference")
+    assert {row.get("lowering") for row in json.loads(as_json(plain, with_lowerings=True))["layers"]} == {
+        None,
+        "reference",
+    }
+    assert max(map(len, as_text(chosen, width=80, with_lowerings=True).splitlines())) <= 80
+    assert "portable" in as_text(chosen, width=80, with_lowerings=True)
 
 
 @pytest.mark.parametrize("model", ["mobilenet_v2", "googlenet_aux", "lecun1989", "densenet121"])
 def test_every_convolution_is_of_one_row(model: str) -> None:
-    chosen = experiment(f"model={model}", "describe.lowerings=true", "train.lowering=portable", "train.batch_size=2")
-    rows = json.loads(as_json(chosen))["layers"]
+    chosen = experiment(f"model={model}", "train.lowering=portable", "train.batch_size=2")
+    rows = json.loads(as_json(chosen, with_lowerings=True))["layers"]
     assert all(("lowering" in row) == (row["kind"] in ("conv", "partial_conv")) for row in rows)
     # Depthwise convolutions have groups, which are left to the plain way.
     assert ("reference" in {row.get("lowering") for row in rows}) == (model == "mobilenet_v2")

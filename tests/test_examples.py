@@ -19,12 +19,13 @@ import optax
 import pytest
 from annotated_types import Ge
 from configurations import TINY as SMALL
-from configurations import composed, here
+from configurations import UNTRACKED, composed, here
+from configurations import experiment as described
 from PIL import Image
 from test_house import files, module
 
 from runner import data, tracking, train
-from runner.experiment import parse
+from runner.experiment import Experiment
 from runner.geometry import Window
 from runner.layers.conv import Conv
 from runner.layers.dense import Classifier
@@ -32,6 +33,7 @@ from runner.layers.reshape import Flatten
 from runner.loop import Epoch, Loop
 from runner.model import Model
 from runner.ops import native
+from runner.recording import Context
 from runner.sweep.members import Proposed
 from runner.sweep.reading import read
 from runner.sweep.results import MemberResult
@@ -102,9 +104,9 @@ def decoded_images() -> dict[str, Any]:
 
 def experiment() -> dict[str, Any]:
     """An experiment, what it trains on, and where."""
-    values = composed(*TINY)
-    found = parse(values)
-    return {"values": values, "experiment": found, "placement": here()}
+    values = {name: value for name, value in composed(*TINY).items() if name in Experiment.model_fields}
+    context = functools.partial(Context, tracking=UNTRACKED)
+    return {"values": values, "experiment": described(*TINY), "placement": here(), "Context": context}
 
 
 def training() -> dict[str, Any]:
@@ -125,7 +127,10 @@ def training() -> dict[str, Any]:
 
 def sweeping() -> dict[str, Any]:
     """Two members to train, and a way to have trained them."""
-    proposed = [Proposed(seed, (), {"seed": seed}, Path(str(seed)), composed(*TINY, f"seed={seed}")) for seed in (0, 1)]
+    proposed = [
+        Proposed(seed, (), {"seed": seed}, Path(str(seed)), described(*TINY, f"seed={seed}"), UNTRACKED)
+        for seed in (0, 1)
+    ]
     settings = Sweep()
 
     def trained(one: Asked) -> MemberResult:
@@ -150,6 +155,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.orientation": files_to_read,
     "runner.data.sealed": files_to_read,
     "runner.data.threads": files_to_read,
+    "runner.configuration": lambda: {"values": composed(*TINY)},
     "runner.describe": experiment,
     "runner.experiment": experiment,
     "runner.feed": training,

@@ -7,13 +7,13 @@ from typing import Any
 
 import jax
 import pytest
-from configurations import composed, experiment, group, option, report, tiny, with_value
+from configurations import composed, configured, experiment, group, option, parse, report, tiny, with_value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner import describe
 from runner.errors import ConfigError
-from runner.experiment import Experiment, Program, parameters, parse
+from runner.experiment import Experiment, Program, parameters
 from runner.layers import KINDS
 
 
@@ -317,7 +317,8 @@ def test_a_program_that_does_not_fit_the_data_is_refused() -> None:
 
 
 def test_parameters_are_every_value_outside_the_layers_by_its_dotted_path() -> None:
-    found = parameters(experiment("data=mnist", "optimizer=momentum", "augment=affine", "model.input.height=28"))
+    asked = configured("data=mnist", "optimizer=momentum", "augment=affine", "model.input.height=28")
+    found = parameters(asked.experiment) | parameters(asked.tracking, "tracking")
     assert not any(path.startswith("model.layers") for path in found)
     expected = {
         "seed": "0",

@@ -28,7 +28,6 @@ FLOORS = {
     "runner.learning_rates": 1,
     "runner.ops": 0,
     "runner.layers": 1,
-    "runner.tracking.settings": 1,  # the record of conf/tracking, which is a part of the Experiment
     "runner.data.fit": 1,  # what becomes of an image before the first layer is the model's to say
     "runner.blocks": 2,
     "runner.model": 2,
@@ -56,12 +55,13 @@ FLOORS = {
     "runner.loop": 6,
     "runner.fused": 7,
     "runner.sweep": 9,
-    "runner.sweep.settings": 1,  # the record of conf/sweep, which is a part of the Experiment
-    "runner.sweep.results": 1,
+    "runner.sweep.launching": 11,  # until it moves to what knows Hydra
+    "runner.sweep.searching": 11,
+    "runner.configuration": 10,
     "runner.tracking": 5,
     "runner.figures": 5,
     "runner.serving": 5,
-    "runner.schema": 4,
+    "runner.schema": 11,
     "runner.interpolations": 1,
     "runner.withheld": 0,
     "runner.complaints": 2,
@@ -76,8 +76,8 @@ FLOORS = {
     "runner.profile": 7,
     "runner.recording": 7,
     "runner.run": 8,
-    "runner.cli": 10,
-    "runner.__main__": 10,
+    "runner.cli": 12,
+    "runner.__main__": 12,
 }
 # Neighbours on one floor, where the first may import the second.
 NEIGHBOURS = {

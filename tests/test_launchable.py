@@ -9,7 +9,7 @@ import mlflow
 import pytest
 import yaml
 from commands import Runner
-from configurations import TINY, composed
+from configurations import TINY, composed, parse
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hypothesis import example, given
@@ -18,7 +18,6 @@ from omegaconf import OmegaConf
 
 from runner import composition, options, strict_yaml
 from runner.errors import ConfigError
-from runner.experiment import parse
 from runner.launchable import as_yaml, launchable, overrides_yaml
 
 MISTAKABLE = (

@@ -9,12 +9,12 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
-from configurations import TINY, composed, here, tiny
+from configurations import TINY, UNTRACKED, composed, configured, here, parse, tiny
 from mlflow.entities import Run
 
 from runner import data
+from runner.configuration import Configuration
 from runner.errors import DataError, NonFiniteError, TrainingError
-from runner.experiment import Experiment, parse
 from runner.launchable import as_yaml
 from runner.loop import Loop
 from runner.recording import Context, group, run_name
@@ -29,32 +29,33 @@ OVERRIDES = ("data=digits", *TINY, "optimizer=momentum", "seed=3", "model.layers
 class Recorded:
     """A finished run and where it is recorded."""
 
-    experiment: Experiment
+    configuration: Configuration
     outcome: Outcome
     client: mlflow.MlflowClient
     run: Run
     folder: Path
 
 
-def recorded(folder: Path, *overrides: str) -> tuple[dict[str, Any], Experiment]:
-    config = composed(*overrides, "tracking.enabled=true", f"tracking.uri=sqlite:///{folder / 'mlflow.db'}")
-    return config, parse(config)
+def recorded(folder: Path, *overrides: str) -> tuple[dict[str, Any], Configuration]:
+    lines = (*overrides, "tracking.enabled=true", f"tracking.uri=sqlite:///{folder / 'mlflow.db'}")
+    return composed(*lines), configured(*lines)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     folder = tmp_path_factory.mktemp("run")
-    config, experiment = recorded(folder, *OVERRIDES)
+    config, configuration = recorded(folder, *OVERRIDES)
     context = Context(
         folder / "output",
+        tracking=configuration.tracking,
         config=as_yaml(config),
         overrides=OVERRIDES,
         command="runner seed=3",
         tags={"course": "first"},
     )
-    outcome = run(experiment, context)
-    client = mlflow.MlflowClient(experiment.tracking.uri)
-    return Recorded(experiment, outcome, client, client.get_run(outcome.run_id), folder)
+    outcome = run(configuration.experiment, context)
+    client = mlflow.MlflowClient(configuration.tracking.uri)
+    return Recorded(configuration, outcome, client, client.get_run(outcome.run_id), folder)
 
 
 def only_run(folder: Path) -> Run:
@@ -95,7 +96,7 @@ def test_metrics_have_the_names_of_the_design(finished: Recorded) -> None:
 
 
 def test_the_metrics_are_those_of_the_loop(finished: Recorded) -> None:
-    loop = Loop(finished.experiment, data.load(finished.experiment.data), here())
+    loop = Loop(finished.configuration.experiment, data.load(finished.configuration.experiment.data), here())
     *_, last = loop.epochs()
     expected = last.metrics | loop.test()
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
@@ -128,7 +129,7 @@ def test_tags_say_with_what_and_how(finished: Recorded) -> None:
 
 def test_the_configuration_can_be_launched_again(finished: Recorded) -> None:
     text = artifact(finished, "config.yaml").read_text()
-    assert parse(yaml.safe_load(text)) == finished.experiment
+    assert parse(yaml.safe_load(text)) == finished.configuration.experiment
     assert yaml.safe_load(artifact(finished, "overrides.yaml").read_text()) == list(OVERRIDES)
     assert "classifier" in artifact(finished, "describe.txt").read_text()
 
@@ -147,10 +148,10 @@ def test_figures_are_artifacts(finished: Recorded, name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # of MLflow's own
 def test_the_model_answers_as_the_loop_did(finished: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.experiment.tracking.uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.configuration.tracking.uri)
     model = mlflow.pyfunc.load_model(f"runs:/{finished.outcome.run_id}/model")
-    dataset = data.load(finished.experiment.data)
-    loop = Loop(finished.experiment, dataset, here())
+    dataset = data.load(finished.configuration.experiment.data)
+    loop = Loop(finished.configuration.experiment, dataset, here())
     list(loop.epochs())
     answers = model.predict(dataset.val.inputs)
     np.testing.assert_allclose(answers, loop.probabilities(dataset.val), rtol=1e-4, atol=1e-6)
@@ -168,9 +169,9 @@ def test_the_outcome_says_what_it_came_to(finished: Recorded) -> None:
 
 
 def test_a_lost_loss_is_a_failed_run_with_its_reason(tmp_path: Path) -> None:
-    _, experiment = recorded(tmp_path, *TINY, "optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant")
+    _, asked = recorded(tmp_path, *TINY, "optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant")
     with pytest.raises(NonFiniteError) as caught:
-        run(experiment, Context(tmp_path))
+        run(asked.experiment, Context(tmp_path, asked.tracking))
     found = only_run(tmp_path)
     assert found.info.status == "FAILED"
     assert found.data.tags["failure"] == str(caught.value)
@@ -178,9 +179,9 @@ def test_a_lost_loss_is_a_failed_run_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_missing_data_are_a_failed_run(tmp_path: Path) -> None:
-    _, experiment = recorded(tmp_path, *TINY, "data=arrays", "data.root=nowhere.npz")
+    _, asked = recorded(tmp_path, *TINY, "data=arrays", "data.root=nowhere.npz")
     with pytest.raises(DataError):
-        run(experiment, Context(tmp_path))
+        run(asked.experiment, Context(tmp_path, asked.tracking))
     assert only_run(tmp_path).info.status == "FAILED"
 
 
@@ -189,9 +190,9 @@ def test_an_interrupted_run_is_killed(tmp_path: Path, monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     monkeypatch.setattr("runner.loop.Loop._train_epoch", interrupted)
-    _, experiment = recorded(tmp_path, *TINY)
+    _, asked = recorded(tmp_path, *TINY)
     with pytest.raises(KeyboardInterrupt):
-        run(experiment, Context(tmp_path))
+        run(asked.experiment, Context(tmp_path, asked.tracking))
     assert only_run(tmp_path).info.status == "KILLED"
 
 
@@ -201,7 +202,7 @@ def test_a_device_without_room_is_said_in_one_line(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr("runner.loop.Loop._train_epoch", full)
     with pytest.raises(TrainingError) as caught:
-        run(tiny(), Context(tmp_path))
+        run(tiny(), Context(tmp_path, UNTRACKED))
     assert str(caught.value) == (
         "train.batch_size: must leave room in the device's memory "
         "(RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.)"
@@ -212,7 +213,7 @@ def test_a_device_without_room_is_said_in_one_line(tmp_path: Path, monkeypatch: 
 
 
 def test_without_tracking_nothing_is_recorded(tmp_path: Path) -> None:
-    outcome = run(tiny("train.epochs=1"), Context(tmp_path))
+    outcome = run(tiny("train.epochs=1"), Context(tmp_path, UNTRACKED))
     assert outcome.run_id == ""
     assert not list(tmp_path.rglob("*.db"))
 

@@ -14,12 +14,13 @@ from configurations import composed, with_value
 from omegaconf import OmegaConf
 
 from runner import schema
+from runner.cli import SETTINGS
 from runner.composition import shipped
-from runner.experiment import Experiment
+from runner.configuration import layout
 from runner.layers import KINDS
 
-SCHEMAS = schema.schemas()
-GROUPS = sorted(set(Experiment.model_fields) - {"seed"})
+SCHEMAS = schema.schemas(SETTINGS)
+GROUPS = sorted(set(layout(SETTINGS).model_fields) - {"seed"})
 
 
 @functools.cache
@@ -30,7 +31,7 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
 
 
 def test_the_committed_schema_is_current(repository: Path, tmp_path: Path) -> None:
-    written = {path.name: path.read_text() for path in schema.write(tmp_path)}
+    written = {path.name: path.read_text() for path in schema.write(tmp_path, SETTINGS)}
     committed = {path.name: path.read_text() for path in (repository / "schema").glob("*.json")}
     assert written == committed, "run `python -m runner schema`"
 

@@ -12,12 +12,11 @@ import jax
 import mlflow
 import numpy as np
 import pytest
-from configurations import composed, experiment, here, report
+from configurations import composed, configured, experiment, here, report
 
 from runner import data, describe
 from runner.data.vocabulary import tokens, words
 from runner.errors import ConfigError
-from runner.experiment import parse
 from runner.loop import Loop
 from runner.recording import Context
 from runner.run import run
@@ -158,8 +157,8 @@ def test_a_declared_vocabulary_is_the_table_whether_or_not_words_fill_it(reviews
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's affair with SQLAlchemy
 def test_a_run_keeps_its_vocabulary_beside_its_model(reviews: Path, tmp_path: Path) -> None:
     store = f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}"
-    found = parse(composed(*SMALL, f"data.root={reviews}", "tracking.enabled=true", store))
-    outcome = run(found, Context(tmp_path / "output"))
+    found = configured(*SMALL, f"data.root={reviews}", "tracking.enabled=true", store)
+    outcome = run(found.experiment, Context(tmp_path / "output", found.tracking))
     assert outcome.metrics["test/accuracy"] > 0.9
     client = mlflow.MlflowClient(found.tracking.uri)
     artifacts = {entry.path for entry in client.list_artifacts(outcome.run_id)}

@@ -13,7 +13,7 @@ import mlflow
 import numpy as np
 import pytest
 import safetensors.numpy
-from configurations import composed, experiment, here, report, tiny
+from configurations import UNTRACKED, composed, configured, here, report, tiny
 
 from runner import data, limits, train, weights
 from runner.data import Dataset
@@ -369,12 +369,12 @@ def test_a_parameter_alone_can_be_frozen_and_its_norm_goes_on_measuring() -> Non
 
 def test_a_run_logs_its_weights_and_the_next_is_tuned_from_them(tmp_path: Path) -> None:
     def outcome(name: str, *overrides: str) -> tuple[Experiment, Any]:
-        found = experiment(
+        found = configured(
             "model.name=net", "model.input=null", LAYERS, "tracking.enabled=true", "tracking.figures=false",
             f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", "optimizer.learning_rate=0.01", "schedule=constant",
             "train.epochs=12", *overrides,
         )  # fmt: skip
-        return found, run(found, Context(folder=tmp_path / name))
+        return found.experiment, run(found.experiment, Context(tmp_path / name, found.tracking))
 
     _, first = outcome("first", "train.until_accuracy=0.97")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
@@ -390,5 +390,5 @@ def test_a_run_logs_its_weights_and_the_next_is_tuned_from_them(tmp_path: Path) 
 
 
 def test_a_run_that_logs_no_model_logs_no_weights(tmp_path: Path) -> None:
-    run(tiny("tracking.log_model=false", "train.epochs=1"), Context(folder=tmp_path / "run"))
+    run(tiny("train.epochs=1"), Context(tmp_path / "run", UNTRACKED.model_copy(update={"log_model": False})))
     assert not (tmp_path / "run" / "weights.safetensors").exists()

@@ -5,8 +5,8 @@ from blocks import arguments, read, report
 from hydra import compose, initialize_config_dir
 
 from runner import composition
+from runner.configuration import parse
 from runner.data import Dataset, Examples
-from runner.experiment import parse
 from runner.loop import Loop
 from runner.placement import choose
 
@@ -33,7 +33,7 @@ def main() -> None:
     ]
     with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
         config = composition.plain(compose("config", overrides=composition.free(overrides)))
-    experiment = parse(config)
+    experiment = parse(config).experiment
     here = choose("auto", keep_memory=experiment.train.keep_memory)
     epochs = Loop(experiment, dataset, here).epochs()
     report(options, lambda: next(epochs).metrics["train/loss"])

@@ -74,6 +74,7 @@ class _Active:
 
     member: Member
     recorded: tracking.Run
+    context: Context
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class _Best:
     member: Member
     loop: Loop
     recorded: tracking.Run
+    context: Context
 
 
 class Children:
@@ -127,13 +129,12 @@ class Children:
         if member.number in self._active:  # it begins again, with fewer members beside it
             return
         proposed.folder.mkdir(parents=True, exist_ok=True)
-        assert isinstance(proposed.config, dict), "a member was composed"
         secret = proposed.from_environment
         config = launchable(proposed.config, "config", "trains this member again", secret)
-        context = Context(proposed.folder, config, secret, proposed.overrides, self.command, tags)
+        context = Context(proposed.folder, proposed.tracking, config, secret, proposed.overrides, self.command, tags)
         recorded = recording.begin(member.experiment, context, loop.placement, parent=self.parent, name=member.name)
         with self._lock:
-            self._active[member.number] = _Active(member, recorded)
+            self._active[member.number] = _Active(member, recorded, context)
         recording.note_data(recorded, loop, secret)
 
     def epoch(self, member: Member, loop: Loop, epoch: Epoch) -> str:
@@ -166,33 +167,33 @@ class Children:
             )
             recorded.log_metrics(once, step=0)
             result = replace(result, metrics=result.metrics | once)
-            self._keep(member, loop, recorded, result)
+            self._keep(active, loop, result)
         recorded.set_tags({STATUS: status} | ({"end_reason": loop.end_reason} if loop.end_reason else {}))
         recorded.end(_IN_MLFLOW[status])
         with self._lock:
             self.compile_seconds.setdefault(result.group, []).append(loop.compile_seconds)
         self._note(recorded, result)
 
-    def _keep(self, member: Member, loop: Loop, recorded: tracking.Run, result: MemberResult) -> None:
+    def _keep(self, active: _Active, loop: Loop, result: MemberResult) -> None:
         """Logs figures and the model of a member; where only the best one's are wanted, its parameters until later."""
         if self.log_models == "all":
-            recording.log_figures(recorded, loop)
-            recording.log_model(recorded, loop, member.proposed.folder)
+            recording.log_figures(active.recorded, loop)
+            recording.log_model(active.recorded, loop, active.context)
         with self._lock:
             before = [self._leader] if self._leader else []
             if ranked([*before, result], self.objectives)[:1] == [result]:
-                self._leader, self.best = result, _Best(member, loop, recorded)
+                self._leader, self.best = result, _Best(active.member, loop, active.recorded, active.context)
                 if self.log_models == "best":
-                    recording.log_weights(recorded, loop, member.proposed.folder)
+                    recording.log_weights(active.recorded, loop, active.context)
 
     def log_best(self) -> None:
         """Logs figures and the model, which takes a second to make, of the best member that trained here."""
         if self.log_models != "best" or self.best is None:
             return
-        member, loop = self.best.member, self.best.loop
+        loop = self.best.loop
         recorded = tracking.reopen(self.best.recorded)
         recording.log_figures(recorded, loop)
-        recording.log_model(recorded, loop, member.proposed.folder)
+        recording.log_model(recorded, loop, self.best.context)
         recorded.finish("FINISHED")
 
     def _note(self, recorded: tracking.Run | None, result: MemberResult) -> None:

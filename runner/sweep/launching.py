@@ -3,7 +3,7 @@
 import copy
 import functools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +16,16 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner import composition
 from runner.complaints import one_line
+from runner.configuration import Configuration
 from runner.errors import ConfigError, Fault, TrainingError, shown
+from runner.experiment import Experiment
 from runner.resolving import Resolved
 from runner.sweep.members import Proposed
 from runner.sweep.results import MemberResult, Objectives, Value, objective
 from runner.sweep.session import Session, current, opened
 
 _log = logging.getLogger(__name__)
+Parse = Callable[[dict[str, Any], Iterable[str]], Configuration]
 _BY_NUMBER = "${hydra.job.num}"
 
 
@@ -119,8 +122,10 @@ def launch(
     task: Callable[[DictConfig], Any],
     job_overrides: Sequence[Sequence[str]],
     first: int,
+    *,
+    parse: Parse,
 ) -> list[JobReturn]:
-    """Trains a batch of Hydra's jobs, `first` being the number of its first.
+    """Trains a batch of Hydra's jobs, `first` being the number of its first. `parse` validates their configurations.
 
     Every job ends as Hydra has it: with its folder, its log, its status and what it came to.
     Raises ConfigError, before anything runs, with every fault of every job.
@@ -130,18 +135,18 @@ def launch(
     jobs = Jobs(context, config, job_overrides, first)
     session = current()
     if session is not None:
-        return _trained(session, jobs, context)
+        return _trained(session, jobs, context, parse)
     with opened(Session(command=getattr(task, "command", ""), folder=jobs.folder)) as own:
-        return _trained(own, jobs, context)
+        return _trained(own, jobs, context, parse)
 
 
-def _trained(session: Session, jobs: Jobs, context: HydraContext) -> list[JobReturn]:
+def _trained(session: Session, jobs: Jobs, context: HydraContext, parse: Parse) -> list[JobReturn]:
     # What a search varies is known to it, also where a batch has only some of the values.
     varied = list(session.study.space) if session.study else _varying(jobs.overrides)
-    proposed = [_proposed(jobs, index, varied) for index in range(len(jobs))]
+    proposed = [_proposed(jobs, index, varied, parse) for index in range(len(jobs))]
     try:
         with _logged(jobs.folder / "sweep.log"):
-            session.train(proposed, jobs.library)
+            session.train(proposed)
     finally:
         # Also of a batch that was interrupted, those that ended are handed to Hydra.
         ended = session.children.results
@@ -187,19 +192,24 @@ def _come_to(
     return values[0] if len(values) == 1 else values
 
 
-def _proposed(jobs: Jobs, index: int, varied: Sequence[str]) -> Proposed:
+def _proposed(jobs: Jobs, index: int, varied: Sequence[str], parse: Parse) -> Proposed:
+    found, parts = Resolved({}), dict[str, Any]()
     try:
         found = jobs.resolved(index)
-        config: dict[str, Any] | ConfigError = found.values
+        configuration = parse(found.values, jobs.library)
+        parts = {"tracking": configuration.tracking, "sweep": configuration.sweep}
+        experiment: Experiment | ConfigError = configuration.experiment
     except ConfigError as error:
-        found, config = Resolved({}), error
+        experiment = error
     return Proposed(
         number=jobs.first + index,
         overrides=composition.as_given((str(override.input_line) for override in jobs.overrides[index]), jobs.groups),
         varied=_values(jobs.overrides[index], varied),
         folder=jobs.folder / jobs.subfolder(index),
-        config=config,
+        experiment=experiment,
+        config=found.values,
         from_environment=found.from_environment,
+        **parts,
     )
 
 

@@ -1,15 +1,17 @@
 """The members of a batch: composed, validated all at once, and named by what varies among them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError, Fault
-from runner.experiment import Experiment, parse
+from runner.experiment import Experiment
 from runner.launchable import Place
 from runner.recording import run_name
 from runner.sweep.results import Value, said
+from runner.sweep.settings import Sweep
+from runner.tracking import Tracking
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,10 @@ class Proposed:
     overrides: tuple[str, ...]  # of the whole command line, as one would write them for this member alone
     varied: dict[str, Value]
     folder: Path
-    config: dict[str, Any] | ConfigError  # plain and resolved, or why there is none
+    experiment: Experiment | ConfigError  # or why there is none
+    tracking: Tracking = field(default_factory=Tracking)
+    sweep: Sweep = field(default_factory=Sweep)
+    config: dict[str, Any] = field(default_factory=dict)  # plain and resolved
     from_environment: Mapping[Place, str] = field(default_factory=dict)  # by path, interpolations as they are written
 
     @property
@@ -47,17 +52,14 @@ class Member:
         return run_name(self.experiment, changes)
 
 
-def validated(proposed: Sequence[Proposed], library: Iterable[str]) -> list[Member]:
+def validated(proposed: Sequence[Proposed]) -> list[Member]:
     """The members, in order. Raises ConfigError with every fault of every member, each told once."""
     members, faults = [], Faults()
-    library = tuple(library)
     for one in proposed:
-        try:
-            if isinstance(one.config, ConfigError):
-                raise one.config
-            members.append(Member(one, parse(one.config, library)))
-        except ConfigError as error:
-            faults.note(one, error)
+        if isinstance(one.experiment, ConfigError):
+            faults.note(one, one.experiment)
+        else:
+            members.append(Member(one, one.experiment))
     faults.raise_any(len(proposed))
     return members
 

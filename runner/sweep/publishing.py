@@ -88,8 +88,6 @@ def _metrics(result: SweepResult, leaders: list[MemberResult]) -> dict[str, floa
 def _best_config(best: Member, leader: MemberResult, result: SweepResult) -> str:
     """The best member's whole configuration, as a file that can be launched."""
     metric = result.objectives[0][0]
-    config = best.proposed.config
-    assert isinstance(config, dict)
     value, count = objective(leader, metric), len(result.members)
     about = f"trains {leader.name} again: {metric} {value:.6g}, the best of {count} ({result.name})"
-    return launchable(config, "best", " ".join(about.split()), best.proposed.from_environment)
+    return launchable(best.proposed.config, "best", " ".join(about.split()), best.proposed.from_environment)

@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner import composition, folders
 from runner.complaints import one_line
+from runner.configuration import part
 from runner.errors import ConfigError, must, shown
-from runner.experiment import part
 from runner.sweep.publishing import announce_reuse, present
 from runner.sweep.reading import read
 from runner.sweep.reconciling import reconcile

@@ -10,12 +10,11 @@ import functools
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from runner import folders, placement, tracking
-from runner.experiment import Experiment
 from runner.loop import Loop
 from runner.placement import Placement
 from runner.sweep import strategies
@@ -45,15 +44,15 @@ class Session:
         self._compiles = Compiles()
         self._space: dict[str, str] = study.space if study else {}
 
-    def train(self, proposed: Sequence[Proposed], library: Iterable[str] = ()) -> list[MemberResult]:
+    def train(self, proposed: Sequence[Proposed]) -> list[MemberResult]:
         """Trains members, and returns what they came to, in their order.
 
         Raises ConfigError, before any of them begins, with every fault of every one.
         """
-        members = validated(proposed, library)
-        self._open(members[0].experiment, proposed)
+        members = validated(proposed)
+        self._open(members[0], proposed)
         groups = grouped(members, self._datasets)
-        settings = members[0].experiment.sweep
+        settings = members[0].proposed.sweep
         self.children.announcer.expect(len(members))
         with self._compiles.counted():
             for group in groups:
@@ -65,22 +64,23 @@ class Session:
     def _loop_of(self, here: Placement, member: Member) -> Loop:
         return Loop(member.experiment, self._datasets.of(member.experiment), here)
 
-    def _open(self, experiment: Experiment, proposed: Sequence[Proposed]) -> None:
+    def _open(self, first: Member, proposed: Sequence[Proposed]) -> None:
         """Begins the parent run, or goes on with that of a sweep that was interrupted."""
         if self.parent is not None:
             return
+        experiment, settings = first.experiment, first.proposed.tracking
         if self.study is None:  # another sweeper proposes the members, whose results are compared by sweep.metric
-            self.children.compare_by(experiment.sweep.objectives)
+            self.children.compare_by(first.proposed.sweep.objectives)
         self.folder.mkdir(parents=True, exist_ok=True)
         # Memory is kept from here on: once JAX has started, it would be too late.
         here = placement.choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
         self._space = self._space or _varied(proposed)
         varied = " × ".join(path.split(".")[-1] for path in self._space)
         name = f"sweep {experiment.model.name}" + (f": {varied}" if varied else "")
-        self._name = withheld(experiment.tracking.run_name or name)  # reports and best.yaml repeat it
+        self._name = withheld(settings.run_name or name)  # reports and best.yaml repeat it
         known = self.study.recall(RUN_ID) if self.study else None
         self.parent = tracking.start(
-            experiment.tracking,
+            settings,
             run_name=self._name,
             tags={
                 **self.children.tags,
@@ -93,7 +93,7 @@ class Session:
             patient=True,  # what members come to is kept in the sweep's folder whatever happens to the store
         )
         self.children.parent = self.parent
-        self.children.log_models = experiment.sweep.log_models
+        self.children.log_models = first.proposed.sweep.log_models
 
     def close(self, error: BaseException | None) -> None:
         """Ends what still trains, writes the report, and ends the parent run."""

@@ -11,16 +11,11 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from runner import limits
 from runner.errors import Fault, must, shown, unknown
 from runner.records import Record
+from runner.settings import Direction, natural_direction
 
 Strategy = Literal["auto", "vmap", "loop", "parallel"]
-Direction = Literal["maximize", "minimize"]
 _MEASURED = ("val/accuracy", "val/loss", "best/val_accuracy", "best/val_loss")
 COSTS = ("parameters", "multiply_adds", "seconds")
-
-
-def natural_direction(metric: str) -> Direction:
-    """Accuracies are maximized, losses and costs minimized."""
-    return "maximize" if metric.endswith("accuracy") else "minimize"
 
 
 def _texts(value: Any) -> Any:

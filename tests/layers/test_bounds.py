@@ -7,11 +7,10 @@ import jax
 import numpy as np
 import pytest
 from alone import normal, output, told
-from configurations import composed
+from configurations import composed, parse
 
 from runner import limits
 from runner.errors import ConfigError
-from runner.experiment import parse
 from runner.layers import base
 from runner.layers.norm import LocalResponseNorm
 

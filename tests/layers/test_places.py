@@ -6,10 +6,9 @@ from typing import Any
 
 import jax
 import pytest
-from configurations import composed, experiment
+from configurations import composed, experiment, parse
 
 from runner.errors import ConfigError
-from runner.experiment import parse
 from runner.layers import places
 from runner.layers.base import Located
 from runner.model import Model

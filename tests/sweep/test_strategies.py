@@ -7,12 +7,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from configurations import composed, here, tiny
+from configurations import composed, experiment, here, parse, tiny
 
 from runner import cores, data
 from runner.data import Dataset
 from runner.errors import TrainingError
-from runner.experiment import parse
 from runner.fused import Fused
 from runner.loop import Epoch, Loop
 from runner.placement import Placement
@@ -51,8 +50,8 @@ def members(*overrides: str, rates: Sequence[float] = RATES) -> list[Member]:
     for number, rate in enumerate(rates):
         varied = {"optimizer.learning_rate": rate, "seed": number, "augment.cutout.fill": number / 10}
         config = composed(*BUSY, *overrides, *(f"{path}={value}" for path, value in varied.items()))
-        proposed.append(Proposed(number, (), varied, Path(), config))
-    return validated(proposed, ())
+        proposed.append(Proposed(number, (), varied, Path(), parse(config)))
+    return validated(proposed)
 
 
 class Heard:
@@ -190,11 +189,11 @@ def test_groups_are_structures() -> None:
     ]
     proposed = [
         Proposed(
-            number, (), dict(change), Path(), composed(*BUSY, *(f"{key}={value}" for key, value in change.items()))
+            number, (), dict(change), Path(), experiment(*BUSY, *(f"{key}={value}" for key, value in change.items()))
         )
         for number, change in enumerate(changes)
     ]
-    groups = grouped(validated(proposed, ()), Datasets(lambda line: None))
+    groups = grouped(validated(proposed), Datasets(lambda line: None))
     assert [[member.number for member in group.members] for group in groups] == [[0, 1, 2, 3], [4], [5], [6]]
     # Those that take other steps cannot go in step.
     assert [[member.number for member in part] for part in groups[0].lockstep] == [[0, 1, 3], [2]]

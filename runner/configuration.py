@@ -1,0 +1,90 @@
+"""All that one command is told: an experiment, where it is recorded, how a sweep goes, and the settings of verbs.
+
+    >>> configuration = parse(values)     # of the keys model, data, tracking, …; raises ConfigError with every fault
+    >>> experiment, tracking = configuration.experiment, configuration.tracking
+
+In YAML the parts of the experiment and the other parts stand side by side, a top-level key for each.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import Field, ValidationError, create_model
+
+from runner.errors import ConfigError, Fault
+from runner.experiment import Experiment, parse_as
+from runner.faults import fault, first_causes
+from runner.layers.base import Shape
+from runner.records import R, Record, frozen
+from runner.sweep.settings import Sweep
+from runner.tracking.settings import Tracking
+
+Records = Mapping[str, type[Record]]  # by verb, the record of its settings
+_NONE: Records = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A validated configuration. `verbs` has the settings of verbs, by verb, where they were given."""
+
+    experiment: Experiment
+    tracking: Tracking
+    sweep: Sweep
+    verbs: Mapping[str, Record]
+
+    def settings(self, verb: str, kind: type[R]) -> R:
+        """The settings of a verb, which `kind` describes; its defaults where none were given."""
+        found = self.verbs.get(verb, kind())
+        assert isinstance(found, kind), "the settings of a verb were parsed as its own record"
+        return found
+
+
+class Layout(Experiment):
+    """Everything a user can say of one run. Each field is a group of `conf/`."""
+
+    tracking: Tracking = Field(Tracking(), description="What is recorded in MLflow, and where.")
+    sweep: Sweep = Field(Sweep(), description="How a sweep goes.")
+
+    def faults(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> list[Fault]:
+        """What does not fit together, for data whose inputs have this shape, and are tokens if there are any."""
+        return super().faults(data_shape, classes, vocabulary) + self.sweep.faults()
+
+
+def layout(verbs: Records) -> type[Layout]:
+    """The record that a configuration is in YAML, with a key for each of these verbs."""
+    return _layout(tuple(verbs.items()))
+
+
+@functools.cache
+def _layout(verbs: tuple[tuple[str, type[Record]], ...]) -> type[Layout]:
+    fields: dict[str, Any] = {verb: (kind, Field(kind(), description=kind.__doc__)) for verb, kind in verbs}
+    return create_model("Experiment", __base__=Layout, __doc__=Layout.__doc__, **fields)
+
+
+def parse(config: dict[str, Any], library: Iterable[str] = (), verbs: Records = _NONE) -> Configuration:
+    """The configuration that a plain mapping describes. Raises ConfigError with every fault in it.
+
+    `library` names the blocks that could have been used. `verbs` may be read lazily: of it, only those records are
+    looked up whose verb is a key of the mapping, or all of them where another key is unknown.
+    """
+    unknown = set(config) - {*Layout.model_fields, *verbs}
+    used = {verb: verbs[verb] for verb in verbs if unknown or verb in config}
+    found = parse_as(layout(used), config, library)
+    return Configuration(
+        experiment=Experiment.model_construct(**{name: getattr(found, name) for name in Experiment.model_fields}),
+        tracking=found.tracking,
+        sweep=found.sweep,
+        verbs={verb: getattr(found, verb) for verb in used},
+    )
+
+
+def part(raw: dict[str, Any], name: str, kind: type[R]) -> R:
+    """One part of a plain configuration by itself. Raises ConfigError with every fault in it."""
+    try:
+        return kind.model_validate(frozen(raw.get(name) or {}))
+    except ValidationError as error:
+        items = first_causes(error.errors(include_url=False))
+        raise ConfigError(*(fault({**item, "loc": (name, *item["loc"])}, raw) for item in items)) from None
