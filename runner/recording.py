@@ -20,7 +20,7 @@ import numpy as np
 from runner import describe, endings, tracking, train, weights
 from runner.data import Dataset
 from runner.data.value_range import Range
-from runner.data.vocabulary import listed, spelt
+from runner.data.vocabulary import token_text, vocabulary_text
 from runner.experiment import Experiment, parameters
 from runner.launchable import Place, overrides_yaml
 from runner.loop import Loop
@@ -73,7 +73,7 @@ def note_data(recorded: tracking.Run, loop: Loop, from_environment: Mapping[Plac
     source = from_environment.get(("data", "root"), loop.experiment.data.root or "")
     recorded.log_input(_facts(source, dataset))
     if dataset.vocabulary:
-        recorded.log_text(listed(dataset.vocabulary), VOCABULARY)
+        recorded.log_text(vocabulary_text(dataset.vocabulary), VOCABULARY)
     tags = {"group": group(loop)}
     if not dataset.vocabulary:
         tags["data.range"] = shown_range(dataset.range)
@@ -217,7 +217,7 @@ def _worst_texts(dataset: Dataset, probabilities: np.ndarray, count: int = 24) -
         judged = (
             f"#{index}: {classes[val.labels[index]]}, taken for {classes[taken]} ({probabilities[index, taken]:.0%})"
         )
-        paragraphs.append(f"{judged}\n{spelt(val.inputs[index], dataset.vocabulary)}\n")
+        paragraphs.append(f"{judged}\n{token_text(val.inputs[index], dataset.vocabulary)}\n")
     return "\n".join(paragraphs)
 
 
@@ -243,7 +243,7 @@ def log_model(recorded: tracking.Run, loop: Loop, context: Context) -> None:
         input_range=_input_range(loop.dataset),
     )
     if loop.dataset.vocabulary:  # the model reads tokens: whoever asks it has to know what each stands for
-        (folder / "model" / VOCABULARY).write_text(listed(loop.dataset.vocabulary), encoding="utf-8")
+        (folder / "model" / VOCABULARY).write_text(vocabulary_text(loop.dataset.vocabulary), encoding="utf-8")
     recorded.log_model(folder / "model")
 
 

@@ -1,9 +1,9 @@
-"""Where examples come from: a record for each kind of source, and `load`, which gives the same form for all.
+"""Data sets: a record for each kind of source, and `load`, which returns the same form for every source.
 
     >>> load(Digits()).train.inputs.shape
     (1294, 8, 8, 1)
 
-A new source is a record with `source`, `read` and a place in `Data`.
+A new source is a record with `source` and `read`, listed in `_Kinds`.
 """
 
 from typing import Annotated, Any, get_args
@@ -29,8 +29,8 @@ SOURCES: dict[str, type[Source]] = {
 }
 
 
-def _chosen(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """The record that `source` names: its faults are then at `data.FIELD`, without the kind in between."""
+def _validated(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Validates with the record that `source` names, so that errors are at `data.FIELD`, not at `data.KIND.FIELD`."""
     if isinstance(value, Source):
         return value
     if not isinstance(value, dict) or not isinstance(value.get("source"), str):
@@ -40,18 +40,8 @@ def _chosen(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return SOURCES[value["source"]].model_validate(value)
 
 
-Data = Annotated[Annotated[_Kinds, Field(discriminator="source")], WrapValidator(_chosen)]
-"""Any source of images, told apart by its `source`."""
-
-
-def shape_of(data: Source) -> tuple[int, ...] | None:
-    """The declared shape of one input: (h, w, c), or (length, c), or None where only the files know."""
-    return data.shape
-
-
-def class_count(data: Source) -> int | None:
-    """The declared number of classes, or None where only the files know."""
-    return data.class_count
+Data = Annotated[Annotated[_Kinds, Field(discriminator="source")], WrapValidator(_validated)]
+"""Any kind of data source, chosen by its field `source`."""
 
 
 __all__ = [
@@ -71,11 +61,9 @@ __all__ = [
     "SignalSize",
     "Source",
     "Text",
-    "class_count",
     "fit",
     "fitted_shape",
     "load",
     "normalise",
-    "shape_of",
     "statistics",
 ]

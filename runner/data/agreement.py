@@ -1,7 +1,7 @@
-"""Whether the parts of a data set agree: one check for every source, before anything is held out or decoded.
+"""Checks that the parts of a data set agree. The same checks serve every source and run before images are decoded.
 
-Training, validation and test parts must have inputs of one shape and one type, and labels that are whole numbers
-within one list of classes, of each of which there is a training example.
+The training, validation and test inputs must have one shape and one type. Labels must be whole numbers within one list
+of classes, and every class must have a training example.
 """
 
 from typing import Literal
@@ -17,21 +17,21 @@ from runner.layers.base import by_product
 Split = Literal["train", "val", "test"]
 
 
-def agreed(data: Source, parts: Parts) -> tuple[str, ...]:
-    """The names of the classes, in the order of their labels.
+def checked_classes(data: Source, parts: Parts) -> tuple[str, ...]:
+    """Returns the names of the classes, in the order of their labels.
 
-    Raises DataError that names the part at fault, by its file where the source says which that is.
+    Raises DataError that names the wrong part: by its file if the source states it.
     """
-    found: dict[Split, Part | None] = {"train": parts.train, "val": parts.val, "test": parts.test}
-    there = {split: part for split, part in found.items() if part is not None}
-    for split, part in there.items():
+    all_parts: dict[Split, Part | None] = {"train": parts.train, "val": parts.val, "test": parts.test}
+    present = {split: part for split, part in all_parts.items() if part is not None}
+    for split, part in present.items():
         _check_labels(_labels_place(data, split, part), part)
     count = _class_count(data, parts)
     _check_highest(data, "train", parts.train, count)
     _check_coverage(data, parts, count)
-    for split, part in there.items():
+    for split, part in present.items():
         _check_highest(data, split, part, count)
-    _check_inputs(data, there)
+    _check_inputs(data, present)
     names = parts.classes or data.names(count)
     check_recordable(names, f"data ({data.name})")
     return names
@@ -39,13 +39,13 @@ def agreed(data: Source, parts: Parts) -> tuple[str, ...]:
 
 def _check_highest(data: Source, split: Split, part: Part, count: int) -> None:
     if part.labels.max() >= count:
-        whose = "" if data.class_count else ", as the training labels are"
-        rule = f"hold labels below {count}{whose}"
+        reason = "" if data.class_count else ", as the training labels are"
+        rule = f"hold labels below {count}{reason}"
         raise DataError(must(_labels_place(data, split, part), rule, _at(part.labels, part.labels.argmax())))
 
 
 def _class_count(data: Source, parts: Parts) -> int:
-    """How many classes there are: as named by the files, as declared, or as many as the training labels number."""
+    """The number of classes: from the names in the files, else as declared, else the highest training label + 1."""
     named = len(parts.classes) if parts.classes else None
     if named is not None and data.class_count not in (None, named):
         raise DataError(must("data.classes", f"be {named}, as many as the data have", data.class_count))
@@ -66,8 +66,8 @@ def _check_labels(place: str, part: Part) -> None:
 
 
 def _check_coverage(data: Source, parts: Parts, count: int) -> None:
-    """Every class has a training example, and there are two classes at least."""
-    present = np.unique(parts.train.labels)  # not a count for each class: a stray label may be 10⁹
+    """Checks that every class has a training example, and that there are at least two classes."""
+    present = np.unique(parts.train.labels)  # np.bincount would need memory for a wrong label of 10⁹
     place = _labels_place(data, "train", parts.train)
     if count > len(present):
         gaps = np.flatnonzero(present != np.arange(len(present)))
@@ -79,7 +79,7 @@ def _check_coverage(data: Source, parts: Parts, count: int) -> None:
         raise DataError(must(place, "have training examples of every class", got))
     if count < 2:
         only = (parts.classes or data.names(count))[0]
-        raise DataError(must(place, "have training examples of two classes at least", f'only "{only}"'))
+        raise DataError(must(place, "have training examples of at least two classes", f'only "{only}"'))
 
 
 def _check_inputs(data: Source, parts: dict[Split, Part]) -> None:

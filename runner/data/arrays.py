@@ -1,4 +1,4 @@
-"""Arrays saved by NumPy: an .npz with x_train, y_train and, where there are any, x_val, y_val, x_test, y_test."""
+"""Arrays saved by NumPy: an .npz with x_train and y_train, and optionally x_val, y_val, x_test and y_test."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -27,16 +27,16 @@ class Arrays(Undivided):
     """An .npz of uint8 or float32 inputs and integer labels."""
 
     source: Literal["arrays"]
-    name: str = Field(default="arrays", min_length=1, description="What the data set is called.")
+    name: str = Field(default="arrays", min_length=1, description="Name of the data set.")
     axes: Literal["hwc", "lc"] = Field(
         default="hwc", description="Images (n, h, w[, c]), or one-dimensional inputs (n, length[, c])."
     )
-    signal: SignalSize | None = Field(default=None, description="Size of one-dimensional inputs, in place of `image`.")
+    signal: SignalSize | None = Field(default=None, description="Size of one-dimensional inputs; replaces `image`.")
 
     range: tuple[float, float] | None = Field(
         default=None,
-        description="What stands for black and for white in floats, e.g. [-1, 1]; null = 0 and 1 where all training "
-        "values lie between, else the least and the greatest of each channel.",
+        description="The float values of black and white, e.g. [-1, 1]; null = 0 and 1 if all training values lie "
+        "between them, else the minimum and maximum of each channel.",
     )
 
     @model_validator(mode="after")
@@ -63,7 +63,7 @@ class Arrays(Undivided):
         return (self.signal.length, self.signal.channels) if self.signal else super().shape
 
     def read(self, report: Report) -> Parts:
-        """The pairs that are there. Integer inputs other than uint8 are refused: their range is not known."""
+        """Reads all pairs of the file. Integer inputs other than uint8 are refused, because their range is unknown."""
         path = self.folder
         if path is None or not path.is_file():
             raise DataError(must("data.root", "be an .npz file of arrays", self.root))
@@ -82,7 +82,7 @@ class Arrays(Undivided):
             here, missing = (f"x_{name}", f"y_{name}") if y is None else (f"y_{name}", f"x_{name}")
             raise DataError(must(str(path), f"hold {missing} beside {here}", sorted(arrays)))
         if y.ndim == 2 and y.shape[1] == 1:
-            y = y[:, 0]  # as Keras' own files have them
+            y = y[:, 0]  # the form of Keras' data sets
         place = f"{path}: x_{name}"
         return Part(self._inputs(place, x), y, place, f"{path}: y_{name}")
 
@@ -113,7 +113,7 @@ class Arrays(Undivided):
 
 
 def as_float32(place: str, values: np.ndarray) -> np.ndarray:
-    """Floats of any width as float32. Raises DataError that names the place and the value that does not fit."""
+    """Converts floats to float32. Raises DataError with the place and the value that does not fit."""
     if not np.isfinite(values).all():
         raise DataError(must(place, "be finite", "NaN or infinite values"))
     limit = float(np.finfo(np.float32).max)

@@ -1,10 +1,10 @@
-"""What is changed at random in every training batch, inside the compiled program.
+"""Random changes to every training batch, made inside the compiled program.
 
     >>> augment = Augment(random_crop=RandomCrop(padding=4), horizontal_flip=HorizontalFlip())
     >>> images, targets = augment.apply(images, targets, key=key)
 
-Each part draws from a key of its own name, so that adding one leaves the draws of the others alone. Strengths
-are traced: changing one recompiles nothing. Batches are taken to be shuffled: mixup and cutmix pair neighbours.
+The key of each part is derived from its name, so adding a part does not change the draws of the others. Strengths are
+traced: changing one does not recompile. Batches must be shuffled, because mixup and cutmix combine neighbours.
 """
 
 import zlib
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from pydantic import Field
 
 from runner.data import warp
-from runner.data.draws import box, each, symmetric_beta, uniform
+from runner.data.draws import along_batch, random_box, symmetric_beta, uniform
 from runner.data.value_range import UNIT, value_range
 from runner.errors import ConfigError, must
 from runner.records import TRACED, Record
@@ -24,11 +24,12 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts RGB to grey
 
 
 class RandomCrop(Record):
-    """Shifted by up to `padding` pixels each way (He et al. 2015, arXiv:1512.03385, §4.2)."""
+    """Shifts by up to `padding` pixels in each direction (He et al. 2015, arXiv:1512.03385, §4.2)."""
 
-    padding: int = Field(ge=1, description="Pixels added around the image, of which a window is cut at random.")
+    padding: int = Field(ge=1, description="Pixels added on each side, before a random window is cut out.")
     padding_mode: Literal["zeros", "reflect", "replicate"] = Field(
-        default="zeros", description="What the added pixels hold: zeros (black), the image mirrored, or its edge."
+        default="zeros",
+        description="The added pixels: zeros (black), reflect (mirrored image) or replicate (its edge).",
     )
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
@@ -44,29 +45,31 @@ class RandomCrop(Record):
 
 
 class HorizontalFlip(Record):
-    """Left and right exchanged."""
+    """Exchanges left and right."""
 
     probability: Annotated[float, TRACED] = Field(default=0.5, ge=0, le=1, description="Share of images flipped.")
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
         flipped = uniform(key, len(images)) < jnp.asarray(self.probability, jnp.float32)
-        return jnp.where(each(flipped, images), jnp.flip(images, axis=2), images)
+        return jnp.where(along_batch(flipped, images), jnp.flip(images, axis=2), images)
 
 
 class Affine(Record):
-    """Turned, shifted, scaled and sheared about the middle, by amounts drawn evenly from −x … x for each image."""
+    """Rotates, shifts, scales and shears each image about its centre; each amount x is drawn uniformly from −x … x."""
 
-    degrees: Annotated[float, TRACED] = Field(default=0.0, ge=0, le=180, description="Turned by up to, either way.")
+    degrees: Annotated[float, TRACED] = Field(
+        default=0.0, ge=0, le=180, description="Largest rotation, in degrees, in either direction."
+    )
     translate: Annotated[float, TRACED] = Field(
-        default=0.0, ge=0, le=1, description="Shifted by up to this share of the height and of the width."
+        default=0.0, ge=0, le=1, description="Largest shift, as a share of the height and of the width."
     )
     scale: Annotated[float, TRACED] = Field(
-        default=0.0, ge=0, lt=1, description="Scaled by a factor of up to 1 ± this: 0.1 is 0.9 … 1.1."
+        default=0.0, ge=0, lt=1, description="Largest change of scale: 0.1 draws factors from 0.9 … 1.1."
     )
-    shear: Annotated[float, TRACED] = Field(default=0.0, ge=0, lt=90, description="Slanted by up to, in degrees.")
+    shear: Annotated[float, TRACED] = Field(default=0.0, ge=0, lt=90, description="Largest shear, in degrees.")
 
     def positions(self, positions: warp.Positions, *, key: jax.Array) -> warp.Positions:
-        """Where each pixel comes from. Turned like torchvision's RandomAffine, which this follows."""
+        """The source position of each pixel. Follows torchvision's RandomAffine."""
         n, h, w = positions[0].shape
         draws = uniform(key, 5 * n, -1, 1).reshape(5, n)
         degrees, translate, scale, shear = (
@@ -83,10 +86,10 @@ class Affine(Record):
 
 
 class Elastic(Record):
-    """Every pixel moved by a smooth random field (Simard, Steinkraus & Platt 2003, doi:10.1109/ICDAR.2003.1227801)."""
+    """Moves every pixel by a smooth random field (Simard, Steinkraus & Platt 2003, doi:10.1109/ICDAR.2003.1227801)."""
 
     alpha: Annotated[float, TRACED] = Field(
-        default=34.0, ge=0, description="Factor on the smoothed noise, in pixels; Simard's 34 for 29×29 digits."
+        default=34.0, ge=0, description="Factor of the smoothed noise, in pixels; Simard used 34 for 29×29 digits."
     )
     sigma: Annotated[float, TRACED] = Field(
         default=4.0, ge=1, description="Smoothness: the Gaussian's standard deviation in pixels."
@@ -94,7 +97,7 @@ class Elastic(Record):
 
     def positions(self, positions: warp.Positions, *, key: jax.Array) -> warp.Positions:
         n, h, w = positions[0].shape
-        # Noise of 256 levels is as good once it is smoothed, and takes a quarter of the random words.
+        # 256 levels are enough for noise that is smoothed, and need a quarter of the random bits of float32.
         words = jax.random.bits(key, (-(-2 * n * h * w // 4),), jnp.uint32)
         levels = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[: 2 * n * h * w]
         noise = (levels.astype(jnp.float32).reshape(2 * n, h, w) + 0.5) / 128 - 1
@@ -103,7 +106,7 @@ class Elastic(Record):
 
 
 class Brightness(Record):
-    """Every pixel's distance from black times one factor per image (torchvision's ColorJitter); a signal's from 0."""
+    """Multiplies the distance from black (signals: from 0) by one factor per image (torchvision's ColorJitter)."""
 
     strength: Annotated[float, TRACED] = Field(ge=0, le=1, description="The factor is drawn from 1 ± this.")
 
@@ -112,7 +115,7 @@ class Brightness(Record):
 
 
 class Contrast(Record):
-    """Every pixel's distance from its image's mean grey times one factor per image (torchvision's ColorJitter)."""
+    """Multiplies the distance from the image's mean grey by one factor per image (torchvision's ColorJitter)."""
 
     strength: Annotated[float, TRACED] = Field(ge=0, le=1, description="The factor is drawn from 1 ± this.")
 
@@ -120,39 +123,39 @@ class Contrast(Record):
         channels = images.shape[-1]
         weights = jnp.asarray(_LUMA if channels == 3 else (1 / channels,) * channels, images.dtype)
         grey = jnp.einsum("n...c,c->n...", images, weights).reshape(len(images), -1).mean(axis=1)
-        grey = each(grey, images)
+        grey = along_batch(grey, images)
         return jnp.clip(grey + (images - grey) * _factor(self.strength, images, key), 0, 1)
 
 
 class Cutout(Record):
-    """A square of each image covered; its middle may lie anywhere (DeVries & Taylor 2017, arXiv:1708.04552)."""
+    """Covers a square of each image, centred on any of its pixels (DeVries & Taylor 2017, arXiv:1708.04552)."""
 
     size: Annotated[float, TRACED] = Field(gt=0, description="Side of the square, in pixels.")
     fill: Annotated[float, TRACED] = Field(
-        default=0.0, ge=0, le=1, description="Its colour, from 0, black, to 1, white."
+        default=0.0, ge=0, le=1, description="Grey level of the square: 0 is black, 1 is white."
     )
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
         side = jnp.broadcast_to(jnp.asarray(self.size, jnp.float32), (len(images),))
-        inside = box(images.shape, side, side, key)
+        inside = random_box(images.shape, side, side, key)
         return jnp.where(inside, jnp.asarray(self.fill, images.dtype), images)
 
 
 class Mixup(Record):
-    """Each image and target averaged with another's (Zhang et al. 2018, arXiv:1710.09412), a weight per image."""
+    """Averages pairs of images and their targets, one weight per image (Zhang et al. 2018, arXiv:1710.09412)."""
 
     alpha: Annotated[float, TRACED] = Field(gt=0, description="The weight is drawn from Beta(alpha, alpha).")
 
     def apply(self, images: jax.Array, targets: jax.Array, *, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         weight = symmetric_beta(key, self.alpha, len(images))
         return tuple(  # type: ignore[return-value]
-            each(weight, values) * values + (1 - each(weight, values)) * _neighbours(values, 1)
+            along_batch(weight, values) * values + (1 - along_batch(weight, values)) * _neighbours(values, 1)
             for values in (images, targets)
         )
 
 
 class Cutmix(Record):
-    """A box of each image is another's, targets by area (Yun et al. 2019, arXiv:1905.04899), a box per image."""
+    """Replaces a box of each image by another image; mixes targets by area (Yun et al. 2019, arXiv:1905.04899)."""
 
     alpha: Annotated[float, TRACED] = Field(gt=0, description="The share kept is drawn from Beta(alpha, alpha).")
 
@@ -160,26 +163,26 @@ class Cutmix(Record):
         n, h, w, _ = images.shape
         share_key, box_key = jax.random.split(key)
         side = jnp.sqrt(1 - symmetric_beta(share_key, self.alpha, n))
-        inside = box(images.shape, side * h, side * w, box_key)
-        # The box may reach over the edge: what counts for the targets is what is left of it.
+        inside = random_box(images.shape, side * h, side * w, box_key)
+        # The box may reach over the edge: the targets are mixed by its area inside the image.
         area = inside.astype(targets.dtype).reshape(n, h * w).mean(axis=1).reshape(n, 1)
-        # Another neighbour than mixup's, so that both together mix three images.
+        # A different neighbour than mixup's, so that both together mix three images.
         other_images, other_targets = _neighbours(images, 2), _neighbours(targets, 2)
         return jnp.where(inside, other_images, images), (1 - area) * targets + area * other_targets
 
 
 class Augment(Record):
-    """Random changes to the training images, each null (off) or a mapping, applied in the order given here."""
+    """Random changes to the training images, applied in this order; each is null (off) or a mapping."""
 
     random_crop: RandomCrop | None = Field(default=None, description="Shifts by whole pixels.")
-    horizontal_flip: HorizontalFlip | None = Field(default=None, description="Left and right exchanged.")
+    horizontal_flip: HorizontalFlip | None = Field(default=None, description="Exchanges left and right.")
     affine: Affine | None = Field(default=None, description="Rotation, shift, scale and shear.")
     elastic: Elastic | None = Field(default=None, description="Smooth distortions; shares affine's interpolation.")
-    brightness: Brightness | None = Field(default=None, description="Lighter or darker.")
-    contrast: Contrast | None = Field(default=None, description="Stronger or fainter.")
+    brightness: Brightness | None = Field(default=None, description="Makes images lighter or darker.")
+    contrast: Contrast | None = Field(default=None, description="Makes contrast stronger or weaker.")
     cutout: Cutout | None = Field(default=None, description="A covered square.")
-    mixup: Mixup | None = Field(default=None, description="Averages of two images and their targets.")
-    cutmix: Cutmix | None = Field(default=None, description="A box of another image, targets by area.")
+    mixup: Mixup | None = Field(default=None, description="Averages two images and their targets.")
+    cutmix: Cutmix | None = Field(default=None, description="Pastes a box of another image; mixes targets by area.")
 
     def apply(
         self,
@@ -189,12 +192,12 @@ class Augment(Record):
         key: jax.Array,
         values: Any = None,
     ) -> tuple[jax.Array, jax.Array]:
-        """Changed images and targets: float32 (n, h, w, c), and float32 (n, k) that sum to 1.
+        """Returns changed images, float32 (n, h, w, c), and targets, float32 (n, k), each row of which sums to 1.
 
-        `values` are what stands for black and for white, `UNIT` or two arrays (c,) or (1,); without them they are those
-        of the batch (see `value_range`). Each part sees 0 for black and 1 for white: what moves in is black, and tones
-        end at both.
-        Inputs (n, length, c) take brightness, contrast and mixup. Raises ConfigError for parts that need images.
+        `values` are the values of black and white: `UNIT`, or two arrays (c,) or (1,), or None for those of the batch
+        (see `value_range`). Every part works on images scaled to 0 (black) … 1 (white): pixels that move in are black,
+        and brightness and contrast are clipped to this range.
+        Inputs (n, length, c) allow brightness, contrast and mixup. Raises ConfigError for parts that need images.
         """
         if images.ndim != 4:
             self._check_flat()
@@ -211,19 +214,19 @@ class Augment(Record):
     def _applied(
         self, images: jax.Array, targets: jax.Array, *, key: jax.Array, zero: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        """The same for images in 0 … 1, in which the value 0 has become `zero` (1, …, c)."""
+        """The same for images scaled to 0 … 1; `zero` (1, …, c) is the scaled value of 0."""
         for part in (self.random_crop, self.horizontal_flip):
             if part is not None:
                 images = part.apply(images, key=_named(key, part))
         warps = [part for part in (self.elastic, self.affine) if part is not None]
         if warps:
-            # One look-up for both, so that the image is interpolated, and blurred, once.
+            # One interpolation for both, so that the image is blurred only once.
             positions = warp.grid(images.shape)
             for bend in warps:
                 positions = bend.positions(positions, key=_named(key, bend))
             images = warp.look_up(images, positions)
         if self.brightness is not None:
-            # Images are scaled from black; signals, which swing about 0, from there.
+            # Images are scaled from black. Signals oscillate about 0, so they are scaled from 0.
             rest = jnp.clip(zero, 0, 1) if images.ndim != 4 else jnp.zeros_like(zero)
             images = self.brightness.apply(images, key=_named(key, self.brightness), rest=rest)
         for tone in (self.contrast, self.cutout):
@@ -251,9 +254,9 @@ def _named(key: jax.Array, part: Record) -> jax.Array:
 
 def _factor(strength: Any, images: jax.Array, key: jax.Array) -> jax.Array:
     draws = uniform(key, len(images), -1, 1)
-    return each(1 + jnp.asarray(strength, jnp.float32) * draws, images)
+    return along_batch(1 + jnp.asarray(strength, jnp.float32) * draws, images)
 
 
 def _neighbours(values: jax.Array, distance: int) -> jax.Array:
-    # Looked up, not rolled: XLA would compute what comes before a roll once for each of its two halves.
+    # take, not roll: XLA would compute the input of a roll once for each of its two halves.
     return jnp.take(values, (jnp.arange(len(values)) - distance) % len(values), axis=0, mode="clip")

@@ -1,6 +1,6 @@
-"""CIFAR-10 and CIFAR-100 in their published binary form.
+"""CIFAR-10 and CIFAR-100 in their published binary format.
 
-Source: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images; the form is described under
+Source: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images; the format is described under
 "Binary version" at https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from runner import limits
 from runner.data.broken import broken
-from runner.data.class_names import composed
+from runner.data.class_names import nfc
 from runner.data.download import Published, fetched
 from runner.data.examples import Part, Parts, Report
 from runner.data.source import ImageSize, Source
@@ -32,7 +32,7 @@ PIXELS = 3 * SIDE * SIDE  # bytes of an image: red, green and blue planes, each 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a variant is laid out: a record is a byte for each kind of label, then the image."""
+    """The files of a variant. A record is one byte for each kind of label, then the image."""
 
     folder: str
     train: tuple[str, ...]
@@ -62,13 +62,13 @@ class Cifar(Source):
     source: Literal["cifar"]
     variant: Literal["cifar10", "cifar100"] = Field(description="Which of the two data sets.")
     labels: Literal["fine", "coarse"] = Field(
-        default="fine", description="The 100 classes of CIFAR-100, or the 20 that they are gathered into."
+        default="fine", description="fine: the 100 classes of CIFAR-100; coarse: its 20 superclasses."
     )
     image: ImageSize | None = Field(
         default=ImageSize(height=SIDE, width=SIDE, channels=3), description="Size of the images: 32×32×3."
     )
-    archive: Published = Field(description="The .tar.gz; an unpacked folder of its files is taken as well.")
-    mirrors: tuple[str, ...] = Field(default=(), description="Addresses to download from, tried in turn.")
+    archive: Published = Field(description="The .tar.gz; a folder with its unpacked files works as well.")
+    mirrors: tuple[str, ...] = Field(default=(), description="URLs to download from, tried in order.")
 
     @model_validator(mode="after")
     def _has_labels(self) -> Self:
@@ -82,11 +82,11 @@ class Cifar(Source):
 
     @property
     def class_count(self) -> int:
-        """10, 20 or 100: known without the files."""
+        """10, 20 or 100, known without the files."""
         return next(count for kind, count, _ in _LAYOUTS[self.variant].labels if kind == self.labels)
 
     def read(self, report: Report) -> Parts:
-        """Both parts, and the class names where their file is there."""
+        """Reads both parts, and the class names if their file exists."""
         layout = _LAYOUTS[self.variant]
         column = [kind for kind, _, _ in layout.labels].index(self.labels)
         place, files = self._files(layout, report)
@@ -94,24 +94,24 @@ class Cifar(Source):
             _part(place, {name: files[name] for name in names}, layout, column)
             for names in (layout.train, (layout.test,))
         ]
-        names = composed(files.get(layout.labels[column][2], b"").decode("utf-8", "replace")).split()
+        names = nfc(files.get(layout.labels[column][2], b"").decode("utf-8", "replace")).split()
         if self.class_names and set(self.class_names) == set(names) and list(self.class_names) != names:
-            # Other names translate the file's; the same names in another order would call cats dogs.
+            # Other names are translations. The same names in another order would swap cats and dogs.
             rule = f"keep the order of the labels ({', '.join(names)})"
             raise DataError(must("data.class_names", rule, self.class_names))
-        known = tuple(names) if len(names) == self.class_count else self.names(self.class_count)
-        return Parts(train=parts[0], test=parts[1], classes=self.class_names or known)
+        found = tuple(names) if len(names) == self.class_count else self.names(self.class_count)
+        return Parts(train=parts[0], test=parts[1], classes=self.class_names or found)
 
     def _files(self, layout: _Layout, report: Report) -> tuple[Path, dict[str, bytes]]:
-        """Where the files lie and their contents by name."""
+        """The folder or archive of the files, and their contents by name."""
         needed = (*layout.train, layout.test)
         root = self.folder
         wanted = (*needed, *(file for _, _, file in layout.labels))
         for folder in (root, root / layout.folder) if root else ():
-            there = [name for name in wanted if (folder / name).is_file()]
-            if not set(needed).isdisjoint(there):
-                _check_complete(folder, needed, there)
-                return folder, {name: (folder / name).read_bytes() for name in there}
+            present = [name for name in wanted if (folder / name).is_file()]
+            if not set(needed).isdisjoint(present):
+                _check_complete(folder, needed, present)
+                return folder, {name: (folder / name).read_bytes() for name in present}
         if root and root.is_file():
             path = root
         else:
@@ -121,20 +121,20 @@ class Cifar(Source):
         return path, files
 
 
-def _check_complete(place: Path, needed: tuple[str, ...], there: Collection[str]) -> None:
-    missing = [name for name in needed if name not in there]
+def _check_complete(place: Path, needed: tuple[str, ...], present: Collection[str]) -> None:
+    missing = [name for name in needed if name not in present]
     if missing:
         raise DataError(must(str(place), f"hold {', '.join(needed)}", f"none of {', '.join(missing)}"))
 
 
 def _unpacked(path: Path) -> dict[str, bytes]:
-    """The files of a tar archive, by their bare names."""
+    """The files of a tar archive, by name without folder."""
     files: dict[str, bytes] = {}
     try:
         with _decompressed(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             size_bytes = 0
             for member in archive:
-                # A sparse member has more bytes than the archive holds of it.
+                # A sparse member unpacks to more bytes than the archive stores.
                 size_bytes += member.size
                 if size_bytes > limits.TAR_BYTES:
                     raise _too_large(path)
@@ -147,7 +147,7 @@ def _unpacked(path: Path) -> dict[str, bytes]:
 
 
 def _decompressed(path: Path) -> io.BytesIO:
-    """The archive without its compression, at most `TAR_BYTES` of it, whatever its members claim to be."""
+    """The decompressed archive. Raises DataError if it exceeds `TAR_BYTES`, whatever sizes its members claim."""
     with path.open("rb") as file:
         kind = {b"\x1f\x8b": gzip.GzipFile, b"BZ": bz2.BZ2File, b"\xfd7": lzma.LZMAFile}.get(file.read(2))
     with kind(path) if kind else path.open("rb") as stream:
@@ -158,7 +158,7 @@ def _decompressed(path: Path) -> io.BytesIO:
 
 
 def _too_large(path: Path) -> DataError:
-    return DataError(must(str(path), f"unpack to {limits.TAR_BYTES:,} bytes at most", "more"))
+    return DataError(must(str(path), f"unpack to at most {limits.TAR_BYTES:,} bytes", "more"))
 
 
 def _part(place: Path, files: dict[str, bytes], layout: _Layout, column: int) -> Part:

@@ -1,4 +1,4 @@
-"""The handwritten digits that ship with scikit-learn: 1,797 grey images of 8×8, ready without a network."""
+"""The handwritten digits of scikit-learn: 1,797 grey images of 8×8 pixels, available offline."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,14 +15,14 @@ class Digits(Undivided):
     """Optical recognition of handwritten digits (Alpaydin & Kaynak 1998, doi:10.24432/C50P49), the test half."""
 
     source: Literal["digits"] = "digits"
-    name: str = Field(default="digits", min_length=1, description="What the data set is called.")
+    name: str = Field(default="digits", min_length=1, description="Name of the data set.")
     image: ImageSize | None = Field(
         default=ImageSize(height=8, width=8, channels=1), description="Size of the images: 8×8×1."
     )
-    classes: int | None = Field(default=10, ge=2, description="How many classes there are: 10.")
+    classes: int | None = Field(default=10, ge=2, description="Number of classes: 10.")
 
     def read(self, report: Report) -> Parts:
-        """The 1,797 images, their 17 grey levels spread over 0 … 255."""
+        """Reads the 1,797 images and scales their 17 grey levels to 0 … 255."""
         rows = _rows()
         inputs = np.rint(rows[:, :-1] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
         return Parts(train=Part(inputs, rows[:, -1].astype(np.int32)), classes=self.names(10))

@@ -1,4 +1,4 @@
-"""Published files: found where the user keeps them, else in the cache and checked, else downloaded and checked."""
+"""Published data files: from the user's folder, else from the cache, else downloaded; the last two are checked."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from runner.data.contents import Digests
+from runner.data.digests import Digests
 from runner.data.examples import Report
 from runner.data.sealed import persist
 from runner.errors import DataError, must
@@ -18,23 +18,23 @@ TIMEOUT_SECONDS = 20
 
 
 class Published(Record):
-    """A file as it was published: its name, and the checksum that a download is held against."""
+    """A published file: its name, and the checksum that a download must have."""
 
-    file: str = Field(min_length=1, description="The file's name, under `root` and under each mirror.")
+    file: str = Field(min_length=1, description="File name, in `root` and on each mirror.")
     checksum: str | None = Field(
         default=None,
         pattern=r"^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$",
-        description="md5:… or sha256:… of the published file; without one it is not downloaded.",
+        description="md5:… or sha256:… of the published file; a file without a checksum is never downloaded.",
     )
 
     @property
-    def spellings(self) -> tuple[str, ...]:
-        """The published name, and that of the file once it is unpacked."""
+    def names(self) -> tuple[str, ...]:
+        """The published name, and the name of the unpacked file."""
         return (self.file, self.file.removesuffix(".gz")) if self.file.endswith(".gz") else (self.file,)
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: CONVRUNNER_CACHE, else the system's folder for caches."""
+    """The folder of downloads: CONVRUNNER_CACHE, else the cache folder of the system."""
     named = os.environ.get("CONVRUNNER_CACHE")
     if named:
         return Path(named).expanduser()
@@ -46,13 +46,13 @@ def cache_folder() -> Path:
 def fetched(
     files: Sequence[Published], *, root: Path | None, mirrors: Sequence[str], folder: str, report: Report
 ) -> list[Path]:
-    """Where each of the files lies: under `root`, else in the cache's `folder`, else downloaded there from a mirror.
+    """Returns the path of each file: in `root`, else in the cache's `folder`, else downloaded there from a mirror.
 
-    Files in `root` are taken as they are, for they may have been compressed anew. A file in the cache that lacks its
-    checksum is downloaded again. Raises DataError that names every missing file where one of them cannot be had.
+    Checksums of files in `root` are not checked, since a user may have compressed them again. A file in the cache with
+    a wrong checksum is downloaded again. Raises DataError that names all missing files if a download fails.
     """
     cache = cache_folder() / folder
-    found = {wanted: _lying(wanted, root) or _cached(wanted, cache, report) for wanted in files}
+    found = {wanted: _existing(wanted, root) or _cached(wanted, cache, report) for wanted in files}
     missing = [wanted for wanted, path in found.items() if path is None]
     for wanted in missing:
         try:
@@ -64,23 +64,23 @@ def fetched(
     return [path for wanted in files if (path := found[wanted]) is not None]
 
 
-def _lying(wanted: Published, folder: Path | None) -> Path | None:
+def _existing(wanted: Published, folder: Path | None) -> Path | None:
     if folder is None:
         return None
-    return next((folder / name for name in wanted.spellings if (folder / name).is_file()), None)
+    return next((folder / name for name in wanted.names if (folder / name).is_file()), None)
 
 
 def _cached(wanted: Published, cache: Path, report: Report) -> Path | None:
-    """The file in the cache, if it still has its checksum."""
-    path = _lying(wanted, cache)
+    """The file in the cache, if its checksum is right."""
+    path = _existing(wanted, cache)
     if path is None or path.name != wanted.file or wanted.checksum is None:
         return path
     algorithm, _, digest = wanted.checksum.partition(":")
-    memory = cache_folder() / "contents" / f"{cache.name}-{algorithm}.sealed"
-    [found] = Digests(algorithm, memory, files=1).of([path])
+    cache_file = cache_folder() / "contents" / f"{cache.name}-{algorithm}.sealed"
+    [found] = Digests(algorithm, cache_file, files=1).of([path])
     if found.hex() == digest:
         return path
-    report(f"{path} lacks its checksum ({wanted.checksum}) and is downloaded again")
+    report(f"{path} has a wrong checksum (expected {wanted.checksum}) and is downloaded again")
     return None
 
 
@@ -112,13 +112,13 @@ def _downloaded(wanted: Published, mirrors: Sequence[str], cache: Path, report: 
 
 
 def _close_refusal(response: Any, **arguments: object) -> None:
-    """Pooch leaves the connection open where a server says no."""
+    """Closes the connection if the server refuses; Pooch would leave it open."""
     if not response.ok:
         response.close()
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong in a few words: the innermost cause, without the library's wrapping."""
+    """The innermost cause of an error, in at most 160 characters."""
     cause: BaseException = error
     while inner := (cause.__cause__ or cause.__context__):
         cause = inner
@@ -127,7 +127,7 @@ def _reason(error: Exception) -> str:
 
 
 class _Bar:
-    """A progress bar of rich in the form of tqdm's, which is what pooch asks for."""
+    """A progress bar of Rich with the interface of tqdm's, as Pooch needs it."""
 
     def __init__(self, name: str) -> None:
         from rich.console import Console

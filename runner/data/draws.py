@@ -1,4 +1,4 @@
-"""Random numbers for a batch, one per image: even ones, symmetric beta ones, and boxes."""
+"""Random draws for a batch, one per image: uniform numbers, symmetric beta numbers, and boxes."""
 
 from typing import Any
 
@@ -10,21 +10,21 @@ _TINY = float(np.finfo(np.float32).tiny)
 
 
 def uniform(key: jax.Array, count: int, low: float = 0, high: float = 1) -> jax.Array:
-    """`count` even draws from low … high: (count,)."""
+    """`count` uniform draws from low … high: (count,)."""
     return jax.random.uniform(key, (count,), jnp.float32, low, high)
 
 
-def each(per_image: jax.Array, like: jax.Array) -> jax.Array:
-    """One value per image, (n,), in the rank of `like`: (n, 1, …)."""
+def along_batch(per_image: jax.Array, like: jax.Array) -> jax.Array:
+    """Reshapes one value per image, (n,), to the rank of `like`: (n, 1, …)."""
     return per_image.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def symmetric_beta(key: jax.Array, alpha: Any, count: int) -> jax.Array:
     """`count` draws from Beta(alpha, alpha), in closed form: (count,).
 
-    Source: Bailey 1994, doi:10.1090/S0025-5718-1994-1203020-7 (Student's t in polar form), of which
-    ½ + t / (2 √(2 alpha + t²)) with 2 alpha degrees of freedom is the symmetric beta. JAX's own draws by rejection,
-    which takes a second to compile.
+    Source: Bailey 1994, doi:10.1090/S0025-5718-1994-1203020-7, draws Student's t in polar form. With 2 alpha degrees
+    of freedom, ½ + t / (2 √(2 alpha + t²)) follows the symmetric beta distribution. JAX's own beta draws by
+    rejection, which takes a second to compile.
     """
     radius, angle = uniform(key, 2 * count).reshape(2, count)
     exponent = jnp.log1p(-radius) / jnp.asarray(alpha, jnp.float32)
@@ -34,8 +34,8 @@ def symmetric_beta(key: jax.Array, alpha: Any, count: int) -> jax.Array:
     return 0.5 + 0.5 * jnp.sign(cosine) * distance
 
 
-def box(shape: tuple[int, ...], height: jax.Array, width: jax.Array, key: jax.Array) -> jax.Array:
-    """Whether each pixel lies in its image's box of whole pixels: (n, h, w, 1). The middle is any pixel at all."""
+def random_box(shape: tuple[int, ...], height: jax.Array, width: jax.Array, key: jax.Array) -> jax.Array:
+    """A mask of a random box of whole pixels for each image, centred on any of its pixels: (n, h, w, 1) bool."""
     n = shape[0]
     inside = jnp.ones((n, 1, 1, 1), bool)
     draws = uniform(key, 2 * n).reshape(2, n)

@@ -1,4 +1,4 @@
-"""Labelled images on the host: what a source reads, and the data set that training sees."""
+"""Labelled examples in host memory: the parts that a source reads, and the data set for training."""
 
 import functools
 import hashlib
@@ -11,15 +11,15 @@ import numpy as np
 from runner.data.value_range import Range, measured
 
 Report = Callable[[str], None]
-"""Where a source says, in one line at a time, how far it has come."""
+"""A function to which a source reports its progress, one line at a time."""
 
 
 class Inputs(Protocol):
-    """Images that are read when they are asked for, by an array of their indices; an array is one."""
+    """Images that are read when they are indexed by an array of indices, such as a NumPy array."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of all of them, (n, h, w, c), known before they are read; of texts (n,)."""
+        """The shape of all images, (n, h, w, c), known before they are read; of texts (n,)."""
         ...
 
     @property
@@ -36,10 +36,10 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """What a source calls its training, validation or test set, before any of it is held out or left away.
+    """The training, validation or test set of a source, before any example is held out or dropped.
 
-    Its labels are as the files have them: `agreement.agreed` finds out whether they number the classes. The places say
-    in messages where inputs and labels were read; where a source leaves them empty, the split is named.
+    `labels` are those of the files; `agreement.checked_classes` validates them. `place` and `labels_place` name the
+    files of inputs and labels in messages; if they are empty, messages name the split.
     """
 
     inputs: Inputs
@@ -48,15 +48,15 @@ class Part:
     labels_place: str = ""
 
     def take(self, index: np.ndarray) -> "Examples":
-        """The examples at these indices, read now."""
+        """Reads the examples at these indices."""
         return Examples(np.ascontiguousarray(self.inputs[index]), self.labels[index].astype(np.int32))
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything a source has. Where it has no validation or test set of its own, they are held out of `train`.
+    """All parts of a source. If it has no validation or test set, one is held out of `train`.
 
-    `classes` are None where the files number the classes and name none.
+    `classes` is None if the files contain no class names.
     """
 
     train: Part
@@ -67,9 +67,9 @@ class Parts:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Inputs and their classes, `labels` int32 (n,).
+    """Inputs and their class indices, `labels` int32 (n,).
 
-    `inputs` are uint8 or float32 (n, h, w, c), or (n, length, c), or of texts the tokens, int32 (n, length, 1).
+    `inputs` are uint8 or float32 (n, h, w, c) or (n, length, c); for texts they are tokens, int32 (n, length, 1).
     """
 
     inputs: np.ndarray
@@ -81,9 +81,9 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples to train on, to choose by, and to judge by once; `digest` names the content, split included.
+    """Training, validation and test examples; `digest` identifies their content and split.
 
-    Of texts, `vocabulary` holds what each token stands for, in their order. `declared_range` is that of `data.range`.
+    For texts, `vocabulary[token]` is the word of a token. `declared_range` is the value of `data.range`.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Dataset:
 
     @functools.cached_property
     def range(self) -> Range:
-        """What stands for black and white: declared, or measured on the training inputs."""
+        """The values of black and white: declared, else measured on the training inputs."""
         return self.declared_range or measured(self.train.inputs)
 
     @property
@@ -122,21 +122,21 @@ def digest_of(names: tuple[str, ...], *parts: Examples) -> str:
 
 
 def statistics(inputs: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of (n, …, c), bytes in units of 0 … 1; a constant channel's is 1.
+    """Mean and standard deviation of each channel of (n, …, c), as `normalise` takes them.
 
-    These are the numbers that `normalise` takes, measured on the training images. Tokens have none: 0 and 1.
+    Bytes are measured in units of 0 … 1. A constant channel has deviation 1; tokens have mean 0 and deviation 1.
     """
     channels = inputs.shape[-1]
     if inputs.dtype == np.int32:
         return (0.0,) * channels, (1.0,) * channels
     rows = inputs.reshape(len(inputs), -1)  # (n, k), k = pixels × channels
     scale = 255.0 if inputs.dtype == np.uint8 else 1.0
-    # Squares about a value near the mean do not cancel, however far from zero the data lie.
+    # Subtract a value near the mean before squaring, so that data far from zero lose no precision.
     origin = rows[:100].mean(axis=0, dtype=np.float64).reshape(-1, channels).mean(axis=0).astype(np.float32)
     origins = np.tile(origin, rows.shape[1] // channels)
     with np.errstate(over="ignore", invalid="ignore"):
         total, squares = _sums(rows, origins)
-    if not np.isfinite(squares).all():  # beyond 10¹⁹ a square leaves float32
+    if not np.isfinite(squares).all():  # beyond 10¹⁹ a square overflows float32
         total, squares = _sums(rows, origins.astype(np.float64))
     count = len(rows) * rows.shape[1] // channels
     mean = total.reshape(-1, channels).sum(axis=0) / count
@@ -146,7 +146,7 @@ def statistics(inputs: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]
 
 
 def _sums(rows: np.ndarray, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each column of rows (n, k), the sum of its distances from its origin, and that of their squares."""
+    """For each column of rows (n, k): the sum of value − origin, and the sum of its square."""
     total, squares = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
     step = max(1, 500_000 // rows.shape[1])  # two MB at a time, so that the float copies stay in the cache
     for start in range(0, len(rows), step):

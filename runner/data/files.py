@@ -1,6 +1,6 @@
-"""The files below a folder or inside a .zip, listed by their path and read by it: the same for both.
+"""Files of a folder or a .zip, listed and read by path through one interface.
 
-Paths are strings with slashes, `train/cat/1.jpg`: listing 60,000 files as path objects would take 0.4 s more.
+Paths are strings with slashes, `train/cat/1.jpg`: listing 60,000 files as Path objects would take 0.4 s more.
 """
 
 import functools
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runner.data.broken import broken
-from runner.data.contents import Digests, too_large
+from runner.data.digests import Digests, too_large
 from runner.data.download import cache_folder
 from runner.errors import DataError, must
 
@@ -24,35 +24,35 @@ _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 0x1
 
 
-class Tree(Protocol):
-    """Files in folders, whatever holds them. Hidden ones are left out, and what file managers leave behind."""
+class FileTree(Protocol):
+    """A tree of files, on disk or in a .zip, without hidden files and the leftovers of file managers."""
 
     root: Path
     files: list[str]
     folders: set[str]
 
-    def read(self, path: str, *, most: int) -> bytes:
-        """The content of one file.
+    def read(self, path: str, *, max_bytes: int) -> bytes:
+        """Returns the content of one file.
 
-        Raises DataError where it has more than `most` bytes, or is not what the tree found there before.
+        Raises DataError if it exceeds `max_bytes`, or changed since it was read before.
         """
         ...
 
-    def contents(self, paths: Sequence[str]) -> list[bytes]:
-        """A digest for each of these files: equal digests, equal contents. What `read` has read is not read again."""
+    def digests(self, paths: Sequence[str]) -> list[bytes]:
+        """A digest of each file: equal digests mean equal contents. Files that `read` has read are not read again."""
         ...
 
 
-def tree_of(root: Path) -> Tree:
-    """The files below a folder or inside a .zip; raises DataError where it is neither."""
+def open_tree(root: Path) -> FileTree:
+    """The files of a folder or a .zip. Raises DataError if `root` is neither."""
     if root.is_dir():
-        return Folders(root)
+        return FolderTree(root)
     if root.is_file():
-        return Zip(root)
-    raise DataError(must("data.root", "be a folder or a .zip that is there", str(root)))
+        return ZipTree(root)
+    raise DataError(must("data.root", "be a folder or a .zip that exists", str(root)))
 
 
-class Folders:
+class FolderTree:
     """A folder on disk."""
 
     def __init__(self, root: Path) -> None:
@@ -72,15 +72,15 @@ class Folders:
         name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
         self._digests = Digests("sha256", cache_folder() / "contents" / f"{name}.sealed", files=len(self.files))
 
-    def read(self, path: str, *, most: int) -> bytes:
-        return self._digests.read(self.root / path, most=most)
+    def read(self, path: str, *, max_bytes: int) -> bytes:
+        return self._digests.read(self.root / path, max_bytes=max_bytes)
 
-    def contents(self, paths: Sequence[str]) -> list[bytes]:
+    def digests(self, paths: Sequence[str]) -> list[bytes]:
         return self._digests.of([self.root / path for path in paths])
 
 
-class Zip:
-    """A .zip, held in memory as it is: a standard library's reader takes a lock and 100 μs for every file."""
+class ZipTree:
+    """A .zip, kept in memory as it is: Python's reader takes a lock and 100 μs for every file."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -116,23 +116,23 @@ class Zip:
         for path in sorted(self.folders & self._entries.keys()):
             raise DataError(must(f"{root}/{path}", "be a file or a folder of the .zip", "both"))
 
-    def contents(self, paths: Sequence[str]) -> list[bytes]:
+    def digests(self, paths: Sequence[str]) -> list[bytes]:
         return [self._digest + path.encode("utf-8", "surrogatepass") + b"\0" for path in paths]
 
     @functools.cached_property
     def _digest(self) -> bytes:
-        """Of the whole archive, as it is in memory: 0.6 s for a GB."""
+        """The digest of the whole archive; takes 0.6 s for a GB."""
         return hashlib.sha256(self._bytes).digest()
 
-    def read(self, path: str, *, most: int) -> bytes:
+    def read(self, path: str, *, max_bytes: int) -> bytes:
         entry = self._entries[path]
         place = f"{self.root}/{path}"
         if entry.flag_bits & _ENCRYPTED or entry.compress_type not in (_STORED, _DEFLATED):
             raise DataError(must(place, "be stored or deflated, without a password", f"method {entry.compress_type}"))
-        if entry.file_size > most:
-            raise too_large(place, entry.file_size, most)
+        if entry.file_size > max_bytes:
+            raise too_large(place, entry.file_size, max_bytes)
         try:
-            # Names and extra fields may be longer in the file's own header than in the directory.
+            # Names and extra fields may be longer in the local header than in the directory.
             lengths = struct.unpack_from("<HH", self._bytes, entry.header_offset + _LOCAL_HEADER_BYTES - 4)
             start = entry.header_offset + _LOCAL_HEADER_BYTES + sum(lengths)
             content = self._bytes[start : start + entry.compress_size]
@@ -148,14 +148,14 @@ class Zip:
 
 
 def _inflated(content: memoryview, size: int) -> bytes:
-    """What is compressed in `content`, or the first `size + 1` bytes of it: the directory's size may be a lie."""
+    """Decompresses `content` to at most `size + 1` bytes: the size in the directory may be wrong."""
     return zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, size + 1)
 
 
 def _member_path(root: Path, entry: zipfile.ZipInfo) -> str:
-    """The path of an entry, a folder's with a slash at its end, as if it were unpacked here.
+    """The path of an entry after unpacking; a folder's path ends in a slash.
 
-    A leading slash and empty parts are left out, as unzip does. Archives made on Windows may have backslashes between
+    A leading slash and empty parts are dropped, as unzip does. Archives made on Windows may have backslashes between
     the parts (create_system 0, APPNOTE.TXT 4.4.2 and 4.4.17).
     """
     name = entry.filename
@@ -168,10 +168,10 @@ def _member_path(root: Path, entry: zipfile.ZipInfo) -> str:
 
 
 def _check_link(root: Path, link: Path) -> None:
-    """Refuses a link to a folder around it, below which there is no end of folders."""
-    around = link.parents[: len(link.relative_to(root).parts)]
-    if link.resolve() in {folder.resolve() for folder in around}:
-        raise DataError(must(str(link), "lead to files that do not hold it", f"a link to {link.resolve()}"))
+    """Refuses a link to a folder that contains the link: the search would never end."""
+    parents = link.parents[: len(link.relative_to(root).parts)]
+    if link.resolve() in {folder.resolve() for folder in parents}:
+        raise DataError(must(str(link), "not point to a folder that contains it", f"a link to {link.resolve()}"))
 
 
 def _visible(name: str) -> bool:

@@ -1,11 +1,11 @@
-"""Images made to fit a network, inside the compiled program: bytes to 0 … 1, the size, the normalisation.
+"""Converts images to the input of a network inside the compiled program: bytes to 0 … 1, size, normalisation.
 
     >>> images.shape     # uint8
     (2, 28, 28, 1)
     >>> fit(images, (32, 32), "resize").shape     # float32
     (2, 32, 32, 1)
 
-Source of the resampling: jax.image.resize's "linear" with antialias, which for enlarging is plain bilinear.
+Source of the resampling: "linear" with antialias of jax.image.resize; for enlarging it is plain bilinear interpolation.
 """
 
 from functools import cache
@@ -19,18 +19,18 @@ from jax.typing import ArrayLike
 from runner.errors import ConfigError, must
 
 Fit = Literal["resize", "pad", "crop"]
-"""Resize takes any size to any other; pad puts the image in the middle of black; crop keeps its middle."""
+"""resize scales to the size; pad centres the image on black; crop keeps the centre."""
 
 
 def are_tokens(inputs: jax.Array | np.ndarray) -> bool:
-    """Whether inputs are tokens, int32 (n, length, 1): numbers of words, with which nobody reckons."""
+    """Whether inputs are tokens, int32 (n, length, 1): indices of words, on which no arithmetic is done."""
     return bool(inputs.dtype == np.int32)
 
 
 def fitted_shape(shape: tuple[int, ...], size: tuple[int, int], how: Fit) -> tuple[int, ...]:
-    """The shape of an input (h, w, c) after `fit`; one-dimensional inputs (length, c) stay as they are.
+    """The shape of an input (h, w, c) after `fit`; one-dimensional inputs (length, c) keep their shape.
 
-    Raises ConfigError at `model.input` where padding would have to cut, or cropping to add.
+    Raises ConfigError at `model.input` if the size is too small for `pad` or too large for `crop`.
     """
     if len(shape) != 3:
         return shape
@@ -44,11 +44,10 @@ def fitted_shape(shape: tuple[int, ...], size: tuple[int, int], how: Fit) -> tup
 
 
 def fit(images: jax.Array, size: tuple[int, int], how: Fit = "resize", *, black: ArrayLike = 0.0) -> jax.Array:
-    """Images (n, h, w, c) as float32 (n, *size, c); bytes are divided by 255, floats keep their unit.
+    """Images (n, h, w, c) as float32 (n, *size, c). Bytes are divided by 255; floats keep their unit.
 
-    Padding has the value `black`, one for each channel or one for all. Inputs of rank 3, (n, length, c), keep their
-    length. Nothing but the division happens where the size is right.
-    Tokens stay as they are.
+    Padding has the value `black`, one for each channel or one for all. Inputs (n, length, c) keep their length, and
+    tokens are returned unchanged.
     """
     if are_tokens(images):
         return images
@@ -60,7 +59,7 @@ def fit(images: jax.Array, size: tuple[int, int], how: Fit = "resize", *, black:
         return values
     if how == "resize":
         return _resized(values, size)
-    # An odd row or column goes after the image, or comes off its end: cropping undoes padding.
+    # An odd row or column is added or removed at the end, so that cropping undoes padding.
     top, left = (abs(after - before) // 2 for before, after in zip(images.shape[1:3], size, strict=True))
     if how == "crop":
         return values[:, top : top + size[0], left : left + size[1], :]
@@ -79,7 +78,7 @@ def normalise(images: jax.Array, mean: ArrayLike, std: ArrayLike) -> jax.Array:
 
 
 def _resized(values: jax.Array, size: tuple[int, int]) -> jax.Array:
-    # One small product per axis; the weights are constants of the program.
+    # One small matrix product per axis; the weights are constants of the program.
     n, h, w, c = values.shape
     exact = jax.lax.Precision.HIGHEST
     if h != size[0]:
@@ -93,9 +92,9 @@ def _resized(values: jax.Array, size: tuple[int, int]) -> jax.Array:
 
 @cache
 def _weights(before: int, after: int) -> np.ndarray:
-    """How much each old position gives to each new one along an axis, (before, after); columns sum to 1.
+    """The weight of each old position in each new one along an axis, (before, after); columns sum to 1.
 
-    A triangle as wide as the coarser of the two grids; pixels are squares, their centres at ½.
+    The kernel is a triangle as wide as the coarser grid. Pixels are squares with their centres at ½.
     """
     ratio = before / after
     centres = (np.arange(after) + 0.5) * ratio - 0.5

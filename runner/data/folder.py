@@ -1,4 +1,4 @@
-"""Photographs in class folders: on disk or in a .zip, with or without train/, val/ and test/ above the classes."""
+"""Images in class folders, on disk or in a .zip, with or without train/, val/ and test/ above the classes."""
 
 from typing import Literal, Self
 
@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from runner.data.class_folders import Kind, class_folders
 from runner.data.decode import MODES, SUFFIXES, FileFit, Images
 from runner.data.examples import Part, Parts, Report
-from runner.data.files import tree_of
+from runner.data.files import open_tree
 from runner.data.source import Undivided
 from runner.errors import DataError, must
 
@@ -15,14 +15,14 @@ _IMAGES = Kind("an image", "images", SUFFIXES)
 
 
 class Folder(Undivided):
-    """A folder or .zip of class folders of JPEG, PNG, BMP or WebP images; classes in the order of their names."""
+    """A folder or .zip of class folders with JPEG, PNG, BMP or WebP images; labels follow the sorted class names."""
 
     source: Literal["folder"]
-    name: str = Field(default="folder", min_length=1, description="What the data set is called.")
+    name: str = Field(default="folder", min_length=1, description="Name of the data set.")
     fit: FileFit = Field(
         default="resize",
-        description="How a file becomes `image`: resize (short side, then the middle), pad (long side, then zeros "
-        "around) or crop (the middle, unscaled).",
+        description="How an image is brought to the size `image`: resize (scale to cover it, cut out the centre), pad "
+        "(scale to fit inside, add zeros) or crop (cut out the centre without scaling).",
     )
 
     @model_validator(mode="after")
@@ -32,10 +32,10 @@ class Folder(Undivided):
         return self
 
     def read(self, report: Report) -> Parts:
-        """The files of each class, still to be decoded."""
+        """Lists the files of each class; they are decoded later."""
         if self.folder is None:
             raise DataError(must("data.root", "be a folder or a .zip of class folders", None))
-        tree = tree_of(self.folder)
+        tree = open_tree(self.folder)
         names, found = class_folders(tree, _IMAGES, declared=self.class_names, report=report)
         parts = {
             part: Part(Images(tree, files.paths, self.image, self.fit, report), files.labels, f"{tree.root}, {part}")

@@ -1,4 +1,4 @@
-"""The IDX files of MNIST and of the data sets that took its form.
+"""The IDX files of MNIST and of data sets in the same format.
 
 Source of the format: LeCun, Cortes & Burges, the MNIST database, "File formats".
 """
@@ -24,17 +24,17 @@ UNSIGNED_BYTE = 0x08
 
 
 class Idx(Source):
-    """Two pairs of IDX files of unsigned bytes, images and labels, gzipped or plain."""
+    """Two pairs of IDX files of unsigned bytes: images and labels, gzipped or not."""
 
     source: Literal["idx"]
-    mirrors: tuple[str, ...] = Field(default=(), description="Addresses to download from, tried in turn.")
+    mirrors: tuple[str, ...] = Field(default=(), description="URLs to download from, tried in order.")
     train_images: Published = Field(description="Training images, (n, h, w).")
     train_labels: Published = Field(description="Training labels, (n,).")
     test_images: Published = Field(description="Test images, (n, h, w).")
     test_labels: Published = Field(description="Test labels, (n,).")
 
     def read(self, report: Report) -> Parts:
-        """Both pairs."""
+        """Reads both pairs."""
         files = (self.train_images, self.train_labels, self.test_images, self.test_labels)
         paths = fetched(files, root=self.folder, mirrors=self.mirrors, folder=self.name, report=report)
         return Parts(train=_pair(*paths[:2]), test=_pair(*paths[2:]))
@@ -48,17 +48,17 @@ def _pair(images_path: Path, labels_path: Path) -> Part:
 
 
 def read_idx(path: Path, *, axes: int) -> np.ndarray:
-    """An IDX file of unsigned bytes as an array of `axes` axes; a name in .gz says that it is compressed.
+    """Reads an IDX file of unsigned bytes as an array of `axes` axes; a file named .gz is decompressed.
 
-    Raises DataError, which names the file, where it is not that.
+    Raises DataError that names the file if it has another format.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             shape = _shape(path, file.read(4 + 4 * axes), axes)
             size_bytes = math.prod(shape)
             if size_bytes > limits.IDX_BYTES:
-                raise DataError(must(str(path), f"hold {limits.IDX_BYTES:,} bytes at most", f"{size_bytes:,}"))
-            content = file.read(size_bytes + 1)  # no more, however much a .gz unpacks to
+                raise DataError(must(str(path), f"hold at most {limits.IDX_BYTES:,} bytes", f"{size_bytes:,}"))
+            content = file.read(size_bytes + 1)  # bounds the memory, whatever a .gz unpacks to
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise broken(path, "be a whole gzip file", error) from error
     if len(content) != size_bytes:

@@ -1,8 +1,8 @@
-"""From a source to a data set: declared against found, held out, limited, and named by its content."""
+"""Reads a source into a data set: checks it against its record, holds out examples and computes its digest."""
 
 import numpy as np
 
-from runner.data.agreement import agreed
+from runner.data.agreement import checked_classes
 from runner.data.examples import Dataset, Examples, Part, Report, digest_of
 from runner.data.source import Source, Undivided
 from runner.data.split import hold_out, limited
@@ -11,51 +11,51 @@ from runner.layers.base import by_product
 
 
 def load(data: Source, *, report: Report | None = None) -> Dataset:
-    """Read a source and divide it: the same record over the same files gives the same arrays, in the same order.
+    """Reads a source and splits it. The same record and files give the same arrays in the same order.
 
-    Raises DataError where files are missing or broken, or are not what the record declares.
+    Raises DataError if files are missing or broken, or differ from what the record declares.
     """
     try:
         classes, examples = _read(data, report or (lambda line: None))
-        (chosen, held, judged), vocabulary = data.encoded(examples)
+        (train, val, test), vocabulary = data.encoded(examples)
     except MemoryError as error:
-        wanted = str(error) or "no room for its content"
-        raise DataError(must(data.root or f"data ({data.name})", "fit into memory", wanted)) from error
+        reason = str(error) or "no room for its content"
+        raise DataError(must(data.root or f"data ({data.name})", "fit into memory", reason)) from error
     except OSError as error:
         raise DataError(must(str(error.filename or data.root), "be readable", error.strerror or error)) from error
-    found = chosen.inputs.shape[1:]
+    found = train.inputs.shape[1:]
     if data.shape is not None and found != data.shape:
         raise DataError(must("data.image", f"be {by_product(found)}, as the images are", by_product(data.shape)))
     for name in ("mean", "std"):
         values = getattr(data, name)
         if values is not None and len(values) != found[-1]:
             raise DataError(must(f"data.{name}", f"have one value per channel ({found[-1]})", values))
-    digest = digest_of((*classes, *vocabulary), chosen, held, judged)
-    return Dataset(data.name, chosen, held, judged, classes, digest, vocabulary, data.declared_range)
+    digest = digest_of((*classes, *vocabulary), train, val, test)
+    return Dataset(data.name, train, val, test, classes, digest, vocabulary, data.declared_range)
 
 
 def _read(data: Source, report: Report) -> tuple[tuple[str, ...], list[Examples]]:
-    """The names of the classes, and the images to train on, to choose by and to judge by."""
+    """The names of the classes, and the training, validation and test examples."""
     parts = data.read(report)
-    classes = agreed(data, parts)
+    classes = checked_classes(data, parts)
     train = np.arange(len(parts.train.labels))
     train, test = _divided(data, parts.train, train, parts.test, "test")
     train, val = _divided(data, parts.train, train, parts.val, "val")
     examples = []
     for part, index in ((parts.train, train), val, test):
-        few = limited(part.labels[index], data.limit, seed=data.split_seed)
-        examples.append(part.take(index[few]))
+        chosen = limited(part.labels[index], data.limit, seed=data.split_seed)
+        examples.append(part.take(index[chosen]))
     return classes, examples
 
 
 def _divided(
     data: Source, train: Part, available: np.ndarray, own: Part | None, name: str
 ) -> tuple[np.ndarray, tuple[Part, np.ndarray]]:
-    """What is left of `available`, and the part `name`: the source's own, else held out of the training images."""
+    """The indices left of `available`, and the part `name`: that of the source, else held out of the training part."""
     if own is not None:
         return available, (own, np.arange(len(own.labels)))
     if name == "test" and not isinstance(data, Undivided):
-        raise NotImplementedError(f"{type(data).__name__} reads no test set and is not Undivided")
+        raise NotImplementedError(f"{type(data).__name__} returns no test set and is not Undivided")
     field = f"{name}_fraction"
     fraction: float = getattr(data, field)
     labels = train.labels[available]

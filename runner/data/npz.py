@@ -1,10 +1,10 @@
-"""Arrays of an .npz, whose sizes are known before memory is taken for them.
+"""Reads the arrays of an .npz after checking their sizes.
 
     >>> sorted(read_npz(Path("a.npz"), ("x_train", "y_train")))
     ['x_train', 'y_train']
 
-Each array begins with a header of its type and shape, and the archive's directory states how long each member is. The
-two must agree, and the sum must stay within `runner.limits`. Python objects are never unpickled.
+Each array begins with a header of its type and shape, and the archive's directory states the size of each member. The
+two must agree, and the total must stay within `runner.limits`. Python objects are never unpickled.
 """
 
 import os
@@ -24,11 +24,11 @@ _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0
 
 
 def read_npz(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
-    """Those of the wanted arrays that the file has, by name. Raises DataError that names the file and the array."""
+    """The wanted arrays that the file contains, by name. Raises DataError that names the file and the array."""
     if not zipfile.is_zipfile(path):
-        raise DataError(must(str(path), "be an .npz archive", "a file of another kind, or a part of one"))
+        raise DataError(must(str(path), "be an .npz archive", "another kind of file, or an incomplete one"))
     try:
-        # NumPy leaves a file open that it opened and cannot read.
+        # Opened here, because NumPy leaves a file open that it cannot read.
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             members = {
                 entry.filename.removesuffix(".npy"): entry
@@ -67,7 +67,7 @@ def _check_header(place: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) 
 
 
 def check_sizes(path: Path, entries: Collection[zipfile.ZipInfo]) -> None:
-    """Raises DataError where the entries of an .npz unpack to more than the limits or the memory allow."""
+    """Raises DataError if the entries of an .npz unpack to more than the limits or the memory allow."""
     total = sum(entry.file_size for entry in entries)
     packed = sum(entry.compress_size for entry in entries)
     most = max(limits.NPZ_BYTES, limits.NPZ_RATIO * packed)
@@ -80,7 +80,7 @@ def check_sizes(path: Path, entries: Collection[zipfile.ZipInfo]) -> None:
 
 
 def memory_bytes() -> int | None:
-    """The memory of this machine; None where the system does not tell."""
+    """The memory of this machine in bytes; None if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -88,7 +88,7 @@ def memory_bytes() -> int | None:
 
 
 def readable(count: int) -> str:
-    """A number of bytes in the largest binary unit that leaves a whole part: 888.2 PiB."""
+    """A number of bytes in the largest binary unit below it: 888.2 PiB."""
     size, units = float(min(count, 10**300)), iter(("bytes", "KiB", "MiB", "GiB", "TiB", "PiB"))
     unit = next(units)
     for larger in units:

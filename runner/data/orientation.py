@@ -1,4 +1,4 @@
-"""Photographs as the camera was held: the turn that a file's EXIF tells, which every viewer applies.
+"""Rotates photographs upright by the EXIF orientation of their files, as every viewer does.
 
 >>> image.size, upright(image, turn_of(image)).size     # of a camera that was held upright
 ((4, 2), (2, 4))
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image, Transpose
 
 _ORIENTATION = 274
-# What Pillow raises for an EXIF block that is broken: viewers show such a file as it is stored.
+# Pillow's errors for a broken EXIF block. Viewers show such a file unrotated.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, struct.error)
 
 
 def turn_of(image: "Image") -> "Transpose | None":
-    """The turn that makes an open image upright, or None. A JPEG is not decoded by it, so that `draft` still works."""
+    """The transposition that makes an open image upright, or None. Does not decode a JPEG, so `draft` still works."""
     from PIL.Image import Transpose
 
     if image.format == "PNG":
-        image.load()  # its EXIF may come after the pixels; a fault of these is not one of the EXIF
+        image.load()  # its EXIF may follow the pixels; outside `try`, as broken pixels are an error
     try:
         value = image.getexif().get(_ORIENTATION)
     except _BROKEN:
@@ -40,7 +40,7 @@ def turn_of(image: "Image") -> "Transpose | None":
 
 
 def turned(size: tuple[int, int], turn: "Transpose | None") -> tuple[int, int]:
-    """Width and height after a turn, or before it."""
+    """Exchanges width and height if the transposition does."""
     from PIL.Image import Transpose
 
     sideways = (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90)
@@ -48,5 +48,5 @@ def turned(size: tuple[int, int], turn: "Transpose | None") -> tuple[int, int]:
 
 
 def upright(image: "Image", turn: "Transpose | None") -> "Image":
-    """The image after its turn."""
+    """The image after its transposition."""
     return image if turn is None else image.transpose(turn)

@@ -1,10 +1,10 @@
-"""Files of a cache that end in a checksum of what they hold, written whole and checked at every reading.
+"""Sealed files: files of a cache that end in a checksum of their content, written atomically and checked when read.
 
     >>> write(path, array)
-    >>> content = read(path)     # uint8, mapped into memory; None where the file is missing, cut short or changed
+    >>> content = read(path)     # uint8, mapped into memory; None if the file is missing, incomplete or changed
 
-The checksum is CRC-32, which finds every flipped byte and every burst of up to 32 bits. It takes 0.04 s for 150 MB,
-half of what SHA-256 takes on a processor with instructions for it.
+The checksum is CRC-32, which detects every changed byte and every burst of up to 32 bits. It takes 0.04 s for 150 MB,
+half the time of SHA-256 on a processor with instructions for it.
 """
 
 import os
@@ -18,13 +18,13 @@ from typing import Final
 
 import numpy as np
 
-_MARK: Final = 0x43564352  # tells a checksum from what else a file may end in
+_MARK: Final = 0x43564352  # distinguishes a sealed file from others
 _END: Final = struct.Struct("<II")  # the mark and the checksum
 _ABANDONED_SECONDS: Final = 24 * 3600
 
 
 def read(path: Path) -> np.ndarray | None:
-    """The content of a sealed file, uint8 (size,), mapped and read-only; None where there is none that is whole."""
+    """The content of a sealed file, uint8 (size,), mapped and read-only; None if it is missing or damaged."""
     try:
         mapped = np.memmap(path, np.uint8, mode="r")
     except (OSError, ValueError):  # missing, not readable, empty
@@ -35,15 +35,15 @@ def read(path: Path) -> np.ndarray | None:
 
 
 def write(path: Path, content: bytes | np.ndarray) -> None:
-    """Puts `content` into a sealed file. Others who read or write it at the same time find a whole file or none.
+    """Writes `content` to a sealed file. Concurrent readers and writers see a complete file or none.
 
-    Raises OSError where it cannot be written.
+    Raises OSError if it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path.parent)
     part = path.parent / f"{secrets.token_hex(8)}.part"
     try:
-        with part.open("xb") as file:  # others may read it as the umask says, so that a cache can be shared
+        with part.open("xb") as file:  # permissions follow the umask, so that a group can share a cache
             plain = memoryview(content)  # type: ignore[arg-type]  # NumPy does not declare its buffers to Python 3.11
             file.write(plain)
             file.write(_END.pack(_MARK, zlib.crc32(plain)))
@@ -57,8 +57,8 @@ def write(path: Path, content: bytes | np.ndarray) -> None:
 
 
 def persist(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk, so that a loss of power leaves no half of them."""
-    with suppress(OSError):  # Windows opens no folders
+    """Waits until a file, or the entries of a folder, are on the disk, in case of a power failure."""
+    with suppress(OSError):  # Windows cannot open folders
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -67,7 +67,7 @@ def persist(path: Path) -> None:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Deletes what processes that were killed while they wrote have left."""
+    """Deletes the partial files of processes that were killed."""
     for part in folder.glob("*.part"):
         with suppress(OSError):
             if part.stat().st_mtime < time.time() - _ABANDONED_SECONDS:

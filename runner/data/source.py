@@ -1,11 +1,11 @@
-"""What every source of images says of itself in YAML, before a byte is read."""
+"""The fields that all data sources share in YAML."""
 
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from runner.data.class_names import composed
+from runner.data.class_names import nfc
 from runner.data.examples import Examples, Parts, Report
 from runner.data.value_range import Range
 from runner.errors import must
@@ -28,32 +28,36 @@ class ImageSize(Record):
 
 
 class Source(Record):
-    """Where images come from, what they are like, and which of them are used."""
+    """A source of examples: its files, the form of its inputs, and the choice of examples."""
 
-    name: str = Field(min_length=1, description="What the data set is called in tables and in MLflow.")
+    name: str = Field(min_length=1, description="Name of the data set in tables and in MLflow.")
     image: ImageSize | None = Field(
-        default=None, description="Size of the images, so that a model can be described before they are read."
+        default=None, description="Size of the images; lets `describe` work before they are read."
     )
-    classes: int | None = Field(default=None, ge=2, description="How many classes there are; null = as found.")
-    class_names: tuple[Annotated[str, AfterValidator(composed)], ...] | None = Field(
+    classes: int | None = Field(default=None, ge=2, description="Number of classes; null = as found.")
+    class_names: tuple[Annotated[str, AfterValidator(nfc)], ...] | None = Field(
         default=None, min_length=2, description="Names of the classes, in the order of their labels."
     )
-    root: str | None = Field(default=None, min_length=1, description="Where the files lie; null = the download cache.")
+    root: str | None = Field(
+        default=None, min_length=1, description="Folder or file of the data; null = the download cache."
+    )
     val_fraction: float = Field(
-        default=0.1, gt=0, lt=1, description="Share of the training images held out for validation, class by class."
+        default=0.1, gt=0, lt=1, description="Share of each class's training images held out for validation."
     )
     split_seed: int = Field(
-        default=0, ge=0, description="Seed of what is held out and of `limit`, apart from the run's own seed."
+        default=0, ge=0, description="Seed of the held-out split and of `limit`; independent of the run's seed."
     )
     limit: int | None = Field(
-        default=None, ge=1, description="Use at most this many training images, and as many of the others."
+        default=None,
+        ge=1,
+        description="Largest number of images used in each of the training, validation and test sets.",
     )
     mean: tuple[float, ...] | None = Field(
-        default=None, description="Mean per channel, of pixels in 0 … 1; null = measured in training."
+        default=None, description="Mean per channel, of pixels in 0 … 1; null = measured on the training images."
     )
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
         default=None,
-        description="Deviation per channel, of pixels in 0 … 1; null = measured in training.",
+        description="Standard deviation per channel, of pixels in 0 … 1; null = measured on the training images.",
     )
 
     @model_validator(mode="after")
@@ -71,52 +75,52 @@ class Source(Record):
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """The declared shape of one input: (h, w, c), or (length, c), or None where only the files know."""
+        """The declared shape of one input, (h, w, c) or (length, c); None if it is not declared."""
         return self.image.shape if self.image else None
 
     @property
     def class_count(self) -> int | None:
-        """The declared number of classes, or None where only the files know."""
+        """The declared number of classes; None if it is not declared."""
         return self.classes or (len(self.class_names) if self.class_names else None)
 
     @property
     def folder(self) -> Path | None:
-        """`root` as a path, with ~ for the home folder."""
+        """`root` as a path, with ~ expanded to the home folder."""
         return Path(self.root).expanduser() if self.root else None
 
     def names(self, count: int) -> tuple[str, ...]:
-        """The declared class names, else the labels themselves."""
+        """The declared class names, else the labels as strings."""
         return self.class_names or tuple(str(label) for label in range(count))
 
     @property
     def declared_range(self) -> Range | None:
-        """What stands for black and for white, where the record says so."""
+        """The declared values of black and white, or None."""
         return None
 
     @property
     def vocabulary_size(self) -> int | None:
-        """Of texts, the declared number of tokens, or None where only the files know; of all else None."""
+        """The declared number of tokens of texts; None if it is not declared, and for other sources."""
         return None
 
     @property
     def undeclared(self) -> str | None:
-        """The field without which a model for these data can only be described once they are read."""
+        """A missing field without which `describe` must read the data; None if all are declared."""
         if self.shape is None:
             return "image"
         return "classes" if self.class_count is None else None
 
     def encoded(self, parts: list[Examples]) -> tuple[list[Examples], tuple[str, ...]]:
-        """The parts as a network reads them, and the vocabulary, built from the first part, the training part, only."""
+        """The parts as network inputs, and the vocabulary, built from the first (the training) part only."""
         return parts, ()
 
     def read(self, report: Report) -> Parts:
-        """What the source holds. Raises DataError, which names the file that is missing or broken."""
+        """Reads the parts. Raises DataError that names a missing or broken file."""
         raise NotImplementedError
 
 
 class Undivided(Source):
-    """A source that may come without a test set of its own: one is held out of its training images."""
+    """A source that may lack a test set; one is then held out of its training images."""
 
     test_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="Share held out for testing where there is no test set, class by class."
+        default=0.2, gt=0, lt=1, description="Share of each class held out for testing if there is no test set."
     )

@@ -1,6 +1,6 @@
-"""Which examples are held out, or used at all: seeded, stratified, and the same on every machine.
+"""Chooses held-out and used examples: seeded, stratified, and the same on every machine.
 
-All of it is a prefix of one order, in which every prefix holds the classes in the proportion of the whole.
+Every choice is a prefix of one order. Each prefix contains the classes in their overall proportions.
 """
 
 import zlib
@@ -9,11 +9,11 @@ import numpy as np
 
 
 def stratified_order(labels: np.ndarray, *, seed: int, purpose: str) -> np.ndarray:
-    """A shuffled order of the examples of which every prefix has each class in its share, to within one example.
+    """A shuffled order of the examples. Each prefix has each class in its share, to within one example.
 
-    The j-th of the m examples of a class, in random order, stands at (j + ½)/m of the way; ties fall at random.
+    The j-th of the m examples of a class, in random order, is placed at (j + ½)/m; ties are broken at random.
     """
-    # The bit generator's stream is fixed by NumPy for good, that of Generator.permutation is not (NEP 19).
+    # NumPy keeps the stream of a bit generator stable between versions, but not that of Generator.permutation (NEP 19).
     bits = np.random.PCG64([seed, zlib.crc32(purpose.encode())])
     shuffled = np.argsort(bits.random_raw(len(labels)), kind="stable")
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
@@ -26,14 +26,14 @@ def stratified_order(labels: np.ndarray, *, seed: int, purpose: str) -> np.ndarr
 
 
 def hold_out(labels: np.ndarray, fraction: float, *, seed: int, purpose: str) -> tuple[np.ndarray, np.ndarray]:
-    """Indices that stay and indices held out, each in ascending order; at least one is held out."""
+    """Returns the kept and the held-out indices, both ascending; at least one is held out."""
     order = stratified_order(labels, seed=seed, purpose=purpose)
     count = max(1, round(fraction * len(labels)))
     return np.sort(order[count:]), np.sort(order[:count])
 
 
 def limited(labels: np.ndarray, limit: int | None, *, seed: int) -> np.ndarray:
-    """Indices of at most `limit` examples, the classes in proportion, in ascending order."""
+    """Ascending indices of at most `limit` examples, with the classes in proportion."""
     if limit is None or limit >= len(labels):
         return np.arange(len(labels))
     return np.sort(stratified_order(labels, seed=seed, purpose="limit")[:limit])

@@ -1,4 +1,4 @@
-"""Which folders or tables are the training, validation and test parts of a data set, by their usual names.
+"""Recognises the training, validation and test parts of a data set by the usual names of folders and tables.
 
 >>> parts_of(["Training", "valid", "LICENCE"], "photos")
 {'train': 'Training', 'val': 'valid'}
@@ -6,7 +6,7 @@
 
 from collections.abc import Iterable
 
-from runner.data.class_names import composed
+from runner.data.class_names import nfc
 from runner.errors import DataError, must
 
 NAMES = {
@@ -16,18 +16,18 @@ NAMES = {
 }
 """The names of each part, in any case."""
 _PART = {name: part for part, names in NAMES.items() for name in names}
-_LISTED = 5  # names of what is left out that a line shows
+_LISTED = 5  # names shown on a line
 
 
 def part_of(name: str) -> str | None:
-    """The part (train, val, test) that a folder or the stem of a table is called after."""
-    return _PART.get(composed(name).casefold())
+    """The part (train, val, test) that a folder name, or a table's name without suffix, stands for; else None."""
+    return _PART.get(nfc(name).casefold())
 
 
 def parts_of(names: Iterable[str], place: str, *, ending: str = "") -> dict[str, str]:
-    """Which of the names in `place` stands for which part, the common `ending` of the names left aside.
+    """Maps each part to its name in `place`; `ending` is a suffix of all names, such as .csv.
 
-    Raises DataError where two names stand for one part.
+    Raises DataError if two names stand for one part.
     """
     found: dict[str, str] = {}
     for name in sorted(names):
@@ -39,7 +39,7 @@ def parts_of(names: Iterable[str], place: str, *, ending: str = "") -> dict[str,
     return {part: found[part] for part in NAMES if part in found}
 
 
-def listed(names: Iterable[str]) -> str:
-    """The first of these names, in a line."""
+def first_names(names: Iterable[str]) -> str:
+    """The first few names in sorted order, separated by commas."""
     ordered = sorted(names)
     return ", ".join(ordered[:_LISTED]) + (", …" if len(ordered) > _LISTED else "")

@@ -1,4 +1,4 @@
-"""Work on each of many files, divided among threads, be they fifty large ones or thousands of small ones.
+"""Divides work on many files among threads, for fifty large files as for thousands of small ones.
 
 >>> in_threads(8, lambda index: decode(files[index]), threads=4)
 """
@@ -7,18 +7,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-_MOST: Final = 500  # files that a thread takes at a time, so that taking them costs little
-_TURNS: Final = 4  # times that each thread takes files, so that none waits long for the last one
+_LARGEST_CHUNK: Final = 500  # files that a thread takes at a time, which keeps the overhead small
+_CHUNKS_PER_THREAD: Final = 4  # so that no thread waits long for the last one
 
 
 def in_threads(
-    count: int, work: Callable[[int], object], *, threads: int, told: Callable[[int], object] = lambda done: None
+    count: int, work: Callable[[int], object], *, threads: int, progress: Callable[[int], object] = lambda done: None
 ) -> None:
-    """Calls `work` with each index below `count`, and `told` now and then with how many of the first are done.
+    """Calls `work` with each index below `count`, and `progress(n)` from time to time, when the first n are done.
 
-    The first exception that `work` or `told` raises ends it; indices that no thread has taken by then are left out.
+    The first exception of `work` or `progress` is raised; indices that no thread has taken yet are skipped.
     """
-    step = min(_MOST, max(1, count // (_TURNS * threads)))
+    step = min(_LARGEST_CHUNK, max(1, count // (_CHUNKS_PER_THREAD * threads)))
 
     def take(start: int) -> int:
         stop = min(start + step, count)
@@ -29,6 +29,6 @@ def in_threads(
     pool = ThreadPoolExecutor(threads)
     try:
         for done in pool.map(take, range(0, count, step)):
-            told(done)
+            progress(done)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,11 +1,11 @@
-"""What stands for black and for white in inputs, per channel: the unit in which augmentations think.
+"""The values of black and white in inputs, per channel; augmentations scale inputs to this range.
 
     >>> value_range(np.array([[[[-1.0], [0.5]]]]))      # (n, h, w, c)
     (array([-1.]), array([0.5]))
 
-Bytes are divided by 255, so their black is 0 and their white 1. Floats may be of any unit: fractions, 0 … 255,
-−1 … 1, or standardised, where each channel has a black of its own. `data.range` declares theirs; without it this rule
-measures it on the training inputs.
+Bytes are divided by 255, so black is 0 and white is 1. Floats may have any unit: 0 … 1, 0 … 255, −1 … 1, or
+standardised, with a different black in each channel. `data.range` declares the range; without it, it is measured on the
+training inputs.
 """
 
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 
 
 class Range(NamedTuple):
-    """The values of black and of white: one for each channel, or one for all."""
+    """The values of black and white: one for each channel, or one for all."""
 
     black: tuple[float, ...]
     white: tuple[float, ...]
@@ -25,9 +25,9 @@ UNIT = Range((0.0,), (1.0,))
 
 
 def value_range(values: Any) -> tuple[Any, Any]:
-    """Black and white (c,) of floats (n, …, c): 0 and 1 where all values lie between, else each channel's extremes.
+    """Black and white (c,) of floats (n, …, c): 0 and 1 if all values lie between, else each channel's extremes.
 
-    Takes arrays of NumPy and of JAX, tracers too. A constant channel is given a white of 1 above its value.
+    Accepts NumPy and JAX arrays, including tracers. The white of a constant channel is its value + 1.
     """
     axes = tuple(range(values.ndim - 1))
     low, high = values.min(axis=axes), values.max(axis=axes)
@@ -39,7 +39,7 @@ def value_range(values: Any) -> tuple[Any, Any]:
 
 
 def measured(inputs: np.ndarray) -> Range:
-    """The range of training inputs; bytes and tokens have that of bytes."""
+    """The range of training inputs; 0 … 1 for bytes and tokens."""
     if inputs.dtype.kind != "f":
         return UNIT
     black, white = value_range(inputs)

@@ -1,6 +1,6 @@
-"""Images looked up at moved positions: where each pixel comes from, and the bilinear look-up itself.
+"""Geometric distortions of images: computes source positions and interpolates images there.
 
-Positions are pixel centres, rows downwards and columns to the right; what lies outside an image is zero.
+Positions are pixel centres, rows downwards and columns to the right. Pixels outside an image are zero.
 """
 
 import math
@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 
 Positions = tuple[jax.Array, jax.Array]
-"""Rows and columns, each (n, h, w), at which an image is looked up."""
+"""Rows and columns, each (n, h, w), at which an image is interpolated."""
 
 
 def grid(shape: tuple[int, ...]) -> Positions:
-    """The positions of the pixels themselves, for images of shape (n, h, w, c)."""
+    """The positions of all pixels of images of shape (n, h, w, c)."""
     n, h, w, _ = shape
     rows = jnp.broadcast_to(jnp.arange(h, dtype=jnp.float32).reshape(1, h, 1), (n, h, w))
     columns = jnp.broadcast_to(jnp.arange(w, dtype=jnp.float32).reshape(1, 1, w), (n, h, w))
@@ -22,7 +22,7 @@ def grid(shape: tuple[int, ...]) -> Positions:
 
 
 def affine(positions: Positions, *, angle: Any, shear: Any, scale: Any, down: Any, right: Any) -> Positions:
-    """Where an image that is sheared, turned, scaled about its middle and shifted takes its pixels from.
+    """The source positions of images that are sheared, rotated and scaled about their centre, then shifted.
 
     Each amount is (n,): `angle` in radians counter-clockwise, `shear` in radians along the rows, `scale` as a
     factor, `down` and `right` in pixels.
@@ -38,11 +38,11 @@ def affine(positions: Positions, *, angle: Any, shear: Any, scale: Any, down: An
 
 
 def smoothed(noise: jax.Array, sigma: Any) -> jax.Array:
-    """Fields (m, h, w) convolved with a Gaussian of standard deviation `sigma` pixels, zeros outside."""
+    """Convolves fields (m, h, w) with a Gaussian of standard deviation `sigma` pixels, with zeros outside."""
     for axis in (1, 2):
         size = noise.shape[axis]
         steps = jnp.arange(-(size - 1), size, dtype=noise.dtype)
-        # Divided by the integral, which the sum over all pixels meets to seven digits from sigma = 1 on.
+        # Divided by the integral, which equals the sum over all pixels to seven digits if sigma ≥ 1.
         bell = jnp.exp(-0.5 * jnp.square(steps / sigma)) / (sigma * math.sqrt(2 * math.pi))
         offsets = jnp.arange(size).reshape(size, 1) - jnp.arange(size).reshape(1, size)
         kernel = bell[offsets + size - 1]
@@ -51,9 +51,9 @@ def smoothed(noise: jax.Array, sigma: Any) -> jax.Array:
 
 
 def look_up(images: jax.Array, positions: Positions) -> jax.Array:
-    """Images (n, h, w, c) at the positions, between pixels by bilinear interpolation, zero outside."""
+    """Interpolates images (n, h, w, c) bilinearly at the positions; zero outside."""
     n, h, w, c = images.shape
-    # A frame of zeros before and two after: every position has four neighbours without a bound to check.
+    # Padded by one zero before and two after, so that every position has four neighbours without bounds checks.
     tall, wide = h + 3, w + 3
     pixels = jnp.pad(images, ((0, 0), (1, 2), (1, 2), (0, 0))).reshape(n * tall * wide, c)
     rows = jnp.clip(positions[0], -1, h) + 1
@@ -63,8 +63,8 @@ def look_up(images: jax.Array, positions: Positions) -> jax.Array:
     first = first + (jnp.arange(n, dtype=jnp.int32) * (tall * wide)).reshape(n, 1, 1)
     low, across = ((value)[..., None].astype(images.dtype) for value in (rows - above, columns - left))
 
-    # A loop over the neighbours, because XLA would fuse the plain sum into whatever reads it, once for each reader:
-    # mixup behind it took five times as long.
+    # A loop over the neighbours, because XLA would recompute a plain sum for each operation that reads it: with mixup
+    # after it, that took five times as long.
     def add_neighbour(corner: jax.Array, total: jax.Array) -> jax.Array:
         below, right = corner // 2, corner % 2
         weight = jnp.where(below == 1, low, 1 - low) * jnp.where(right == 1, across, 1 - across)

@@ -13,7 +13,7 @@ import pytest
 from stores import png, zipped
 
 from runner.data import Arrays, Folder, Source, Text, load
-from runner.data.agreement import agreed
+from runner.data.agreement import checked_classes
 from runner.data.download import Published
 from runner.data.examples import Part, Parts
 from runner.data.idx import Idx
@@ -88,14 +88,14 @@ def refused(call: Callable[[], Any]) -> str:
             {"y_train": Y * 0},
             {},
             "y_train",
-            'have training examples of two classes at least, got only "0"',
+            'have training examples of at least two classes, got only "0"',
         ),
         # cases/idx_difftest: was accepted
         ({"x_test": X[:20, :5]}, {}, "x_test", "hold inputs of size 6×5×1, as {x_train} does, got 5×5×1"),
         ({"y_test": Y[:19]}, {}, "y_test", "hold 20 labels, one per input, got 19"),
     ],
 )
-def test_parts_that_disagree_are_named(
+def test_parts_that_disagree_are_refused(
     tmp_path: Path, store: str, arrays: dict[str, Any], changes: dict[str, Any], place: str, text: str
 ) -> None:
     data = STORES[store](tmp_path, changes, **{"x_train": X, "y_train": Y, **TEST, **arrays})
@@ -104,7 +104,7 @@ def test_parts_that_disagree_are_named(
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_parts_that_agree_are_taken(tmp_path: Path, store: str) -> None:
+def test_parts_that_agree_are_accepted(tmp_path: Path, store: str) -> None:
     dataset = load(STORES[store](tmp_path, {}, x_train=X, y_train=Y, **TEST))
     assert dataset.classes == ("0", "1", "2")
     np.testing.assert_array_equal(dataset.test.labels, Y[:20])
@@ -125,7 +125,7 @@ def test_channels_must_agree(tmp_path: Path) -> None:
     assert "x_test: must hold inputs of size 6×5×3" in refused(lambda: load(data))
 
 
-def test_photographs_of_another_size_in_the_test_folder_are_named(tmp_path: Path) -> None:
+def test_photographs_of_another_size_in_the_test_folder_are_refused(tmp_path: Path) -> None:
     # Without data.image each part took the size of its own first file.
     sides = {"train": 6, "test": 5}
     files = {f"{part}/{'ab'[i % 2]}/{i}.png": png(i, side) for part, side in sides.items() for i in range(16)}
@@ -135,10 +135,10 @@ def test_photographs_of_another_size_in_the_test_folder_are_named(tmp_path: Path
     )
 
 
-def test_a_table_of_one_class_is_named(tmp_path: Path) -> None:
+def test_a_table_of_one_class_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\n" + "red,neg\n" * 10)
     assert refused(lambda: load(Text(source="text", root=str(tmp_path / "a.csv")))) == (
-        f'{tmp_path}/a.csv: must have training examples of two classes at least, got only "neg"'
+        f'{tmp_path}/a.csv: must have training examples of at least two classes, got only "neg"'
     )
 
 
@@ -153,8 +153,10 @@ def test_a_table_of_one_class_is_named(tmp_path: Path) -> None:
         (np.array([0, 1, 2**63], np.uint64), 'have training examples of every class, got none of "2", but one of 2^63'),
     ],
 )
-def test_labels_that_number_no_classes_are_named(labels: np.ndarray, text: str) -> None:
+def test_labels_that_are_not_class_indices_are_refused(labels: np.ndarray, text: str) -> None:
     # A source that says nothing of its files is named by its split.
     parts = Parts(train=Part(np.zeros((3, 2, 2, 1), np.uint8), labels))
     data = Arrays(source="arrays", name="mine")
-    assert refused(lambda: agreed(data, parts)) == f"data (mine), train: must {text.replace('2^63', str(2**63))}"
+    assert (
+        refused(lambda: checked_classes(data, parts)) == f"data (mine), train: must {text.replace('2^63', str(2**63))}"
+    )

@@ -17,7 +17,7 @@ from stores import png
 from runner import limits
 from runner.data import Dataset, Folder, ImageSize, Text, files, load
 from runner.data.cifar import _unpacked
-from runner.data.files import Folders, Zip
+from runner.data.files import FolderTree, ZipTree
 from runner.data.idx import read_idx
 from runner.errors import DataError
 
@@ -62,7 +62,7 @@ def refusal(root: Path) -> str:
         (members("photos\\", "\\"), 0),
     ],
 )
-def test_members_lie_where_unzip_would_put_them(tmp_path: Path, content: Members, system: int) -> None:
+def test_members_have_the_paths_that_unzip_gives_them(tmp_path: Path, content: Members, system: int) -> None:
     dataset = read(zipped(tmp_path, content, system=system))
     assert dataset.classes == ("cat", "dog")
     assert sum(len(part) for part in (dataset.train, dataset.val, dataset.test)) == len(content)
@@ -79,7 +79,7 @@ def test_members_lie_where_unzip_would_put_them(tmp_path: Path, content: Members
         ([("bird\x1b/0.png", png(9))], "data (folder): must name its classes in UTF-8, on one line, without control"),
     ],
 )
-def test_odd_members_are_named(tmp_path: Path, more: Members, line: str) -> None:
+def test_odd_members_are_refused(tmp_path: Path, more: Members, line: str) -> None:
     assert refusal(zipped(tmp_path, members() + more)).startswith(line)
 
 
@@ -88,7 +88,7 @@ _NAME = st.text(st.sampled_from("ab./\\\0\n\x1bé\udcff0"), max_size=12)
 
 @given(names=st.lists(_NAME, max_size=4))
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_no_names_end_in_anything_but_data_or_a_line(
+def test_any_member_names_give_data_or_a_one_line_error(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
 ) -> None:
     try:
@@ -106,13 +106,13 @@ def test_no_names_end_in_anything_but_data_or_a_line(
     told.encode()
 
 
-def test_links_in_a_circle_are_named(tmp_path: Path) -> None:
+def test_circular_links_are_refused(tmp_path: Path) -> None:
     root = tmp_path / "a"
     for name, content in members():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
     (root / "cat" / "round").symlink_to(root)
-    assert refusal(root).startswith("ROOT/cat/round: must lead to files that do not hold it, got a link to ")
+    assert refusal(root).startswith("ROOT/cat/round: must not point to a folder that contains it, got a link to ")
 
 
 def test_a_link_to_other_images_is_followed(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_link_to_other_images_is_followed(tmp_path: Path) -> None:
     assert read(tmp_path / "a").classes == ("cat", "dog")
 
 
-def test_a_pipe_is_named(tmp_path: Path) -> None:
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / "a" / name).mkdir(parents=True)
         os.mkfifo(tmp_path / "a" / name / "0.png")
@@ -155,11 +155,11 @@ def test_a_member_that_states_too_much_is_not_unpacked(
 ) -> None:
     monkeypatch.setattr(limits, "IMAGE_FILE_BYTES", 10_000)
     root = zipped(tmp_path, [*members(), ("cat/0a.png", bytes(10_001))])
-    assert refusal(root) == "ROOT/cat/0a.png: must have 10,000 bytes at most, got 10,001"
+    assert refusal(root) == "ROOT/cat/0a.png: must have at most 10,000 bytes, got 10,001"
     assert sum(inflated) < 10_000
 
 
-def test_a_directory_that_lies_is_found_out_before_all_is_unpacked(tmp_path: Path, inflated: list[int]) -> None:
+def test_a_wrong_size_in_the_directory_is_detected_before_all_is_unpacked(tmp_path: Path, inflated: list[int]) -> None:
     root = zipped(tmp_path, [*members(), ("cat/0a.png", bytes(5_000_000))])
     stated = (5_000_000).to_bytes(4, "little")
     root.write_bytes(root.read_bytes().replace(stated, (99).to_bytes(4, "little")))
@@ -167,7 +167,7 @@ def test_a_directory_that_lies_is_found_out_before_all_is_unpacked(tmp_path: Pat
     assert max(inflated) <= max(100, *(len(content) for _, content in members()))
 
 
-def test_members_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
+def test_overlapping_members_are_refused(tmp_path: Path) -> None:
     root = zipped(tmp_path, [(f"{name}/{index}.png", os.urandom(5000)) for name in "ab" for index in range(3)])
     content = bytearray(root.read_bytes())
     for place in [at for at in range(len(content)) if content[at : at + 4] == b"PK\x01\x02"]:
@@ -181,24 +181,24 @@ def test_a_large_file_of_a_folder_is_not_read(tmp_path: Path, monkeypatch: pytes
     with (tmp_path / "a" / "0.png").open("wb") as file:
         file.truncate(10**13)  # sparse: no byte of it on the disk
     monkeypatch.setattr(Path, "read_bytes", pytest.fail)
-    with pytest.raises(DataError, match=r"/0\.png: must have 1,073,741,824 bytes at most, got 10,000,000,000,000$"):
-        Folders(tmp_path / "a").read("0.png", most=limits.IMAGE_FILE_BYTES)
+    with pytest.raises(DataError, match=r"/0\.png: must have at most 1,073,741,824 bytes, got 10,000,000,000,000$"):
+        FolderTree(tmp_path / "a").read("0.png", max_bytes=limits.IMAGE_FILE_BYTES)
 
 
-def test_a_table_named_by_itself_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_table_has_a_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "texts.csv"
     path.write_bytes(b"text,label\n" + b"x" * 990)
     monkeypatch.setattr(limits, "TABLE_BYTES", 1000)
     monkeypatch.setattr(Path, "read_bytes", None)  # the size is known without reading
-    with pytest.raises(DataError, match=r"/texts\.csv: must have 1,000 bytes at most, got 1,001$"):
+    with pytest.raises(DataError, match=r"/texts\.csv: must have at most 1,000 bytes, got 1,001$"):
         load(Text(source="text", root=str(path)))
 
 
 @pytest.mark.parametrize(("name", "limit"), [("a/0.txt", "TEXT_FILE_BYTES"), ("train.csv", "TABLE_BYTES")])
-def test_texts_have_limits_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: str) -> None:
+def test_texts_have_a_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: str) -> None:
     monkeypatch.setattr(limits, limit, 1000)
     root = zipped(tmp_path, [(name, b"a" * 1001), ("b/0.txt", b"b")] if "/" in name else [(name, b"a" * 1001)])
-    with pytest.raises(DataError, match=rf"/{name}: must have 1,000 bytes at most, got 1,001$"):
+    with pytest.raises(DataError, match=rf"/{name}: must have at most 1,000 bytes, got 1,001$"):
         load(Text(source="text", root=str(root)))
 
 
@@ -219,7 +219,7 @@ def test_an_image_of_very_many_pixels_is_not_decoded(
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", pytest.fail)
     root = zipped(tmp_path, [(f"{name}/0.png", claimed(side, side)) for name in "ab"])
     data = Folder(source="folder", root=str(root), image=ImageSize(height=2, width=2, channels=1))
-    with pytest.raises(DataError, match=rf"/a/0\.png: must have 134,217,728 pixels at most, got {got}$"):
+    with pytest.raises(DataError, match=rf"/a/0\.png: must have at most 134,217,728 pixels, got {got}$"):
         data.read(print).train.inputs[np.arange(2)]
 
 
@@ -251,22 +251,22 @@ def test_a_tar_is_unpacked_to_a_limit(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(limits, "TAR_BYTES", 100_000)
     path = tar(tmp_path / "a.tar.gz", *sizes)
     taken = unpacked_bytes(monkeypatch)
-    with pytest.raises(DataError, match=f"^{path}: must unpack to 100,000 bytes at most, got more$"):
+    with pytest.raises(DataError, match=f"^{path}: must unpack to at most 100,000 bytes, got more$"):
         _unpacked(path)
     assert sum(taken) == 100_001
 
 
-def test_a_tar_whose_member_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+def test_a_tar_with_a_huge_sparse_member_is_refused(tmp_path: Path) -> None:
     member = tarfile.TarInfo("0.bin")
     member.size = 10**10
     path = tmp_path / "a.tar.gz"
     path.write_bytes(gzip.compress(member.tobuf() + bytes(2048)))
-    with pytest.raises(DataError, match=f"^{path}: must unpack to 1,073,741,824 bytes at most, got more$"):
+    with pytest.raises(DataError, match=f"^{path}: must unpack to at most 1,073,741,824 bytes, got more$"):
         _unpacked(path)
 
 
 @pytest.mark.parametrize("suffix", ["xz", "bz2"])
-def test_a_tar_that_is_broken_in_its_compression_is_named(tmp_path: Path, suffix: str) -> None:
+def test_a_tar_with_broken_compression_is_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.tar.{suffix}"
     with tarfile.open(path, f"w:{suffix}") as archive:  # type: ignore[call-overload]
         archive.addfile(tarfile.TarInfo("0.bin"))
@@ -279,7 +279,7 @@ def test_a_tar_that_is_broken_in_its_compression_is_named(tmp_path: Path, suffix
 @pytest.mark.parametrize(
     ("shape", "content", "rule"),
     [
-        ((2**31, 2**31, 1), b"", r"hold 4,294,967,296 bytes at most, got 4,611,686,018,427,387,904"),
+        ((2**31, 2**31, 1), b"", r"hold at most 4,294,967,296 bytes, got 4,611,686,018,427,387,904"),
         ((2, 2, 2), bytes(10_000_000), r"hold 24 bytes, as its header says, got more"),
     ],
 )
@@ -295,7 +295,7 @@ def test_an_idx_file_is_unpacked_as_far_as_its_header_says(
     assert sum(taken) <= 25
 
 
-def test_a_zip_is_read_by_its_digest(tmp_path: Path) -> None:
-    first = Zip(zipped(tmp_path, members())).contents(["cat/0.png", "dog/0.png"])
+def test_digests_of_members_depend_on_the_zip(tmp_path: Path) -> None:
+    first = ZipTree(zipped(tmp_path, members())).digests(["cat/0.png", "dog/0.png"])
     assert len(set(first)) == 2
-    assert Zip(zipped(tmp_path, [*members(), ("x", b"")])).contents(["cat/0.png"])[0] not in first
+    assert ZipTree(zipped(tmp_path, [*members(), ("x", b"")])).digests(["cat/0.png"])[0] not in first

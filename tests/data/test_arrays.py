@@ -15,14 +15,14 @@ def arrays(tmp_path, changes=None, **arrays):
     return Arrays(source="arrays", root=str(tmp_path / "a.npz"), **(changes or {}))
 
 
-def test_a_test_set_is_held_out_where_there_is_none(tmp_path):
+def test_a_test_set_is_held_out_if_there_is_none(tmp_path):
     dataset = load(arrays(tmp_path, x_train=X, y_train=Y))
     assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (29, 3, 8)
     assert dataset.shape == (6, 5, 1)
     assert dataset.classes == ("0", "1", "2", "3")
 
 
-def test_parts_that_are_there_are_used(tmp_path):
+def test_existing_parts_are_used(tmp_path):
     dataset = load(arrays(tmp_path, x_train=X, y_train=Y, x_val=X[:4], y_val=Y[:4], x_test=X[:8], y_test=Y[:8, None]))
     assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (40, 4, 8)
     np.testing.assert_array_equal(dataset.test.inputs[..., 0], X[:8])
@@ -55,13 +55,13 @@ def test_one_dimensional_and_float_inputs(tmp_path):
         ),
     ],
 )
-def test_a_fault_is_named(tmp_path, fields, text):
+def test_a_fault_is_refused(tmp_path, fields, text):
     with pytest.raises(DataError) as caught:
         load(arrays(tmp_path, **fields))
     assert str(caught.value) == f"{tmp_path}/a.npz{text}".replace("ROOT", f"{tmp_path}/a.npz")
 
 
-def test_a_label_above_the_declared_classes_is_named(tmp_path):
+def test_a_label_above_the_declared_classes_is_refused(tmp_path):
     with pytest.raises(
         DataError, match=r"a\.npz: y_train: must hold labels below 3, got 3 \(example 3, counted from 0\)$"
     ):
@@ -73,13 +73,13 @@ def test_python_objects_are_refused(tmp_path):
         load(arrays(tmp_path, x_train=np.array([{}] * 40), y_train=Y))
 
 
-def test_a_file_that_is_no_npz_is_named(tmp_path):
+def test_a_file_that_is_not_an_npz_is_refused(tmp_path):
     data = arrays(tmp_path, x_train=X, y_train=Y)
     path = tmp_path / "a.npz"
     whole = path.read_bytes()
     for content in (b"", b"hello", whole[:-200]):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=f"^{path}: must be an .npz archive, got a file of another kind"):
+        with pytest.raises(DataError, match=f"^{path}: must be an .npz archive, got another kind of file"):
             load(data)
     path.write_bytes(whole[:100] + b"\0" * 60 + whole[160:])
     with pytest.raises(DataError, match=f"^{path}: must be an .npz of plain arrays, got a broken one"):

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 from pydantic import ValidationError
 
 from runner.data import Augment, warp
-from runner.data.draws import box, symmetric_beta
+from runner.data.draws import random_box, symmetric_beta
 from runner.errors import ConfigError
 
 KEY = jax.random.key(7)
@@ -75,14 +75,14 @@ def test_each_part_changes_images_keeps_the_range_and_follows_its_key(images, ta
         np.testing.assert_array_equal(labels, targets)
 
 
-def test_a_part_leaves_the_draws_of_the_others_alone(images):
+def test_a_part_does_not_change_the_draws_of_the_others(images):
     # Flipped images are the same ones with and without a covered square.
     plain = changed(images, horizontal_flip={})
     covered = changed(images, horizontal_flip={}, cutout={"size": 3.0})
     assert ((covered == plain) | (covered == 0)).all()
 
 
-def test_a_changed_strength_recompiles_nothing(images, targets):
+def test_a_changed_strength_does_not_recompile(images, targets):
     compiled = jax.jit(lambda augment: augment.apply(images, targets, key=KEY))
     compiled(augment(**EVERY))
     stronger = {name: {field: value * 1.1 for field, value in part.items()} for name, part in EVERY.items()}
@@ -119,7 +119,7 @@ def test_a_crop_is_a_window_of_the_padded_image(images):
 
 
 @pytest.mark.parametrize(("mode", "numpys"), [("reflect", "reflect"), ("replicate", "edge")])
-def test_what_moves_in_may_be_the_image_itself(images, mode, numpys):
+def test_padding_can_repeat_the_image(images, mode, numpys):
     cropped = changed(images, random_crop={"padding": 2, "padding_mode": mode})
     padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode=numpys)
     for image, whole in zip(cropped, padded, strict=True):
@@ -128,7 +128,7 @@ def test_what_moves_in_may_be_the_image_itself(images, mode, numpys):
         )
 
 
-def test_flips_are_as_frequent_as_they_should_be(images):
+def test_flips_have_the_stated_probability(images):
     np.testing.assert_array_equal(changed(images, horizontal_flip={"probability": 1.0}), images[:, :, ::-1])
     np.testing.assert_array_equal(changed(images, horizontal_flip={"probability": 0.0}), images)
     many = jnp.tile(images, (32, 1, 1, 1))
@@ -174,7 +174,7 @@ def test_an_affine_warp_is_that_of_scipy(images):
     np.testing.assert_allclose(found, np.stack(expected, axis=-1), atol=1e-5)
 
 
-def test_turns_go_the_way_pillow_goes():
+def test_rotations_have_the_direction_of_pillow():
     image = np.zeros((9, 9), np.float32)
     image[1, 4], image[4, 7] = 1.0, 0.5
     turned = np.asarray(Image.fromarray(image).rotate(90))
@@ -199,7 +199,7 @@ def test_smoothing_is_the_gaussian_of_scipy():
         np.testing.assert_allclose(warp.smoothed(jnp.asarray(noise), sigma), expected, atol=1e-5)
 
 
-def test_elastic_moves_pixels_as_far_as_simards_field():
+def test_elastic_displacements_match_simards_field():
     # Noise of variance ⅓ under a Gaussian has a deviation of 1/(2σ√(3π)): 1.38 pixels for α 34 and σ 4.
     ramp = jnp.broadcast_to(jnp.arange(64.0).reshape(1, 1, 64, 1) / 64, (16, 64, 64, 1))
     moved = (changed(ramp, elastic={}) - np.asarray(ramp))[:, 16:-16, 16:-16] * 64
@@ -239,13 +239,13 @@ def test_cutout_covers_a_square(images):
 
 def test_a_box_may_lie_anywhere():
     side = jnp.full((5000,), 3.0)
-    inside = np.asarray(box((5000, 6, 6, 1), side, side, KEY))[..., 0]
+    inside = np.asarray(random_box((5000, 6, 6, 1), side, side, KEY))[..., 0]
     starts = inside.any(axis=2).argmax(axis=1)
     assert set(starts) == {0, 1, 2, 3, 4}
     assert inside.mean(axis=0)[2:4, 2:4] == pytest.approx(9 / 36, abs=0.03)
 
 
-def test_mixup_averages_images_as_it_does_targets(images, targets):
+def test_mixup_averages_images_and_targets_alike(images, targets):
     after, labels = (np.asarray(value) for value in applied(augment(mixup={"alpha": 1.0}), images, targets))
     # Neighbours differ in class, so a target tells the weight of its image.
     weight = np.take_along_axis(labels, np.arange(N)[:, None] % 4, axis=1).reshape(N, 1, 1, 1)
@@ -275,7 +275,7 @@ def test_the_closed_form_is_the_beta_distribution(alpha):
     np.testing.assert_allclose(found, scipy.stats.beta.cdf(places, alpha, alpha), atol=0.015)
 
 
-def test_one_dimensional_inputs_take_what_makes_sense(targets):
+def test_one_dimensional_inputs_allow_some_parts_only(targets):
     signals = jnp.asarray(np.random.default_rng(0).uniform(size=(N, 30, 1)).astype(np.float32))
     part = augment(brightness={"strength": 0.2}, contrast={"strength": 0.2}, mixup={"alpha": 1.0})
     assert applied(part, signals, targets)[0].shape == signals.shape

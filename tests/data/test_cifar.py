@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from runner.data import Data, class_count, load, shape_of
+from runner.data import Data, load
 from runner.errors import DataError
 from runner.records import frozen
 
@@ -69,7 +69,7 @@ def test_the_planes_become_channels(repository, tmp_path):
         np.testing.assert_array_equal(found, image(label))
 
 
-def test_class_names_translate_and_never_exchange(repository, tmp_path):
+def test_class_names_may_translate_but_not_reorder(repository, tmp_path):
     packed(tmp_path / "cifar-10-binary.tar.gz", cifar10())
     translated = tuple(f"art{label}" for label in range(10))
     assert load(configured(repository, "cifar10", root=str(tmp_path), class_names=translated)).classes == translated
@@ -91,7 +91,7 @@ def test_an_archive_and_its_folder_are_the_same(repository, tmp_path):
 def test_cifar100_has_two_kinds_of_labels(repository, tmp_path, labels, count):
     unpacked(tmp_path, cifar100())
     data = configured(repository, "cifar100", root=str(tmp_path), labels=labels)
-    assert (shape_of(data), class_count(data)) == ((32, 32, 3), count)
+    assert (data.shape, data.class_count) == ((32, 32, 3), count)
     dataset = load(data)
     assert dataset.classes == tuple(f"{labels}{i}" for i in range(count))
     # The fine label is the image's blue; five of them make a coarse one.
@@ -99,7 +99,7 @@ def test_cifar100_has_two_kinds_of_labels(repository, tmp_path, labels, count):
     np.testing.assert_array_equal(dataset.test.inputs[:, 0, 0, 2] // divisor, dataset.test.labels)
 
 
-def test_a_broken_archive_is_named(repository, tmp_path):
+def test_a_broken_archive_is_refused(repository, tmp_path):
     path = packed(tmp_path / "cifar-10-binary.tar.gz", cifar10())
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"not an archive", b""):
@@ -128,7 +128,7 @@ def test_a_broken_archive_is_named(repository, tmp_path):
         ),
     ],
 )
-def test_a_broken_member_is_named(repository, tmp_path, pack, file, content, text):
+def test_a_broken_member_is_refused(repository, tmp_path, pack, file, content, text):
     files = cifar10()
     name = f"cifar-10-batches-bin/{file}"
     if content is None:

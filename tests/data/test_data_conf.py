@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from runner.data import SOURCES, Augment, Data, class_count, shape_of
+from runner.data import SOURCES, Augment, Data
 from runner.records import frozen
 
 KNOWN = {
@@ -33,7 +33,7 @@ def test_every_data_set_is_valid_and_known_without_files(repository):
     sources = set()
     for name, path in paths.items():
         data = TypeAdapter(Data).validate_python(read(path))
-        assert (shape_of(data), class_count(data)) == KNOWN[name]
+        assert (data.shape, data.class_count) == KNOWN[name]
         assert data.name == name
         sources.add(data.source)
     assert sources == set(SOURCES)

@@ -64,7 +64,7 @@ def test_a_damaged_file_of_the_cache_is_downloaded_again(published):
         told = []
         assert fetch(wanted(), mirrors=[address], report=told.append) == [path]
         assert path.read_bytes() == CONTENT
-        assert told[0] == f"{path} lacks its checksum ({wanted().checksum}) and is downloaded again"
+        assert told[0] == f"{path} has a wrong checksum (expected {wanted().checksum}) and is downloaded again"
     path.write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"^data\.root: must hold images\.gz \(download failed: "):
         fetch(wanted(), mirrors=[f"{address}/nowhere"])
@@ -97,7 +97,7 @@ def test_a_wrong_checksum_is_refused(published, tmp_path):
     assert not (tmp_path / "cache" / "set" / "images.gz").exists()
 
 
-def test_what_is_missing_is_named_with_its_place(published):
+def test_missing_files_are_named_with_their_folder(published):
     folder, address = published
     (folder / "b.gz").write_bytes(CONTENT)
     root = Path("mine")
@@ -108,7 +108,7 @@ def test_what_is_missing_is_named_with_its_place(published):
     assert str(caught.value).endswith("set), got mine")
 
 
-def test_offline_is_one_line(tmp_path, monkeypatch):
+def test_a_missing_network_is_a_one_line_error(tmp_path, monkeypatch):
     monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(DataError) as caught:
@@ -129,20 +129,20 @@ def test_without_mirrors_nothing_is_tried(tmp_path, monkeypatch):
     )
 
 
-def test_what_the_user_has_is_not_checked(tmp_path, monkeypatch):
+def test_files_of_the_user_are_not_checked(tmp_path, monkeypatch):
     monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path / "cache"))
     (tmp_path / "images").write_bytes(b"unpacked")
     assert fetch(wanted(), mirrors=[], root=tmp_path) == [tmp_path / "images"]
 
 
-def test_the_cache_is_the_systems_unless_named(tmp_path, monkeypatch):
+def test_the_cache_folder_is_the_systems_by_default(tmp_path, monkeypatch):
     monkeypatch.delenv("CONVRUNNER_CACHE", raising=False)
     assert cache_folder().name == "convrunner"
     monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
 
 
-def test_the_bar_is_what_pooch_asks_for(published, monkeypatch, capsys):
+def test_the_progress_bar_has_the_interface_that_pooch_needs(published, monkeypatch, capsys):
     folder, address = published
     (folder / "images.gz").write_bytes(CONTENT)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)

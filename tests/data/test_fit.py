@@ -44,7 +44,7 @@ def test_one_dimensional_inputs_keep_their_length():
     np.testing.assert_allclose(fit(signals, (8, 8), "pad"), np.full((2, 30, 1), 0.2), rtol=1e-6)
 
 
-def test_the_shape_is_known_beforehand(images):
+def test_the_shape_is_known_before_fitting(images):
     for size, how in (((32, 32), "resize"), ((9, 12), "pad"), ((4, 4), "crop")):
         shape = jax.eval_shape(lambda images, size=size, how=how: fit(images, size, how), images).shape
         assert shape[1:] == fitted_shape(SHAPE[1:], size, how)

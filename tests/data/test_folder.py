@@ -53,7 +53,7 @@ def test_class_folders_become_classes(tmp_path, store, around):
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_parts_that_are_there_are_used(tmp_path, store):
+def test_existing_parts_are_used(tmp_path, store):
     files = classes("train/") | classes("val/", 3) | classes("test/", 4)
     dataset = read(STORES[store](tmp_path, files))
     assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (20, 6, 8)
@@ -115,7 +115,7 @@ def test_large_jpegs_are_reduced_while_they_are_decoded(tmp_path):
     assert abs(dataset.train.inputs[0].astype(int) - expected).max() <= 3
 
 
-def test_only_what_is_used_is_decoded(tmp_path):
+def test_only_used_files_are_decoded(tmp_path):
     told = []
     files = classes("train/", 600)
     load(Folder(source="folder", root=str(zipped(tmp_path, files))), report=told.append)
@@ -158,7 +158,7 @@ def test_only_what_is_used_is_decoded(tmp_path):
         ({"dog/": b""}, "/dog: must hold images, got an empty class folder"),
     ],
 )
-def test_a_broken_file_is_named(tmp_path, store, changes, text):
+def test_a_broken_file_is_refused(tmp_path, store, changes, text):
     root = STORES[store](tmp_path, classes() | changes)
     with pytest.raises(DataError) as caught:
         read(root)
@@ -177,20 +177,20 @@ def test_a_broken_file_is_named(tmp_path, store, changes, text):
             classes("Training/") | {"Test/cat/1.png": b""},
             "/Test: must have the class folders of Training, got no eagle",
         ),
-        ({"cat/1.png": b""}, ": must hold two class folders of images at least, got none"),
-        ({"train/1.png": b"", "test/2.png": b""}, ": must hold two class folders of images at least, got none"),
-        ({"1.png": b""}, ": must hold two class folders of images at least, got none"),
-        ({"train/cat/1.png": b""}, ": must hold two class folders of images at least, got cat"),
+        ({"cat/1.png": b""}, ": must hold at least two class folders of images, got none"),
+        ({"train/1.png": b"", "test/2.png": b""}, ": must hold at least two class folders of images, got none"),
+        ({"1.png": b""}, ": must hold at least two class folders of images, got none"),
+        ({"train/cat/1.png": b""}, ": must hold at least two class folders of images, got cat"),
     ],
 )
-def test_a_folder_of_another_form_is_named(tmp_path, files, text):
+def test_a_folder_of_another_layout_is_refused(tmp_path, files, text):
     root = zipped(tmp_path, files)
     with pytest.raises(DataError) as caught:
         read(root)
     assert str(caught.value) == f"{root}{text}"
 
 
-def test_a_zip_that_is_none_is_named(tmp_path):
+def test_a_file_that_is_not_a_zip_is_refused(tmp_path):
     path = zipped(tmp_path, classes())
     whole = path.read_bytes()
     for content in (b"", b"not a zip", whole[:-100]):
@@ -199,7 +199,7 @@ def test_a_zip_that_is_none_is_named(tmp_path):
             read(path)
 
 
-def test_a_broken_entry_of_a_zip_is_named(tmp_path):
+def test_a_broken_entry_of_a_zip_is_refused(tmp_path):
     for compression, reason in (
         (zipfile.ZIP_STORED, "wrong checksum"),
         (zipfile.ZIP_DEFLATED, "a broken one|wrong checksum"),
@@ -214,7 +214,7 @@ def test_a_broken_entry_of_a_zip_is_named(tmp_path):
             read(path)
 
 
-def test_roots_that_are_not_there():
+def test_missing_roots_are_refused():
     for root, got in ((None, "null"), ("nowhere", "nowhere")):
         with pytest.raises(DataError, match=rf"^data\.root: must be a folder or a \.zip .*, got {got}$"):
             load(Folder(source="folder", root=root))

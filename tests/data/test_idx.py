@@ -40,7 +40,7 @@ def small(tmp_path):
     return tmp_path
 
 
-def test_mnist_is_as_published(repository, data_folder):
+def test_mnist_has_its_published_digest(repository, data_folder):
     data = configured(repository, root=str(data_folder / "mnist"))
     dataset = load(data)
     assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (54_000, 6_000, 10_000)
@@ -65,7 +65,7 @@ def test_images_keep_their_labels(repository, small):
         np.testing.assert_array_equal(part.inputs[:, 3, 4, 0], part.labels)
 
 
-def test_plain_files_are_taken_as_well(repository, small):
+def test_unpacked_files_work_as_well(repository, small):
     packed = load(configured(repository, root=str(small))).digest
     for name in SPELT.values():
         (small / name.removesuffix(".gz")).write_bytes(gzip.decompress((small / name).read_bytes()))
@@ -91,21 +91,21 @@ def test_plain_files_are_taken_as_well(repository, small):
         ("test_images", gzip.compress(idx(np.zeros((0, 28, 28)))), "must hold images, got shape (0, 28, 28)"),
     ],
 )
-def test_a_broken_file_is_named(repository, small, file, content, text):
+def test_a_broken_file_is_refused(repository, small, file, content, text):
     (small / SPELT[file]).write_bytes(content)
     with pytest.raises(DataError) as caught:
         load(configured(repository, root=str(small)))
     assert str(caught.value).startswith(f"{small / SPELT[file]}: {text}")
 
 
-def test_a_truncated_gzip_file_is_named(repository, small):
+def test_a_truncated_gzip_file_is_refused(repository, small):
     path = small / SPELT["train_images"]
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match=f"^{path}: must be a whole gzip file, got a broken one"):
         load(configured(repository, root=str(small)))
 
 
-def test_a_class_that_is_missing_is_named(repository, small):
+def test_a_class_that_is_missing_is_refused(repository, small):
     (small / SPELT["train_labels"]).write_bytes(gzip.compress(idx(np.arange(100) % 9)))
     with pytest.raises(DataError) as caught:
         load(configured(repository, root=str(small)))
@@ -113,7 +113,7 @@ def test_a_class_that_is_missing_is_named(repository, small):
     assert str(caught.value) == f'{place}: must have training examples of every class, got none of "9"'
 
 
-def test_a_file_that_may_not_be_read_is_named(repository, small, monkeypatch):
+def test_a_file_that_may_not_be_read_is_refused(repository, small, monkeypatch):
     def refused(path):
         raise PermissionError(13, "Permission denied", str(path))
 

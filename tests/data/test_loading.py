@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from runner.data import Arrays, Data, Digits, ImageSize, class_count, load, shape_of, statistics
+from runner.data import Arrays, Data, Digits, ImageSize, load, statistics
 from runner.data.split import hold_out, limited, stratified_order
 from runner.errors import DataError
 from runner.records import frozen
@@ -43,7 +43,7 @@ def test_digits_without_the_packaged_file_come_from_the_library(monkeypatch):
     np.testing.assert_array_equal(Digits().read(print).train.inputs, packaged.train.inputs)
 
 
-def test_every_image_falls_into_one_part():
+def test_every_image_is_in_one_part():
     whole = Digits().read(print)
     dataset = load(Digits())
     assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (1294, 144, 359)
@@ -63,7 +63,7 @@ def test_the_same_record_gives_the_same_data_and_another_split_another():
     np.testing.assert_array_equal(first.train.inputs, again.train.inputs)
 
 
-def test_a_split_stays_what_it_is_in_later_versions():
+def test_the_split_does_not_change_between_versions():
     # Runs of different days are compared: the order must not move with NumPy or with this code.
     labels = np.array([0, 1, 2, 0, 1, 0, 0, 2])
     assert stratified_order(labels, seed=0, purpose="val").tolist() == [0, 4, 2, 3, 5, 1, 7, 6]
@@ -81,7 +81,7 @@ def test_limit_keeps_the_classes_balanced():
     fraction=st.floats(0.05, 0.9),
     seed=st.integers(0, 2**32),
 )
-def test_what_is_held_out_is_stratified(labels, fraction, seed):
+def test_held_out_examples_are_stratified(labels, fraction, seed):
     kept, held = hold_out(labels, fraction, seed=seed, purpose="val")
     assert sorted([*kept, *held]) == list(range(len(labels)))
     assert len(held) == max(1, round(fraction * len(labels)))
@@ -91,7 +91,7 @@ def test_what_is_held_out_is_stratified(labels, fraction, seed):
         assert abs((labels[held] == label).sum() - share) <= 2
 
 
-def test_a_larger_limit_adds_to_a_smaller_one():
+def test_a_smaller_limit_chooses_a_subset_of_a_larger_one():
     labels = np.arange(100) % 7
     few, more = limited(labels, 20, seed=3), limited(labels, 50, seed=3)
     assert set(few) < set(more)
@@ -107,14 +107,14 @@ def test_statistics_are_those_of_numpy():
     assert std[2] == 1.0  # a constant channel is centred, not blown up
 
 
-def test_statistics_of_floats_far_from_zero_do_not_cancel():
+def test_statistics_of_floats_far_from_zero_keep_their_precision():
     inputs = (1000 + np.random.default_rng(0).normal(size=(300, 50, 1))).astype(np.float32)
     mean, std = statistics(inputs)
     np.testing.assert_allclose(mean, inputs.mean(dtype=np.float64), rtol=1e-6)
     np.testing.assert_allclose(std, inputs.std(dtype=np.float64), rtol=1e-4)
 
 
-def test_what_is_declared_must_be_what_is_found(tmp_path):
+def test_declarations_must_match_the_files(tmp_path):
     x, y = np.zeros((20, 4, 5, 3), np.uint8), np.arange(20) % 2
     data = saved(tmp_path / "a.npz", x_train=x, y_train=y)
     for change, text in (
@@ -133,9 +133,9 @@ def test_what_is_declared_must_be_what_is_found(tmp_path):
 
 def test_declared_shapes_and_classes_need_no_files():
     data = DATA.validate_python({"source": "arrays", "axes": "lc", "signal": {"length": 100, "channels": 2}})
-    assert shape_of(data) == (100, 2)
-    assert class_count(data) is None
-    assert (shape_of(Digits()), class_count(Digits())) == ((8, 8, 1), 10)
+    assert data.shape == (100, 2)
+    assert data.class_count is None
+    assert (Digits().shape, Digits().class_count) == ((8, 8, 1), 10)
 
 
 def test_a_source_is_a_value():

@@ -55,12 +55,12 @@ def with_header(path: Path, shape: tuple[int, ...], content: bytes) -> Path:
         ((-3, 1), "hold the -3 bytes of shape (-3, 1) that its header promises"),
     ],
 )
-def test_a_header_that_promises_something_else_is_named(tmp_path: Path, shape: tuple[int, ...], text: str) -> None:
+def test_a_header_that_disagrees_with_the_content_is_refused(tmp_path: Path, shape: tuple[int, ...], text: str) -> None:
     assert refused(with_header(tmp_path / "a.npz", shape, b"abc")) == f"FILE: x_train: must {text}, got 3 bytes"
 
 
 @pytest.mark.usefixtures("no_reading")
-def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "NPZ_BYTES", 2**20)
     np.savez_compressed(tmp_path / "a.npz", x_train=np.zeros((60, 300, 300), np.uint8), y_train=Y)
     assert refused(tmp_path / "a.npz").startswith("FILE: must unpack to at most 1.0 MiB, for ")
@@ -68,13 +68,13 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("no_reading")
-def test_what_is_larger_than_the_memory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_larger_than_the_memory_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "memory_bytes", lambda: 2**10)
     path = saved(tmp_path / "a.npz", x_train=X, y_train=Y)
     assert refused(path) == "FILE: must fit into the 1.0 KiB of memory here, got 14.8 KiB"
 
 
-def test_memory_that_runs_out_all_the_same_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_memory_is_a_one_line_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: Any) -> None:
         raise MemoryError("Unable to allocate 9.1 GiB for an array with shape (7,)")
 
@@ -93,7 +93,7 @@ def test_memory_that_runs_out_all_the_same_is_one_line(tmp_path: Path, monkeypat
         (np.zeros(60, [("a", "f4")]), "[('a', '<f4')]"),
     ],
 )
-def test_what_is_no_number_is_named(tmp_path: Path, array: np.ndarray, kind: str) -> None:
+def test_arrays_that_are_not_numbers_are_refused(tmp_path: Path, array: np.ndarray, kind: str) -> None:
     path = saved(tmp_path / "a.npz", x_train=array, y_train=Y)
     assert refused(path) == f"FILE: x_train: must hold numbers, got values of type {kind}"
 
@@ -105,7 +105,7 @@ def test_arrays_in_other_orders_are_the_same_data(tmp_path: Path) -> None:
         assert again.digest == plain.digest
 
 
-def test_arrays_that_nobody_asks_for_are_not_read(tmp_path: Path) -> None:
+def test_unknown_arrays_are_not_read(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.npz", x_train=X, y_train=Y, notes=np.array([{}]))
     assert set(read_npz(path, ("x_train", "y_train", "x_val"))) == {"x_train", "y_train"}
 
@@ -113,7 +113,7 @@ def test_arrays_that_nobody_asks_for_are_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "text"), [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (10**18, "888.2 PiB")]
 )
-def test_bytes_are_written_in_binary_units(count: int, text: str) -> None:
+def test_sizes_are_shown_in_binary_units(count: int, text: str) -> None:
     assert readable(count) == text
 
 
@@ -125,12 +125,12 @@ def test_bytes_are_written_in_binary_units(count: int, text: str) -> None:
         (np.nan, "be finite, got NaN or infinite values"),
     ],
 )
-def test_floats_beyond_float32_are_named(tmp_path: Path, values: float, text: str) -> None:
+def test_floats_beyond_float32_are_refused(tmp_path: Path, values: float, text: str) -> None:
     x = np.where(Y[:, None, None] == 2, values, X)
     assert refused(saved(tmp_path / "a.npz", x_train=x, y_train=Y)) == f"FILE: x_train: must {text}"
 
 
-def test_values_whose_difference_leaves_float32_are_named(tmp_path: Path) -> None:
+def test_values_whose_difference_exceeds_float32_are_refused(tmp_path: Path) -> None:
     # cases/f32max.npz: the mean is a NaN in float32, and x − mean is infinite.
     x = np.where(Y[:, None, None] == 2, 3e38, -3e38) * np.ones((60, 6, 5))
     assert refused(saved(tmp_path / "a.npz", x_train=x.astype("f4"), y_train=Y)).startswith(

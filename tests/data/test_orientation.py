@@ -39,7 +39,7 @@ FORMS = {"jpg": ("JPEG", {"quality": 100}), "png": ("PNG", {}), "webp": ("WEBP",
 
 @pytest.mark.parametrize("value", range(1, 9))
 @pytest.mark.parametrize("suffix", FORMS)
-def test_every_orientation_comes_upright(tmp_path, suffix, value):
+def test_every_orientation_becomes_upright(tmp_path, suffix, value):
     form, options = FORMS[suffix]
     content = encoded(picture(), form, exif=tagged(value), **options)
     np.testing.assert_array_equal(first(tmp_path, content, suffix), shown(content))
@@ -56,7 +56,7 @@ def test_a_turned_image_is_fitted_as_the_upright_one(tmp_path, fit, value):
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_a_reduced_jpeg_keeps_twice_the_pixels_that_are_needed(tmp_path, monkeypatch, value):
+def test_a_reduced_jpeg_keeps_twice_the_needed_pixels(tmp_path, monkeypatch, value):
     reduced = []
     draft = JpegImagePlugin.JpegImageFile.draft
 
@@ -85,12 +85,12 @@ def test_a_broken_exif_shows_the_image_as_it_is_stored(tmp_path):
 
 
 @pytest.mark.parametrize("value", [0, 9, 65535])
-def test_values_that_mean_nothing_turn_nothing(tmp_path, value):
+def test_invalid_orientations_are_ignored(tmp_path, value):
     content = encoded(picture(), "JPEG", quality=100, exif=tagged(value))
     np.testing.assert_array_equal(first(tmp_path, content, "jpg"), np.asarray(Image.open(io.BytesIO(content))))
 
 
-def test_all_sizes_are_upright_ones(tmp_path):
+def test_all_sizes_are_those_of_upright_images(tmp_path):
     files = {f"a/{i}.png": encoded(picture(24, 40)) for i in range(4)}
     files |= {f"b/{i}.png": encoded(picture(40, 24), exif=tagged(6)) for i in range(4)}
     assert load(Folder(source="folder", root=str(zipped(tmp_path, files)))).shape == (24, 40, 3)

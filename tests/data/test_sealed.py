@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from runner.data import sealed
 
 
-def test_a_file_is_its_content_and_a_checksum(tmp_path: Path) -> None:
+def test_a_file_holds_its_content_and_a_checksum(tmp_path: Path) -> None:
     path = tmp_path / "below" / "array.sealed"
     array = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
     sealed.write(path, array)
@@ -27,7 +27,7 @@ def test_a_file_is_its_content_and_a_checksum(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["array.sealed"]
 
 
-def test_who_may_read_a_file_is_what_the_umask_says(tmp_path: Path) -> None:
+def test_permissions_of_a_file_follow_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         sealed.write(tmp_path / "file", b"shared by a group")
@@ -36,7 +36,7 @@ def test_who_may_read_a_file_is_what_the_umask_says(tmp_path: Path) -> None:
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_part_that_cannot_be_written_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partial_file_is_removed_after_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -46,13 +46,15 @@ def test_a_part_that_cannot_be_written_is_removed(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_missing_or_a_folder_is_none(tmp_path: Path) -> None:
+def test_a_missing_file_or_a_folder_gives_none(tmp_path: Path) -> None:
     assert sealed.read(tmp_path / "nothing") is None
     assert sealed.read(tmp_path) is None
 
 
 @given(content=st.binary(max_size=200), data=st.data())
-def test_no_change_goes_unseen(tmp_path_factory: pytest.TempPathFactory, content: bytes, data: st.DataObject) -> None:
+def test_every_change_is_detected(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, data: st.DataObject
+) -> None:
     path = tmp_path_factory.mktemp("sealed") / "file"
     sealed.write(path, content)
     found = sealed.read(path)
@@ -67,7 +69,7 @@ def test_no_change_goes_unseen(tmp_path_factory: pytest.TempPathFactory, content
             assert sealed.read(path) is None
 
 
-def test_the_content_is_on_the_disk_before_its_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_content_is_on_the_disk_before_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     fsync, replace = os.fsync, Path.replace
 
@@ -107,7 +109,7 @@ def writer(path: Path, byte: int, size: int, times: int) -> subprocess.Popen[byt
     return process
 
 
-def test_two_processes_that_write_leave_what_one_of_them_wrote(tmp_path: Path) -> None:
+def test_of_two_concurrent_writers_one_wins(tmp_path: Path) -> None:
     path = tmp_path / "file"
     processes = [writer(path, byte, 10_000 + byte, 20) for byte in (1, 2)]
     seen = set()
@@ -134,7 +136,7 @@ def test_a_writer_that_is_killed_leaves_the_file_as_it_was(tmp_path: Path) -> No
     assert found.tobytes() in (b"before", b"\1" * 50_000_000)
 
 
-def test_what_a_killed_writer_left_is_deleted_a_day_later(tmp_path: Path) -> None:
+def test_the_partial_file_of_a_killed_writer_is_deleted_after_a_day(tmp_path: Path) -> None:
     old, new = tmp_path / "old.part", tmp_path / "new.part"
     for part in (old, new):
         part.write_bytes(b"half")

@@ -32,14 +32,14 @@ def sizes(dataset: Dataset) -> tuple[int, int, int]:
 
 
 @given(alias=st.sampled_from(ALIASES), flips=st.lists(st.booleans(), min_size=10, max_size=10))
-def test_a_name_counts_in_any_case(alias: tuple[str, str], flips: list[bool]) -> None:
+def test_part_names_ignore_case(alias: tuple[str, str], flips: list[bool]) -> None:
     name, part = alias
     spelt = "".join(sign.upper() if flip else sign for sign, flip in zip(name, flips, strict=False))
     assert part_of(spelt) == part
 
 
 @given(name=st.text())
-def test_no_other_name_is_a_part(name: str) -> None:
+def test_other_names_are_no_parts(name: str) -> None:
     assert (part_of(name) is not None) == (name.casefold() in dict(ALIASES))
 
 
@@ -60,7 +60,7 @@ def refusal(root: Path, **changes: object) -> str:
     return str(caught.value).replace(str(root), "ROOT")
 
 
-RULE = "must hold folders of parts, train among them, or of classes (data.class_names tells classes of such names)"
+RULE = "must hold folders of parts, including train, or of classes (data.class_names allows such class names)"
 
 
 @pytest.mark.parametrize(
@@ -78,29 +78,29 @@ RULE = "must hold folders of parts, train among them, or of classes (data.class_
         (["test/cat", "test/dog", "validation/cat"], f"ROOT: {RULE}, got test, validation"),
         (
             ["cat/train", "cat/test", "dog/train"],
-            "ROOT/cat: must be a class without parts: train, val and test go above the classes, got test, train",
+            "ROOT/cat: must be a class without part folders: train, val and test belong above the classes, got test, train",
         ),
     ],
 )
-def test_what_can_be_read_in_two_ways_is_refused(tmp_path: Path, places: list[str], line: str) -> None:
+def test_ambiguous_layouts_are_refused(tmp_path: Path, places: list[str], line: str) -> None:
     assert refusal(on_disk(tmp_path / "a", images(*places))) == line
 
 
-def test_class_names_make_a_class_of_a_folder_called_train(tmp_path: Path) -> None:
+def test_class_names_allow_a_class_named_train(tmp_path: Path) -> None:
     root = on_disk(tmp_path / "a", images("car", "plane", "train"))
     dataset, _ = read(root, class_names=("train", "car", "plane"))
     assert dataset.classes == ("train", "car", "plane")
     assert sum(sizes(dataset)) == 30
 
 
-def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+def test_ignored_files_are_reported(tmp_path: Path) -> None:
     files = images("train/cat", "train/dog", "extra/cat") | {"train/stray.png": png(1), "docs/a.md": b"", "b.md": b""}
     root = on_disk(tmp_path / "a", files)
     dataset, told = read(root)
     assert sum(sizes(dataset)) == 20
     assert told[:2] == [
-        "left out beside train: docs, extra",
-        f"left out beside the class folders of {root}/train: stray.png",
+        "ignored beside train: docs, extra",
+        f"ignored beside the class folders of {root}/train: stray.png",
     ]
 
 
@@ -159,10 +159,10 @@ def test_tables_of_usual_names_are_the_parts(tmp_path: Path, around: str) -> Non
     root = on_disk(tmp_path / "a", {around + name: content for name, content in files.items()})
     dataset, told = read_texts(root)
     assert sizes(dataset) == (20, 6, 8)
-    assert told == ["left out beside Training.csv, validation.CSV, eval.csv: sample.csv"]
+    assert told == ["ignored beside Training.csv, validation.CSV, eval.csv: sample.csv"]
 
 
-def test_folders_of_texts_go_by_the_same_names(tmp_path: Path) -> None:
+def test_folders_of_texts_use_the_same_part_names(tmp_path: Path) -> None:
     files = texts("Training/a", "Training/b") | texts("Valid/a", "Valid/b", count=3)
     assert sizes(read_texts(on_disk(tmp_path / "a", files))[0]) == (16, 6, 4)
 
@@ -184,7 +184,7 @@ def test_folders_of_texts_go_by_the_same_names(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_tables_that_can_be_read_in_two_ways_are_refused(tmp_path: Path, files: dict[str, bytes], line: str) -> None:
+def test_ambiguous_tables_are_refused(tmp_path: Path, files: dict[str, bytes], line: str) -> None:
     root = on_disk(tmp_path / "a", files)
     with pytest.raises(DataError) as caught:
         read_texts(root)
@@ -212,4 +212,4 @@ def test_files_may_have_any_name(tmp_path: Path) -> None:
     (root / os.fsdecode(b"\xfe")).write_bytes(b"")
     dataset, told = read(root)
     assert sum(sizes(dataset)) == 21
-    assert told[0] == rf"left out beside the class folders of {root}: \udcfe"
+    assert told[0] == rf"ignored beside the class folders of {root}: \udcfe"

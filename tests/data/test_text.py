@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from stores import STORES, on_disk, zipped
 
 from runner.data import Dataset, Text, load
-from runner.data.vocabulary import SPECIAL, spelt
+from runner.data.vocabulary import SPECIAL, token_text
 from runner.errors import DataError
 
 Texts = list[tuple[str, str]]
@@ -43,7 +43,7 @@ def spelt_out(dataset: Dataset) -> dict[str, list[tuple[str, str]]]:
     """What each part holds, in words again."""
     return {
         name: [
-            (spelt(row, dataset.vocabulary), dataset.classes[label])
+            (token_text(row, dataset.vocabulary), dataset.classes[label])
             for row, label in zip(part.inputs, part.labels, strict=True)
         ]
         for name, part in (("train", dataset.train), ("val", dataset.val), ("test", dataset.test))
@@ -82,7 +82,7 @@ def test_class_folders_become_classes(tmp_path: Path, store: str, around: str) -
 
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("form", ["tables", "folders"])
-def test_parts_that_are_there_are_used(tmp_path: Path, store: str, form: str) -> None:
+def test_existing_parts_are_used(tmp_path: Path, store: str, form: str) -> None:
     parts = {"train": texts(20), "val": texts(6, seed=1), "test": texts(8, seed=2)}
     files: dict[str, Any] = {}
     for name, rows in parts.items():
@@ -102,7 +102,7 @@ def test_a_table_and_folders_of_the_same_texts_are_the_same_data(tmp_path: Path)
     assert other.digest != first.digest
 
 
-def test_the_vocabulary_is_of_the_training_texts_alone(tmp_path: Path) -> None:
+def test_the_vocabulary_contains_training_words_only(tmp_path: Path) -> None:
     # Every text has a word of its own, so that one that leaks can be seen.
     root = on_disk(tmp_path, {"reviews.csv": table(texts(200))}) / "reviews.csv"
     for changes in ({}, {"split_seed": 1}, {"limit": 30}):
@@ -114,7 +114,7 @@ def test_the_vocabulary_is_of_the_training_texts_alone(tmp_path: Path) -> None:
             assert all(text.split()[-1] == "<unknown>" for text, _ in spelt_out(dataset)[part])
 
 
-def test_words_of_its_own_test_set_are_unknown(tmp_path: Path) -> None:
+def test_new_words_of_the_test_set_are_unknown(tmp_path: Path) -> None:
     files = {"train.csv": table(texts(20)), "test.csv": table([("unheard of red", "pos"), ("blue", "neg")])}
     dataset = read(on_disk(tmp_path, files))
     assert [text for text, _ in spelt_out(dataset)["test"]] == ["<unknown> <unknown> red", "blue"]
@@ -133,7 +133,7 @@ def test_words_are_counted_cut_and_limited(tmp_path: Path) -> None:
     assert read(root, vocabulary=1000).vocabulary == whole.vocabulary
 
 
-def test_the_split_is_stratified_and_seeded_as_of_images(tmp_path: Path) -> None:
+def test_the_split_is_stratified_and_seeded(tmp_path: Path) -> None:
     rows = [(f"word{i} red", "rare" if i % 10 == 0 else "common") for i in range(100)]
     root = on_disk(tmp_path, {"a.csv": table(rows)}) / "a.csv"
     dataset = read(root)
@@ -148,7 +148,7 @@ def test_the_split_is_stratified_and_seeded_as_of_images(tmp_path: Path) -> None
 # Tables as people write them
 
 
-def test_quotes_lines_columns_and_marks_of_a_table(tmp_path: Path) -> None:
+def test_quotes_line_breaks_and_columns_of_a_table(tmp_path: Path) -> None:
     content = '\ufeffid,sentiment , review\r\n1,neg,"red, ""tall""\r\nand blue"\r\n\r\n2, pos ,green\r\n' + "".join(
         f"{i},{('neg', 'pos')[i % 2]},blue\r\n" for i in range(10)
     )
@@ -162,7 +162,7 @@ def test_quotes_lines_columns_and_marks_of_a_table(tmp_path: Path) -> None:
     assert parts.train.labels[:2].tolist() == [0, 1]
 
 
-def test_a_text_may_be_longer_than_the_reader_takes_by_itself(tmp_path: Path) -> None:
+def test_a_text_may_exceed_the_default_field_size(tmp_path: Path) -> None:
     limit = csv.field_size_limit()
     rows = [("red " * 50_000, label) for label in ("neg", "pos")] + texts()
     assert len(read(on_disk(tmp_path, {"a.csv": table(rows)}) / "a.csv").train) == 31
@@ -178,10 +178,10 @@ def test_a_text_may_be_longer_than_the_reader_takes_by_itself(tmp_path: Path) ->
         ("", ["ROOT: must have a column text in its header, got no header"]),
         ("review,label\nred,neg\n", ["ROOT: must have a column text in its header, got review, label"]),
         ("text,class\nred,neg\n", ["ROOT: must have a column label in its header, got text, class"]),
-        ("text,label\n", ["ROOT: must hold texts, got a header alone"]),
+        ("text,label\n", ["ROOT: must hold texts, got only a header"]),
         (
             "text,label\nred,neg\nblue,neg\n",
-            ['ROOT: must have training examples of two classes at least, got only "neg"'],
+            ['ROOT: must have training examples of at least two classes, got only "neg"'],
         ),
         ("text,label\nred,neg\nblue, sky,pos\n", ["ROOT, line 3: must have 2 fields, as the header has, got 3"]),
         ('text,label\n"red\nblue",neg\ntall\n', ["ROOT, line 4: must have 2 fields, as the header has, got 1"]),
@@ -205,12 +205,12 @@ def test_a_broken_table_is_named_with_its_line(tmp_path: Path, content: str | by
     assert refusal(on_disk(tmp_path, {"a.csv": content}) / "a.csv") == lines
 
 
-def test_of_very_many_faults_the_first_are_told(tmp_path: Path) -> None:
+def test_only_the_first_of_many_faults_are_reported(tmp_path: Path) -> None:
     lines = refusal(on_disk(tmp_path, {"a.csv": "text,label\n" + ",neg\n" * 100}) / "a.csv")
     assert lines == [f"ROOT, line {line}: must have a text, got nothing" for line in range(2, 12)]
 
 
-def test_a_label_that_training_lacks_is_named(tmp_path: Path) -> None:
+def test_a_label_without_training_examples_is_refused(tmp_path: Path) -> None:
     files = {"train.csv": table(texts(20)), "test.csv": table([("red", "pos"), ("blue", "meh")])}
     assert refusal(on_disk(tmp_path, files)) == ["ROOT/test.csv, line 3: must have a label of train.csv, got meh"]
 
@@ -225,20 +225,20 @@ def test_a_label_that_training_lacks_is_named(tmp_path: Path) -> None:
         ({"neg/900.jpg": b"\xff\xd8"}, "ROOT/neg/900.jpg: must be a text (.txt), got another kind of file"),
     ],
 )
-def test_a_broken_file_is_named(tmp_path: Path, store: str, changes: dict[str, Any], line: str) -> None:
+def test_a_broken_file_is_refused(tmp_path: Path, store: str, changes: dict[str, Any], line: str) -> None:
     assert refusal(STORES[store](tmp_path, in_folders(texts(10)) | changes)) == [line]
 
 
-def test_folders_of_another_form_are_named(tmp_path: Path) -> None:
+def test_folders_of_another_layout_are_refused(tmp_path: Path) -> None:
     train = in_folders(texts(10), "train/")
     [line] = refusal(zipped(tmp_path, {"neg/1.txt": "red"}))
-    assert line == "ROOT: must hold two class folders of texts at least, got none"
+    assert line == "ROOT: must hold at least two class folders of texts, got none"
     [line] = refusal(zipped(tmp_path, train | {"test/pos/1.txt": "red"}))
     assert line == "ROOT/test: must have the class folders of train, got no neg"
 
 
 @pytest.mark.parametrize(("root", "got"), [(None, "null"), ("nowhere.csv", "nowhere.csv")])
-def test_roots_that_are_not_there(root: str | None, got: str) -> None:
+def test_missing_roots_are_refused(root: str | None, got: str) -> None:
     with pytest.raises(DataError, match=rf"^data\.root: must be .* got {got}$"):
         load(Text(source="text", root=root))
 
@@ -257,7 +257,7 @@ def test_class_names_must_be_those_of_the_texts(tmp_path: Path) -> None:
     assert line == "data.classes: must be 2, as many as the data have, got 3"
 
 
-def test_texts_without_words_are_told_of(tmp_path: Path) -> None:
+def test_texts_without_words_are_refused(tmp_path: Path) -> None:
     root = on_disk(tmp_path, {"a.csv": table(texts())}) / "a.csv"
     [line] = refusal(root, min_count=1000)
     assert line == "data.min_count: must leave words of the training texts, got 1000"
@@ -271,7 +271,7 @@ def test_texts_have_no_pixels(field: str, value: Any) -> None:
         Text(source="text", **{field: value})
 
 
-def test_what_is_declared_before_the_texts_are_read() -> None:
+def test_declarations_are_known_before_the_texts_are_read() -> None:
     assert Text(source="text").shape == (64, 1)
     assert Text(source="text").undeclared == "classes"
     assert Text(source="text", classes=2).undeclared == "vocabulary"

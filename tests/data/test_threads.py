@@ -9,27 +9,27 @@ from runner.data.threads import in_threads
 
 @pytest.mark.parametrize("count", [0, 1, 7, 50, 1000, 12_345])
 @pytest.mark.parametrize("threads", [1, 4, 16])
-def test_every_index_is_worked_on_once(count: int, threads: int) -> None:
+def test_every_index_is_processed_once(count: int, threads: int) -> None:
     seen: list[int] = []
-    told: list[int] = []
-    in_threads(count, seen.append, threads=threads, told=told.append)
+    progress: list[int] = []
+    in_threads(count, seen.append, threads=threads, progress=progress.append)
     assert sorted(seen) == list(range(count))
-    assert told == sorted(set(told))
-    assert told[-1:] == ([count] if count else [])
+    assert progress == sorted(set(progress))
+    assert progress[-1:] == ([count] if count else [])
 
 
 @pytest.mark.parametrize("count", [4, 50, 499, 1000])
-def test_all_threads_take_part_in_a_handful_of_files(count: int) -> None:
+def test_few_files_are_divided_among_all_threads(count: int) -> None:
     # Nobody passes the barrier until four threads stand before it: with one thread for 500 files none ever would.
-    barrier, met, told = threading.Barrier(4, timeout=20), threading.local(), [0]
+    barrier, met, progress = threading.Barrier(4, timeout=20), threading.local(), [0]
 
     def meet(index: int) -> None:
         if not hasattr(met, "others"):
             barrier.wait()
             met.others = True
 
-    in_threads(count, meet, threads=4, told=told.append)
-    assert told[-1] == count
+    in_threads(count, meet, threads=4, progress=progress.append)
+    assert progress[-1] == count
 
 
 def test_the_first_fault_ends_it() -> None:
@@ -53,5 +53,5 @@ def test_no_thread_outlives_the_caller() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        in_threads(100_000, seen.append, threads=2, told=stop)
+        in_threads(100_000, seen.append, threads=2, progress=stop)
     assert threading.active_count() == before

@@ -55,7 +55,7 @@ def applied(augment: Augment, images: jax.Array, black: jax.Array, white: jax.Ar
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_every_unit_is_augmented_alike(fractions: jax.Array, name: str) -> None:
+def test_augmentation_does_not_depend_on_the_unit(fractions: jax.Array, name: str) -> None:
     augment = Augment.model_validate({name: PARTS[name]})
     expected = np.asarray(applied(augment, fractions, jnp.zeros(3), jnp.ones(3)), np.float64)
     assert np.abs(expected - fractions).max() > 0.1
@@ -66,7 +66,7 @@ def test_every_unit_is_augmented_alike(fractions: jax.Array, name: str) -> None:
         np.testing.assert_allclose((found - low.astype(np.float64)) / (high - low), expected, atol=3e-4)
 
 
-def test_the_range_of_bytes_is_no_arithmetic(fractions: jax.Array) -> None:
+def test_bytes_need_no_scaling(fractions: jax.Array) -> None:
     # What was compiled for them before stays what it was, to the last bit: no division, no traced value.
     augment = Augment.model_validate(PARTS)
 
@@ -94,7 +94,7 @@ def test_a_program_augments_in_the_range_of_its_data(tmp_path: Path) -> None:
     assert shown_range(loop.dataset.range) == "9 … 10"
 
 
-def test_what_moves_in_is_black(fractions: jax.Array) -> None:
+def test_pixels_that_move_in_are_black(fractions: jax.Array) -> None:
     black = jnp.asarray([-2.0, -3.0, -4.0])
     for part in ({"cutout": {"size": 100.0}}, {"affine": {"translate": 1.0}}):
         found = np.asarray(applied(Augment.model_validate(part), fractions, black, black + 6))
@@ -149,7 +149,7 @@ def test_a_range_is_declared_or_measured_on_training_inputs(tmp_path: Path) -> N
         (np.zeros((60, 4, 4), np.uint8), (0.0, 1.0), "must be null for uint8, whose range is 0 … 255, got [0.0, 1.0]"),
     ],
 )
-def test_values_outside_the_declared_range_are_named(
+def test_values_outside_the_declared_range_are_refused(
     tmp_path: Path, x: np.ndarray, declared: tuple[float, float], text: str
 ) -> None:
     with pytest.raises(DataError) as caught:
@@ -157,6 +157,6 @@ def test_values_outside_the_declared_range_are_named(
     assert str(caught.value).endswith(text)
 
 
-def test_a_range_rises() -> None:
+def test_a_range_must_rise() -> None:
     with pytest.raises(ValidationError, match=r"must have a range that rises, \[black, white\], got \[1.0, 1.0\]"):
         Arrays(source="arrays", range=(1.0, 1.0))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.data import vocabulary as room
-from runner.data.vocabulary import SPECIAL, listed, spelt, tokens, vocabulary, words
+from runner.data.vocabulary import SPECIAL, token_text, tokens, vocabulary, vocabulary_text, words
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_a_text_is_split_into_words_by_one_rule(text: str, expected: list[str]) 
 
 
 @given(st.text())
-def test_words_have_no_spaces_and_lose_no_letters(text: str) -> None:
+def test_words_contain_no_spaces_and_all_letters(text: str) -> None:
     found = words(text)
     assert all(word and len(word.split()) == 1 == len(word.splitlines()) for word in found)
     assert not set(found) & set(SPECIAL)
@@ -97,7 +97,7 @@ SIGNS = [
 
 
 @pytest.mark.parametrize("signs", SIGNS, ids="".join)
-def test_an_emoji_is_one_sign_however_many_code_points_it_has(signs: list[str]) -> None:
+def test_an_emoji_of_many_code_points_is_one_word(signs: list[str]) -> None:
     assert words("".join(signs)) == signs
 
 
@@ -115,11 +115,11 @@ def test_an_emoji_is_one_sign_however_many_code_points_it_has(signs: list[str]) 
         ("\u0301 x", ["\u0301", "x"]),  # an accent over nothing
     ],
 )
-def test_signs_that_are_not_seen_are_no_words(text: str, expected: list[str]) -> None:
+def test_invisible_characters_are_no_words(text: str, expected: list[str]) -> None:
     assert words(text) == expected
 
 
-def test_every_mark_and_format_character_lies_where_it_is_looked_for() -> None:
+def test_the_planes_contain_every_mark_and_format_character() -> None:
     looked_for = {code for plane in room._PLANES for code in plane}
     special = ("M", "Cf", "Cc")
     assert not [
@@ -140,7 +140,7 @@ def test_words_of_ascii_are_those_of_the_plain_rule(text: str) -> None:
 TEXTS = [["b", "a", "c"], ["b", "a"], ["b", "d"]]
 
 
-def test_the_most_frequent_words_come_first_and_like_ones_by_the_alphabet() -> None:
+def test_words_are_ordered_by_frequency_then_alphabetically() -> None:
     assert vocabulary(TEXTS) == (*SPECIAL, "b", "a", "c", "d")
     assert vocabulary(reversed(TEXTS)) == vocabulary(TEXTS)
     assert vocabulary(TEXTS, min_count=2) == (*SPECIAL, "b", "a")
@@ -153,7 +153,7 @@ def test_texts_are_cut_padded_and_numbered() -> None:
     found = tokens([["c", "b", "a", "d"], ["z", "b"], []], known, length=3)
     assert found.dtype == np.int32
     assert found.tolist() == [[[4], [2], [3]], [[1], [2], [0]], [[0], [0], [0]]]
-    assert [spelt(row, known) for row in found] == ["c b a", "<unknown> b", ""]
+    assert [token_text(row, known) for row in found] == ["c b a", "<unknown> b", ""]
 
 
 def test_it_agrees_with_the_count_vectoriser_of_scikit_learn() -> None:
@@ -172,18 +172,18 @@ def test_it_agrees_with_the_count_vectoriser_of_scikit_learn() -> None:
 
 def test_a_vocabulary_is_a_file_whose_line_numbers_are_tokens() -> None:
     known = vocabulary(TEXTS)
-    assert tuple(listed(known).splitlines()) == known
+    assert tuple(vocabulary_text(known).splitlines()) == known
 
 
 @given(st.lists(st.text(max_size=20), max_size=5))
-def test_any_vocabulary_survives_its_file_however_lines_are_told_apart(texts: list[str]) -> None:
+def test_any_vocabulary_can_be_read_back_from_its_file(texts: list[str]) -> None:
     known = vocabulary(map(words, [*texts, "a\u0085b\u2028c\u2029d\x1ce\x0bf\x0cg"]))
-    assert tuple(listed(known).splitlines()) == tuple(listed(known).split("\n")[:-1]) == known
+    assert tuple(vocabulary_text(known).splitlines()) == tuple(vocabulary_text(known).split("\n")[:-1]) == known
 
 
 def test_the_third_line_is_token_2() -> None:
     known = vocabulary(TEXTS)
-    assert listed(known).splitlines()[2] == "b"
+    assert vocabulary_text(known).splitlines()[2] == "b"
 
 
 def test_the_example_in_its_docstring_runs() -> None:

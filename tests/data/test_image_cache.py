@@ -13,9 +13,9 @@ import pytest
 from stores import STORES, encoded, on_disk
 from test_folder import classes, noise, read
 
-from runner.data import ImageSize, decode, decoded
+from runner.data import ImageSize, decode, image_cache
 from runner.data.examples import digest_of
-from runner.data.files import Folders
+from runner.data.files import FolderTree
 from runner.errors import DataError
 
 
@@ -72,7 +72,7 @@ def opened(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [3, 50])
-def test_a_cold_start_reads_each_file_once_and_a_warm_one_none(tmp_path, monkeypatch, opened, count):
+def test_a_first_start_reads_each_file_once_and_a_second_none(tmp_path, monkeypatch, opened, count):
     root = STORES["disk"](tmp_path, classes(count=count))
     now = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: now() + 60 * 10**9)  # the files are not of this moment
@@ -96,7 +96,7 @@ print(dataset.digest, len(told))
 """
 
 
-def test_two_processes_that_begin_at_once_agree_and_leave_whole_entries(tmp_path, cache, decodings):
+def test_two_processes_that_start_together_leave_complete_entries(tmp_path, cache, decodings):
     root = STORES["disk"](tmp_path, classes(count=100))
     command = [sys.executable, "-c", _READER, str(root)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -115,7 +115,7 @@ def test_two_processes_that_begin_at_once_agree_and_leave_whole_entries(tmp_path
     assert decodings == []
 
 
-def test_who_has_mapped_an_entry_keeps_it_while_another_replaces_it(tmp_path, cache, decodings):
+def test_a_mapped_entry_stays_valid_when_it_is_replaced(tmp_path, cache, decodings):
     root = STORES["disk"](tmp_path, classes())
     read(root)
     mapped = read(root)
@@ -130,7 +130,7 @@ def test_who_has_mapped_an_entry_keeps_it_while_another_replaces_it(tmp_path, ca
     np.testing.assert_array_equal(mapped.train.inputs, before)
 
 
-def test_other_files_sizes_and_fits_are_decoded_anew(tmp_path, decodings):
+def test_other_files_sizes_and_fits_are_decoded_again(tmp_path, decodings):
     files = classes()
     root = STORES["disk"](tmp_path, files)
     read(root)
@@ -199,22 +199,22 @@ def test_equal_files_elsewhere_share_an_entry(tmp_path, decodings):
     assert sum(decodings) == 20
 
 
-def test_a_file_that_changes_after_it_was_told_of_is_named(tmp_path):
-    tree = Folders(on_disk(tmp_path / "images", classes()))
-    tree.contents(["cat/0.png"])
+def test_a_file_that_changes_after_its_digest_is_refused(tmp_path):
+    tree = FolderTree(on_disk(tmp_path / "images", classes()))
+    tree.digests(["cat/0.png"])
     (tree.root / "cat" / "0.png").write_bytes(encoded(noise(7)))
-    with pytest.raises(DataError, match=r"/cat/0\.png: must stay as it is while it is read, got another content$"):
-        tree.read("cat/0.png", most=10**6)
+    with pytest.raises(DataError, match=r"/cat/0\.png: must stay unchanged while it is read, got other content$"):
+        tree.read("cat/0.png", max_bytes=10**6)
 
 
-def test_entries_of_versions_without_contents_are_deleted(tmp_path, cache):
+def test_entries_of_earlier_versions_are_deleted(tmp_path, cache):
     cache.mkdir(parents=True)
     (cache / "0123.npy").write_bytes(b"old")
     read(STORES["zip"](tmp_path, classes()))
     assert {path.suffix for path in cache.iterdir()} == {".sealed"}
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_else(tmp_path, monkeypatch, decodings):
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch, decodings):
     root = STORES["zip"](tmp_path, classes())
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path / "file" / "below"))
@@ -222,19 +222,19 @@ def test_a_cache_that_cannot_be_written_costs_nothing_else(tmp_path, monkeypatch
     assert sum(decodings) == 40
 
 
-def test_little_room_is_left_alone(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(decoded.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 100}))
+def test_a_nearly_full_disk_is_not_used(tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 100}))
     read(STORES["zip"](tmp_path, classes()))
     assert list(cache.iterdir()) == []
 
 
-def test_two_at_once_leave_one_whole_file(tmp_path, cache):
+def test_two_concurrent_writers_leave_one_complete_file(tmp_path, cache):
     images = np.arange(6 * 5 * 5 * 3, dtype=np.uint8).reshape(6, 5, 5, 3)
-    put = functools.partial(decoded.kept, "form", images.shape, contents=lambda: "key")
+    put = functools.partial(image_cache.cached, "key", images.shape, digest=lambda: "digest")
     threads = [threading.Thread(target=put, kwargs={"decode": lambda: images}) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [path.name for path in cache.iterdir()] == ["formkey.sealed"]
+    assert [path.name for path in cache.iterdir()] == ["keydigest.sealed"]
     np.testing.assert_array_equal(put(decode=pytest.fail), images)

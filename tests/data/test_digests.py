@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.data import contents
-from runner.data.contents import Digests
+from runner.data import digests as digests_module
+from runner.data.digests import Digests
 from runner.errors import DataError
 
 
@@ -74,7 +74,7 @@ def test_only_what_changed_is_read_again(tmp_path: Path, hashed: list[str]) -> N
     assert sorted(hashed) == ["1.bin", "3.bin"]
 
 
-def test_a_file_that_changed_a_moment_ago_is_not_trusted(tmp_path: Path, hashed: list[str]) -> None:
+def test_the_digest_of_a_recently_changed_file_is_not_cached(tmp_path: Path, hashed: list[str]) -> None:
     [path] = written(tmp_path / "files", 1)
     os.utime(path, (1, 1))  # an old time of modification alone says nothing: the other time is now
     for _ in range(3):
@@ -83,7 +83,7 @@ def test_a_file_that_changed_a_moment_ago_is_not_trusted(tmp_path: Path, hashed:
 
 
 @pytest.mark.usefixtures("later")
-def test_a_file_that_changes_while_it_is_read_is_not_remembered(
+def test_the_digest_of_a_file_that_changes_while_read_is_not_cached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [path] = written(tmp_path / "files", 1)
@@ -102,7 +102,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(
 
 @pytest.mark.usefixtures("later")
 @pytest.mark.parametrize("damage", [b"", b"half", bytes(1000)])
-def test_a_damaged_memory_is_begun_anew(tmp_path: Path, hashed: list[str], damage: bytes) -> None:
+def test_a_damaged_cache_file_is_replaced(tmp_path: Path, hashed: list[str], damage: bytes) -> None:
     paths = written(tmp_path / "files", 3)
     of(paths)
     Path("cache/sha256.sealed").write_bytes(damage)
@@ -112,8 +112,8 @@ def test_a_damaged_memory_is_begun_anew(tmp_path: Path, hashed: list[str], damag
 
 
 @pytest.mark.usefixtures("later")
-def test_the_memory_forgets_files_that_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "_SPARE", 2)
+def test_digests_of_deleted_files_leave_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests_module, "_SPARE", 2)
     for _ in range(5):
         for path in written(tmp_path / "files", 3):
             path.write_bytes(path.read_bytes()[::-1])
@@ -124,11 +124,11 @@ def test_the_memory_forgets_files_that_are_gone(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("later")
-def test_the_memory_holds_every_part_of_a_data_set(
+def test_the_cache_holds_digests_of_every_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[str]
 ) -> None:
     # The last part, which is small, must not push out the first.
-    monkeypatch.setattr(contents, "_SPARE", 1)
+    monkeypatch.setattr(digests_module, "_SPARE", 1)
     paths = written(tmp_path / "files", 60)
     for start in range(2):
         digests = Digests("sha256", Path("cache/sha256.sealed"), files=60)
@@ -138,28 +138,28 @@ def test_the_memory_holds_every_part_of_a_data_set(
 
 
 @pytest.mark.usefixtures("later")
-def test_what_is_read_is_hashed_on_the_way(tmp_path: Path, hashed: list[str]) -> None:
+def test_reading_a_file_computes_its_digest(tmp_path: Path, hashed: list[str]) -> None:
     paths = written(tmp_path / "files", 5)
     digests = Digests("sha256", Path("cache/sha256.sealed"), files=5)
-    assert [digests.read(path, most=100) for path in paths[:3]] == [path.read_bytes() for path in paths[:3]]
+    assert [digests.read(path, max_bytes=100) for path in paths[:3]] == [path.read_bytes() for path in paths[:3]]
     assert digests.of(paths) == expected(paths)
     assert sorted(hashed) == ["3.bin", "4.bin"]
     assert of(paths) == expected(paths)
     assert len(hashed) == 2
     paths[0].write_bytes(b"another")
-    with pytest.raises(DataError, match=r"/0\.bin: must stay as it is while it is read, got another content$"):
-        digests.read(paths[0], most=100)
-    with pytest.raises(DataError, match=r"/1\.bin: must have 49 bytes at most, got 50$"):
-        digests.read(paths[1], most=49)
+    with pytest.raises(DataError, match=r"/0\.bin: must stay unchanged while it is read, got other content$"):
+        digests.read(paths[0], max_bytes=100)
+    with pytest.raises(DataError, match=r"/1\.bin: must have at most 49 bytes, got 50$"):
+        digests.read(paths[1], max_bytes=49)
 
 
-def test_without_a_right_to_write_digests_are_right_all_the_same(tmp_path: Path) -> None:
+def test_digests_are_right_without_write_permission(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file in place of the folder")
     paths = written(tmp_path / "files", 3)
     assert of(paths) == expected(paths)
 
 
-def test_a_pipe_is_named_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "1.png")
     with pytest.raises(DataError, match=r"/1\.png: must be a regular file, got a folder, a device or a pipe$"):
         of([tmp_path / "1.png"])
