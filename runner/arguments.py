@@ -1,9 +1,9 @@
-"""What YAML may say of a function's arguments: each by its own name, checked against the function's signature.
+"""Reads the arguments of a function from YAML and checks them against its signature.
 
     >>> arguments(optax.adam)["b1"].read(1)
     1.0
 
-A reading gives the value as the function takes it, or raises ValueError with the text of a fault.
+`read` returns the converted value, or raises ValueError with the text of a fault.
 """
 
 import functools
@@ -41,9 +41,9 @@ DTYPES: Final = ("float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument: what it takes, and what it is where nobody says.
+    """One argument: its type and its default.
 
-    `kind` is bool, int, float, str or tuple, or None for what YAML cannot say (functions, arrays, masks).
+    `kind` is bool, int, float, str or tuple, or None for values that YAML cannot express (functions, arrays, masks).
     """
 
     name: str
@@ -53,7 +53,7 @@ class Argument:
     options: tuple[str, ...] = ()
 
     def read(self, value: Any) -> Any:
-        """The value as the function takes it: integers where it wants a real number become one."""
+        """Converts a value for the function: integers become floats if the argument is a real number."""
         if value is None and self.optional:
             return None
         if self.kind is None:
@@ -71,7 +71,7 @@ class Argument:
         return tuple(_read_plain(kind, item) for kind, item in zip(kinds, value, strict=True))
 
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of what `read` takes."""
+        """The JSON Schema of the values that `read` accepts."""
         schema: dict[str, Any] = {"enum": list(self.options)} if self.options else {"type": _JSON_TYPES[self.kind]}
         if self.kind is tuple:
             items = [{"type": _JSON_TYPES[type(item)]} for item in self.default]
@@ -91,7 +91,7 @@ def _read_plain(kind: type, value: Any) -> Any:
 
 @functools.cache
 def arguments(function: Callable[..., Any]) -> Mapping[str, Argument]:
-    """The function's arguments, in its own order."""
+    """The arguments of a function, in their order."""
     return {
         name: _argument(parameter)
         for name, parameter in inspect.signature(function).parameters.items()
@@ -106,7 +106,7 @@ def _argument(parameter: inspect.Parameter) -> Argument:
     return Argument(
         name=parameter.name,
         kind=_kind(parameter.name, default, kinds),
-        # Without a key Optax falls back to one of its own, and warns.
+        # Without a key Optax uses a default key and warns.
         default=REQUIRED if parameter.name == "key" else default,
         optional=parameter.name != "key" and (default is None or type(None) in kinds),
         options=DTYPES if "dtype" in parameter.name else tuple(sorted(words)),
@@ -114,7 +114,7 @@ def _argument(parameter: inspect.Parameter) -> Argument:
 
 
 def _members(annotation: Any) -> Iterable[Any]:
-    """What a union is made of, generics without their parameters."""
+    """The members of a union; generic types without their parameters."""
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, UnionType):
         return (member for part in typing.get_args(annotation) for member in _members(part))
@@ -125,7 +125,7 @@ def _kind(name: str, default: Any, members: set[Any]) -> type | None:
     if "dtype" in name:
         return str
     if name == "key":
-        return int  # Optax makes a key of it
+        return int  # Optax converts it to a key
     for kind in (bool, int, float, str, tuple):
         if type(default) is kind:
             return kind
@@ -137,54 +137,54 @@ def _kind(name: str, default: Any, members: set[Any]) -> type | None:
 def read_arguments(
     owner: str,
     function: Callable[..., Any],
-    said: Mapping[str, Any],
+    given: Mapping[str, Any],
     *,
     moved: Mapping[str, str] = MappingProxyType({}),
     filled: Collection[str] = (),
-    beside: Collection[str] = (),
+    other_names: Collection[str] = (),
 ) -> tuple[dict[str, Any], list[InitErrorDetails]]:
-    """What was said, as the function takes it, and a fault for each argument that it does not take so.
+    """Converts the given arguments for the function. Returns the values, and a fault for each wrong argument.
 
-    `moved` maps an argument that is said elsewhere to a rule ("be said as learning_rate"); those of `filled` are
-    filled in later where nobody says them; `beside` are names that may stand beside the arguments.
+    `moved` maps an argument that has another name here to a rule ("be given as learning_rate"). Arguments of `filled`
+    get a value later if they are missing. `other_names` are further known names, used in suggestions only.
     """
     known = arguments(function)
     values: dict[str, Any] = {}
     faults = []
-    for name, value in said.items():
+    for name, value in given.items():
         try:
             if name in known and name in moved:
                 raise ValueError(must("", moved[name], value).text)
             if name not in known:
-                sayable = {key for key, argument in known.items() if key not in moved and argument.kind is not None}
-                raise ValueError(unknown("", f"{owner} argument", name, sayable | set(beside)).text)
+                allowed = {key for key, argument in known.items() if key not in moved and argument.kind is not None}
+                raise ValueError(unknown("", f"{owner} argument", name, allowed | set(other_names)).text)
             values[name] = known[name].read(value)
         except ValueError as error:
             faults.append(fault(name, str(error), value))
     for name, argument in known.items():
-        if argument.default is REQUIRED and not (name in said or name in moved or name in filled):
+        if argument.default is REQUIRED and not (name in given or name in moved or name in filled):
             faults.append(fault(name, must("", f"be given for {owner}", None).text, None))
     return values, faults
 
 
 def describe_arguments(schema: dict[str, Any], properties: Mapping[str, Mapping[str, Any]]) -> None:
-    """The JSON Schema of a record told which properties each `name` brings, so that editors complete them."""
+    """Adds the properties of each `name` to the JSON Schema of a record, so that editors complete them."""
     schema["properties"]["name"]["enum"] = list(properties)
     schema["allOf"] = [
-        {"if": {"properties": {"name": {"const": name}}}, "then": {"properties": dict(brought)}}
-        for name, brought in properties.items()
+        {"if": {"properties": {"name": {"const": name}}}, "then": {"properties": dict(own)}}
+        for name, own in properties.items()
     ]
     schema.pop("additionalProperties", None)
     schema["unevaluatedProperties"] = False
 
 
 def fault(name: str, text: str, value: Any) -> InitErrorDetails:
-    """A fault at the path of one argument, in pydantic's terms."""
+    """The fault of one argument as an error of pydantic."""
     return InitErrorDetails(type=PydanticCustomError("argument", "{fault}", {"fault": text}), loc=(name,), input=value)
 
 
 def with_faults(title: str, error: ValidationError | None, faults: list[InitErrorDetails]) -> ValidationError:
-    """One report of what pydantic found in a record's fields and what was found in its arguments."""
+    """Joins pydantic's errors about a record's fields with the faults of its arguments."""
     found = [
         InitErrorDetails(type=item["type"], loc=item["loc"], input=item["input"], ctx=item.get("ctx", {}))
         for item in (error.errors() if error else ())

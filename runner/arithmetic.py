@@ -1,4 +1,4 @@
-"""Integer arithmetic on named values, by a reader that knows nothing else: `$width * 4`, `($a + $times[0]) // 2`."""
+"""Integer arithmetic on named values: `$width * 4`, `($a + $times[0]) // 2`. Nothing else is evaluated."""
 
 import ast
 import operator
@@ -20,7 +20,7 @@ _LONGEST: Final = 200
 
 
 def refers(text: str) -> bool:
-    """Whether a text stands for something else: a `$name`, or arithmetic, with or without names."""
+    """Whether a text must be evaluated: it contains a `$name`, or is arithmetic."""
     return "$" in text or (len(text) <= _LONGEST and ALONE.fullmatch(text) is not None)
 
 
@@ -30,7 +30,7 @@ def names(text: str) -> list[str]:
 
 
 def value(text: str, values: Mapping[str, Any]) -> Any:
-    """What a text stands for: `$name` and `$name[0]` are values of any type, everything else is an integer.
+    """The value of a text: `$name` and `$name[0]` may have any type; all else is an integer.
 
     Raises ValueError with the text of a fault.
     """
@@ -39,13 +39,13 @@ def value(text: str, values: Mapping[str, Any]) -> Any:
     rule = must("", "be integers and $names joined by + - * //", text).text
     if len(text) > _LONGEST or not _SIGNS.fullmatch(_REFERENCE.sub("0", text)):
         raise ValueError(rule)
-    held: list[Any] = []
+    operands: list[Any] = []
 
-    def placed(reference: re.Match[str]) -> str:
-        held.append(_looked_up(reference, values))
-        return f" _{len(held) - 1} "
+    def placeholder(reference: re.Match[str]) -> str:
+        operands.append(_looked_up(reference, values))
+        return f" _{len(operands) - 1} "
 
-    tree = _LANGUAGE.read(_REFERENCE.sub(placed, text))
+    tree = _LANGUAGE.read(_REFERENCE.sub(placeholder, text))
     if tree is None:
         raise ValueError(rule)
 
@@ -53,15 +53,15 @@ def value(text: str, values: Mapping[str, Any]) -> Any:
         return _whole(number, text)
 
     try:
-        found = _LANGUAGE.value(tree, lambda place: held[int(place[1:])], whole_number)
+        result = _LANGUAGE.value(tree, lambda name: operands[int(name[1:])], whole_number)
     except ZeroDivisionError:
         raise ValueError(must("", "not divide by zero", text).text) from None
-    return whole_number(found)
+    return whole_number(result)
 
 
 def _whole(number: Any, text: str) -> int:
     if isinstance(number, bool) or not isinstance(number, int):
-        raise ValueError(must("", f"compute with integers alone, not {shown(number)}", text).text)
+        raise ValueError(must("", f"compute with integers only, not {shown(number)}", text).text)
     if abs(number) > _LARGEST:
         raise ValueError(must("", f"stay below {_LARGEST:,}", text).text)
     return number

@@ -1,4 +1,4 @@
-"""How a command ends after an error: one line says what happened, the exit status whose mistake it was."""
+"""Ends a command after an error: prints one line, and returns an exit status (2: the user's mistake, 1: other)."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ _PACKAGE: Final = Path(__file__).resolve().parent
 
 
 def told(error: BaseException) -> int:
-    """Prints one line about the error. Returns the exit status; SystemExit and its like are raised again."""
+    """Prints the error on one line per fault and returns the exit status. Raises SystemExit and similar again."""
     if os.environ.get(WHOLE) and not isinstance(error, SystemExit):
         traceback.print_exception(error)
     match error:
@@ -30,10 +30,10 @@ def told(error: BaseException) -> int:
         case KeyboardInterrupt():
             line, status = "interrupted", interrupts.STATUS
         case MemoryError():
-            too_much = out_of_memory(error)
-            line, status = str(too_much), too_much.exit_status
+            failure = out_of_memory(error)
+            line, status = str(failure), failure.exit_status
         case OSError() if error.filename is not None:
-            line, status = str(unwritten(error)), 1
+            line, status = str(_file_fault(error)), 1
         case Exception():
             line, status = _unexpected(error), 1
         case _:
@@ -43,19 +43,19 @@ def told(error: BaseException) -> int:
 
 
 def out_of_memory(error: MemoryError) -> TrainingError:
-    """The error for Python or NumPy without memory: how much was wanted, as far as is known, and by which module."""
-    wanted = (str(error) or "no more memory could be had").split("\n")[0]
-    return TrainingError(Fault("memory", f"must hold what is asked for ({wanted}, in {_place(error.__traceback__)})"))
+    """The error for a failed allocation by Python or NumPy: its size, if known, and the module that asked for it."""
+    request = (str(error) or "no more memory available").split("\n")[0]
+    return TrainingError(Fault("memory", f"must be enough ({request}, in {_place(error.__traceback__)})"))
 
 
-def unwritten(error: OSError) -> Fault:
-    """A file of ours that the system refused, and why."""
+def _file_fault(error: OSError) -> Fault:
+    """The fault of a file that cannot be read or written, with the system's reason."""
     return Fault(str(error.filename), f"must be readable and writable, but: {error.strerror or error}")
 
 
 @contextmanager
 def going_on(what: str) -> Iterator[None]:
-    """Lets training go on where a file cannot be written, as on a full disk; a warning names the file."""
+    """Continues if a file cannot be written, for example on a full disk; a warning names the file."""
     try:
         yield
     except OSError as error:
@@ -64,19 +64,19 @@ def going_on(what: str) -> Iterator[None]:
 
 
 def _unexpected(error: Exception) -> str:
-    """The line for a fault of the program itself."""
+    """The line for a bug of the program itself."""
     reason = str(error).strip().split("\n")[0]
-    said = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    summary = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
     text = "".join(traceback.format_exception(error))
     try:
-        kept = _kept(withheld(text))
+        path = _save_traceback(withheld(text))
     except OSError:
-        return f"{text}\nunexpected error, please report it with the lines above: {said}"
-    return f"unexpected error, please report it with {kept}: {said}"
+        return f"{text}\nunexpected error, please report it with the lines above: {summary}"
+    return f"unexpected error, please report it with {path}: {summary}"
 
 
-def _kept(text: str) -> Path:
-    """Keeps a traceback in the log file of the run, or in a file of its own where there is none yet."""
+def _save_traceback(text: str) -> Path:
+    """Writes a traceback to the log file of the run, or to a new file if there is no log yet. Returns its path."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             path = Path(handler.baseFilename)
@@ -90,7 +90,7 @@ def _kept(text: str) -> Path:
 
 
 def _place(trace: TracebackType | None) -> str:
-    """The innermost module of this project that a traceback passes through."""
+    """The innermost module of this project in a traceback."""
     place = "Python"
     while trace is not None:
         path = Path(trace.tb_frame.f_code.co_filename)

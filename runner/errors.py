@@ -1,8 +1,8 @@
-"""The tree of errors a user can meet: each prints as one line per fault, never as a traceback.
+"""The errors that users meet. Each prints one line per fault and no traceback.
 
 ConvrunnerError
-├── ConfigError        what the user wrote is wrong              exit status 2
-├── DataError          images are missing, broken or unfit       exit status 2
+├── ConfigError        the configuration is wrong                exit status 2
+├── DataError          the data are missing, broken or unsuitable exit status 2
 ├── TrackingError      the tracking store cannot be opened       exit status 2
 └── TrainingError      a run failed while it was running         exit status 1
     └── NonFiniteError the loss became NaN or infinite           exit status 1
@@ -16,7 +16,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong, and where: printed as `path: text`."""
+    """One mistake and its place; printed as `path: text`."""
 
     path: str
     text: str
@@ -27,7 +27,7 @@ class Fault:
 
 
 def printable(text: str) -> str:
-    """A text on one line that any stream in UTF-8 takes: line ends, control signs and stray bytes are escaped."""
+    """Escapes line ends, control characters and undecodable bytes, so that a text prints on one line of UTF-8."""
     return "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
 
 
@@ -41,7 +41,7 @@ def must(path: str, rule: str, got: object) -> Fault:
 
 
 def unknown(path: str, what: str, name: str, known: Iterable[str]) -> Fault:
-    """A fault for a name that nobody knows, with the nearest known one, or the whole list where it is short."""
+    """A fault for an unknown name, with the nearest known name, or all known names if they are few."""
     names = sorted(known)
     text = f'unknown {what} "{name}"'
     if nearest := _nearest(name, names):
@@ -52,7 +52,7 @@ def unknown(path: str, what: str, name: str, known: Iterable[str]) -> Fault:
 
 
 def _nearest(name: str, names: list[str]) -> str | None:
-    """The name that was meant: two letters exchanged, the initials of it, one that is alike, or a part of it."""
+    """The known name that was probably meant: an anagram, a name with these initials, a similar or a longer name."""
     for known in names:
         initials = "".join(word[:1] for word in known.split("_"))
         if sorted(known) == sorted(name) or (len(name) > 1 and initials == name):
@@ -79,7 +79,7 @@ def shown(value: object, longest: int = 60) -> str:
 
 
 class ConvrunnerError(Exception):
-    """What a user can meet: one or more faults, and the status the process exits with."""
+    """Base class of errors for users: one or more faults, and the exit status of the process."""
 
     exit_status: ClassVar[int] = 1
 
@@ -89,13 +89,13 @@ class ConvrunnerError(Exception):
 
 
 class ConfigError(ConvrunnerError):
-    """What the user wrote is wrong: every fault of it."""
+    """The configuration is wrong; contains all its faults."""
 
     exit_status = 2
 
 
 class DataError(ConvrunnerError):
-    """Images are missing, broken, or do not fit what the configuration says of them."""
+    """The data are missing or broken, or differ from the configuration."""
 
     exit_status = 2
 

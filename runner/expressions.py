@@ -1,10 +1,10 @@
-"""Arithmetic and comparisons on named values, by a reader that knows nothing else: no calls, no powers, no subscripts.
+"""Arithmetic and comparisons on named values. Everything else (calls, powers, subscripts) is refused.
 
 >>> language = Language(operators={ast.Mult: operator.mul})
 >>> language.value(language.read("a * 2"), {"a": 3}.__getitem__)
 6
 
-Two languages of the YAML are read by it: integers in layer lists (`arithmetic`) and a sweep's `constraints`.
+Two kinds of expression in YAML use it: integers in layer lists (`arithmetic`) and the `constraints` of a sweep.
 """
 
 import ast
@@ -19,7 +19,7 @@ def _unchanged(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Language:
-    """The signs that a text may have beside names, parentheses, a minus and constants of these types."""
+    """The operators and types of constants that an expression may contain, besides names, parentheses and a minus."""
 
     operators: Mapping[type[ast.operator], Callable[[Any, Any], Any]]
     comparisons: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = field(default_factory=dict)
@@ -27,55 +27,55 @@ class Language:
     constants: tuple[type, ...] = (int,)
 
     def read(self, text: str) -> ast.expr | None:
-        """The expression that a text is; None where it is none of this language."""
+        """Parses an expression; returns None if it is not one of this language."""
         try:
             tree = ast.parse(text.strip(), mode="eval").body
-            return tree if self._knows(tree) else None
-        except (SyntaxError, ValueError, RecursionError, MemoryError):  # Python gives up on what is nested too deeply
+            return tree if self._allows(tree) else None
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two if it is nested too deeply
             return None
 
     def value(self, node: ast.expr, named: Callable[[str], Any], operand: Callable[[Any], Any] = _unchanged) -> Any:
-        """The value of an expression of this language.
+        """Evaluates an expression of this language.
 
-        `named` gives the value of a name, `operand` checks every value that is computed with and every result.
+        `named` returns the value of a name; `operand` checks every operand and every result of arithmetic.
         """
 
-        def found(node: ast.expr) -> Any:
+        def evaluate(node: ast.expr) -> Any:
             match node:
                 case ast.Compare(left, signs, right):
-                    sides = [found(side) for side in (left, *right)]
+                    sides = [evaluate(side) for side in (left, *right)]
                     pairs = zip(signs, sides, sides[1:], strict=False)
                     return all(self.comparisons[type(sign)](first, second) for sign, first, second in pairs)
                 case ast.BoolOp(ast.And(), parts):
-                    return all(found(part) for part in parts)
+                    return all(evaluate(part) for part in parts)
                 case ast.BoolOp(_, parts):
-                    return any(found(part) for part in parts)
+                    return any(evaluate(part) for part in parts)
                 case ast.BinOp(left, sign, right):
-                    sides = [operand(found(side)) for side in (left, right)]
+                    sides = [operand(evaluate(side)) for side in (left, right)]
                     return operand(self.operators[type(sign)](*sides))
                 case ast.UnaryOp(ast.Not(), inner):
-                    return not found(inner)
+                    return not evaluate(inner)
                 case ast.UnaryOp(_, inner):
-                    return -operand(found(inner))
+                    return -operand(evaluate(inner))
                 case ast.Constant(value):
                     return value
                 case _:
                     return named(name(node))
 
-        return found(node)
+        return evaluate(node)
 
-    def _knows(self, node: ast.expr) -> bool:
+    def _allows(self, node: ast.expr) -> bool:
         match node:
             case ast.Compare(left, signs, right):
-                return all(type(sign) in self.comparisons for sign in signs) and all(map(self._knows, [left, *right]))
+                return all(type(sign) in self.comparisons for sign in signs) and all(map(self._allows, [left, *right]))
             case ast.BoolOp(_, parts):
-                return self.logic and all(map(self._knows, parts))
+                return self.logic and all(map(self._allows, parts))
             case ast.BinOp(left, sign, right):
-                return type(sign) in self.operators and self._knows(left) and self._knows(right)
+                return type(sign) in self.operators and self._allows(left) and self._allows(right)
             case ast.UnaryOp(ast.Not(), inner):
-                return self.logic and self._knows(inner)
+                return self.logic and self._allows(inner)
             case ast.UnaryOp(ast.USub(), inner):
-                return self._knows(inner)
+                return self._allows(inner)
             case ast.Constant(value):
                 return isinstance(value, self.constants)
             case _:
@@ -83,7 +83,7 @@ class Language:
 
 
 def name(node: ast.expr) -> str:
-    """`optimizer.learning_rate` of a name or of the attribute of one; empty where a node is neither."""
+    """The dotted name of a node, such as `optimizer.learning_rate`; empty if it is not a name."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute) and (above := name(node.value)):
@@ -92,7 +92,7 @@ def name(node: ast.expr) -> str:
 
 
 def names(node: ast.expr) -> Iterator[str]:
-    """The names that an expression speaks of, in order."""
+    """The names in an expression, in order."""
     if own := name(node):
         yield own
         return

@@ -1,4 +1,4 @@
-"""From what pydantic found to what a user reads: `path: must RULE, got VALUE`, one line for each fault."""
+"""Converts pydantic's errors to faults for users: `path: must RULE, got VALUE`, one line for each."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -41,7 +41,7 @@ def _exactly(bound: float) -> str:
 
 
 def fault(error: Mapping[str, Any], raw: Any) -> Fault:
-    """One of pydantic's errors about `raw` as a user reads it."""
+    """Converts one of pydantic's errors about `raw` to a fault."""
     path, got = dotted(error["loc"], raw), error["input"]
     match error["type"]:
         case "missing":
@@ -61,27 +61,27 @@ def fault(error: Mapping[str, Any], raw: Any) -> Fault:
 
 
 def first_causes(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Without what only follows: pydantic calls a list too short when it cannot read some of its entries."""
+    """Removes consequences of other errors: pydantic also calls a list too short if some of its entries are wrong."""
     places = {error["loc"][:end] for error in errors for end in range(len(error["loc"]))}
     return [error for error in errors if error["type"] != "too_short" or error["loc"] not in places]
 
 
 def first_uses(faults: Iterable[Fault]) -> Iterator[Fault]:
-    """Without what one entry of the model's layers brings up anew at each further use of the same declaration."""
-    told: set[tuple[str, str, str]] = set()
-    for found in faults:
-        place, _, use = found.path.partition(" (used at ")
-        key = (place, use[: use.find("]") + 1], found.text)
-        if key not in told:
-            yield found
-        told.add(key)
+    """Removes repeats: of the same fault of a block, used several times within one entry of the model's layers."""
+    seen: set[tuple[str, str, str]] = set()
+    for fault in faults:
+        place, _, use = fault.path.partition(" (used at ")
+        key = (place, use[: use.find("]") + 1], fault.text)
+        if key not in seen:
+            yield fault
+        seen.add(key)
 
 
 def dotted(location: Location, raw: Any) -> str:
-    """A location as it is written in a path: `model.layers[3].conv.stride`.
+    """Converts a location of pydantic to a path: `model.layers[3].conv.stride`.
 
-    Pydantic names the member of a union that it tried between a key and what is below; what is not in `raw` and is
-    not the end of the location is such a name. A bare word stands for a mapping from it to nothing.
+    Pydantic inserts the name of the union member that it tried. A part that is not in `raw` and is not the last is such
+    a name, and is skipped. A bare word stands for a mapping from it to null.
     """
     path, here, declared, used = "", raw, "", ""
     for position, part in enumerate(location):
@@ -101,7 +101,7 @@ def dotted(location: Location, raw: Any) -> str:
 
 
 def _step(part: int | str, here: Any, *, last: bool) -> tuple[str, Any]:
-    """What one part of a location adds to a path, and what then lies there."""
+    """The text that one part of a location adds to a path, and the value at this part."""
     if isinstance(part, int) and not isinstance(here, dict):
         return f"[{part}]", here[part] if isinstance(here, tuple) and part < len(here) else None
     if isinstance(here, dict) and part in here:
@@ -112,7 +112,7 @@ def _step(part: int | str, here: Any, *, last: bool) -> tuple[str, Any]:
 
 
 def _inside(path: str, key: object) -> str:
-    """The path of a key below `path`; what is said of a block's use stays at its end."""
+    """The path of a key below `path`; the note on a block's use stays at the end."""
     place, used, use = path.partition(" (used at ")
     return (place + _key(key)).removeprefix(".") + used + use
 
@@ -123,7 +123,7 @@ def _key(part: object) -> str:
 
 
 def unwritable(raw: Any, path: str = "") -> Iterator[Fault]:
-    """Texts and keys that are no Unicode, as a file name of other bytes or half a surrogate pair is none."""
+    """Faults of texts and keys that are not valid Unicode, such as undecodable bytes or half a surrogate pair."""
     if isinstance(raw, str):
         if not _is_text(raw):
             yield must(path, "be Unicode text", raw)

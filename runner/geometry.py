@@ -19,9 +19,9 @@ Padding = Literal["valid", "same", "full", "causal"] | int | tuple[int, int]
 
 @dataclass(frozen=True)
 class Window:
-    """A window that slides along one axis whose padding is resolved; every quantity is in pixels.
+    """A sliding window along one axis, with its padding in pixels.
 
-    `low` and `high` are the padding before and after the axis; `extent` is what the dilated window spans.
+    `low` and `high` are the padding before and after the axis; `extent` is the length of the dilated window.
     """
 
     size: int
@@ -52,12 +52,12 @@ def window(
     dilation: int = 1,
     ceil_mode: bool = False,
 ) -> Window:
-    """The window over an axis of `axis_size` pixels, with its padding resolved to pixels before and after.
+    """The window over an axis of `axis_size` pixels, with its padding converted to pixels before and after.
 
-    `same` keeps ⌈axis_size / stride⌉ positions and puts the odd pixel after the axis (TensorFlow's rule); `full`
-    pads by extent − 1 on both sides; `causal` pads by extent − 1 before, so that no position sees what comes later.
-    With `ceil_mode` the axis is padded further, so that its last pixels are not dropped, unless the last window
-    would start outside the axis and its padding before (PyTorch's rule).
+    `same` gives ⌈axis_size / stride⌉ positions and puts an odd pixel after the axis (TensorFlow's rule). `full` pads by
+    extent − 1 on both sides. `causal` pads by extent − 1 before the axis, so that no position sees later pixels.
+    `ceil_mode` pads the end so that the last pixels are used too, unless the last window would then start in the
+    padding after the axis (PyTorch's rule).
     """
     unpadded = Window(size, stride, dilation)
     low, high = _amounts(padding, unpadded, axis_size)
@@ -91,12 +91,12 @@ def _amounts(padding: Padding, unpadded: Window, axis_size: int) -> tuple[int, i
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """What the positions of a feature map see of the input along one axis, in input pixels.
+    """The input pixels that the positions of a feature map depend on, along one axis.
 
-    Position `i` sees pixels `first(i)` to `last(i)`, which lie outside the image where it sees padding. `firsts` and
-    `lasts` hold both for positions 0, 1, … of one period; the period after it sees `advance` pixels further on, and so
-    forth. The period is 1 until an upsampling gives several positions the same pixels: after an upsampling by 2, a 2×2
-    convolution sees one and two positions of the smaller map in turn.
+    Position `i` depends on pixels `first(i)` to `last(i)`; pixels outside the image are padding. `firsts` and `lasts`
+    hold both for positions 0, 1, … of one period; each further period is shifted by `advance` pixels. The period is 1
+    until an upsampling gives several positions the same pixels: after an upsampling by 2, the positions of a 2×2
+    convolution depend on one and on two positions of the smaller map alternately.
     """
 
     firsts: tuple[int, ...] = (0,)
@@ -109,66 +109,65 @@ class ReceptiveField:
 
     @property
     def size(self) -> int:
-        """The most pixels, from the first to the last, that a position sees: as if the map had no edges, unless it has
-        one position alone.
-        """
+        """The largest number of pixels of a position, ignoring the edges of the map unless it has only one position."""
         return max(last - first for first, last in zip(self.firsts, self.lasts, strict=True)) + 1
 
     @property
     def stride(self) -> Fraction:
-        """How far neighbours are apart, in the mean: 1/2 where two positions share each pixel."""
+        """The mean distance of neighbours in pixels: 1/2 if two positions share each pixel."""
         return Fraction(self.advance, self.period)
 
     @property
     def padding(self) -> int:
-        """How far the field of position 0 reaches before the image."""
+        """The number of pixels by which the field of position 0 extends before the image."""
         return -self.firsts[0]
 
     def first(self, position: int) -> int:
-        """The first pixel that a position sees."""
+        """The first pixel of a position."""
         return self.pixels(self.firsts, (position,))[0]
 
     def last(self, position: int) -> int:
-        """The last pixel that a position sees."""
+        """The last pixel of a position."""
         return self.pixels(self.lasts, (position,))[0]
 
-    def pixels(self, of_period: tuple[int, ...], positions: Iterable[int]) -> tuple[int, ...]:
-        """The first or last pixels at these positions; `of_period` is `firsts` or `lasts`."""
+    def pixels(self, ends: tuple[int, ...], positions: Iterable[int]) -> tuple[int, ...]:
+        """The first or last pixels of these positions; `ends` is `firsts` or `lasts`."""
         period, advance = self.period, self.advance
-        return tuple(of_period[position % period] + position // period * advance for position in positions)
+        return tuple(ends[position % period] + position // period * advance for position in positions)
 
     def through(self, window: Window, axis_size: int | None = None) -> "ReceptiveField":
-        """The field of the next feature map, whose positions look at this one, of `axis_size` positions, through
-        `window`. A map of unknown size has no edges.
+        """The field of the next feature map, made by `window` from this one.
+
+        `axis_size` is the number of positions of this map; None means that it has no edges.
         """
         period = self.period // math.gcd(self.period, window.stride)
         starts = range(-window.low, period * window.stride - window.low, window.stride)
-        through = ReceptiveField(
+        field = ReceptiveField(
             self.pixels(self.firsts, starts),
             self.pixels(self.lasts, (start + window.extent - 1 for start in starts)),
             self.advance * window.stride * period // self.period,
         )
         alone = axis_size is not None and window.output_size(axis_size) == 1
-        return through.at_first(through) if alone else through
+        return field.at_first(field) if alone else field
 
     def upsampled(self, factor: int) -> "ReceptiveField":
-        """The field of the next feature map, in which every position of this one stands `factor` times."""
+        """The field of a map that repeats every position of this one `factor` times."""
         firsts, lasts = (tuple(x for x in each for _ in range(factor)) for each in (self.firsts, self.lasts))
         return ReceptiveField(firsts, lasts, self.advance)
 
     def at_first(self, like: "ReceptiveField") -> "ReceptiveField":
-        """What position 0 sees, moved on from position to position by the stride of `like`, rounded down."""
+        """The field of position 0, shifted for each position by the stride of `like`, rounded down."""
         moves = [position * like.advance // like.period for position in range(like.period)]
         firsts, lasts = (tuple(each[0] + move for move in moves) for each in (self.firsts, self.lasts))
         return ReceptiveField(firsts, lasts, like.advance)
 
 
 def union(fields: Sequence[ReceptiveField]) -> ReceptiveField:
-    """What a position sees through several paths: from the first pixel that any path sees to the last.
+    """The field of parallel paths that are merged: from the first pixel of any path to the last pixel of any path.
 
-    Where the period is 1: padding = max(p), size = max(p) + max(size − p). Where the strides of paths differ, what they
-    see drifts apart along the axis: the field is then that of position 0, moved on by the largest stride. The same is
-    done where the periods have no common multiple up to `FIELD_PERIOD`.
+    With a period of 1, padding = max(p) and size = max(p) + max(size − p). If the strides of the paths differ, their
+    fields drift apart along the axis; the result is then the field of position 0, shifted by the largest stride. The
+    same holds if the periods have no common multiple up to `FIELD_PERIOD`.
     """
     widest = max(fields, key=lambda field: (field.stride, field.period))
     period = math.lcm(*(field.period for field in fields))

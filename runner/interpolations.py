@@ -1,6 +1,6 @@
-"""Interpolations in bounded work: `a: ${b}${b}`, thirty deep, would be a text of 2³⁰ characters.
+"""Limits the work of interpolations: `a: ${b}${b}`, nested thirty times, would give a text of 2³⁰ characters.
 
-OmegaConf resolves each interpolation again wherever it is used. Here it counts them, and what they come to.
+OmegaConf resolves an interpolation again at each use. This module counts the uses and the size of the results.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from runner import limits
 
 
 class TooMuchError(InterpolationResolutionError):
-    """Interpolations that come to more than `runner.limits` allows; the message begins with `must`."""
+    """Interpolations that exceed `runner.limits`; the message begins with `must`."""
 
 
 class _Work:
-    """What has been resolved since the outermost `bounded`, or since the outermost interpolation began."""
+    """Counts since the start of the outermost `bounded`, or of the outermost interpolation."""
 
     def __init__(self) -> None:
         self.open = 0
@@ -48,7 +48,7 @@ class _Work:
     def ends(self, value: Any) -> None:
         self.size += _size(value, limits.INTERPOLATED_SIZE - self.size)
         if self.size > limits.INTERPOLATED_SIZE:
-            raise TooMuchError(f"must come to at most {limits.INTERPOLATED_SIZE:,} characters and values, got more")
+            raise TooMuchError(f"must give at most {limits.INTERPOLATED_SIZE:,} characters and values, got more")
 
 
 _work: Final = _Work()
@@ -56,7 +56,7 @@ _resolve: Final = Container.resolve_parse_tree
 
 
 def _counted(self: Container, *arguments: Any, **named: Any) -> Any:
-    """OmegaConf's method, which resolves one interpolation and those inside it."""
+    """Replaces OmegaConf's method, which resolves one interpolation and those inside it."""
     with _work.within():
         _work.begins()
         _work.depth += 1
@@ -69,20 +69,20 @@ def _counted(self: Container, *arguments: Any, **named: Any) -> Any:
 
 
 def count() -> None:
-    """Makes OmegaConf count, in Hydra's own calls too."""
+    """Makes OmegaConf count from now on, also when Hydra calls it."""
     Container.resolve_parse_tree = _counted  # type: ignore[method-assign]
 
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Bounds what is resolved inside by one budget; elsewhere each value has a budget of its own."""
+    """Applies the limits to all interpolations in the block together; outside, they apply to each value separately."""
     count()
     with _work.within():
         yield
 
 
 def check(config: DictConfig) -> None:
-    """Raises TooMuchError where resolving the whole configuration would be too much. Leaves other errors to others."""
+    """Raises TooMuchError if resolving the whole configuration exceeds the limits. Ignores other errors."""
     with bounded():
         _expand(config)
 
@@ -98,13 +98,13 @@ def _expand(node: Any) -> None:
                 child = child._dereference_node()
         except TooMuchError:
             raise
-        except Exception:  # noqa: BLE001 - such as ${hydra:…}, which has no value yet
+        except Exception:  # noqa: BLE001 - for example ${hydra:…}, which has no value yet
             continue
         _expand(child)
 
 
 def _size(value: Any, most: int) -> int:
-    """The characters of a text, or the values of a container, counted no further than beyond `most`."""
+    """The number of characters of a text, or of values of a container; counting stops above `most`."""
     plain = value._value() if isinstance(value, Node) else value
     if isinstance(plain, str):
         return len(plain)

@@ -1,7 +1,7 @@
-"""Ctrl+C before a command begins its work, and after the end of its work: it prints one word and exits with status 130.
+"""Handles Ctrl+C during start-up and exit: prints one word and exits with status 130.
 
-While the command works, an interrupt raises KeyboardInterrupt, so that measurements are kept. While modules are
-imported, and while Python ends, that error would come out of other code as a traceback, and there is nothing to keep.
+While a command works, an interrupt raises KeyboardInterrupt, so that measurements are kept. During imports and at exit
+there is nothing to keep, and KeyboardInterrupt would print a traceback from other code.
 """
 
 import os
@@ -13,13 +13,13 @@ STATUS = 130
 
 
 def end_at_once() -> None:
-    """Has an interrupt end the process where it is, unless whoever started the process has it ignore interrupts."""
+    """Makes an interrupt end the process at once, unless the process was started with interrupts ignored."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _end)
 
 
 def raise_again() -> None:
-    """Has an interrupt raise KeyboardInterrupt, as Python itself has it."""
+    """Makes an interrupt raise KeyboardInterrupt again, Python's default."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

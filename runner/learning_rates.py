@@ -1,15 +1,15 @@
-"""The formulas of Optax's schedules, evaluated at many steps at once in float64 on the host.
+"""The formulas of Optax's schedules, evaluated for many steps at once in float64 on the host.
 
     >>> cosine_decay_schedule(np.arange(4), 0, init_value=0.1, decay_steps=4, alpha=0.0, exponent=1.0)
     array([0.1       , 0.08535534, 0.05      , 0.01464466])
 
-Optax evaluates its schedules in float32, where a division may fall just short of a whole number: a staircase then
-drops one step late. Each function here has the name and the arguments of an Optax schedule, whose documentation is
-the source of its formula; a new schedule is one more function in `FORMULAS`.
+Optax evaluates its schedules in float32. A quotient may then be just below a whole number, and a staircase drops
+one step late. Each function here has the name and arguments of an Optax schedule, whose documentation is the source of
+its formula. To add a schedule, add a function to `FORMULAS`.
 
-`steps` count from the start of training, as integers. `begin` is the step at which the warm-up has ended, from which
-a formula counts; boundaries and `transition_begin` count from the start of training. A step before `begin` gives the
-value at `begin`.
+`steps` are integers and count from the start of training. `begin` is the step at which the warm-up ends; formulas count
+from it, but boundaries and `transition_begin` count from the start of training. A step before `begin` has the value at
+`begin`.
 """
 
 from collections.abc import Callable, Sequence
@@ -75,12 +75,12 @@ def exponential_decay(
 
 
 def _stairs(since: Array, length: Fraction) -> Array:
-    """How many stairs lie behind each step: of k stairs, those with k · length, rounded to a whole step, ≤ since.
+    """The number of stairs up to each step: the largest k for which k · length, rounded to a whole step, ≤ since.
 
-    A length of 93.6 steps has its stairs at 94, 187, 281, …: the error of one rounding does not add up.
+    Stairs of 93.6 steps begin at 94, 187, 281, …, so that rounding errors do not add up.
     """
     length = min(length, Fraction(_LONGEST)).limit_denominator(_LARGEST_DENOMINATOR)
-    # k · length ≤ since + ½. Where the two are equal Python rounds to the even step, so an odd one is not reached.
+    # k · length ≤ since + ½. If they are equal, Python rounds to the even step, so an odd step is not reached.
     doubled = (2 * since + 1) * length.denominator - since % 2
     stairs: Array = doubled // (2 * length.numerator)
     return stairs
@@ -94,7 +94,7 @@ def cosine_decay_schedule(
     Source: Loshchilov & Hutter 2017, arXiv:1608.03983.
     """
     left = decay_steps - np.clip(steps - begin, 0, decay_steps)
-    # ½ (1 + cos πx) = sin² ½π(1 − x), which keeps its digits where the cosine comes close to −1.
+    # ½ (1 + cos πx) = sin² ½π(1 − x), which is more accurate if the cosine is close to −1.
     shape = np.sin(0.5 * np.pi * (left / decay_steps)) ** 2
     values: Array = init_value * ((1 - alpha) * shape**exponent + alpha)
     return values
@@ -105,7 +105,7 @@ def piecewise_constant_schedule(
 ) -> Array:
     """The initial value times the scales of all boundaries that a step has reached."""
     at, values = _knots(0, init_value, boundaries_and_scales)
-    # The initial value stands before every boundary, be it at step 0.
+    # The initial value precedes every boundary, even a boundary at step 0.
     passed: Array = values[np.searchsorted(at[1:], steps, side="right")]
     return passed
 
@@ -113,15 +113,15 @@ def piecewise_constant_schedule(
 def piecewise_interpolate_schedule(
     steps: Array, begin: int, *, interpolate_type: str, init_value: float, boundaries_and_scales: Boundaries | None
 ) -> Array:
-    """Lines, or half cosines, from each boundary's value to the next one's.
+    """Interpolates between the values at the boundaries, by lines or half cosines.
 
-    The first stretch begins where the warm-up ends, unless a boundary lies within the warm-up.
+    The first interval begins at the end of the warm-up, or at step 0 if a boundary lies within the warm-up.
     """
     return _interpolated(steps, *_knots(begin, init_value, boundaries_and_scales), interpolate_type)
 
 
 def _knots(begin: int, init_value: float, boundaries: Boundaries | None) -> tuple[Array, Array]:
-    """The steps at which a value is reached, and these values: the initial one, then after each boundary."""
+    """The steps and values of the knots: the initial value, then the value at each boundary."""
     boundaries = boundaries or ()
     first = begin if all(step > begin for step, _ in boundaries) else 0
     at = np.array([first, *(step for step, _ in boundaries)], np.int64)
@@ -150,7 +150,7 @@ def linear_onecycle_schedule(
     div_factor: float,
     final_div_factor: float,
 ) -> Array:
-    """Up to the peak and down again, then further down. Source: Smith & Topin 2018, arXiv:1708.07120."""
+    """Rises to the peak, falls back, then falls further. Source: Smith & Topin 2018, arXiv:1708.07120."""
     low = peak_value / div_factor
     ends = (0, _part(pct_start, transition_steps), _part(pct_final, transition_steps), transition_steps)
     at = begin + np.array(ends, np.int64)
@@ -167,22 +167,22 @@ def cosine_onecycle_schedule(
     div_factor: float,
     final_div_factor: float,
 ) -> Array:
-    """Up to the peak and down to the end, both along half a cosine. Source: Smith & Topin 2018, arXiv:1708.07120."""
+    """Rises to the peak and falls, each along half a cosine. Source: Smith & Topin 2018, arXiv:1708.07120."""
     low = peak_value / div_factor
     at = begin + np.array([0, _part(pct_start, transition_steps), transition_steps], np.int64)
     return _interpolated(steps, at, np.array([low, peak_value, low / final_div_factor]), "cosine")
 
 
 def _part(share: float, steps: int) -> int:
-    """The whole steps in a share of them; 0.29 of 100 are 29, which float64 takes for 28.999…"""
+    """The whole number of steps in a share: 0.29 of 100 is 29, but 28.999… in float64."""
     return int(Fraction(repr(share)) * steps)
 
 
 def warmup_constant_schedule(
     steps: Array, begin: int, *, init_value: float, peak_value: float, warmup_steps: int
 ) -> Array:
-    """A line up to the peak, which then stays."""
-    return risen(steps, init_value, warmup_steps, constant_schedule(steps, begin, value=peak_value), peak_value)
+    """A linear rise to the peak, which is then kept."""
+    return with_warmup(steps, init_value, warmup_steps, constant_schedule(steps, begin, value=peak_value), peak_value)
 
 
 def warmup_cosine_decay_schedule(
@@ -196,7 +196,7 @@ def warmup_cosine_decay_schedule(
     end_value: float,
     exponent: float,
 ) -> Array:
-    """A line up to the peak, then a cosine down; `decay_steps` counts the warm-up as well."""
+    """A linear rise to the peak, then a cosine decay; `decay_steps` includes the warm-up."""
     decayed = cosine_decay_schedule(
         steps,
         warmup_steps,
@@ -205,7 +205,7 @@ def warmup_cosine_decay_schedule(
         alpha=end_value / peak_value if peak_value else 0.0,
         exponent=exponent,
     )
-    return risen(steps, init_value, warmup_steps, decayed, peak_value)
+    return with_warmup(steps, init_value, warmup_steps, decayed, peak_value)
 
 
 def warmup_exponential_decay_schedule(
@@ -218,14 +218,14 @@ def warmup_exponential_decay_schedule(
     transition_begin: int,
     **decay: Any,
 ) -> Array:
-    """A line up to the peak, then an exponential decay; `transition_begin` counts from the end of the warm-up."""
+    """A linear rise to the peak, then an exponential decay; `transition_begin` counts from the end of the warm-up."""
     start = warmup_steps + transition_begin
     decayed = exponential_decay(steps, begin, init_value=peak_value, transition_begin=start, **decay)
-    return risen(steps, init_value, warmup_steps, decayed, peak_value)
+    return with_warmup(steps, init_value, warmup_steps, decayed, peak_value)
 
 
-def risen(steps: Array, low: float, warmup_steps: int, values: Array, peak: float) -> Array:
-    """The values, whose first `warmup_steps` are replaced by a line from `low` to the peak."""
+def with_warmup(steps: Array, low: float, warmup_steps: int, values: Array, peak: float) -> Array:
+    """Replaces the first `warmup_steps` values by a linear rise from `low` to the peak."""
     share = steps / max(warmup_steps, 1)
     return np.where(steps < warmup_steps, low * (1 - share) + peak * share, values)
 

@@ -1,11 +1,11 @@
-"""Losses by their Optax names, and metrics as sums and counts, so that batches and devices add up exactly.
+"""Losses with their Optax names, and metrics as sums and counts, so that batches and devices can be added exactly.
 
     >>> loss = SoftmaxCrossEntropy(label_smoothing=0.1)
     >>> sums = metric_sums(loss, outputs, targets, weights)
     >>> accuracy = sums["correct"] / sums["count"]
 
-Targets are distributions over the classes: one-hot, or mixed by mixup and cutmix. Everything is float32, whatever
-the network computes in.
+Targets are distributions over the classes: one-hot, or mixed by mixup and cutmix. Losses are computed in float32,
+whatever the type of the network's outputs.
 """
 
 from typing import Annotated, Literal
@@ -26,7 +26,7 @@ class SoftmaxCrossEntropy(Record):
         default="softmax_cross_entropy", description="The loss, by its Optax name."
     )
     label_smoothing: Annotated[float, Ge(0), Le(1), TRACED] = Field(
-        default=0.0, description="How much of each target is spread evenly over the classes, 0 to 1."
+        default=0.0, description="The share of each target that is spread evenly over the classes, 0 to 1."
     )
 
     def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
@@ -42,7 +42,7 @@ class SoftmaxCrossEntropy(Record):
 
 
 class L2Loss(Record):
-    """½ Σ (target − output)², over the outputs: the squared error of the textbooks (`optax.l2_loss`, summed)."""
+    """½ Σ (target − output)², over the outputs: the usual squared error (`optax.l2_loss`, summed)."""
 
     name: Literal["l2_loss"] = Field(default="l2_loss", description="The loss, by its Optax name.")
 
@@ -53,8 +53,8 @@ class L2Loss(Record):
     def probabilities(self, outputs: jax.Array) -> jax.Array:
         """(n, k) outputs → (n, k): the nearest distribution in squared error, which keeps the order of the outputs.
 
-        Outputs fitted to one-hot targets estimate the class probabilities themselves, so a softmax would distort
-        them. Source: Duchi et al. 2008, ICML (projection onto the simplex).
+        Outputs fitted to one-hot targets already estimate the class probabilities; a softmax would distort them.
+        Source: Duchi et al. 2008, ICML (projection onto the simplex).
         """
         outputs = outputs.astype(jnp.float32)  # (n, k)
         ordered = jnp.sort(outputs, axis=-1, descending=True)
@@ -64,14 +64,14 @@ class L2Loss(Record):
 
 
 class MulticlassHingeLoss(Record):
-    """max(0, 1 + the best other class's score − the target's), as `optax.losses.multiclass_hinge_loss`."""
+    """max(0, 1 + highest score of the other classes − score of the target), `optax.losses.multiclass_hinge_loss`."""
 
     name: Literal["multiclass_hinge_loss"] = Field(
         default="multiclass_hinge_loss", description="The loss, by its Optax name."
     )
 
     def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
-        """(n, k) scores, (n, k) targets → (n,): of a mixed target, the expectation over its classes (as mixup asks).
+        """(n, k) scores, (n, k) targets → (n,); for a mixed target the expectation over its classes, as mixup defines.
 
         Source: Crammer & Singer 2001, JMLR 2:265–292; for mixed targets Zhang et al. 2018, arXiv:1710.09412.
         """
@@ -84,7 +84,7 @@ class MulticlassHingeLoss(Record):
         return jnp.sum(targets.astype(jnp.float32) * hinges, axis=-1)
 
     def probabilities(self, outputs: jax.Array) -> jax.Array:
-        """(n, k) scores → (n, k): their softmax. It ranks the classes, but margins are not calibrated."""
+        """(n, k) scores → (n, k): their softmax. It ranks the classes, but is not calibrated."""
         return jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)
 
 
@@ -92,10 +92,10 @@ Loss = Annotated[SoftmaxCrossEntropy | L2Loss | MulticlassHingeLoss, Field(discr
 
 
 def metric_sums(loss: Loss, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> dict[str, jax.Array]:
-    """Sums over a batch: `loss`, `correct` (the largest output is the largest target) and `count`, float32 scalars.
+    """Sums over a batch: `loss`, `correct` (the class of the largest output is that of the largest target), `count`.
 
-    Takes (n, k) outputs, (n, k) targets and (n,) weights, which are 0 for examples that only fill up the batch.
-    Whatever those hold, even NaN, adds nothing.
+    Takes (n, k) outputs, (n, k) targets and (n,) weights; returns float32 scalars. Examples that only pad the batch
+    have weight 0 and add nothing, even if they contain NaN.
     """
     correct = jnp.argmax(outputs, axis=-1) == jnp.argmax(targets, axis=-1)  # (n,)
     losses = jnp.where(weights > 0, loss.per_example(outputs, targets), 0.0)

@@ -1,7 +1,7 @@
-"""Memory that is kept from step to step, in place of being given back to the system and asked for again.
+"""Keeps memory between training steps instead of returning it to the system.
 
-glibc hands large blocks back as soon as they are free, and the system then fills each new one with zeros, page by
-page: on a CPU some 50,000 faults in every step of a VGG-like network at batch 128, and a fifth of its time.
+glibc returns large blocks as soon as they are freed, and the system clears each new block page by page. On a CPU this
+costs some 50,000 page faults in every step of a VGG-like network at batch 128, a fifth of its time.
 """
 
 import ctypes
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-# mallopt(3): no blocks of their own by mmap, no trimming, growth by so much at once, and one arena for all threads,
-# since the others are made of mmap as well.
+# mallopt(3): no separate blocks by mmap, no trimming, growth in large steps, and one arena for all threads, because
+# further arenas use mmap as well.
 _SETTINGS: Final = (
     (-4, 0),  # M_MMAP_MAX
     (-1, 2**31 - 1),  # M_TRIM_THRESHOLD, bytes
@@ -22,7 +22,7 @@ _SETTINGS: Final = (
 
 
 def keep() -> bool:
-    """Has this process keep what it was once given, from now on. Returns whether its C library can."""
+    """Makes this process keep its memory from now on. Returns whether the C library supports it."""
     if not sys.platform.startswith("linux"):
         return False
     library = ctypes.CDLL(None)
@@ -33,10 +33,10 @@ def keep() -> bool:
 
 @contextmanager
 def collected_seldom() -> Iterator[None]:
-    """Has Python look for cyclic garbage seldom, and not once more as it ends.
+    """Makes Python's garbage collections rare, and skips the last one at exit.
 
-    JAX, MLflow and matplotlib are a million objects that stay, and Python goes over them again and again while they are
-    imported: the default run takes 4.8 s for 6.3.
+    JAX, MLflow and matplotlib create a million permanent objects, which Python would scan repeatedly during import:
+    the default run takes 4.8 s instead of 6.3 s.
     """
     gc.set_threshold(100_000, 50, 100)
     try:

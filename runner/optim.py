@@ -1,12 +1,12 @@
-"""Names and numbers to an Optax transformation and a learning rate for every step.
+"""Builds an Optax optimiser from a name and arguments.
 
     >>> optimizer = Optimizer(name="sgd", learning_rate=0.1, momentum=0.9, weight_decay=5e-4)
     >>> schedule = Schedule(name="cosine_decay_schedule", warmup_epochs=1)
     >>> rates = schedule.learning_rates(0.1, total_steps=4690, steps_per_epoch=469)
     >>> transformation = optimizer.transformation(rates[step], decays)
 
-Optimisers and their arguments go by Optax's own names, whatever Optax holds. The learning rate of each step is
-worked out beforehand and enters the compiled program as an argument, so that no schedule is ever compiled into it.
+Optimisers and their arguments have the names that Optax gives them; every optimiser of Optax is available. The learning
+rate of each step is computed before training and is an argument of the compiled program, which contains no schedule.
 """
 
 import functools
@@ -36,30 +36,30 @@ from runner.schedule import Schedule
 
 __all__ = ["Clip", "Optimizer", "Schedule", "optimizers"]
 
-# What Optax calls the two numbers that stand on the record itself.
+# Optimisers of Optax with other names for the two numbers that are fields of the record.
 _LEARNING_RATE: Final = {"polyak_sgd": "max_learning_rate"}
 _WEIGHT_DECAY: Final = {"adafactor": "weight_decay_rate"}
 _MASKS: Final = ("mask", "weight_decay_mask")
 
 _REFUSED: Final = {
     "dpsgd": "needs the gradient of every example",
-    "optimistic_adam": "gave way to optimistic_adam_v2",
+    "optimistic_adam": "was replaced by optimistic_adam_v2",
     "schedule_free": "wraps another optimiser",
     "schedule_free_adamw": "converts its parameters before every evaluation",
     "schedule_free_sgd": "converts its parameters before every evaluation",
     "sophia": "needs an estimate of the Hessian",
 }
 
-# Shares of the past that an average keeps: at 1 it would never move. Some of them come as a pair.
+# Decay rates of moving averages: an average with rate 1 would never change. Some are pairs.
 _AVERAGES: Final = frozenset({"b1", "b2", "b3", "beta3", "betas", "adam_b1", "adam_b2", "decay", "momentum", "rho"})
 
-Decays = Any  # a pytree shaped like the parameters: True where weight decay applies
+Decays = Any  # a pytree shaped like the parameters: True if weight decay applies
 
 
 @functools.cache
 def optimizers() -> Mapping[str, Callable[..., optax.GradientTransformation]]:
-    """Every optimiser of Optax that can train here, by its own name: those that take a learning rate."""
-    found = {}
+    """All optimisers of Optax that take a learning rate and can train here, by name."""
+    functions = {}
     for module in (optax.contrib, optax):
         for name, function in vars(module).items():
             if name.startswith(("_", "scale_by")) or name in _REFUSED:
@@ -67,31 +67,31 @@ def optimizers() -> Mapping[str, Callable[..., optax.GradientTransformation]]:
             if not isinstance(function, FunctionType | functools.partial):  # nadam is a partial
                 continue
             if _LEARNING_RATE.get(name, "learning_rate") in arguments(function):
-                found[name] = function
-    return dict(sorted(found.items()))
+                functions[name] = function
+    return dict(sorted(functions.items()))
 
 
 class Optimizer(Record):
-    """An optimiser of Optax by its own name; further arguments go by their Optax names too."""
+    """An optimiser of Optax. `name` and all further arguments are those of Optax."""
 
     model_config = ConfigDict(extra="allow")
 
-    name: str = Field(description="An optimiser of Optax, or of optax.contrib, by its own name.")
+    name: str = Field(description="The name of an optimiser in optax or optax.contrib.")
     learning_rate: Annotated[float, Ge(0), TRACED] = Field(
-        allow_inf_nan=False, description="The learning rate that the schedule starts from, or rises to."
+        allow_inf_nan=False, description="The peak learning rate: a schedule starts at it, or rises to it."
     )
     weight_decay: Annotated[Annotated[float, Ge(0), Field(allow_inf_nan=False)] | None, TRACED] = Field(
         default=None,
-        description="The optimiser's own weight decay where it has one (null: its default), else an L2 penalty: "
-        "this times the weight is added to the gradient.",
+        description="The weight decay of the optimiser if it has one (null = its default); else an L2 penalty, which "
+        "adds weight_decay · weight to the gradient.",
     )
     weight_decay_mask: Literal["weights", "all"] = Field(
-        default="weights", description="What decays: weights alone, or biases and normalisation as well."
+        default="weights", description="The parameters that decay: only weights, or also biases and normalisation."
     )
     bias_scale: Annotated[float, Ge(0), TRACED] = Field(
         default=1.0,
         allow_inf_nan=False,
-        description="Factor on the steps of biases, as if their learning rate were so many times as large.",
+        description="Factor of the updates of biases; it multiplies their learning rate.",
     )
 
     @classmethod
@@ -127,10 +127,10 @@ class Optimizer(Record):
     def transformation(
         self, learning_rate: jax.typing.ArrayLike, decays: Decays
     ) -> optax.GradientTransformationExtraArgs:
-        """The optimiser at one step's learning rate. The shape of its state does not depend on that rate.
+        """The optimiser with the learning rate of one step. The shape of its state does not depend on the rate.
 
-        `decays` is a pytree of Python bools shaped like the parameters, True where weight decay applies. The update
-        takes `value`, `grad` and `value_fn`, for those optimisers that look at the loss.
+        `decays` is a pytree of Python bools shaped like the parameters: True if weight decay applies. The update also
+        takes `value`, `grad` and `value_fn`, for optimisers that use the loss.
         """
         function = optimizers()[self.name]
         mask = decays if self.weight_decay_mask == "weights" else jax.tree.map(lambda _: True, decays)
@@ -151,7 +151,7 @@ class Optimizer(Record):
 
 
 def _scaled_biases(factor: jax.Array) -> optax.GradientTransformation:
-    """Steps of biases, whatever layer they are of, times a factor."""
+    """Multiplies the updates of all biases by a factor."""
 
     def scaled(path: tuple[Any, ...], update: jax.Array) -> jax.Array:
         last = path[-1] if path else None
@@ -161,9 +161,9 @@ def _scaled_biases(factor: jax.Array) -> optax.GradientTransformation:
 
 
 def _well_typed(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-    """The same transformation, also where JAX is strict about types: Optax raises floats to integer powers.
+    """Makes a transformation work with strict type promotion: Optax raises floats to integer powers.
 
-    Its state has the same types before the first step as after it, so that a program of one step is compiled once.
+    Its state has the same types before and after the first step, so that a program of one step is compiled once.
     """
     inner = optax.with_extra_args_support(inner)
 
@@ -185,7 +185,7 @@ def _strongly_typed(leaf: jax.Array) -> jax.Array:
 
 
 def _number(value: Any) -> Any:
-    """An argument as it enters the program: real numbers are float32, alone or mapped; the rest is structure."""
+    """An argument of the program: real numbers become float32 arrays; other values are static."""
     return value if value is None or isinstance(value, bool | int | str | tuple) else jnp.asarray(value, jnp.float32)
 
 
@@ -202,33 +202,33 @@ def _mask_name(function: Callable[..., Any]) -> str | None:
 
 
 def _moved(name: str) -> dict[str, str]:
-    """Arguments that are said by a field of the record, or by a newer name."""
-    masks = dict.fromkeys(_MASKS, "be said as weight_decay_mask")
+    """Arguments that the record has as a field, or under a newer name, each with the rule that says so."""
+    masks = dict.fromkeys(_MASKS, "be given as weight_decay_mask")
     return masks | {
-        _learning_rate_name(name): "be said as learning_rate",
-        _weight_decay_name(name): "be said as weight_decay",
-        "seed": "be said as key",
+        _learning_rate_name(name): "be given as learning_rate",
+        _weight_decay_name(name): "be given as weight_decay",
+        "seed": "be given as key",
     }
 
 
 def _checked(data: dict[str, Any], cls: type[Optimizer]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
-    """The data with its arguments as Optax takes them, and every fault of these."""
+    """The data with its arguments converted for Optax, and all faults of the arguments."""
     name = data["name"]
     if name in _REFUSED:
         return data, [fault("name", must("", f"be another optimiser, as this one {_REFUSED[name]}", name).text, name)]
     if name not in optimizers():
         return data, [fault("name", unknown("", "optimizer", name, optimizers()).text, name)]
-    said = {key: value for key, value in data.items() if isinstance(key, str) and key not in cls.model_fields}
-    values, faults = read_arguments(name, optimizers()[name], said, moved=_moved(name), beside=cls.model_fields)
+    given = {key: value for key, value in data.items() if isinstance(key, str) and key not in cls.model_fields}
+    values, faults = read_arguments(name, optimizers()[name], given, moved=_moved(name), other_names=cls.model_fields)
     for key, value in values.items():
         rule = _broken_rule(key, value)
         if rule:
             faults.append(fault(key, must("", rule, value).text, value))
-    return {key: value for key, value in data.items() if key not in said} | values, faults
+    return {key: value for key, value in data.items() if key not in given} | values, faults
 
 
 def _broken_rule(key: str, value: Any) -> str | None:
-    """The rule of a well-known argument that its value breaks; Optax would train into NaN, or not at all."""
+    """The rule of a well-known argument that a value breaks; Optax would produce NaN or not train at all."""
     numbers = value if isinstance(value, tuple) else (value,)
     if key in _AVERAGES and not all(number is None or 0 <= number < 1 for number in numbers):
         return "be ≥ 0 and < 1"
@@ -238,18 +238,18 @@ def _broken_rule(key: str, value: Any) -> str | None:
 
 
 def _refusals(record: Optimizer) -> list[InitErrorDetails]:
-    """What Optax itself will not take, and a mask that it has no place for."""
+    """Faults that Optax itself raises, and a mask for an optimiser without one."""
     function = optimizers()[record.name]
     takes_decay = _weight_decay_name(record.name) in arguments(function)
     masked = record.weight_decay is not None and record.weight_decay_mask == "weights"
     if masked and takes_decay and _mask_name(function) is None:
-        text = must("", f"be all, as {record.name} lets every parameter decay", record.weight_decay_mask).text
+        text = must("", f"be all, because {record.name} decays every parameter", record.weight_decay_mask).text
         return [fault("weight_decay_mask", text, record.weight_decay_mask)]
     try:
         jax.eval_shape(_one_step, record)
     except (TypeError, ValueError, ArithmeticError, AssertionError, LookupError, NotImplementedError) as error:
         reason = str(error).split("\n")[0][:200]
-        text = must("", f"have arguments that Optax takes ({reason})", record.name).text
+        text = must("", f"have arguments that Optax accepts ({reason})", record.name).text
         return [InitErrorDetails(type=PydanticCustomError("argument", "{fault}", {"fault": text}), loc=(), input=None)]
     return []
 
@@ -262,17 +262,18 @@ def _one_step(record: Optimizer) -> Any:
 
 
 class Clip(Record):
-    """Gradients held within bounds before the optimiser sees them; each element first, then the whole."""
+    """Clips gradients before the optimiser uses them: first each element, then the norm."""
 
     value: Annotated[Annotated[float, Gt(0), Field(allow_inf_nan=False)] | None, TRACED] = Field(
-        default=None, description="The largest magnitude of any element of the gradient."
+        default=None, description="The largest magnitude of an element of the gradient."
     )
     norm: Annotated[Annotated[float, Gt(0), Field(allow_inf_nan=False)] | None, TRACED] = Field(
-        default=None, description="The largest Euclidean norm of the whole gradient; longer ones are scaled to it."
+        default=None,
+        description="The largest Euclidean norm of the whole gradient; longer gradients are scaled down to it.",
     )
 
     def transformation(self) -> optax.GradientTransformation:
-        """Source for the norm: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063."""
+        """Source of the norm clipping: Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063."""
         parts = [optax.identity()]
         if self.value is not None:
             parts.append(optax.clip(jnp.asarray(self.value, jnp.float32)))

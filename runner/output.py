@@ -1,7 +1,7 @@
-"""Prints to every reader: a terminal that has no sign ×, or a pipe that was closed.
+"""Makes printing work on every output: a terminal without the character ×, or a closed pipe.
 
-runner describe | head -3          goes on to its end in silence
-LC_ALL=en_US.ISO-8859-1 runner     has - for −, and x where there is no ×
+runner describe | head -3          ends without an error
+LC_ALL=en_US.ISO-8859-1 runner     prints - for −, and x if the encoding has no ×
 """
 
 import codecs
@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 _ERRORS: Final = "convrunner.plain"
-# What this project prints beyond ASCII; Rich draws its tables in ASCII by itself.
+# The characters beyond ASCII that this project prints; Rich itself draws tables in ASCII if needed.
 _PLAIN: Final = {
     "×": "x",
     "−": "-",
@@ -27,7 +27,7 @@ _PLAIN: Final = {
 
 
 def settle() -> None:
-    """Has the standard output and error of this process take any text; a reader that has gone is no error."""
+    """Makes standard output and error accept any text, and ignore a closed pipe."""
     codecs.register_error(_ERRORS, _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -37,7 +37,7 @@ def settle() -> None:
 
 
 def _reopened(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """The same stream, over a pipe that may close."""
+    """The same stream, which ignores a closed pipe."""
     with suppress(OSError):
         stream.flush()
     raw = _Pipe(stream.fileno(), "wb", closefd=False)
@@ -51,7 +51,7 @@ def _reopened(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 class _Pipe(io.FileIO):
-    """Drops what nobody reads any more."""
+    """Discards output after the reader has closed the pipe."""
 
     def write(self, data: Any) -> int:
         try:
@@ -61,7 +61,7 @@ class _Pipe(io.FileIO):
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """A sign that the encoding lacks, as its nearest in ASCII, or as `?`."""
+    """Replaces a character that the encoding lacks by the nearest in ASCII, or by `?`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     signs = error.object[error.start : error.end]

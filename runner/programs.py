@@ -1,8 +1,8 @@
-"""The cache of compiled programs, whose damaged entries are replaced.
+"""Replaces damaged entries in the cache of compiled programs.
 
-JAX checks an entry when it reads it, and compiles again where the check fails. It then keeps the damaged entry, because
-it writes none where one is, so that every later start warns and compiles once more. Here the damaged entry is deleted
-before JAX writes.
+JAX checks an entry when it reads it, and compiles again if the check fails. It then keeps the damaged entry, because it
+never overwrites one, so every later start warns and compiles again. This module deletes the damaged entry before JAX
+writes the new one.
 """
 
 import glob
@@ -19,9 +19,9 @@ _log = logging.getLogger(__name__)
 
 
 def replace_damaged(folder: Path) -> None:
-    """From now on deletes each entry in `folder` that JAX warns it could not read, in place of showing the warning.
+    """From now on, deletes each entry in `folder` that JAX warns it could not read, and hides the warning.
 
-    JAX names the program, not the entry: the entries of other programs of that name go too, and are compiled again.
+    JAX names the program, not the entry. Entries of other programs of that name are deleted too and compiled again.
     """
     show = warnings.showwarning
     if not (isinstance(show, _Replacing) and show.folder == folder):
@@ -30,7 +30,7 @@ def replace_damaged(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _Replacing:
-    """Shows warnings as `show` does, but those of damaged entries in `folder`."""
+    """Handles warnings about damaged entries in `folder`; passes other warnings to `show`."""
 
     folder: Path
     show: Callable[..., None]
@@ -50,4 +50,4 @@ class _Replacing:
             return
         for entry in self.folder.glob(f"{glob.escape(found['program'])}-*"):
             entry.unlink(missing_ok=True)
-        _log.info("a damaged entry of the cache of compiled programs is replaced: %s", found["program"])
+        _log.info("replacing a damaged entry in the cache of compiled programs: %s", found["program"])

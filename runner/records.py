@@ -5,9 +5,9 @@
     >>> jax.tree.leaves(Dropout(rate=0.5))
     [0.5]
 
-Everything else in a record is structure. A record that allows further arguments by name (`extra="allow"`)
-traces those that are real numbers. So two records share one compiled program exactly where
-`jax.tree.structure` of them is equal, and a record whose leaves are tracers can be used like any other.
+Everything else in a record is structure. A record that allows extra arguments (`extra="allow"`) traces those that are
+real numbers. So two records share one compiled program if and only if their `jax.tree.structure` is equal, and a
+record whose leaves are tracers can be used like any other.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from runner.errors import must, unknown
 
 
 class _Traced:
-    """The marker of a field that enters the compiled program as an argument."""
+    """The marker of a field that is an argument of the compiled program."""
 
     def __repr__(self) -> str:
         return "TRACED"
@@ -35,17 +35,17 @@ _PYDANTIC_ERRORS: Final = frozenset(get_args(ErrorType))
 
 
 class Record(BaseModel):
-    """Base of everything that is configured. Unknown keys and loose types are refused."""
+    """Base class of all configuration. Refuses unknown keys and values of another type."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
-    # Keys of earlier versions, each with the path that took its place.
+    # Keys of earlier versions, with their new paths.
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     @model_validator(mode="wrap")
     @classmethod
     def _suggest(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Has every unknown key reported with the known one that is nearest, beside all other faults."""
+        """Reports every unknown key with the nearest known key, together with all other faults."""
         if not isinstance(value, dict) or cls.model_config["extra"] == "allow" or set(value) <= set(cls.model_fields):
             return handler(value)
         faults: list[InitErrorDetails] = []
@@ -60,11 +60,11 @@ class Record(BaseModel):
         try:
             handler({key: item for key, item in value.items() if key in cls.model_fields})
         except ValidationError as error:
-            faults.extend(_again(item) for item in error.errors(include_url=False))
+            faults.extend(_details(item) for item in error.errors(include_url=False))
         raise ValidationError.from_exception_data(cls.__name__, faults)
 
     def static_arguments(self) -> frozenset[str]:
-        """Of a record that takes further arguments by name: those whose numbers are structure all the same."""
+        """The names of extra arguments that are static although their values are real numbers."""
         return frozenset()
 
     @classmethod
@@ -79,7 +79,7 @@ R = TypeVar("R", bound=Record)
 
 
 def frozen(value: Any) -> Any:
-    """Plain containers made hashable: lists become tuples, to any depth. Mappings stay mappings."""
+    """Makes plain containers immutable: lists become tuples, to any depth. Mappings stay mappings."""
     if isinstance(value, list | tuple):
         return tuple(frozen(item) for item in value)
     if isinstance(value, dict):
@@ -88,12 +88,12 @@ def frozen(value: Any) -> Any:
 
 
 def _literal(text: str) -> PydanticCustomError:
-    """An error that says just this: braces in the text are not places to fill in."""
+    """An error with exactly this text: braces in it are not placeholders."""
     return PydanticCustomError("fault", "{text}", {"text": text})
 
 
-def _again(item: Any) -> InitErrorDetails:
-    """An error that was reported once, ready to be reported in a longer report."""
+def _details(item: Any) -> InitErrorDetails:
+    """Converts an error of one ValidationError for use in another."""
     kind = item["type"] if item["type"] in _PYDANTIC_ERRORS else _literal(item["msg"])
     return InitErrorDetails(type=kind, loc=item["loc"], input=item["input"], ctx=item.get("ctx", {}))
 
@@ -111,7 +111,7 @@ def _split(record: Record) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]
         else:
             static.append((name, value))
     for name, value in (record.model_extra or {}).items():
-        # A tracer takes the place of a number, so what a number is not is named here.
+        # A traced value may be a tracer instead of a float, so the static types are listed.
         if value is None or isinstance(value, bool | int | str | tuple) or name in record.static_arguments():
             static.append((name, value))
         else:
@@ -132,6 +132,6 @@ def _flatten_with_keys(record: Record) -> tuple[tuple[Any, ...], Any]:
 
 def _unflatten(cls: type[R], aux: Any, leaves: Any) -> R:
     names, static = aux
-    # Leaves may be tracers, which no validator would take: the values were validated when the record was made.
+    # No validation: leaves may be tracers, and the values were validated when the record was made.
     values = dict(zip(names, leaves, strict=True)) | dict(static)
     return cast("R", cls.model_construct(**values))

@@ -3,7 +3,7 @@
     >>> Schedule(name="cosine_decay_schedule").learning_rates(0.1, total_steps=4, steps_per_epoch=2)
     array([0.1       , 0.08535534, 0.05      , 0.01464466], dtype=float32)
 
-It is worked out on the host before training, so that the schedule is no part of the compiled program.
+The rates are computed on the host before training, so the compiled program contains no schedule.
 """
 
 import math
@@ -26,54 +26,53 @@ from pydantic_core import CoreSchema, InitErrorDetails
 
 from runner.arguments import REQUIRED, Argument, arguments, describe_arguments, fault, read_arguments, with_faults
 from runner.errors import ConfigError, must, unknown
-from runner.learning_rates import FORMULAS, Formula, risen
+from runner.learning_rates import FORMULAS, Formula, with_warmup
 from runner.records import Record
 
-# Optax says which arguments a schedule takes; the formula of the same name evaluates it.
+# The arguments of a schedule are those of Optax's function; the formula of the same name evaluates it.
 SCHEDULES: Final[Mapping[str, Callable[..., optax.Schedule]]] = {
     formula.__name__: getattr(optax, formula.__name__) for formula in FORMULAS
 }
 _FORMULAS: Final[Mapping[str, Formula]] = {formula.__name__: formula for formula in FORMULAS}
 
-# Arguments that have a value where nobody gives one.
+# Arguments that get a value if none is given.
 _FILLED: Final = ("value", "init_value", "peak_value", "decay_steps", "transition_steps", "warmup_steps")
 
 _LEAST: Final = {"decay_steps": 1, "transition_steps": 1, "transition_begin": 0}
 _SHARES: Final = ("pct_start", "pct_final")
 _DIVISORS: Final = ("div_factor", "final_div_factor")
 _INTERPOLATIONS: Final = ("linear", "cosine")
-# Evaluated at once, which bounds the float64 memory of a long training.
+# The number of steps evaluated at once, which bounds the memory for a long training.
 _STEPS_AT_ONCE: Final = 2**20
-# No training is longer; float64 and int64 hold it exactly.
+# An upper bound on the length of any training; float64 and int64 represent it exactly.
 _MOST_STEPS: Final = 2**53
 
 
 class Schedule(Record):
-    """A schedule of Optax by its own name; further arguments go by their Optax names too.
+    """A schedule of Optax. `name` and all further arguments are those of Optax.
 
-    The value it starts from, or rises to, is the optimiser's learning rate unless given. An argument `*_steps` may
-    be given as `*_epochs`. A decay begins where the warm-up ends and takes what is left of training, unless given:
-    `decay_*` and `transition_*` are lengths. `boundaries_and_scales` and `transition_begin` are points in time, which
-    count from the start of training, the warm-up included. Optax's own schedules with a warm-up (`warmup_*`) count as
-    Optax documents. A time in epochs is rounded to the nearest step.
+    The initial or peak value is the optimiser's learning rate unless given. Every argument `*_steps` may be given as
+    `*_epochs`, which is rounded to the nearest step. `decay_*` and `transition_*` are lengths: a decay begins at the
+    end of the warm-up and lasts until the end of training, unless its length is given. `boundaries_and_scales` and
+    `transition_begin` count from the start of training, including the warm-up. Optax's own schedules with a warm-up
+    (`warmup_*`) count as Optax documents.
     """
 
     model_config = ConfigDict(extra="allow")
 
-    name: str = Field(default="constant_schedule", description="A schedule of Optax, by its own name.")
+    name: str = Field(default="constant_schedule", description="The name of a schedule in optax.")
     warmup_steps: Annotated[int, Ge(0)] | None = Field(
         default=None,
-        description="Steps over which the learning rate rises linearly from 0 to the value that the schedule starts "
-        "from. A decay then begins where the warm-up ends; boundaries and transition_begin count from the start of "
-        "training.",
+        description="Number of steps in which the learning rate rises linearly from 0 to the initial value of the "
+        "schedule. A decay begins after the warm-up; boundaries and transition_begin count from the start of training.",
     )
     warmup_epochs: Annotated[float, Ge(0), Field(allow_inf_nan=False)] | None = Field(
         default=None, description="The same in epochs."
     )
     boundaries_in: Literal["steps", "epochs"] = Field(
         default="steps",
-        description="The unit of the boundaries of boundaries_and_scales, which count from the start of training, the "
-        "warm-up included.",
+        description="The unit of the boundaries in boundaries_and_scales. They count from the start of training, "
+        "including the warm-up.",
     )
 
     @classmethod
@@ -97,10 +96,10 @@ class Schedule(Record):
         return record
 
     def learning_rates(self, peak: float, *, total_steps: int, steps_per_epoch: int) -> np.ndarray:
-        """The learning rate of each step of training, (total_steps,) float32, in the optimiser's units.
+        """The learning rate of each training step, (total_steps,) float32.
 
-        Evaluated in float64 and rounded once. Raises ConfigError where the warm-up leaves no step to a decay of Optax's
-        that includes it, or a rate is negative or not finite.
+        Computed in float64 and rounded once. Raises ConfigError if a decay that includes the warm-up is not longer
+        than it, or if a rate is negative or not finite.
         """
         warmup = min(self.warmup_steps or _whole(self.warmup_epochs or 0.0, steps_per_epoch), _MOST_STEPS)
         takes = arguments(SCHEDULES[self.name])
@@ -124,32 +123,32 @@ class Schedule(Record):
         if not warmup:
             return formula(steps, 0, **values)
         [start] = formula(np.zeros(1, np.int64), warmup, **values)
-        return risen(steps, 0.0, warmup, formula(steps, warmup, **values), start)
+        return with_warmup(steps, 0.0, warmup, formula(steps, warmup, **values), start)
 
 
 def _whole(time: float, unit: int) -> int:
-    """A time in steps (of unit 1) or in epochs (of so many steps), rounded to the nearest step."""
+    """A time in units of `unit` steps, rounded to the nearest step."""
     return min(round(_exact(time, unit)), _MOST_STEPS)
 
 
 def _exact(time: float, unit: int) -> Fraction:
-    """A time in steps, as the decimal number that was written: 0.7 epochs of 15 steps are 10.5 steps."""
+    """A time in steps, exact for decimal numbers: 0.7 epochs of 15 steps are 10.5 steps."""
     return Fraction(repr(time)) * unit
 
 
 def _filled(
     record: Schedule, takes: Mapping[str, Argument], peak: float, warmup: int, total_steps: int, steps_per_epoch: int
 ) -> dict[str, Any]:
-    """Every argument of the schedule, in steps."""
-    said = dict(record.model_extra or {})
+    """All arguments of the schedule, with times in steps."""
+    given = dict(record.model_extra or {})
     values: dict[str, Any] = {}
-    for name, value in said.items():
+    for name, value in given.items():
         if name == "boundaries_and_scales":
             unit = steps_per_epoch if record.boundaries_in == "epochs" else 1
             values[name] = [(_whole(boundary, unit), scale) for boundary, scale in value]
         elif name.endswith("_epochs"):
-            # The stairs of a staircase are rounded one by one, so that the error does not add up.
-            exact = _exact(value, steps_per_epoch) if said.get("staircase") else _whole(value, steps_per_epoch)
+            # Each stair of a staircase is rounded by itself, so that rounding errors do not add up.
+            exact = _exact(value, steps_per_epoch) if given.get("staircase") else _whole(value, steps_per_epoch)
             values[_in_steps(name)] = max(exact, 1)
         else:
             values[name] = min(value, _MOST_STEPS) if name in _LEAST else value
@@ -159,7 +158,7 @@ def _filled(
     filled |= dict.fromkeys(("decay_steps", "transition_steps"), max(total_steps - begin, 1))
     if own_warmup:
         filled |= {"warmup_steps": warmup, "init_value": 0.0}
-        # Of a cosine with warm-up, Optax counts the warm-up as part of the decay.
+        # In Optax's cosine with warm-up, decay_steps includes the warm-up.
         filled["decay_steps"] = max(total_steps, warmup + 1)
     else:
         filled["transition_begin"] = begin
@@ -172,7 +171,7 @@ def _in_steps(name: str) -> str:
 
 
 def _in_epochs(takes: Mapping[str, Argument]) -> set[str]:
-    """The names under which arguments in steps may be given in epochs."""
+    """The `*_epochs` names of all arguments in steps."""
     return {name.removesuffix("_steps") + "_epochs" for name in takes if name.endswith("_steps")}
 
 
@@ -188,52 +187,54 @@ def _properties(name: str) -> dict[str, Any]:
 
 
 def _checked(data: dict[str, Any], cls: type[Schedule]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
-    """The data with its arguments as Optax takes them, and every fault of these."""
+    """The data with its arguments converted for Optax, and all faults of the arguments."""
     name = data.get("name", cls.model_fields["name"].default)
     if not isinstance(name, str):
         return data, []
     if name not in SCHEDULES:
         return data, [fault("name", unknown("", "schedule", name, SCHEDULES).text, name)]
     takes = arguments(SCHEDULES[name])
-    said = {key: value for key, value in data.items() if isinstance(key, str) and key not in cls.model_fields}
+    given = {key: value for key, value in data.items() if isinstance(key, str) and key not in cls.model_fields}
     in_epochs = _in_epochs(takes)
-    special = {key: said[key] for key in said if key in in_epochs or (key == "boundaries_and_scales" and key in takes)}
-    plain = {key: value for key, value in said.items() if key not in special}
-    beside = in_epochs | set(cls.model_fields)
-    values, faults = read_arguments(name, SCHEDULES[name], plain, filled=_FILLED, beside=beside)
+    special = {
+        key: given[key] for key in given if key in in_epochs or (key == "boundaries_and_scales" and key in takes)
+    }
+    plain = {key: value for key, value in given.items() if key not in special}
+    other_names = in_epochs | set(cls.model_fields)
+    values, faults = read_arguments(name, SCHEDULES[name], plain, filled=_FILLED, other_names=other_names)
     for key, value in (values | special).items():
         try:
-            values[key] = _read(key, value, said)
+            values[key] = _read(key, value, given)
         except ValueError as error:
             faults.append(fault(key, str(error), value))
     faults += _warmup_faults(name, data) + ([] if faults else _share_faults(takes, values))
-    return {key: value for key, value in data.items() if key not in said} | values, faults
+    return {key: value for key, value in data.items() if key not in given} | values, faults
 
 
 def _warmup_faults(name: str, data: Mapping[str, Any]) -> list[InitErrorDetails]:
     steps, epochs = data.get("warmup_steps"), data.get("warmup_epochs")
     if steps is not None and epochs is not None:
-        return [fault("warmup_epochs", must("", "be left out where warmup_steps is given", epochs).text, epochs)]
+        return [fault("warmup_epochs", must("", "be left out if warmup_steps is given", epochs).text, epochs)]
     if steps is None and epochs is None and "warmup_steps" in arguments(SCHEDULES[name]):
         return [fault("warmup_epochs", must("", f"be given for {name} (or warmup_steps)", None).text, None)]
     return []
 
 
 def _share_faults(takes: Mapping[str, Argument], values: Mapping[str, Any]) -> list[InitErrorDetails]:
-    """A cycle whose way down ends before its way up."""
+    """The fault of a cycle whose fall ends before its rise."""
     if "pct_final" not in takes:
         return []
     up, down = (values.get(name, takes[name].default) for name in _SHARES)
     return [] if up <= down else [fault("pct_final", must("", f"be ≥ pct_start ({up})", down).text, down)]
 
 
-def _read(name: str, value: Any, said: Mapping[str, Any]) -> Any:
-    """A length of time, or a mapping of boundaries, as this record keeps it; anything else as it is."""
+def _read(name: str, value: Any, given: Mapping[str, Any]) -> Any:
+    """Converts times in epochs and boundaries; checks other values and returns them unchanged."""
     if name == "boundaries_and_scales":
         return _read_boundaries(value)
     if name.endswith("_epochs"):
-        if _in_steps(name) in said:
-            raise ValueError(must("", f"be left out where {_in_steps(name)} is given", value).text)
+        if _in_steps(name) in given:
+            raise ValueError(must("", f"be left out if {_in_steps(name)} is given", value).text)
         if not (type(value) is int or type(value) is float) or not 0 < value < math.inf:
             raise ValueError(must("", "be a number of epochs > 0", value).text)
         return float(value)
@@ -243,7 +244,7 @@ def _read(name: str, value: Any, said: Mapping[str, Any]) -> Any:
 
 
 def _broken_rule(name: str, value: Any) -> str | None:
-    """The rule of an argument that its value breaks."""
+    """The rule of an argument that a value breaks."""
     if name in _LEAST and value < _LEAST[name]:
         return f"be ≥ {_LEAST[name]}"
     if name in _SHARES and not 0 <= value <= 1:
@@ -256,7 +257,7 @@ def _broken_rule(name: str, value: Any) -> str | None:
 
 
 def _read_boundaries(value: Any) -> tuple[tuple[float, float], ...]:
-    """A mapping as pairs in order of time, so that the record can be hashed; pairs themselves are taken too."""
+    """Converts a mapping to pairs in order of time, so that the record is hashable. Accepts pairs as well."""
     pairs: Any = tuple(value.items()) if isinstance(value, dict) else value
     paired = isinstance(pairs, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs)
     numbers = [number for pair in pairs for number in pair] if paired else []

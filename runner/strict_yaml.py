@@ -1,11 +1,11 @@
-"""YAML as people mean it: what YAML 1.1 and 1.2 read differently is refused, with its file and line.
+"""Reads YAML strictly: text that YAML 1.1 and 1.2 read differently is refused, with its file and line.
 
     >>> read("epochs: 1e3\\nname: 2024-01-01", "conf/x.yaml")
     {'epochs': 1000.0, 'name': '2024-01-01'}
 
-PyYAML reads YAML 1.1, editors and other tools read 1.2. Without quotes
+PyYAML reads YAML 1.1; editors and other tools read 1.2. Without quotes:
 
-| text                                       | is                                                                 |
+| text                                       | is read as                                                         |
 |--------------------------------------------|--------------------------------------------------------------------|
 | `010` `08` `0o17` `0b1` `1_000`            | refused: 8, '08', '0o17', 1 and 1000 in 1.1; others in 1.2         |
 | `1:30` `1:30.5`                            | refused: 90 in 1.1 (base 60), a text in 1.2                        |
@@ -17,9 +17,9 @@ PyYAML reads YAML 1.1, editors and other tools read 1.2. Without quotes
 | `y` `n` `=`                                | texts, as in 1.2                                                   |
 | `2024-01-01` `08:30` `inf` `nan`           | texts, as in 1.2                                                   |
 
-Refused too: a key that occurs twice, tags (`!!python/…`, `!x`), tabs as indentation, what `runner.limits` bounds.
-In overrides Hydra's own grammar decides: `010`, `1:30`, `yes` and `0o17` are texts there, which a place for a number
-refuses; `1_000` is 1000, as in Python.
+Also refused: duplicate keys, tags (`!!python/…`, `!x`), tabs as indentation, and text beyond `runner.limits`.
+Overrides follow Hydra's grammar: there `010`, `1:30`, `yes` and `0o17` are texts, which a number field refuses; `1_000`
+is 1000, as in Python.
 """
 
 import math
@@ -50,12 +50,12 @@ _AMBIGUOUS: Final = tuple(
 )
 _TEXT_TAGS: Final = ("!", "tag:yaml.org,2002:str")
 _MERGE: Final = "<<"
-# libyaml where PyYAML has it. Neither parser calls itself for each level of nesting.
+# libyaml if PyYAML has it. Neither parser recurses for nested values.
 _EVENTS: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read(text: str, name: str) -> Any:
-    """The plain containers of a YAML text; None where it is empty. `name` is the file's, as a user says it.
+    """Reads a YAML text to plain containers; None if it is empty. `name` is the file name for messages.
 
     Raises ConfigError with the name and the line.
     """
@@ -63,7 +63,7 @@ def read(text: str, name: str) -> Any:
     if size > limits.YAML_BYTES:
         raise ConfigError(Fault(name, f"must be at most {limits.YAML_BYTES:,} bytes of YAML, got {size:,}"))
     try:
-        return _Reading(text, name).document()
+        return _Document(text, name).read()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).split("\n")[0] or "it cannot be read"
@@ -72,7 +72,7 @@ def read(text: str, name: str) -> Any:
 
 
 def plain_value(text: str) -> Any:
-    """A YAML scalar without quotes as a value. Raises ValueError with the rule that an ambiguous one breaks."""
+    """The value of an unquoted YAML scalar. Raises ValueError with the rule that an ambiguous scalar breaks."""
     if text in _NOTHING:
         return None
     if text in _TRUTHS:
@@ -94,17 +94,17 @@ def plain_value(text: str) -> Any:
     return float(text.replace(".", "")) if _NOT_FINITE.fullmatch(text) else text
 
 
-class _Reading:
-    """One document, from a parser's events to containers."""
+class _Document:
+    """Builds the containers of one document from the parser's events."""
 
     def __init__(self, text: str, name: str) -> None:
         self._name = name
         self._events: Iterator[Any] = yaml.parse(text.removeprefix("\ufeff"), Loader=_EVENTS)
-        self._anchored: dict[str, tuple[Any, int]] = {}  # a value and how many values it is
+        self._anchored: dict[str, tuple[Any, int]] = {}  # a value and the number of values in it
         self._count = 0
 
-    def document(self) -> Any:
-        """The containers."""
+    def read(self) -> Any:
+        """Returns the containers."""
         value = None
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -177,7 +177,7 @@ class _Reading:
     def _spend(self, values: int, event: Any) -> None:
         self._count += values
         if self._count > limits.YAML_VALUES:
-            self._refuse(event, f"have at most {limits.YAML_VALUES:,} values, counting what aliases repeat, got more")
+            self._refuse(event, f"have at most {limits.YAML_VALUES:,} values, including repeats by aliases, got more")
 
     def _refuse(self, event: Any, rule: str) -> NoReturn:
         raise ConfigError(Fault(f"{self._name}:{event.start_mark.line + 1}", f"must {rule}"))

@@ -1,24 +1,24 @@
-"""Values of the environment kept out of what is recorded: texts name the interpolation in place of its value.
+"""Keeps values of environment variables out of records: in texts, each is replaced by its interpolation.
 
     >>> answered("/secret", "${oc.env:FOLDER}")
     >>> withheld("no images in /secret/train")
     'no images in ${oc.env:FOLDER}/train'
 
-What the terminal shows of a command's error is left as it is.
+Errors on the terminal still show the values.
 """
 
 import logging
 import re
 from typing import Any, Final
 
-# Shorter values, such as a seed of 1, occur in every text, and no secret is so short.
+# Shorter values, such as a seed of 1, occur by chance in any text, and no secret is so short.
 _SHORTEST: Final = 4
-_LONGEST_SHOWN: Final = 500  # of a value in a message, which ends in `...` where it is cut
+_LONGEST_SHOWN: Final = 500  # characters of a value in a message; a longer value is cut and ends in `...`
 _written: Final[dict[str, str]] = {}
 
 
 def answered(value: Any, written: str) -> None:
-    """Notes what an interpolation came to: a text, a number, or lists and mappings of them."""
+    """Remembers the value of an interpolation: a text, a number, or lists and mappings of them."""
     if isinstance(value, dict | list | tuple):
         for item in value.values() if isinstance(value, dict) else value:
             answered(item, written)
@@ -28,12 +28,12 @@ def answered(value: Any, written: str) -> None:
 
 
 def forget() -> None:
-    """Begins anew, for another command of this process."""
+    """Forgets all values, before the next command of this process."""
     _written.clear()
 
 
 def withheld(text: str) -> str:
-    """The text with the interpolations in place of their values, also of those that `...` cuts short."""
+    """Replaces values in a text by their interpolations, including values cut short by `...`."""
     for value in sorted(_written, key=len, reverse=True):
         text = text.replace(value, _written[value])
         if "..." in text:
@@ -46,12 +46,12 @@ def withheld(text: str) -> str:
 
 
 class _Record(logging.LogRecord):
-    """A message of a log, which goes to files."""
+    """A log message in which values are replaced."""
 
     def getMessage(self) -> str:  # noqa: N802 - logging's name
         return withheld(super().getMessage())
 
 
 def from_logs() -> None:
-    """Has every message of Python's logging say so."""
+    """Replaces values in all messages of Python's logging."""
     logging.setLogRecordFactory(_Record)

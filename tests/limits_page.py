@@ -1,4 +1,4 @@
-"""`python tests/limits_page.py` writes docs/limits.md from `runner/limits.py`; a test says when that is due."""
+"""`python tests/limits_page.py` writes docs/limits.md from `runner/limits.py`; a test fails if the page is out of date."""
 
 import ast
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "limits.md"
 _UNITS = ("bytes", "KiB", "MiB", "GiB")
 _HEAD = """# Limits
 
-What goes beyond is refused in one line, with exit status 2, before much time or memory is used. Each limit stands far
-above what honest inputs need, and no setting changes it: divide an input that is larger. This page is written from
+An input beyond a limit is refused in one line, with exit status 2, before it uses much time or memory. Each limit is far
+above the needs of ordinary inputs. No setting changes a limit; divide a larger input. This page is generated from
 [runner/limits.py](../runner/limits.py) by `python tests/limits_page.py`.
 
 | limit | value | what it bounds |
@@ -21,7 +21,7 @@ above what honest inputs need, and no setting changes it: divide an input that i
 
 
 def documented() -> Iterator[tuple[str, str]]:
-    """Every limit's name and what the text below it says, on one line."""
+    """The name of every limit, and the text below it on one line."""
     statements = ast.parse(Path(limits.__file__).read_text(encoding="utf-8")).body
     for limit, text in pairwise(statements):
         if isinstance(limit, ast.AnnAssign) and isinstance(limit.target, ast.Name):
@@ -31,7 +31,7 @@ def documented() -> Iterator[tuple[str, str]]:
 
 
 def readable(name: str, value: float) -> str:
-    """A limit's value: bytes in the largest unit that divides them, other numbers with their thousands apart."""
+    """The value of a limit: bytes in the largest unit that divides them, other numbers with thousands separators."""
     if not name.endswith("_BYTES"):
         return f"{value:,.0f}"
     unit = 0

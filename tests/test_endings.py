@@ -82,7 +82,7 @@ def test_memory_that_is_not_there_is_said_with_how_much_and_by_whom(
     monkeypatch.setattr(data, "load", load)
     done = runner(*TINY)
     assert done.status == 1
-    line = r"memory: must hold what is asked for \(Unable to allocate 1.00 EiB for an array .*, in runner\.run\)"
+    line = r"memory: must be enough \(Unable to allocate 1.00 EiB for an array .*, in runner\.run\)"
     assert re.fullmatch(line, done.err.strip()), done.err
 
 

@@ -248,20 +248,20 @@ def test_integers_become_real_numbers_and_names_of_types_are_taken() -> None:
             "linesearch: must be left out: Optax takes a Python object here, got zoom"
         ]),
         ({"name": "adam", "mu_dtype": "int8"}, ["mu_dtype: must be one of float32, bfloat16, float16, got int8"]),
-        ({"name": "adamw", "mask": True}, ["mask: must be said as weight_decay_mask, got true"]),
+        ({"name": "adamw", "mask": True}, ["mask: must be given as weight_decay_mask, got true"]),
         ({"name": "adafactor", "weight_decay_rate": 0.1}, [
-            "weight_decay_rate: must be said as weight_decay, got 0.1"
+            "weight_decay_rate: must be given as weight_decay, got 0.1"
         ]),
         ({"name": "polyak_sgd", "max_learning_rate": 0.1}, [
-            "max_learning_rate: must be said as learning_rate, got 0.1"
+            "max_learning_rate: must be given as learning_rate, got 0.1"
         ]),
         ({"name": "noisy_sgd"}, ["key: must be given for noisy_sgd, got null"]),
-        ({"name": "noisy_sgd", "key": 1, "seed": 1}, ["seed: must be said as key, got 1"]),
+        ({"name": "noisy_sgd", "key": 1, "seed": 1}, ["seed: must be given as key, got 1"]),
         ({"name": "novograd", "weight_decay": 0.1}, [
-            "weight_decay_mask: must be all, as novograd lets every parameter decay, got weights"
+            "weight_decay_mask: must be all, because novograd decays every parameter, got weights"
         ]),
         ({"name": "polyak_sgd", "variant": "xps"}, [
-            ": must have arguments that Optax takes (Invalid argument value for Polyak SGD: variant='xps'), "
+            ": must have arguments that Optax accepts (Invalid argument value for Polyak SGD: variant='xps'), "
             "got polyak_sgd"
         ]),
         ({"name": "dpsgd"}, [

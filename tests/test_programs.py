@@ -36,8 +36,8 @@ def test_a_damaged_program_is_replaced(tmp_path: Path) -> None:
     [entry] = (tmp_path / "programs").glob("jit__lambda*")
     whole = entry.read_bytes()
     entry.write_bytes(whole[: len(whole) // 2])
-    told = "a damaged entry of the cache of compiled programs is replaced: jit__lambda"
-    assert [line for line in run(tmp_path) if "damaged" in line or line == "90.0"] == [told, "90.0"]
+    line = "replacing a damaged entry in the cache of compiled programs: jit__lambda"
+    assert [line for line in run(tmp_path) if "damaged" in line or line == "90.0"] == [line, "90.0"]
     assert len(entry.read_bytes()) > len(whole) // 2
     assert not [line for line in run(tmp_path) if "damaged" in line]
 

@@ -137,10 +137,10 @@ def test_a_schedule_compiles_nothing(caplog: pytest.LogCaptureFixture) -> None:
         ({"name": "cosine_decay_schedule", "decay_steps": 1.5}, ["decay_steps: must be a whole number, got 1.5"]),
         ({"name": "cosine_decay_schedule", "decay_epochs": 0}, ["decay_epochs: must be a number of epochs > 0, got 0"]),
         ({"name": "cosine_decay_schedule", "decay_epochs": 1, "decay_steps": 5}, [
-            "decay_epochs: must be left out where decay_steps is given, got 1"
+            "decay_epochs: must be left out if decay_steps is given, got 1"
         ]),
         ({"warmup_steps": 3, "warmup_epochs": 1}, [
-            "warmup_epochs: must be left out where warmup_steps is given, got 1"
+            "warmup_epochs: must be left out if warmup_steps is given, got 1"
         ]),
         ({"name": "warmup_cosine_decay_schedule"}, [
             "warmup_epochs: must be given for warmup_cosine_decay_schedule (or warmup_steps), got null"

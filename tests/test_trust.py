@@ -184,7 +184,7 @@ BOMBS = {
     ),
     "long texts": (
         [f"+bomb.a0={'x' * 10_000}", "+bomb.a1=" + "${bomb.a0}" * 16, "+bomb.a2=" + "${bomb.a1}" * 16],
-        "must come to at most 1,048,576 characters and values, got more",
+        "must give at most 1,048,576 characters and values, got more",
     ),
     "a chain": (
         ["+bomb.a0=x", *(f"+bomb.a{i}=${{bomb.a{i - 1}}}" for i in range(1, 200))],

@@ -134,7 +134,7 @@ def _check_no_parts_within(tree: FileTree, place: str) -> None:
             found.setdefault(name, {})[part] = inner
     for name, parts in sorted(found.items()):
         if "train" in parts and len(parts) > 1:
-            rule = "be a class without part folders: train, val and test belong above the classes"
+            rule = "be a class without part folders: train, val and test belong above classes"
             raise DataError(must(f"{tree.root}/{place}{name}", rule, first_names(parts.values())))
 
 

@@ -78,7 +78,7 @@ RULE = "must hold folders of parts, including train, or of classes (data.class_n
         (["test/cat", "test/dog", "validation/cat"], f"ROOT: {RULE}, got test, validation"),
         (
             ["cat/train", "cat/test", "dog/train"],
-            "ROOT/cat: must be a class without part folders: train, val and test belong above the classes, got test, train",
+            "ROOT/cat: must be a class without part folders: train, val and test belong above classes, got test, train",
         ),
     ],
 )
