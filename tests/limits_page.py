@@ -1,4 +1,4 @@
-"""`python tests/limits_page.py` writes docs/limits.md from `runner/limits.py`; a test fails if the page is out of date."""
+"""`python tests/limits_page.py` writes docs/limits.md from `runner/limits.py`; a test fails if the page is old."""
 
 import ast
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "limits.md"
 _UNITS = ("bytes", "KiB", "MiB", "GiB")
 _HEAD = """# Limits
 
-An input beyond a limit is refused in one line, with exit status 2, before it uses much time or memory. Each limit is far
-above the needs of ordinary inputs. No setting changes a limit; divide a larger input. This page is generated from
+An input beyond a limit is refused in one line, with exit status 2, before it uses much time or memory. Each limit is
+far above the needs of ordinary inputs. No setting changes a limit; divide a larger input. This page is generated from
 [runner/limits.py](../runner/limits.py) by `python tests/limits_page.py`.
 
 | limit | value | what it bounds |

@@ -79,7 +79,7 @@ def beginning() -> dict[str, Any]:
 
 
 def files_to_read() -> dict[str, Any]:
-    """Some files, what they decode to, and where what is known of them is remembered."""
+    """Some files, a function that decodes them, and a cache file of their digests."""
     paths = [Path(f"{number}.png") for number in range(8)]
     for path in paths:
         path.write_bytes(path.name.encode())
@@ -89,7 +89,7 @@ def files_to_read() -> dict[str, Any]:
     return {
         "paths": paths,
         "files": paths,
-        "memory": Path("memory"),
+        "cache_file": Path("digests.sealed"),
         "decode": Path.read_bytes,
         "path": Path("array.sealed"),
         "array": np.arange(6, dtype=np.uint8),
@@ -98,8 +98,8 @@ def files_to_read() -> dict[str, Any]:
 
 
 def decoded_images() -> dict[str, Any]:
-    """Images in files, and how they are known."""
-    return {"form": "ab", "digest": lambda: "cd", "decode": lambda: np.zeros((500, 32, 32, 3), np.uint8)}
+    """The key, the digest and the decoder of some images."""
+    return {"key": "ab", "digest": lambda: "cd", "decode": lambda: np.zeros((500, 32, 32, 3), np.uint8)}
 
 
 def experiment() -> dict[str, Any]:
@@ -148,8 +148,8 @@ def drawing() -> dict[str, Any]:
 
 STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.augment": in_float32,
-    "runner.data.contents": files_to_read,
-    "runner.data.decoded": decoded_images,
+    "runner.data.digests": files_to_read,
+    "runner.data.image_cache": decoded_images,
     "runner.data.fit": pictures,
     "runner.data.npz": files_to_read,
     "runner.data.orientation": files_to_read,
