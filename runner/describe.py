@@ -20,8 +20,8 @@ from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
 from runner.geometry import ReceptiveField
 from runner.layers import KINDS
-from runner.layers.base import Row, Shape, by_product
-from runner.model import as_number, last_fields, totals
+from runner.layers.base import by_product
+from runner.network import Network, as_number
 from runner.ops.conv import recorded
 from runner.ops.lowering import lowered
 
@@ -35,46 +35,38 @@ _CAPTION = (
 _CAPTION_OF_LOWERINGS = "One image in float32. Lowerings are those of a step of training on this machine."
 
 
-def surveyed(experiment: Experiment) -> tuple[list[Row], Shape]:
-    """A row for every layer, and the shape of the input. Raises ConfigError where the layers do not fit."""
+def bound(experiment: Experiment) -> Network:
+    """The network for the data as they are declared. Raises ConfigError where the layers do not fit them."""
     data = experiment.data
     shape, classes = data.shape, data.class_count
     if shape is None or classes is None or data.undeclared:
         text = "must be given, since only the files tell it otherwise, got null"
         raise ConfigError(Fault(f"data.{data.undeclared}", text))
-    if faults := experiment.faults(shape, classes, data.vocabulary_size):
-        raise ConfigError(*faults)
-    bound = experiment.model.bind(classes, data.vocabulary_size)
-    rows = bound.survey(shape, classes, vocabulary=data.vocabulary_size).rows
-    return rows, experiment.model.input_shape(shape)
+    return experiment.network(shape, classes, data.vocabulary_size)
 
 
-def lowerings(experiment: Experiment, rows: list[Row], input_shape: Shape) -> list[str]:
+def lowerings(experiment: Experiment, network: Network) -> list[str]:
     """How the convolution of each row is computed in training on this machine; empty where there is none."""
-    data, settings = experiment.data, experiment.train
-    assert data.class_count is not None, "whoever asks has surveyed the layers"
-    model = experiment.model.bind(data.class_count, data.vocabulary_size, settings.precision)
-    images = jax.ShapeDtypeStruct(
-        (settings.batch_size // settings.accumulate, *input_shape), jnp.dtype(settings.precision)
-    )
-    images = images if data.vocabulary_size is None else jax.ShapeDtypeStruct(images.shape, jnp.int32)
+    settings = experiment.train
+    dtype = jnp.dtype(settings.precision if network.vocabulary is None else jnp.int32)
+    images = jax.ShapeDtypeStruct((settings.batch_size // settings.accumulate, *network.input_shape), dtype)
     key = jax.random.key(0)
 
     def outputs(x: jax.Array) -> Any:
-        return model.apply(*model.init(key, input_shape), x, training=True, key=key)
+        return network.apply(*network.init(key), x, training=True, key=key)
 
     here = placement.choose(settings.device)
     with lowered(here.lowering(settings.lowering)), recorded() as names:
         jax.eval_shape(outputs, images)
     each = iter(names)
-    found = [next(each) if KINDS[row.kind].convolves else "" for row in rows]
+    found = [next(each) if KINDS[row.kind].convolves else "" for row in network.rows]
     assert next(each, None) is None, "every convolution is of one row"
     return found
 
 
 def as_json(experiment: Experiment, *, with_lowerings: bool = False) -> str:
     """One JSON object: `layers`, a row for each, and `totals`."""
-    rows, input_shape = surveyed(experiment)
+    network = bound(experiment)
     layers: list[dict[str, Any]] = [
         {
             "path": row.path,
@@ -87,12 +79,12 @@ def as_json(experiment: Experiment, *, with_lowerings: bool = False) -> str:
             "effective_stride": [as_number(field.stride) for field in row.output.fields],
             "effective_padding": [field.padding for field in row.output.fields],
         }
-        for row in rows
+        for row in network.rows
     ]
     if with_lowerings:
-        for layer, lowering in zip(layers, lowerings(experiment, rows, input_shape), strict=True):
+        for layer, lowering in zip(layers, lowerings(experiment, network), strict=True):
             layer |= {"lowering": lowering} if lowering else {}
-    return json.dumps({"layers": layers, "totals": totals(rows).model_dump()}, indent=2)
+    return json.dumps({"layers": layers, "totals": network.totals.model_dump()}, indent=2)
 
 
 def as_text(experiment: Experiment, width: int = 100, *, with_lowerings: bool = False) -> str:
@@ -108,15 +100,15 @@ def table(experiment: Experiment, width: int = 100, *, with_lowerings: bool = Fa
 
     Numbers stand in full if they fit, else in three digits; then paths lose their middle.
     """
-    rows, input_shape = surveyed(experiment)
-    title = f"{experiment.model.name} on {experiment.data.name}: {by_product(input_shape)} input"
-    paths = [_short(row.path) for row in rows]
-    ways = lowerings(experiment, rows, input_shape) if with_lowerings else None
-    full = _table(rows, paths, title, _in_full, ways)
+    network = bound(experiment)
+    title = f"{experiment.model.name} on {experiment.data.name}: {by_product(network.input_shape)} input"
+    paths = [_short(row.path) for row in network.rows]
+    ways = lowerings(experiment, network) if with_lowerings else None
+    full = _table(network, paths, title, _in_full, ways)
     if _width(full) <= width:
         return full
-    left = width - _width(_table(rows, [""] * len(rows), title, _in_short, ways)) + len(_PATHS)
-    return _table(rows, [_cut(path, left) for path in paths], title, _in_short, ways)
+    left = width - _width(_table(network, [""] * len(paths), title, _in_short, ways)) + len(_PATHS)
+    return _table(network, [_cut(path, left) for path in paths], title, _in_short, ways)
 
 
 def _width(table: Table) -> int:
@@ -133,9 +125,9 @@ def _cut(path: str, longest: int) -> str:
 
 
 def _table(
-    rows: list[Row], paths: list[str], title: str, number: Callable[[int], str], ways: list[str] | None
+    network: Network, paths: list[str], title: str, number: Callable[[int], str], ways: list[str] | None
 ) -> Table:
-    sums = totals(rows)
+    sums = network.totals
     found = Table(
         title=escape(title),
         title_justify="left",
@@ -153,11 +145,11 @@ def _table(
     footers = (
         "",
         *_costs(sums.parameters, sums.multiply_adds, sums.activation_bytes, number),
-        *(_fields(last_fields(rows)) if ways is None else ("",)),
+        *(_fields(network.last_fields) if ways is None else ("",)),
     )
     for heading, footer in zip(headings, footers, strict=True):
         found.add_column(heading, footer=footer, justify="right", no_wrap=True)
-    for index, (row, path) in enumerate(zip(rows, paths, strict=True)):
+    for index, (row, path) in enumerate(zip(network.rows, paths, strict=True)):
         fields = row.output.fields
         found.add_row(
             escape(path),

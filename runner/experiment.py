@@ -1,7 +1,8 @@
 """One experiment as a validated, frozen record, and every fault of one that is not valid.
 
     >>> experiment = parse_as(Experiment, values)     # of the keys model, data, …; raises ConfigError with every fault
-    >>> program = experiment.program(data_shape=(28, 28, 1), classes=10, mean=(0.13,), std=(0.31,))
+    >>> network = experiment.network((28, 28, 1), classes=10)
+    >>> program = experiment.program(network, mean=(0.13,), std=(0.31,))
 
 A `Program` is what the compiled program is made of: its structure is static, its leaves are traced.
 """
@@ -25,7 +26,8 @@ from runner.layers import KINDS, places
 from runner.layers.base import Row, Shape, Step
 from runner.layers.repair import repaired
 from runner.losses import Loss, SoftmaxCrossEntropy
-from runner.model import FIRST_KERNEL, Model
+from runner.model import Model
+from runner.network import FIRST_KERNEL, Network
 from runner.ops.lowering import Choice
 from runner.optim import Clip, Optimizer, Schedule
 from runner.records import TRACED, Record, frozen
@@ -38,13 +40,11 @@ class Program(Record):
     """What one compiled program computes. Two experiments share one where the structure of theirs is equal."""
 
     seed: Annotated[int, TRACED]
-    model: Model
-    input_shape: Shape
+    network: Network
     mean: Annotated[tuple[float, ...], TRACED]
     std: Annotated[tuple[float, ...], TRACED]
     black: Annotated[tuple[float, ...] | None, TRACED]  # None with `white` for what lies in 0 … 1, such as bytes
     white: Annotated[tuple[float, ...] | None, TRACED]
-    classes: int
     augment: Augment
     loss: Loss
     optimizer: Optimizer
@@ -72,9 +72,8 @@ class Experiment(Record):
 
     def faults(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> list[Fault]:
         """What does not fit together, for data whose inputs have this shape, and are tokens if there are any."""
-        bound = self.model.bind(classes, vocabulary)
         step = Step(self.train.batch_size, self.train.accumulate, self.train.freeze)
-        found = bound.survey(data_shape, classes, vocabulary=vocabulary, step=step)
+        found = self.model.survey(data_shape, classes, vocabulary=vocabulary, step=step)
         faults = found.faults + _too_large(found.rows)
         last = self.model.layers[-1]
         path = f"model.layers[{len(self.model.layers) - 1}]"
@@ -82,7 +81,8 @@ class Experiment(Record):
         if doubled and not any(fault.path == path for fault in faults):
             faults.append(Fault(path, "must not be softmax under loss softmax_cross_entropy, which applies it itself"))
         if not faults:
-            faults += self._fine_tuning_faults(bound, data_shape) + self._whitening_faults(bound, data_shape)
+            network = self.model.bind(data_shape, classes, vocabulary)
+            faults += self._fine_tuning_faults(network) + _whitening_faults(network)
         faults += self.train.faults()
         if len(data_shape) != 3 and self.augment != Augment():
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
@@ -98,31 +98,23 @@ class Experiment(Record):
         rule = f"be at most {min(input_shape[:2])}, the smaller side of the image"
         return [must("augment.random_crop.padding", rule, crop.padding)]
 
-    def program(
-        self,
-        *,
-        data_shape: Shape,
-        classes: int,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        values: Range = UNIT,
-        vocabulary: int | None = None,
-    ) -> Program:
-        """What of this experiment the compiled program is made of. Raises ConfigError with what does not fit."""
+    def network(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> Network:
+        """The model bound to its data. Raises ConfigError with all that does not fit together."""
         if faults := self.faults(data_shape, classes, vocabulary):
             raise ConfigError(*faults)
+        return self.model.bind(data_shape, classes, vocabulary, self.train.precision)
+
+    def program(
+        self, network: Network, *, mean: tuple[float, ...], std: tuple[float, ...], values: Range = UNIT
+    ) -> Program:
+        """What of this experiment the compiled program is made of, on inputs of this mean, deviation and range."""
         return Program(
             seed=self.seed,
-            # Where values come from is not what is computed.
-            model=self.model.bind(classes, vocabulary, self.train.precision).model_copy(
-                update={"weights": None, "weights_except": ()}
-            ),
-            input_shape=self.model.input_shape(data_shape),
+            network=network,
             mean=mean,
             std=std,
             black=None if values == UNIT else values.black,
             white=None if values == UNIT else values.white,
-            classes=classes,
             augment=self.augment,
             loss=self.loss,
             optimizer=self.optimizer,
@@ -132,32 +124,33 @@ class Experiment(Record):
             accumulate=self.train.accumulate,
             precision=self.train.precision,
             lowering=self.train.lowering,
-            freeze=self.model.resolved(self.train.freeze),
+            freeze=network.resolved(self.train.freeze),
             mirrored_evaluation=self.train.mirrored_evaluation,
         )
 
-    def _whitening_faults(self, bound: Model, data_shape: Shape) -> list[Fault]:
-        """Where filters that are made of the images would stand over something else."""
-        shape = self.model.input_shape(data_shape)
-        found = bound.whitened(shape)
-        if not found or (found == [FIRST_KERNEL] and len(shape) == 3 and bound.layers[0].model_dump()["groups"] == 1):
-            return []
-        rule = "have kernel_init whitening in a first convolution of images alone, without groups"
-        return [must("model.layers", rule, found[-1])]
-
-    def _fine_tuning_faults(self, bound: Model, data_shape: Shape) -> list[Fault]:
+    def _fine_tuning_faults(self, network: Network) -> list[Fault]:
         """What is wrong with what stays as it is, for a model that fits its data."""
         faults, freeze = [], self.train.freeze
         if freeze:
-            parameters, statistics = bound.paths(self.model.input_shape(data_shape))
-            faults = places.unknown_names(freeze, parameters + statistics, "train.freeze", bound.located())
-            meant = bound.resolved(freeze)
+            parameters, statistics = network.shapes()
+            faults = places.unknown_names(freeze, [*parameters, *statistics], "train.freeze", network.located())
+            meant = network.resolved(freeze)
             if not faults and all(places.chosen(meant, path) for path in parameters):
                 faults.append(must("train.freeze", "leave a layer to learn", freeze))
         if self.model.weights_except and self.model.weights is None:
             rule = "be empty where model.weights is null"
             faults.append(must("model.weights_except", rule, self.model.weights_except))
         return faults
+
+
+def _whitening_faults(network: Network) -> list[Fault]:
+    """Where filters that are made of the images would stand over something else."""
+    found = network.whitened()
+    of_images = len(network.input_shape) == 3 and not network.layers[0].grouped
+    if not found or (found == [FIRST_KERNEL] and of_images):
+        return []
+    rule = "have kernel_init whitening in a first convolution of images alone, without groups"
+    return [must("model.layers", rule, found[-1])]
 
 
 def _too_large(rows: list[Row]) -> list[Fault]:
@@ -243,8 +236,7 @@ def _further_faults(raw: dict[str, Any]) -> list[Fault]:
         except ValidationError:
             return []
         guessed = True
-    bound = whole.bind(data.class_count, data.vocabulary_size)
-    found = bound.survey(data.shape, data.class_count, vocabulary=data.vocabulary_size, guessed=guessed)
+    found = whole.survey(data.shape, data.class_count, vocabulary=data.vocabulary_size, guessed=guessed)
     return found.faults
 
 

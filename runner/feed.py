@@ -82,7 +82,7 @@ class Feeder:
 def steps_on_cpu(program: Program, multiply_adds: int) -> int:
     """Steps in one dispatch on a CPU, for a network of so many multiply-adds for an image."""
     # XLA's own gradients of convolutions are many times slower inside a loop; with groups there are no others.
-    if program.lowering == "reference" or any(layer.grouped for layer in sequence.every(program.model.layers)):
+    if program.lowering == "reference" or any(layer.grouped for layer in sequence.every(program.network.layers)):
         return 1
     work = 6 * multiply_adds * program.batch_size  # a step is three passes, and a multiply-add two operations
     return max(1, min(_STREAMED_STEPS, int(_DISPATCHED_WORK / max(work, 1))))

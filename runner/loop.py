@@ -24,8 +24,8 @@ from runner.errors import ConfigError, Fault, NonFiniteError, must, shown
 from runner.experiment import Experiment
 from runner.feed import Feeder, order, steps_on_cpu
 from runner.layers import places
-from runner.layers.base import Shape, Tree
-from runner.model import Model, Totals, totals
+from runner.layers.base import Tree
+from runner.network import Network, Totals
 from runner.placement import Placement
 from runner.watching import Patience, better
 
@@ -75,14 +75,12 @@ class Loop:
     def __init__(self, experiment: Experiment, dataset: Dataset, placement: Placement) -> None:
         self.experiment, self.dataset, self.placement = experiment, dataset, placement
         mean, std = dataset.statistics
-        self._vocabulary = experiment.data.vocabulary_size or len(dataset.vocabulary) or None
+        vocabulary = experiment.data.vocabulary_size or len(dataset.vocabulary) or None
         self.program = experiment.program(
-            data_shape=dataset.shape,
-            classes=len(dataset.classes),
+            experiment.network(dataset.shape, len(dataset.classes), vocabulary),
             mean=experiment.data.mean or mean,
             std=experiment.data.std or std,
             values=dataset.range,
-            vocabulary=self._vocabulary,
         )
         settings = experiment.train
         self.steps_per_epoch = len(dataset.train) // settings.batch_size
@@ -138,17 +136,16 @@ class Loop:
     def _loaded(self) -> tuple[weights.Loaded, ...]:
         """What training begins with where it does not begin afresh: values of a file, filters made of the images."""
         model, program = self.experiment.model, self.program
-        seen = _whitening(self.dataset, program.model, program.input_shape, program.mean, program.std)
+        seen = _whitening(self.dataset, program.network, program.mean, program.std)
         if model.weights is None:
             return (weights.Loaded(seen, {}),) if seen else ()
-        params, statistics = weights.load(model.weights, program.model, program.input_shape, fresh=model.weights_except)
+        params, statistics = weights.load(model.weights, program.network, fresh=model.weights_except)
         return (weights.Loaded(places.merged(seen, params), statistics),)
 
-    @functools.cached_property
+    @property
     def totals(self) -> Totals:
         """What the network costs for one image."""
-        model, classes = self.program.model, self.program.classes
-        return totals(model.survey(self.dataset.shape, classes, vocabulary=self._vocabulary).rows)
+        return self.program.network.totals
 
     @property
     def epoch_count(self) -> int:
@@ -306,21 +303,19 @@ def _held_out(dataset: Dataset, placement: Placement, size: int) -> tuple[list[B
 
 
 @functools.lru_cache(maxsize=2)
-def _whitening(
-    dataset: Dataset, model: Model, input_shape: Shape, mean: tuple[float, ...], std: tuple[float, ...]
-) -> Tree:
+def _whitening(dataset: Dataset, network: Network, mean: tuple[float, ...], std: tuple[float, ...]) -> Tree:
     """The parameters that are made of training images."""
-    if not model.whitened(input_shape):
+    if not network.whitened():
         return {}
     inputs = dataset.train.inputs
     # From all over the set, which may lie class by class; their patches tell enough.
     some = inputs[np.linspace(0, len(inputs) - 1, min(len(inputs), _IMAGES_TO_WHITEN)).astype(int)]
     images = normalise(
-        model.fitted(jnp.asarray(some), np.asarray(dataset.range.black, np.float32)),
+        network.fitted(jnp.asarray(some), np.asarray(dataset.range.black, np.float32)),
         jnp.asarray(mean),
         jnp.asarray(std),
     )
-    return model.whitening(input_shape, np.asarray(images))
+    return network.whitening(np.asarray(images))
 
 
 def batches(examples: Examples, size: int, placement: Placement) -> list[Batch]:

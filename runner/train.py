@@ -96,7 +96,7 @@ def no_sums() -> Sums:
 
 def init(program: Program, given: tuple[Tree, Tree] | None = None) -> State:
     """The state before the first step: drawn, but for the parameters and statistics that are `given`."""
-    params, statistics = program.model.init(stream(program.seed, "initialisation"), program.input_shape)
+    params, statistics = program.network.init(stream(program.seed, "initialisation"))
     if given is not None:
         params, statistics = places.merged(params, given[0]), places.merged(statistics, given[1])
     learning, _ = places.split(params, program.freeze)
@@ -124,9 +124,9 @@ def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, b
     inputs, labels = feed.batch(batch, program.batch_size)
     key = jax.random.fold_in(stream(program.seed, "step"), state.step)
     augment_key, dropout_key = jax.random.split(key)
-    targets = jax.nn.one_hot(labels, program.classes, dtype=jnp.float32)
+    targets = jax.nn.one_hot(labels, program.network.classes, dtype=jnp.float32)
     values = value_range_of(program)
-    fitted = program.model.fitted(inputs, values[0])
+    fitted = program.network.fitted(inputs, values[0])
     images, targets = program.augment.apply(fitted, targets, key=augment_key, values=values)
     images = normalised(program, images)
 
@@ -161,7 +161,7 @@ def evaluate(
     program: Program, state: State, inputs: jax.Array, labels: jax.Array, weights: jax.Array
 ) -> dict[str, jax.Array]:
     """`loss`, `correct` and `count`, summed over a batch; `weights` (n,) are 0 where an example only fills it up."""
-    targets = jax.nn.one_hot(labels, program.classes, dtype=jnp.float32)
+    targets = jax.nn.one_hot(labels, program.network.classes, dtype=jnp.float32)
     return metric_sums(program.loss, outputs(program, *evaluated(state), inputs), targets, weights)
 
 
@@ -172,10 +172,10 @@ def predict(program: Program, params: Tree, statistics: Tree, inputs: jax.Array)
 
 def outputs(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
     """The network's outputs (n, k), float32, for images as they come."""
-    images = normalised(program, program.model.fitted(inputs, value_range_of(program)[0]))
+    images = normalised(program, program.network.fitted(inputs, value_range_of(program)[0]))
 
     def outputs_of(images: jax.Array) -> jax.Array:
-        y, _ = program.model.apply(params, statistics, images, training=False, key=jax.random.key(0))
+        y, _ = program.network.apply(params, statistics, images, training=False, key=jax.random.key(0))
         return y.astype(jnp.float32)
 
     if program.mirrored_evaluation:
@@ -215,7 +215,7 @@ def _mean_loss(
     def part(statistics: Tree, piece: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[Tree, dict[str, jax.Array]]:
         x, wanted, number = piece
         own = jax.random.fold_in(key, number)
-        y, after = program.model.apply(params, held(statistics, program.freeze), x, training=True, key=own)
+        y, after = program.network.apply(params, held(statistics, program.freeze), x, training=True, key=own)
         after, side_outputs = without_side_outputs(after)
         weights = jnp.ones(x.shape[:1], jnp.float32)
         sums = metric_sums(program.loss, y.astype(jnp.float32), wanted, weights)
@@ -237,7 +237,7 @@ def _mean_loss(
 
 
 def _transformation(program: Program, learning_rate: jax.Array) -> optax.GradientTransformationExtraArgs:
-    decays, _ = places.split(program.model.decays(program.input_shape), program.freeze)
+    decays, _ = places.split(program.network.decays(), program.freeze)
     optimizer = program.optimizer.transformation(learning_rate, decays)
     return optax.with_extra_args_support(optax.chain(program.clip.transformation(), optimizer))
 

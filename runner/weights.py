@@ -1,7 +1,7 @@
 """Parameters and statistics as files: saved under dotted names, and loaded from ours or from a PyTorch state dict.
 
     >>> save(Path("weights.safetensors"), params, statistics)     # 0_conv.kernel, 3_batch_norm.mean, …
-    >>> load("weights.safetensors", model.bind(10), (32, 32, 1), fresh=("classifier",))
+    >>> load("weights.safetensors", network, fresh=("classifier",))
 
 A file of ours is known by its names, each of which begins with the number of a layer and its kind.
 """
@@ -20,9 +20,9 @@ import safetensors.numpy
 
 from runner.data.npz import check_sizes
 from runner.errors import ConfigError, DataError, Fault, must
-from runner.layers import places, sequence
+from runner.layers import places
 from runner.layers.base import Shape, Tree, by_product
-from runner.model import Model
+from runner.network import Network
 from runner.state_dicts import Array, slots, translated
 
 _WHERE: Final = "model.weights"
@@ -47,30 +47,32 @@ def save(path: Path, params: Tree, statistics: Tree) -> None:
     path.write_bytes(safetensors.numpy.save(arrays))
 
 
-def load(file: str, model: Model, input_shape: Shape, *, fresh: tuple[str, ...] = ()) -> Loaded:
-    """What a file holds for a model that is bound to its classes, but for the layers that `fresh` names. float32.
+def load(file: str, network: Network, *, fresh: tuple[str, ...] = ()) -> Loaded:
+    """What a file holds for a network, but for the layers that `fresh` names. float32.
 
     Raises ConfigError where the file cannot be read or does not hold this model.
     """
     path = Path(file).expanduser()
     stored = read(path)
-    trees = (sequence.parameters(model.layers, input_shape), sequence.statistics(model.layers, input_shape))
-    shapes = {name: leaf.shape for tree in trees for name, leaf in places.dotted(tree).items()}
+    of_parameters, of_statistics = network.shapes()
+    shapes = of_parameters | of_statistics
     if not shapes:
         raise ConfigError(must(_WHERE, "be null, as this model learns nothing", path.name))
-    if faults := places.unknown_names(fresh, [*shapes, *stored], "model.weights_except", model.located()):
+    if faults := places.unknown_names(fresh, [*shapes, *stored], "model.weights_except", network.located()):
         raise ConfigError(*faults)
-    fresh = model.resolved(fresh)
+    fresh = network.resolved(fresh)
     # A name that stands for nothing of the model stands for what to leave out of the file.
     foreign = tuple(name for name in fresh if not any(places.stands_for(name, path) for path in shapes))
     stored = {name: array for name, array in stored.items() if not places.chosen(foreign, name)}
     if stored and all(_OURS.match(name) for name in stored):
         found = _by_name(shapes, stored, fresh)
     else:
-        found = translated(slots(model.layers, input_shape, fresh=fresh), stored, ordered=_is_npz(path))
+        found = translated(slots(network.layers, network.input_shape, fresh=fresh), stored, ordered=_is_npz(path))
     values = {name: _as_float32(path, name, array) for name, array in found.items()}
-    params, statistics = ({name: values[name] for name in places.dotted(tree) if name in values} for tree in trees)
-    return Loaded(places.nested(params), places.nested(statistics))
+    params, statistics = (
+        places.nested({name: values[name] for name in own if name in values}) for own in (of_parameters, of_statistics)
+    )
+    return Loaded(params, statistics)
 
 
 def read(path: Path) -> dict[str, Array]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from configurations import composed, parse, report
 
-from runner.describe import surveyed
+from runner.describe import bound
 
 END: list[Any] = ["flatten", "classifier"]
 CONV: dict[str, Any] = {
@@ -29,7 +29,7 @@ def faults(layers: list[Any], blocks: Any = None, params: Any = None) -> list[st
 
 def rows(layers: list[Any], blocks: Any = None, params: Any = None) -> list[tuple[str, tuple[int, ...]]]:
     """Kind and output shape of every layer but those of the end."""
-    found, _ = surveyed(parse(config(layers, blocks, params)))
+    found = bound(parse(config(layers, blocks, params))).rows
     return [(row.kind, row.output.shape) for row in found[: -len(END)]]
 
 

@@ -8,7 +8,7 @@ from block_configurations import config, faults
 from configurations import composed, parse
 
 from runner import composition, launchable
-from runner.describe import surveyed
+from runner.describe import bound
 from runner.errors import ConfigError
 from runner.experiment import Experiment
 
@@ -30,7 +30,7 @@ def test_a_use_is_changed_from_the_command_line() -> None:
     found = described(
         "model=resnet18", "data=cifar10", "model.layers.3.basic_stage.width=32", "model.params.times=[1,1,1,1]"
     )
-    shapes = {row.output.shape[-1] for row in surveyed(found)[0] if "layers[3]" in row.path}
+    shapes = {row.output.shape[-1] for row in bound(found).rows if "layers[3]" in row.path}
     assert shapes == {32}
 
 
@@ -48,10 +48,10 @@ def test_own_blocks_join_the_library_and_win(own: Path) -> None:
     (own / "fire.yaml").write_text("layers: [tanh, tanh]\n")
     (own / "mine.yaml").write_text("params: {n: 3}\nlayers: [{conv: {filters: $n, kernel_size: 1}}, fire]\n")
     found = described("model.input=null", "model.layers=[mine, flatten, classifier]")
-    assert [row.kind for row in surveyed(found)[0]] == ["conv", "tanh", "tanh", "flatten", "classifier"]
+    assert [row.kind for row in bound(found).rows] == ["conv", "tanh", "tanh", "flatten", "classifier"]
     # A model's own come before both.
     found = described("model.input=null", "model.layers=[mine, flatten, classifier]", "+model.blocks.fire.layers=[elu]")
-    assert [row.kind for row in surveyed(found)[0]] == ["conv", "elu", "flatten", "classifier"]
+    assert [row.kind for row in bound(found).rows] == ["conv", "elu", "flatten", "classifier"]
 
 
 @pytest.mark.parametrize(

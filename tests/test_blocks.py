@@ -8,7 +8,7 @@ from configurations import parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.describe import surveyed
+from runner.describe import bound
 from runner.errors import ConfigError
 from runner.layers.base import Layer
 
@@ -184,7 +184,7 @@ def test_when_chooses_one_of_two_lists() -> None:
 def test_layers_after_a_when_keep_their_places() -> None:
     layers = [{"when": {"given": True, "layers": ["relu", "relu"]}}, {"conv": {"filters": 0, "kernel_size": 1}}]
     assert faults(layers) == ["model.layers[1].conv.filters: must be ≥ 1, got 0"]
-    found, _ = surveyed(parse(config([layers[0], "tanh"])))
+    found = bound(parse(config([layers[0], "tanh"]))).rows
     assert [row.path for row in found[:3]] == [
         "model.layers[0].when.layers[0].relu",
         "model.layers[0].when.layers[1].relu",
@@ -193,7 +193,7 @@ def test_layers_after_a_when_keep_their_places() -> None:
 
 
 def test_a_layer_is_called_by_its_blocks() -> None:
-    found, _ = surveyed(parse(config([{"b": {"filters": 4}}], {"b": CONV})))
+    found = bound(parse(config([{"b": {"filters": 4}}], {"b": CONV}))).rows
     assert found[0].path == "model.layers[0].b.layers[0].conv"
 
 

@@ -53,7 +53,7 @@ def pictures() -> dict[str, Any]:
 
 def in_float32() -> dict[str, Any]:
     """What a small network is given, and what it answers."""
-    kinds = {"Flatten": Flatten, "Classifier": Classifier, "outputs": np.zeros((2, 10), np.float32)}
+    kinds = {"Model": Model, "Flatten": Flatten, "Classifier": Classifier, "outputs": np.zeros((2, 10), np.float32)}
     weights = np.ones(2, np.float32)
     return pictures() | kinds | {"images": jax.numpy.zeros((2, 8, 8, 1)), "weights": weights}
 
@@ -66,11 +66,12 @@ def convolution() -> dict[str, Any]:
 
 def stored() -> dict[str, Any]:
     """A model, and values for it as PyTorch stores them."""
-    model = Model(name="tiny", layers=(Conv(filters=6, kernel_size=3), Flatten(), Classifier())).bind(10)
+    model = Model(name="tiny", layers=(Conv(filters=6, kernel_size=3), Flatten(), Classifier()))
+    network = model.bind((32, 32, 1), 10)
     state = {"features.0.weight": np.zeros((6, 1, 3, 3), np.float32), "features.0.bias": np.zeros(6, np.float32)}
-    params, statistics = model.init(jax.random.key(0), (32, 32, 1))
+    params, statistics = network.init(jax.random.key(0))
     state |= {"classifier.weight": np.zeros((10, 6 * 30 * 30), np.float32), "classifier.bias": np.zeros(10, np.float32)}
-    return {"model": model, "input_shape": (32, 32, 1), "state": state, "params": params, "statistics": statistics}
+    return {"network": network, "state": state, "params": params, "statistics": statistics}
 
 
 def beginning() -> dict[str, Any]:
@@ -165,6 +166,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.loop": training,
     "runner.losses": in_float32,
     "runner.model": in_float32,
+    "runner.network": in_float32,
     "runner.ops.lowering": convolution,
     "runner.ops.native": convolution,
     "runner.optim": lambda: {"step": 0, "decays": {}},

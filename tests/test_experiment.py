@@ -265,7 +265,7 @@ def test_a_default_experiment_is_hashable_and_equal_to_itself() -> None:
 
 
 def program(found: Experiment) -> Program:
-    return found.program(data_shape=(8, 8, 1), classes=10, mean=(0.3,), std=(0.4,))
+    return found.program(found.network((8, 8, 1), 10), mean=(0.3,), std=(0.4,))
 
 
 TRACED = (
@@ -310,9 +310,9 @@ def test_real_numbers_are_traced_and_structure_is_not() -> None:
         assert jax.tree.structure(program(tiny(*KNOBS, change))) != base, change
 
 
-def test_a_program_that_does_not_fit_the_data_is_refused() -> None:
+def test_a_model_that_does_not_fit_the_data_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
-        tiny().program(data_shape=(2, 2, 1), classes=10, mean=(0.3,), std=(0.4,))
+        tiny().network((2, 2, 1), 10)
     assert str(caught.value) == "model.layers[0].conv.kernel_size: must fit the 2×2×1 input, got 3×3"
 
 

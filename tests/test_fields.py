@@ -27,14 +27,15 @@ def conv(**arguments: Any) -> dict[str, Any]:
 
 def measured(layers: list[Any], shape: tuple[int, ...]) -> tuple[ReceptiveField, np.ndarray]:
     """The surveyed field along the first axis, and which pixels (columns) each position (rows) sees there."""
-    model = Model.model_validate(frozen({"name": "measured", "layers": layers})).bind(1)
+    model = Model.model_validate(frozen({"name": "measured", "layers": layers}))
     found = model.survey(shape, 1)
     if faults := [fault for fault in found.faults if "end with classifier" not in fault.text]:
         raise ConfigError(*faults)
-    params, statistics = model.init(jax.random.key(0), shape)
+    net = model.bind(shape, 1)
+    params, statistics = net.init(jax.random.key(0))
     params = jax.tree.map(lambda leaf: abs(leaf) + 0.1, params)
     x = jnp.eye(shape[0]).reshape(shape[0], shape[0], *(1,) * (len(shape) - 1)) * jnp.ones((1, *shape))
-    y, _ = model.apply(params, statistics, x, training=False, key=jax.random.key(0))
+    y, _ = net.apply(params, statistics, x, training=False, key=jax.random.key(0))
     assert y.shape[1:] == found.rows[-1].output.shape
     seen = np.asarray(y > 0).any(axis=tuple(range(2, y.ndim)))  # (pixels, positions)
     return found.rows[-1].output.fields[0], seen.T

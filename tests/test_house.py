@@ -31,6 +31,7 @@ FLOORS = {
     "runner.data.fit": 1,  # what becomes of an image before the first layer is the model's to say
     "runner.blocks": 2,
     "runner.model": 2,
+    "runner.network": 2,
     "runner.state_dicts": 2,
     "runner.optim": 2,
     "runner.schedule": 2,
@@ -86,6 +87,7 @@ NEIGHBOURS = {
     ("runner.records", "runner.errors"),
     ("runner.optim", "runner.schedule"),  # an optimiser's learning rate is a schedule
     ("runner.settings", "runner.optim"),
+    ("runner.model", "runner.network"),  # a model bound to its data is a network
     ("runner.__main__", "runner.cli"),
     ("runner.tracking", "runner.serving"),  # the model that tracking logs serves itself
 }

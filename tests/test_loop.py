@@ -252,7 +252,7 @@ def test_one_dimensional_signals_are_learnt(tmp_path: Path) -> None:
         "train.epochs=30", "train.batch_size=16",
     )  # fmt: skip
     loop = Loop(signals, data.load(signals.data), here())
-    assert loop.program.input_shape == (16, 1)
+    assert loop.program.network.input_shape == (16, 1)
     list(loop.epochs())
     assert loop.test()["test/accuracy"] > 0.9
 

@@ -11,7 +11,8 @@ from configurations import experiment
 from runner.data.fit import fit
 from runner.errors import Fault
 from runner.layers.base import by_product
-from runner.model import Model, totals
+from runner.model import Model
+from runner.network import Network
 from runner.records import frozen
 
 KEY = jax.random.key(0)
@@ -32,13 +33,13 @@ def model(*layers: Any, **more: Any) -> Model:
 
 
 def lines(net: Model, shape: tuple[int, ...] = (8, 8, 1), classes: int = 10) -> list[str]:
-    return [str(fault) for fault in net.bind(classes).survey(shape, classes).faults]
+    return [str(fault) for fault in net.survey(shape, classes).faults]
 
 
 def test_lenet5_has_61706_parameters_and_416520_multiply_adds() -> None:
-    net = model(*LENET5).bind(10)
-    params, statistics = jax.eval_shape(lambda: net.init(KEY, (32, 32, 1)))
-    sums = totals(net.survey((32, 32, 1), 10).rows)
+    net = model(*LENET5).bind((32, 32, 1), 10)
+    params, statistics = jax.eval_shape(lambda: net.init(KEY))
+    sums = net.totals
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == sums.parameters == 61_706
     assert sums.multiply_adds == 416_520
     assert (sums.receptive_field, sums.effective_stride, sums.effective_padding) == ((16, 16), (4, 4), (0, 0))
@@ -46,10 +47,9 @@ def test_lenet5_has_61706_parameters_and_416520_multiply_adds() -> None:
 
 
 def test_every_row_is_what_jax_makes_of_it() -> None:
-    net = model(*SMALL).bind(10)
-    params, statistics = jax.eval_shape(lambda: net.init(KEY, (9, 8, 2)))
-    rows = net.survey((9, 8, 2), 10).rows
-    for index, row in enumerate(rows):
+    net = model(*SMALL).bind((9, 8, 2), 10)
+    params, statistics = jax.eval_shape(lambda: net.init(KEY))
+    for index, row in enumerate(net.rows):
         part = net.model_copy(update={"layers": net.layers[: index + 1]})
         y, _ = jax.eval_shape(
             lambda p, s, x, part=part: part.apply(p, s, x, training=True, key=KEY),
@@ -62,18 +62,18 @@ def test_every_row_is_what_jax_makes_of_it() -> None:
         own = params.get(f"{index}_{row.kind}", {})
         assert row.parameters == sum(leaf.size for leaf in jax.tree.leaves(own))
         assert row.path == f"model.layers[{index}].{row.kind}"
-    assert totals(rows).parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
-    assert totals(rows).activation_bytes == sum(row.activation_bytes for row in rows)
+    assert net.totals.parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert net.totals.activation_bytes == sum(row.activation_bytes for row in net.rows)
 
 
 def test_a_network_without_feature_maps_has_the_totals_of_its_input() -> None:
-    sums = totals(model("flatten", "classifier").bind(10).survey((8, 8, 1), 10).rows)
+    sums = model("flatten", "classifier").bind((8, 8, 1), 10).totals
     assert (sums.receptive_field, sums.effective_stride, sums.effective_padding) == ((1, 1), (1, 1), (0, 0))
 
 
 def test_applying_is_a_fold_over_the_layers() -> None:
-    net = model(*SMALL).bind(10)
-    params, statistics = net.init(KEY, (8, 8, 2))
+    net = model(*SMALL).bind((8, 8, 2), 10)
+    params, statistics = net.init(KEY)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 8, 8, 2)), jnp.float32)
     expected = x
     for index, layer in enumerate(net.layers):
@@ -86,14 +86,14 @@ def test_applying_is_a_fold_over_the_layers() -> None:
 
 
 def test_the_same_key_draws_the_same_parameters_and_another_others() -> None:
-    net = model(*SMALL).bind(10)
-    first, again, other = (net.init(key, (8, 8, 2))[0] for key in (KEY, KEY, jax.random.key(1)))
+    net = model(*SMALL).bind((8, 8, 2), 10)
+    first, again, other = (net.init(key)[0] for key in (KEY, KEY, jax.random.key(1)))
     jax.tree.map(np.testing.assert_array_equal, first, again)
     assert not np.array_equal(first["0_conv"]["kernel"], other["0_conv"]["kernel"])
 
 
 def test_training_takes_its_noise_from_the_key() -> None:
-    net = model({"dropout": {"rate": 0.5}}, {"dropout": {"rate": 0.5}})
+    net = model({"dropout": {"rate": 0.5}}, {"dropout": {"rate": 0.5}}).bind((20, 20, 1), 10)
     first, again, other = (
         net.apply({}, {}, jnp.ones((1, 20, 20, 1)), training=True, key=key)[0] for key in (KEY, KEY, jax.random.key(1))
     )
@@ -103,7 +103,7 @@ def test_training_takes_its_noise_from_the_key() -> None:
 
 
 def test_weight_decay_is_for_weights_alone() -> None:
-    decays = model(*SMALL).bind(10).decays((8, 8, 2))
+    decays = model(*SMALL).bind((8, 8, 2), 10).decays()
     assert decays == {
         "0_conv": {"kernel": True, "bias": False},
         "1_batch_norm": {"scale": False, "bias": False},
@@ -112,14 +112,14 @@ def test_weight_decay_is_for_weights_alone() -> None:
 
 
 def test_parameters_and_statistics_stay_float32_under_bfloat16() -> None:
-    net = model(*SMALL).bind(10)
+    net = model(*SMALL).bind((8, 8, 2), 10)
 
     def loss(params: Any, statistics: Any, x: jax.Array) -> Any:
         y, after = net.apply(params, statistics, x, training=True, key=KEY)
         assert y.dtype == jnp.bfloat16
         return jnp.sum(y.astype(jnp.float32)), after
 
-    params, statistics = jax.eval_shape(lambda: net.init(KEY, (8, 8, 2)))
+    params, statistics = jax.eval_shape(lambda: net.init(KEY))
     gradient, after = jax.eval_shape(
         jax.grad(loss, has_aux=True), params, statistics, jnp.zeros((2, 8, 8, 2), "bfloat16")
     )
@@ -128,14 +128,14 @@ def test_parameters_and_statistics_stay_float32_under_bfloat16() -> None:
 
 def test_members_mapped_over_parameters_and_rates_are_members_in_turn() -> None:
     entries = ("batch_norm", "flatten", "classifier")
-    members = [model({"dropout": {"rate": rate}}, *entries).bind(10) for rate in (0.2, 0.6)]
-    states = [net.init(jax.random.key(seed), (6, 6, 1)) for seed, net in enumerate(members)]
+    members = [model({"dropout": {"rate": rate}}, *entries).bind((6, 6, 1), 10) for rate in (0.2, 0.6)]
+    states = [net.init(jax.random.key(seed)) for seed, net in enumerate(members)]
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 6, 6, 1)), jnp.float32)
     traces = []
 
     @jax.jit
-    def run(net: Model, state: Any) -> Any:
-        traces.append(net.name)
+    def run(net: Network, state: Any) -> Any:
+        traces.append(net.classes)
         return net.apply(*state, x, training=True, key=KEY)
 
     alone = [run(net, state) for net, state in zip(members, states, strict=True)]
@@ -155,18 +155,20 @@ def test_members_mapped_over_parameters_and_rates_are_members_in_turn() -> None:
 
 @pytest.mark.parametrize("how", ["resize", "pad"])
 def test_images_are_fitted_to_the_input(how: Any) -> None:
-    net = model("relu", input={"height": 12, "width": 10, "fit": how})
+    net = model("relu", input={"height": 12, "width": 10, "fit": how}).bind((8, 8, 3), 10)
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
     fitted = net.fitted(jnp.asarray(images), 0.0)
-    assert fitted.shape[1:] == net.input_shape((8, 8, 3)) == (12, 10, 3)
+    assert fitted.shape[1:] == net.input_shape == (12, 10, 3)
     np.testing.assert_array_equal(fitted, fit(jnp.asarray(images), (12, 10), how))
 
 
 def test_without_an_input_images_stay_as_they_are() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 9, 1), np.uint8)
-    np.testing.assert_allclose(model("relu").fitted(jnp.asarray(images), 0.0), images / 255.0, rtol=1e-6)
-    assert model("relu").input_shape((8, 9, 1)) == (8, 9, 1)
-    assert model("relu").input_shape((50, 2)) == (50, 2)
+    np.testing.assert_allclose(
+        model("relu").bind((8, 9, 1), 10).fitted(jnp.asarray(images), 0.0), images / 255.0, rtol=1e-6
+    )
+    assert model("relu").bind((8, 9, 1), 10).input_shape == (8, 9, 1)
+    assert model("relu").bind((50, 2), 10).input_shape == (50, 2)
 
 
 def test_a_series_goes_through_a_network_of_one_axis() -> None:
@@ -174,10 +176,10 @@ def test_a_series_goes_through_a_network_of_one_axis() -> None:
         {"conv": {"filters": 4, "kernel_size": 3, "padding": "causal"}}, "relu", "global_max_pool", "classifier"
     )
     assert lines(net, (50, 2)) == []
-    net = net.bind(10)
-    params, statistics = net.init(KEY, (50, 2))
-    assert net.apply(params, statistics, jnp.ones((3, 50, 2)), training=True, key=KEY)[0].shape == (3, 10)
-    assert [len(row.output.fields) for row in net.survey((50, 2), 10).rows] == [1] * 4
+    bound = net.bind((50, 2), 10)
+    params, statistics = bound.init(KEY)
+    assert bound.apply(params, statistics, jnp.ones((3, 50, 2)), training=True, key=KEY)[0].shape == (3, 10)
+    assert [len(row.output.fields) for row in bound.rows] == [1] * 4
 
 
 # What a user is told
@@ -219,13 +221,13 @@ def test_what_guesses_may_have_caused_is_not_told() -> None:
     net = model(
         "relu", {"conv": {"filters": 2, "kernel_size": 3, "groups": 7}}, {"max_pool": {"size": 9}}, "classifier"
     )
-    faults = net.bind(10).survey((8, 8, 1), 10, guessed=True).faults
+    faults = net.survey((8, 8, 1), 10, guessed=True).faults
     assert faults == [Fault("model.layers[2].max_pool.size", "must fit the 8×8×2 input, got 9×9")]
 
 
 def test_classes_are_those_of_the_data_wherever_a_classifier_stands() -> None:
-    bound = model("flatten", {"repeat": {"times": 1, "layers": ["classifier"]}}).bind(7)
-    assert by_product(bound.survey((2, 2, 1), 7).rows[-1].output.shape) == "7"
+    bound = model("flatten", {"repeat": {"times": 1, "layers": ["classifier"]}}).bind((2, 2, 1), 7)
+    assert by_product(bound.rows[-1].output.shape) == "7"
 
 
 # Width
@@ -236,16 +238,33 @@ def test_a_mobilenet_of_another_width_costs_what_its_paper_says(
     width: float, millions: float, multiply_adds: int
 ) -> None:
     # Howard et al. 2017, arXiv:1704.04861, table 6.
-    narrow = experiment("model=mobilenet_v1", "data=imagenet", f"model.width={width}").model.bind(1000)
-    sums = totals(narrow.survey((224, 224, 3), 1000).rows)
+    narrow = experiment("model=mobilenet_v1", "data=imagenet", f"model.width={width}").model.bind((224, 224, 3), 1000)
+    sums = narrow.totals
     assert sums.parameters / 1e6 == pytest.approx(millions, abs=0.05)
     assert sums.multiply_adds / 1e6 == pytest.approx(multiply_adds, abs=1)
 
 
 def test_what_classes_decide_stays_and_one_filter_is_left() -> None:
     net = model({"conv": {"filters": 4, "kernel_size": 3}}, "flatten", {"dense": {"units": 3}}, "classifier", width=0.1)
-    params, _ = jax.eval_shape(lambda: net.bind(10).init(KEY, (8, 8, 1)))
+    params, _ = jax.eval_shape(lambda: net.bind((8, 8, 1), 10).init(KEY))
     assert params["0_conv"]["kernel"].shape == (3, 3, 1, 1)
     assert params["2_dense"]["kernel"].shape == (36, 1)
     assert params["3_classifier"]["kernel"].shape == (1, 10)
-    assert net.bind(10).bind(10) == net.bind(10)
+
+
+# A network as a value
+
+
+def test_networks_that_compute_the_same_are_equal_in_structure_whatever_was_asked_of_them() -> None:
+    asked, fresh = (model({"dropout": {"rate": rate}}, *SMALL).bind((8, 8, 2), 10) for rate in (0.2, 0.6))
+    assert asked.totals.parameters > 0
+    assert jax.tree.structure(asked) == jax.tree.structure(fresh)
+    assert hash(jax.tree.structure(asked)) == hash(jax.tree.structure(fresh))
+    assert asked == model({"dropout": {"rate": 0.2}}, *SMALL, name="other").bind((8, 8, 2), 10)
+    assert jax.tree.leaves(asked)[0] == 0.2
+
+
+def test_rows_are_made_once() -> None:
+    net = model(*SMALL).bind((8, 8, 2), 10)
+    assert net.rows is net.rows
+    assert net.totals is net.totals

@@ -36,24 +36,26 @@ def through(net: Model, image: ArrayLike, kernels: Sequence[ArrayLike] = ()) -> 
     """
     x = jnp.asarray(image, jnp.float32)
     x = x.reshape(*x.shape, 1) if x.ndim == 2 and x.shape[-1] != 1 else x
-    params, statistics = net.init(KEY, x.shape)
+    bound = net.bind(x.shape, 10)
+    params, statistics = bound.init(KEY)
     convolutions = [name for name in params if name.endswith("conv")]
     for name, kernel in zip(convolutions, kernels, strict=bool(kernels)):
         params[name]["kernel"] = jnp.asarray(kernel, jnp.float32).reshape(params[name]["kernel"].shape)
-    y, _ = net.apply(params, statistics, x[None], training=False, key=KEY)
+    y, _ = bound.apply(params, statistics, x[None], training=False, key=KEY)
     return np.asarray(y[0]).squeeze(-1) if y.ndim > 2 and y.shape[-1] == 1 else np.asarray(y[0])
 
 
 def surveyed(net: Model, shape: tuple[int, ...]) -> list[Row]:
-    return net.survey(shape, classes=10).rows
+    return list(net.bind(shape, classes=10).rows)
 
 
 def seen(net: Model, size: int) -> int:
     """How many pixels of a `size` × `size` image the output's middle really sees along one axis."""
-    params, statistics = net.init(KEY, (size, size, 1))
+    bound = net.bind((size, size, 1), 10)
+    params, statistics = bound.init(KEY)
 
     def middle(x: jax.Array) -> jax.Array:
-        y, _ = net.apply(params, statistics, x, training=False, key=KEY)
+        y, _ = bound.apply(params, statistics, x, training=False, key=KEY)
         return y[0, y.shape[1] // 2, y.shape[2] // 2, 0]
 
     gradient = np.asarray(jax.grad(middle)(jnp.ones((1, size, size, 1))))[0, :, :, 0]
@@ -254,7 +256,7 @@ def test_backpropagation_step_by_step() -> None:
         "2_dense": {"kernel": jnp.array([[0.40, 0.50], [0.45, 0.55]]), "bias": jnp.array([0.60, 0.60])},
     }
     x, targets = jnp.array([[0.05, 0.10]]), jnp.array([[0.01, 0.99]])
-    outputs, _ = net.apply(params, {}, x, training=True, key=KEY)
+    outputs, _ = net.bind((2,), 2).apply(params, {}, x, training=True, key=KEY)
     np.testing.assert_allclose(outputs, [[0.75136507, 0.772928465]], rtol=1e-6)
     np.testing.assert_allclose(L2Loss().per_example(outputs, targets), [0.298371109], rtol=1e-6)
     after = descended(net, params, x, targets, learning_rate=0.5)
@@ -268,7 +270,7 @@ def descended(net: Model, params: Tree, x: jax.Array, targets: jax.Array, *, lea
     """The parameters after one step of plain gradient descent on ½ Σ (target − output)²."""
 
     def error(params: Tree) -> jax.Array:
-        outputs, _ = net.apply(params, {}, x, training=True, key=KEY)
+        outputs, _ = net.bind(x.shape[1:], 10).apply(params, {}, x, training=True, key=KEY)
         return jnp.sum(L2Loss().per_example(outputs, targets))
 
     return jax.tree.map(lambda p, g: p - learning_rate * g, params, jax.grad(error)(params))
@@ -282,7 +284,7 @@ def test_the_layers_of_lenet5() -> None:
         *({"conv": {"filters": 6, "kernel_size": 5}}, "tanh", {"avg_pool": {"size": 2}}),
         *({"conv": {"filters": 16, "kernel_size": 5}}, "tanh", {"avg_pool": {"size": 2}}),
         *("flatten", {"dense": {"units": 120}}, "tanh", {"dense": {"units": 84}}, "tanh", "classifier"),
-    ).bind(classes=10)
+    )
     found = [row for row in surveyed(net, (32, 32, 1)) if row.parameters]
     # LeCun et al. 1998, §II.B: C1 156, F6 10,164, C5 48,120; C3 has 2,416 where every filter sees every map.
     assert [row.parameters for row in found] == [156, 2_416, 48_120, 10_164, 850]
@@ -320,7 +322,7 @@ def alexnet() -> list[Any]:
     ids=["vgg16", "alexnet"],
 )
 def test_the_cost_of_published_networks(layers: list[Any], parameters: int, multiply_adds: int) -> None:
-    found = model(*layers).bind(classes=1000).survey((224, 224, 3), classes=1000)
+    found = model(*layers).survey((224, 224, 3), classes=1000)
     assert not found.faults
     assert sum(row.parameters for row in found.rows) == parameters
     assert sum(row.multiply_adds for row in found.rows) == multiply_adds
@@ -328,6 +330,6 @@ def test_the_cost_of_published_networks(layers: list[Any], parameters: int, mult
 
 def test_what_vgg16_sees() -> None:
     # Araujo, Norris & Sim 2019, doi:10.23915/distill.00021, table 1: field 212, stride 32, padding 90.
-    maps = [row for row in surveyed(model(*vgg16()).bind(classes=1000), (224, 224, 3)) if len(row.output.shape) == 3]
+    maps = [row for row in surveyed(model(*vgg16()), (224, 224, 3)) if len(row.output.shape) == 3]
     field = maps[-1].output.fields[0]
     assert (field.size, field.stride, field.padding) == (212, 32, 90)

@@ -177,8 +177,8 @@ def test_excepted_layers_begin_as_drawn(first: Loop, saved: Path, residual: str)
 
 
 def test_an_excepted_classifier_may_have_other_classes(first: Loop, saved: Path) -> None:
-    five = tiny(LAYERS, f"model.weights={saved}", "model.weights_except=classifier").model.bind(5)
-    params, _ = weights.load(str(saved), five, (8, 8, 1), fresh=("classifier",))
+    five = tiny(LAYERS, f"model.weights={saved}", "model.weights_except=classifier").model.bind((8, 8, 1), 5)
+    params, _ = weights.load(str(saved), five, fresh=("classifier",))
     assert set(places.dotted(params)) == {
         name for name in places.dotted(first.state.params) if "classifier" not in name
     }
@@ -279,8 +279,8 @@ def test_a_file_of_whole_numbers_or_of_none_is_said_so(tmp_path: Path) -> None:
     safetensors.numpy.save_file({}, path)
     [said] = refused(lambda: begun(f"model.weights={path}"))
     assert said == "model.weights: must hold layer 0_conv.kernel 3×3×1×4, got no further module"
-    nothing = Model(name="nothing", layers=(Flatten(),))
-    assert refused(lambda: weights.load(str(path), nothing, (2, 5, 1))) == [
+    nothing = Model(name="nothing", layers=(Flatten(),)).bind((2, 5, 1), 10)
+    assert refused(lambda: weights.load(str(path), nothing)) == [
         "model.weights: must be null, as this model learns nothing, got whole.safetensors"
     ]
 

@@ -22,11 +22,11 @@ import pytest
 from configurations import composed, experiment, group, here, option
 
 from runner import composition, data, launchable, train
-from runner.describe import as_json, surveyed
+from runner.describe import as_json, bound
 from runner.experiment import Experiment
 from runner.layers.base import Row, Shape
 from runner.loop import Loop
-from runner.model import totals
+from runner.network import Network
 
 PARAMETERS = {
     "lenet1": 2_578,
@@ -117,12 +117,12 @@ def of(name: str) -> Experiment:
 
 
 @functools.cache
-def rows(name: str) -> tuple[Row, ...]:
-    return tuple(surveyed(of(name))[0])
+def network(name: str) -> Network:
+    return bound(of(name))
 
 
 def last(name: str, kind: str) -> list[Row]:
-    return [row for row in rows(name) if row.kind == kind]
+    return [row for row in network(name).rows if row.kind == kind]
 
 
 def field(row: Row) -> tuple[int, int, int]:
@@ -137,13 +137,13 @@ def test_every_model_has_its_numbers() -> None:
 
 @pytest.mark.parametrize("name", ZOO)
 def test_parameters(name: str) -> None:
-    assert totals(list(rows(name))).parameters == PARAMETERS[name]
+    assert network(name).totals.parameters == PARAMETERS[name]
     assert f"{PARAMETERS[name]:,}" in text(name)  # as its heading says
 
 
 @pytest.mark.parametrize("name", BILLIONS)
 def test_multiply_adds(name: str) -> None:
-    assert totals(list(rows(name))).multiply_adds / 1e9 == pytest.approx(BILLIONS[name], rel=0.01)
+    assert network(name).totals.multiply_adds / 1e9 == pytest.approx(BILLIONS[name], rel=0.01)
 
 
 # Receptive fields
@@ -151,13 +151,13 @@ def test_multiply_adds(name: str) -> None:
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_fields_of_the_published_table(name: str) -> None:
-    maps = [row for row in rows(name) if len(row.output.shape) == 3]
+    maps = [row for row in network(name).rows if len(row.output.shape) == 3]
     assert field(maps[-1]) == FIELDS[name]
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_receptive_fields(name: str) -> None:
-    maps = [row for row in rows(name) if len(row.output.shape) == 3]
+    maps = [row for row in network(name).rows if len(row.output.shape) == 3]
     assert field(maps[-1])[:2] == (SIZES[name], 32)
 
 
@@ -172,13 +172,13 @@ def test_every_layer_of_alexnet() -> None:
 
 
 def test_the_layers_of_lenet5_1998() -> None:
-    counted = [row.parameters for row in rows("lenet5_1998") if row.parameters]
+    counted = [row.parameters for row in network("lenet5_1998").rows if row.parameters]
     assert counted == [156, 12, 1_516, 32, 48_120, 10_164, 850]
     assert sum(counted[:-1]) == 60_000
 
 
 def test_the_layers_of_lecun1989() -> None:
-    counted = [row.parameters for row in rows("lecun1989") if row.parameters]
+    counted = [row.parameters for row in network("lecun1989").rows if row.parameters]
     assert (sum(counted[:2]), sum(counted[2:4]), *counted[4:]) == (1_068, 2_592, 5_790, 310)
 
 
@@ -211,7 +211,7 @@ def test_sizes_after_pooling(name: str, expected: list[int]) -> None:
     ],
 )
 def test_the_last_feature_map(name: str, expected: Shape) -> None:
-    assert [row.output.shape for row in rows(name) if len(row.output.shape) == 3][-1] == expected
+    assert [row.output.shape for row in network(name).rows if len(row.output.shape) == 3][-1] == expected
 
 
 def test_channels_of_the_inception_modules() -> None:
@@ -220,7 +220,7 @@ def test_channels_of_the_inception_modules() -> None:
 
 
 def test_side_heads_work_in_training_alone() -> None:
-    plain, aux = totals(list(rows("googlenet"))), totals(list(rows("googlenet_aux")))
+    plain, aux = network("googlenet").totals, network("googlenet_aux").totals
     assert aux.receptive_field == plain.receptive_field
     weights = [layer for layer in jax.tree.leaves(of("googlenet_aux").model) if layer == 0.3]
     assert len(weights) == 2
@@ -231,19 +231,15 @@ def test_side_heads_work_in_training_alone() -> None:
 
 @pytest.mark.parametrize("name", ZOO)
 def test_shapes_as_jax_finds_them(name: str) -> None:
-    source = of(name).data
-    assert source.shape is not None
-    assert source.class_count is not None
-    model, shape = of(name).model.bind(source.class_count), of(name).model.input_shape(source.shape)
-    key = jax.random.key(0)
-    params, statistics = jax.eval_shape(lambda: model.init(key, shape))
+    net, key = network(name), jax.random.key(0)
+    params, statistics = jax.eval_shape(lambda: net.init(key))
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == PARAMETERS[name]
-    x = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    x = jax.ShapeDtypeStruct((2, *net.input_shape), jnp.float32)
     for training in (True, False):
         logits, after = jax.eval_shape(
-            lambda p, s, x, training=training: model.apply(p, s, x, training=training, key=key), params, statistics, x
+            lambda p, s, x, training=training: net.apply(p, s, x, training=training, key=key), params, statistics, x
         )
-        assert logits.shape == (2, source.class_count)
+        assert logits.shape == (2, net.classes)
         assert jax.tree.structure(statistics).num_leaves <= len(jax.tree.leaves(after))
 
 
@@ -298,7 +294,7 @@ def test_describing_draws_no_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
     def draw(*_: Any) -> None:
         raise AssertionError("describe drew parameters")
 
-    monkeypatch.setattr("runner.model.draw", draw)
+    monkeypatch.setattr("runner.network.draw", draw)
     before = len(jax.live_arrays())
     assert json.loads(as_json(experiment("model=resnet152", "data=imagenet")))["totals"]["parameters"] == 60_192_808
     assert len(jax.live_arrays()) == before

@@ -1,6 +1,6 @@
 """State dicts of PyTorch: which of their modules is which layer of ours, and their arrays in our layout.
 
-    >>> arrays = translated(slots(model.layers, input_shape), state)     # features.0.weight, features.0.bias
+    >>> arrays = translated(slots(network.layers, network.input_shape), state)     # features.0.weight, features.0.bias
     >>> arrays["0_conv.kernel"].shape     # (height, width, in, out)
     (3, 3, 1, 6)
 

@@ -77,9 +77,10 @@ def test_bytes_need_no_scaling(fractions: jax.Array) -> None:
         return str(jax.make_jaxpr(change)(fractions))
 
     assert len(program(UNIT)) < len(program((jnp.zeros(1), jnp.ones(1))))
-    bytes_ = tiny().program(data_shape=(8, 8, 1), classes=10, mean=(0.3,), std=(0.4,))
+    network = tiny().network((8, 8, 1), 10)
+    bytes_ = tiny().program(network, mean=(0.3,), std=(0.4,))
     assert (bytes_.black, bytes_.white) == (None, None)
-    floats = tiny().program(data_shape=(8, 8, 1), classes=10, mean=(0.3,), std=(0.4,), values=Range((-1,), (1,)))
+    floats = tiny().program(network, mean=(0.3,), std=(0.4,), values=Range((-1,), (1,)))
     assert len(jax.tree.leaves(floats)) == len(jax.tree.leaves(bytes_)) + 2
 
 

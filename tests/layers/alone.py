@@ -32,7 +32,7 @@ def distinct(*shape: int, step: float = 0.25, seed: int = RANDOM_SEED) -> jax.Ar
 
 def drawn(layer: Layer, shape: Shape) -> tuple[Tree, Tree]:
     """Parameters and statistics of the layer for inputs of `shape`."""
-    params, statistics = Model(name="alone", layers=(layer,)).init(KEY, shape)
+    params, statistics = Model(name="alone", layers=(layer,)).bind(shape, classes=10).init(KEY)
     name = f"0_{layer.kind}"
     return params.get(name, {}), statistics.get(name, {})
 
@@ -79,5 +79,5 @@ def told(*layers: Any, shape: Shape = (8, 8, 3), classes: int = 10) -> list[str]
     except ValidationError as error:
         found = [fault({**item, "loc": ("model", *item["loc"])}, raw) for item in error.errors(include_url=False)]
     else:
-        found = model.bind(classes).survey(shape, classes).faults
+        found = model.survey(shape, classes).faults
     return [str(item) for item in found]

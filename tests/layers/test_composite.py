@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from alone import KEY, normal, told
 
-from runner.layers.base import Layer
+from runner.layers.base import Layer, Shape
 from runner.model import Model
+from runner.network import Network
 from runner.records import frozen
 
 BODY: list[Any] = [{"conv": {"filters": 3, "kernel_size": 3, "padding": 1}}, "batch_norm", "relu", {"dropout": {}}]
 
 
-def model(*layers: Any) -> Model:
-    return Model.model_validate(frozen({"name": "composite", "layers": list(layers)})).bind(10)
+def network(*layers: Any, shape: Shape = (6, 6, 3)) -> Network:
+    return Model.model_validate(frozen({"name": "composite", "layers": list(layers)})).bind(shape, 10)
 
 
 def same(found: Any, expected: Any) -> None:
@@ -30,9 +31,9 @@ def named(tree: Any, name: str) -> list[jax.Array]:
 
 
 def test_a_repetition_is_its_layers_written_out() -> None:
-    repeated, written = model({"repeat": {"times": 3, "layers": BODY}}), model(*BODY * 3)
-    params, statistics = written.init(KEY, (6, 6, 3))
-    own_params, own_statistics = repeated.init(KEY, (6, 6, 3))
+    repeated, written = network({"repeat": {"times": 3, "layers": BODY}}), network(*BODY * 3)
+    params, statistics = written.init(KEY)
+    own_params, own_statistics = repeated.init(KEY)
     assert list(own_params) == list(own_statistics) == ["0_repeat"]
     same((own_params, own_statistics), (params, statistics))
     x = normal(2, 6, 6, 3)
@@ -42,31 +43,31 @@ def test_a_repetition_is_its_layers_written_out() -> None:
 
 
 def test_every_copy_has_parameters_statistics_and_a_key_of_its_own() -> None:
-    net = model({"repeat": {"times": 2, "layers": BODY}})
-    params, statistics = net.init(KEY, (4, 4, 3))
+    net = network({"repeat": {"times": 2, "layers": BODY}}, shape=(4, 4, 3))
+    params, statistics = net.init(KEY)
     first, second = named(params, "kernel")
     assert not np.array_equal(first, second)
     _, after = net.apply(params, statistics, normal(2, 4, 4, 3), training=True, key=KEY)
     first, second = named(after, "mean")
     assert not np.array_equal(first, second)
 
-    dropouts = model({"repeat": {"times": 2, "layers": [{"dropout": {"rate": 0.5}}]}})
+    dropouts = network({"repeat": {"times": 2, "layers": [{"dropout": {"rate": 0.5}}]}})
     kept, _ = dropouts.apply({}, {}, jnp.ones((1, 40, 40, 1)), training=True, key=KEY)
     assert float(jnp.mean(kept > 0)) == pytest.approx(0.25, abs=0.06)  # one mask twice would keep a half
 
 
 def test_counts_are_those_of_every_copy() -> None:
-    [repeat] = model({"repeat": {"times": 3, "layers": BODY}}).layers
+    [repeat] = network({"repeat": {"times": 3, "layers": BODY}}).layers
     conv = 3 * 3 * 3 * 3 + 3
     assert repeat.parameter_count((6, 6, 3)) == 3 * (conv + 6)
     assert repeat.multiply_adds((6, 6, 3)) == 3 * 36 * 81
-    halving = model({"repeat": {"times": 3, "layers": [{"max_pool": {"size": 2}}]}})
+    halving = network({"repeat": {"times": 3, "layers": [{"max_pool": {"size": 2}}]}})
     assert halving.layers[0].output_shape((16, 24, 5)) == (2, 3, 5)
 
 
 def test_rows_are_those_of_every_copy_under_one_path() -> None:
-    found = model({"repeat": {"times": 2, "layers": [{"conv": {"filters": 4, "kernel_size": 3}}, "relu"]}})
-    rows = found.survey((9, 9, 1), 10).rows
+    twice = {"repeat": {"times": 2, "layers": [{"conv": {"filters": 4, "kernel_size": 3}}, "relu"]}}
+    rows = network(twice, shape=(9, 9, 1)).rows
     path = "model.layers[0].repeat.layers"
     assert [row.path for row in rows] == [f"{path}[0].conv", f"{path}[1].relu"] * 2
     assert [row.output.shape for row in rows] == [(7, 7, 4), (7, 7, 4), (5, 5, 4), (5, 5, 4)]
@@ -76,16 +77,15 @@ def test_rows_are_those_of_every_copy_under_one_path() -> None:
 
 def test_repetitions_nest_and_hold_a_classifier() -> None:
     inner = {"repeat": {"times": 2, "layers": [{"conv": {"filters": 2, "kernel_size": 1}}]}}
-    net = model(
+    net = network(
         {"repeat": {"times": 2, "layers": [inner, "relu"]}},
         "flatten",
         {"repeat": {"times": 1, "layers": ["classifier"]}},
+        shape=(2, 2, 1),
     )
-    survey = net.survey((2, 2, 1), 10)
-    assert not survey.faults
-    assert [row.kind for row in survey.rows] == ["conv", "conv", "relu"] * 2 + ["flatten", "classifier"]
-    assert survey.rows[0].path == "model.layers[0].repeat.layers[0].repeat.layers[0].conv"
-    params, statistics = net.init(KEY, (2, 2, 1))
+    assert [row.kind for row in net.rows] == ["conv", "conv", "relu"] * 2 + ["flatten", "classifier"]
+    assert net.rows[0].path == "model.layers[0].repeat.layers[0].repeat.layers[0].conv"
+    params, statistics = net.init(KEY)
     assert net.apply(params, statistics, normal(3, 2, 2, 1), training=True, key=KEY)[0].shape == (3, 10)
 
 
@@ -98,7 +98,7 @@ def test_traced_fields_within_are_arguments_of_the_program() -> None:
         return layer.apply({}, {}, jnp.ones((1, 20, 20, 1)), training=True, key=KEY)[0]
 
     for rate in (0.2, 0.4):
-        run(model({"repeat": {"times": 2, "layers": [{"dropout": {"rate": rate}}]}}).layers[0])
+        run(network({"repeat": {"times": 2, "layers": [{"dropout": {"rate": rate}}]}}).layers[0])
     assert traces == ["repeat"]
 
 

@@ -100,7 +100,7 @@ def entries(*layers: Any) -> tuple[Layer, ...]:
 
 
 def told(*layers: Any, shape: tuple[int, ...] = (9, 1), vocabulary: int | None = 11) -> list[str]:
-    model = Model(name="told", layers=entries(*layers)).bind(2, vocabulary)
+    model = Model(name="told", layers=entries(*layers))
     return [str(fault) for fault in model.survey(shape, 2, vocabulary=vocabulary).faults]
 
 
@@ -124,8 +124,8 @@ NO_EMBEDDING = "must have an embedding before it, as the data are tokens, got 9Ã
 )
 def test_where_tokens_are_embedded_before_anything_else_it_fits(layers: list[Any]) -> None:
     assert told(*layers) == []
-    model = Model(name="fits", layers=entries(*layers)).bind(2, 11)
-    params, statistics = model.init(KEY, (9, 1))
+    model = Model(name="fits", layers=entries(*layers)).bind((9, 1), 2, 11)
+    params, statistics = model.init(KEY)
     y, _ = model.apply(params, statistics, TOKENS, training=False, key=KEY)
     assert y.shape == (4, 2)
 
@@ -181,8 +181,8 @@ def test_a_causal_convolution_sees_no_later_word() -> None:
     model = Model(
         name="causal",
         layers=entries(EMBED, {"conv": {"filters": 3, "kernel_size": 3, "dilation": 2, "padding": "causal"}}),
-    ).bind(2, 11)
-    params, statistics = model.init(KEY, (9, 1))
+    ).bind((9, 1), 2, 11)
+    params, statistics = model.init(KEY)
 
     def run(tokens: jax.Array) -> np.ndarray:
         return np.asarray(model.apply(params, statistics, tokens, training=False, key=KEY)[0])
@@ -196,8 +196,8 @@ def test_a_causal_convolution_sees_no_later_word() -> None:
 
 
 def test_a_convolution_over_words_is_a_sum_over_a_window() -> None:
-    model = Model(name="plain", layers=entries({"embedding": {"dim": 4}}, CONV)).bind(2, 11)
-    params, statistics = model.init(KEY, (9, 1))
+    model = Model(name="plain", layers=entries({"embedding": {"dim": 4}}, CONV)).bind((9, 1), 2, 11)
+    params, statistics = model.init(KEY)
     y, _ = model.apply(params, statistics, TOKENS, training=False, key=KEY)
     vectors = np.asarray(params["0_embedding"]["table"]) * (np.arange(11) > 0)[:, None]
     x, kernel = vectors[np.asarray(TOKENS)[..., 0]], np.asarray(params["1_conv"]["kernel"])

@@ -221,7 +221,7 @@ FLAT: list[Any] = ["flatten", {"dense": {"units": 3}}]
 
 
 def refused(layers: list[Any], *, batch_size: int = 1, accumulate: int = 1, freeze: tuple[str, ...] = ()) -> list[str]:
-    model = Model.model_validate(frozen({"name": "refused", "layers": layers})).bind(10)
+    model = Model.model_validate(frozen({"name": "refused", "layers": layers}))
     return [str(fault) for fault in model.survey((4, 4, 2), 10, step=Step(batch_size, accumulate, freeze)).faults]
 
 

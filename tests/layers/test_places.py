@@ -12,6 +12,7 @@ from runner.errors import ConfigError
 from runner.layers import places
 from runner.layers.base import Located
 from runner.model import Model
+from runner.network import Network
 from runner.records import frozen
 
 TREE: dict[str, Any] = {
@@ -64,9 +65,9 @@ def test_a_tree_in_two_is_the_tree_again() -> None:
 
 
 def test_paths_of_a_model_are_those_of_its_parameters() -> None:
-    net = experiment("model=resnet50", "data=imagenet").model.bind(1000)
-    params, statistics = jax.eval_shape(lambda: net.init(jax.random.key(0), (64, 64, 3)))
-    of_parameters, of_statistics = net.paths((64, 64, 3))
+    net = experiment("model=resnet50", "data=imagenet").model.bind((64, 64, 3), 1000)
+    params, statistics = jax.eval_shape(lambda: net.init(jax.random.key(0)))
+    of_parameters, of_statistics = net.shapes()
     assert set(of_parameters) == set(places.dotted(params))
     assert set(of_statistics) == set(places.dotted(statistics))
     # In the order of the layers, where a pytree sorts `10_…` before `2_…`.
@@ -165,7 +166,7 @@ def configured(*freeze: str, layers: list[Any] = NET) -> dict[str, Any]:
 )
 def test_a_place_means_every_copy_of_a_repeated_layer(name: str, paths: list[str]) -> None:
     experiment = parse(configured(name))
-    program = experiment.program(data_shape=(28, 28, 1), classes=10, mean=(0.0,), std=(1.0,))
+    program = experiment.program(experiment.network((28, 28, 1), 10), mean=(0.0,), std=(1.0,))
     assert program.freeze == tuple(paths)
 
 
@@ -202,16 +203,16 @@ def test_what_could_have_been_meant_is_listed_once_for_all_names(monkeypatch: py
 
 
 def test_every_layer_has_the_place_and_the_path_that_a_survey_gives_it() -> None:
-    net = experiment("model=resnet50", "data=imagenet").model.bind(1000)
+    net = experiment("model=resnet50", "data=imagenet").model.bind((64, 64, 3), 1000)
     located = net.located()
-    told = Counter(row.path for row in net.survey((64, 64, 3), 1000).rows)
+    told = Counter(row.path for row in net.rows)
     assert told <= Counter(f"model.{place}" for place, _ in located)
     assert len({path for _, path in located}) == len(located) == sum(layer.layer_count() for layer in net.layers)
-    learning = {path.rpartition(".")[0] for paths in net.paths((64, 64, 3)) for path in paths}
+    learning = {path.rpartition(".")[0] for paths in net.shapes() for path in paths}
     assert learning <= {path for _, path in located}
 
 
 def test_names_that_are_no_places_do_not_walk_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = Model.model_validate(frozen({"name": "net", "layers": [CONV, "relu"]}))
-    monkeypatch.setattr(Model, "located", None)
+    net = Model.model_validate(frozen({"name": "net", "layers": [CONV, "relu"]})).bind((8, 8, 1), 10)
+    monkeypatch.setattr(Network, "located", None)
     assert net.resolved(("conv", "0_conv")) == ("conv", "0_conv")

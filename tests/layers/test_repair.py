@@ -34,7 +34,7 @@ def guessed(entries: Any) -> list[str]:
     """What is told of how the layers fit, where the list itself could not be read."""
     layers = repaired(frozen(entries))
     assert layers is not None
-    model = Model(name="guessed", layers=layers).bind(10)
+    model = Model(name="guessed", layers=layers)
     return [str(fault) for fault in model.survey(SHAPE, 10, guessed=True).faults]
 
 
@@ -112,4 +112,4 @@ def test_anything_is_read_or_left_alone(entries: Any) -> None:
     layers = repaired(frozen(entries))
     assert layers is None or all(isinstance(layer, Layer) for layer in layers)
     if layers:
-        Model(name="guessed", layers=layers).bind(10).survey(SHAPE, 10, guessed=True)
+        Model(name="guessed", layers=layers).survey(SHAPE, 10, guessed=True)

@@ -58,7 +58,7 @@ def test_upsampling_divides_the_stride() -> None:
     model = Model.model_validate(
         frozen({"name": "u", "layers": [pool, pool, {"upsample": {"size": 2}}, "upsample", "upsample"]})
     )
-    fields = [row.output.fields[0] for row in model.survey((8, 8, 1), 10).rows]
+    fields = [row.output.fields[0] for row in model.bind((8, 8, 1), 10).rows]
     assert [field.stride for field in fields] == [2, 4, 2, 1, Fraction(1, 2)]
     assert [field.size for field in fields] == [2, 4, 4, 4, 4]
 

@@ -19,7 +19,7 @@ from configurations import experiment
 from runner import weights
 from runner.layers import places
 from runner.layers.base import Tree
-from runner.model import Model
+from runner.network import Network
 from runner.state_dicts import slots, translated
 
 torch = pytest.importorskip("torch", reason="PyTorch, the oracle of these tests, is not installed (make oracle)")
@@ -36,7 +36,7 @@ class Loaded:
     """One network in both, with the same weights, for images of `shape` (h, w, c)."""
 
     theirs: Any
-    ours: Model
+    ours: Network
     params: Tree
     statistics: Tree
     shape: tuple[int, int, int]
@@ -69,8 +69,9 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
                 torch.nn.init.uniform_(values, low, high)
     path = tmp_path_factory.mktemp("weights") / "theirs.safetensors"
     save(path, theirs.state_dict())
-    ours = experiment(*pair.ours).model.bind(CLASSES)
-    params, statistics = weights.load(str(path), ours, pair.shape)
+    model = experiment(*pair.ours).model.model_copy(update={"input": None})  # images come in their own size
+    ours = model.bind(pair.shape, CLASSES)
+    params, statistics = weights.load(str(path), ours)
     return Loaded(theirs, ours, params, statistics, pair.shape)
 
 
@@ -85,7 +86,7 @@ def is_near(ours: Any, theirs: Any) -> bool:
 
 
 def test_every_array_has_its_place(loaded: Loaded) -> None:
-    wanted = jax.eval_shape(lambda: loaded.ours.init(jax.random.key(0), loaded.shape))
+    wanted = jax.eval_shape(lambda: loaded.ours.init(jax.random.key(0)))
     found = (loaded.params, loaded.statistics)
     assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, wanted)
 

@@ -17,11 +17,11 @@ RNG = np.random.default_rng(0)
 
 
 def model(*layers: Any) -> Model:
-    return Model.model_validate(frozen({"name": "net", "layers": list(layers)})).bind(3)
+    return Model.model_validate(frozen({"name": "net", "layers": list(layers)}))
 
 
 def taken(net: Model, shape: Shape, state: dict[str, Any]) -> dict[str, Any]:
-    return translated(slots(net.layers, shape), state, ordered=True)
+    return translated(slots(net.bind(shape, 3).layers, shape), state, ordered=True)
 
 
 def random(*shape: int) -> np.ndarray:
@@ -57,7 +57,7 @@ def outputs(net: Model, shape: Shape, state: dict[str, Any], x: np.ndarray) -> n
         for part in above:
             here = here.setdefault(part, {})
         here[last] = jnp.asarray(array)
-    y, _ = net.apply(params, {}, jnp.asarray(x), training=False, key=jax.random.key(0))
+    y, _ = net.bind(shape, 3).apply(params, {}, jnp.asarray(x), training=False, key=jax.random.key(0))
     return np.asarray(y)
 
 
@@ -120,7 +120,7 @@ def test_what_passes_a_side_head_keeps_its_order() -> None:
 def test_features_in_two_orders_are_never_added_silently() -> None:
     net = model("flatten", {"residual": {"layers": [{"dense": {"units": 12}}]}}, "classifier")
     with pytest.raises(ConfigError) as caught:
-        slots(net.layers, (2, 2, 3))
+        slots(net.bind((2, 2, 3), 3).layers, (2, 2, 3))
     assert str(caught.value) == (
         "model.weights: must give the features that 1_residual merges in one order, got flattened ones and others"
     )

@@ -24,11 +24,11 @@ def of_shapes(shapes: dict[str, Shape]) -> dict[str, Array]:
 
 
 def zoo(name: str) -> list[Slot]:
-    return slots(experiment(f"model={name}", "data=imagenet").model.bind(1000).layers, (224, 224, 3))
+    return slots(experiment(f"model={name}", "data=imagenet").model.bind((224, 224, 3), 1000).layers, (224, 224, 3))
 
 
 def small(*layers: Any, shape: Shape = (8, 8, 4), fresh: tuple[str, ...] = ()) -> list[Slot]:
-    net = Model.model_validate(frozen({"name": "net", "layers": list(layers)})).bind(10)
+    net = Model.model_validate(frozen({"name": "net", "layers": list(layers)})).bind(shape, 10)
     return slots(net.layers, shape, fresh=fresh)
 
 
@@ -124,13 +124,13 @@ def test_what_does_not_fit_is_said_in_one_line_that_names_both(
     changed: dict[str, Any], line: str, ordered: bool
 ) -> None:
     shapes = {name: shape for name, shape in (LENET | changed).items() if shape is not None}
-    wanted = slots(experiment("model=lenet5").model.bind(10).layers, (32, 32, 1))
+    wanted = slots(experiment("model=lenet5").model.bind((32, 32, 1), 10).layers, (32, 32, 1))
     said = refused(wanted, shapes, ordered=ordered)
     assert said == f"model.weights: {line}"
 
 
 def test_a_fresh_layer_takes_the_place_of_a_module_of_its_kind() -> None:
-    layers = experiment("model=lenet5").model.bind(10).layers
+    layers = experiment("model=lenet5").model.bind((32, 32, 1), 10).layers
     kept = pairs(slots(layers, (32, 32, 1), fresh=("classifier",)), LENET | {"classifier.4.weight": (1000, 84)})
     assert kept == {
         **{"0_conv": "features.0", "3_conv": "features.3", "7_dense": "classifier.0", "9_dense": "classifier.2"}

@@ -1,0 +1,157 @@
+"""A network is a model bound to its data: its layers know the classes, the tokens and the shape of what they see.
+
+>>> network = Model(name="tiny", layers=(Flatten(), Classifier())).bind((8, 8, 1), classes=10)
+>>> params, statistics = network.init(jax.random.key(0))
+>>> outputs, statistics = network.apply(params, statistics, images, training=False, key=key)   # (n, 10)
+>>> network.totals.parameters
+650
+"""
+
+import functools
+from fractions import Fraction
+from typing import Any, Final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from runner.data.fit import Fit, fit
+from runner.geometry import ReceptiveField
+from runner.layers import places, sequence
+from runner.layers.base import FeatureMap, Layer, Located, Row, Shape, Survey, Tree
+from runner.layers.initializers import draw
+from runner.layers.whitening import whitening
+from runner.records import Record
+
+# Where the first layer of a network has its filters, if it is a convolution.
+FIRST_KERNEL: Final = "0_conv.kernel"
+
+
+class Totals(Record):
+    """The sums over a network's rows; receptive field, stride and padding are those of its last feature map."""
+
+    parameters: int
+    multiply_adds: int
+    activation_bytes: int
+    receptive_field: tuple[int, ...]
+    effective_stride: tuple[int | float, ...]
+    effective_padding: tuple[int, ...]
+
+
+class Network(Record):
+    """A model bound to its data. The traced values of its layers are its leaves; all else is structure.
+
+    `Model.bind` makes it. Its methods expect layers that fit the data: `Model.survey` finds those that do not.
+    """
+
+    layers: tuple[Layer, ...]
+    fit: Fit | None  # how images come to the size of `input_shape`; None: they have it
+    data_shape: Shape  # of one input as it comes
+    input_shape: Shape  # of what the first layer sees
+    classes: int
+    vocabulary: int | None  # how many tokens there are, where inputs are tokens
+
+    # Computed once, and no part of the structure ------------------------------------------------------------------
+
+    @functools.cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """What `describe` says of each layer, in order."""
+        found = Survey(input_size=max(self.input_shape[:-1], default=1))
+        start = FeatureMap(self.input_shape, (ReceptiveField(),) * (len(self.input_shape) - 1), self.vocabulary)
+        sequence.survey(self.layers, start, Located("model.layers", ""), found)
+        return tuple(found.rows)
+
+    @functools.cached_property
+    def totals(self) -> Totals:
+        """The sums of the rows, and the receptive field of the last feature map."""
+        fields = self.last_fields
+        return Totals(
+            parameters=sum(row.parameters for row in self.rows),
+            multiply_adds=sum(row.multiply_adds for row in self.rows),
+            activation_bytes=sum(row.activation_bytes for row in self.rows),
+            receptive_field=tuple(field.size for field in fields),
+            effective_stride=tuple(as_number(field.stride) for field in fields),
+            effective_padding=tuple(field.padding for field in fields),
+        )
+
+    @property
+    def last_fields(self) -> tuple[ReceptiveField, ...]:
+        """The receptive field of the last feature map along each axis."""
+        maps = [row.output for row in self.rows if len(row.output.shape) > 1]
+        # A network that flattens at once has no feature map but its input, whose pixels see themselves.
+        return maps[-1].fields if maps else (ReceptiveField(),) * len(self.rows[0].output.fields)
+
+    # Layers by name -----------------------------------------------------------------------------------------------
+
+    def located(self) -> list[Located]:
+        """Every layer by its place in the YAML and its path in the tree of parameters, in order."""
+        return list(sequence.located(self.layers, Located("layers", "")))
+
+    def resolved(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The names with each place in the YAML, `layers[3]`, replaced by the paths of the layers there."""
+        return places.resolved(names, self.located()) if any(map(places.is_place, names)) else names
+
+    def shapes(self) -> tuple[dict[str, Shape], dict[str, Shape]]:
+        """The shape of every parameter by its dotted path (`0_conv.kernel`), and of every statistic, in order."""
+        parameters, statistics = (
+            {path: leaf.shape for path, leaf in places.dotted(tree).items()}
+            for tree in (self._parameters(), self._statistics())
+        )
+        return parameters, statistics
+
+    # Arrays -------------------------------------------------------------------------------------------------------
+
+    def fitted(self, images: jax.Array, black: ArrayLike) -> jax.Array:
+        """Images as they come, uint8 or float `(n, h, w, c)`, at the size of the input: float32, bytes as 0 … 1.
+
+        Padding has the value `black`, one for each channel or one for all.
+
+        Tokens, int32 `(n, length, 1)`, stay what they are.
+        """
+        if self.fit is None:
+            return fit(images, (images.shape[1], images.shape[2]), black=black)
+        height, width, _ = self.input_shape
+        return fit(images, (height, width), self.fit, black=black)
+
+    def init(self, key: jax.Array) -> tuple[Tree, Tree]:
+        """Parameters drawn from `key`, and statistics. float32."""
+        wanted, structure = jax.tree.flatten(self._parameters())
+        params = draw(key, [(parameter.init, parameter.shape) for parameter in wanted])
+        statistics = jax.tree.map(
+            lambda statistic: jnp.full(statistic.shape, statistic.value, jnp.float32), self._statistics()
+        )
+        return jax.tree.unflatten(structure, params), statistics
+
+    def apply(
+        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        """The outputs for a batch `(n, h, w, c)`, and the statistics after it."""
+        return sequence.apply(self.layers, params, statistics, x, training=training, key=key)
+
+    def decays(self) -> Any:
+        """For every parameter, whether weight decay applies to it: to weights it does, to biases it does not."""
+        return jax.tree.map(lambda parameter: parameter.decays, self._parameters())
+
+    def whitened(self) -> list[str]:
+        """The dotted paths of the kernels that are made of the images."""
+        parameters = places.dotted(self._parameters())
+        return [path for path, parameter in parameters.items() if parameter.init.name == "whitening"]
+
+    def whitening(self, images: np.ndarray) -> Tree:
+        """The parameters that are made of what the first layer sees, float32 `(n, h, w, c)`; mostly there are none."""
+        if not self.whitened():
+            return {}
+        kernel = places.dotted(self._parameters())[FIRST_KERNEL]
+        return places.nested({FIRST_KERNEL: whitening(images, kernel.shape, **dict(kernel.init.arguments))})
+
+    def _parameters(self) -> Tree:
+        return sequence.parameters(self.layers, self.input_shape)
+
+    def _statistics(self) -> Tree:
+        return sequence.statistics(self.layers, self.input_shape)
+
+
+def as_number(stride: Fraction) -> int | float:
+    """A stride for JSON, which has no fractions."""
+    return int(stride) if stride.denominator == 1 else float(stride)
