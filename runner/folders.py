@@ -12,18 +12,10 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-from hydra._internal import hydra as internal
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-
 from runner.errors import ConfigError, must
 
 RUN, SWEEP = "hydra.run.dir", "hydra.sweep.dir"
 MULTIRUN: Final = "multirun.yaml"
-# The sweeper that goes on with earlier sweeps in their folders, and so chooses the folder itself.
-_CHOOSES: Final = "hydra_plugins.convrunner_sweeper"
 _records: dict[Path, Path] = {}  # of folders that the user named: what marks them as this process's
 
 
@@ -100,59 +92,3 @@ def short(folder: Path) -> Path:
     """A folder as a user calls it: from the current folder, where it lies below it."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
-
-
-def is_named(config: DictConfig, key: str) -> bool:
-    """Whether the command line names the folder."""
-    return any(str(line).lstrip("+").startswith(f"{key}=") for line in config.hydra.overrides.hydra)
-
-
-def put_sweep(config: DictConfig, folder: Path) -> None:
-    """Has Hydra write a sweep to a folder, also where it composes the configurations of members anew."""
-    quoted = QuotedString(str(folder), Quote.single).with_quotes()
-    with read_write(config), open_dict(config):
-        config.hydra.sweep.dir = str(folder)
-        config.hydra.overrides.hydra.append(f"{SWEEP}={quoted}")
-
-
-def _settle(config: DictConfig, mode: RunMode) -> None:
-    """Makes the folder of what Hydra is about to run, and has Hydra write there."""
-    if config.hydra.output_subdir is None:  # nothing is described, as for `runner describe`
-        return
-    key = RUN if mode == RunMode.RUN else SWEEP
-    if key == SWEEP and str(config.hydra.sweeper.get("_target_")).startswith(_CHOOSES):
-        return
-    HydraConfig.instance().set_config(config)  # the folder's name may refer to Hydra's part
-    OmegaConf.set_readonly(config.hydra, None)  # Hydra itself changes it later
-    folder = Path(str(OmegaConf.select(config, key)))
-    if is_named(config, key):
-        if key == RUN:
-            claim_for_run(folder, config.hydra.output_subdir)
-        else:
-            claim_for_sweep(folder)
-    elif (made := make(folder)) != folder:
-        if key == RUN:
-            with read_write(config), open_dict(config):
-                config.hydra.run.dir = str(made)
-        else:
-            put_sweep(config, made.absolute())
-
-
-class Settled(internal.Hydra):
-    """Hydra, but that folders are made as soon as a configuration is composed, before anything is written."""
-
-    def compose_config(
-        self,
-        config_name: str | None,
-        overrides: list[str],
-        run_mode: RunMode,
-        with_log_configuration: bool = False,
-        from_shell: bool = True,
-        validate_sweep_overrides: bool = True,
-    ) -> DictConfig:
-        config = super().compose_config(
-            config_name, overrides, run_mode, with_log_configuration, from_shell, validate_sweep_overrides
-        )
-        if with_log_configuration:  # without, Hydra only looks at the configuration
-            _settle(config, run_mode)
-        return config

@@ -8,7 +8,8 @@ The YAML means the same to PyYAML (1.1), to OmegaConf, which takes `${` for an i
 """
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import yaml
@@ -71,6 +72,16 @@ def overrides_yaml(overrides: tuple[str, ...]) -> str:
     )
     text: str = yaml.dump(list(overrides), Dumper=_Dumper, allow_unicode=True, width=float("inf"))
     return first + text
+
+
+def single(places: Sequence[str], overrides: Sequence[str]) -> str:
+    """The command line, for a shell, that trains one member of a sweep; `places` says where configurations lie.
+
+    The sweep is named again, as its file may set more than what it varies; `--run` trains one experiment with it.
+    """
+    kept = [line for line in overrides if not line.startswith("sweep.")]
+    run = ["--run"] if any(line.startswith("sweep=") for line in kept) else []
+    return shlex.join(["runner", *places, *run, *kept])
 
 
 def _escaped(value: Any, written: Mapping[Place, str], path: Place) -> Any:

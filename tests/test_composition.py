@@ -11,8 +11,9 @@ from configurations import composed, parse
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from runner import composition, folders, launchable, trust
-from runner.complaints import one_line, own_name
+from runner import cli, composition, launchable
+from runner.composition import folders, trust
+from runner.composition.complaints import one_line, own_name
 from runner.errors import ConfigError
 
 
@@ -115,14 +116,13 @@ def test_what_is_written_down_reads_back_as_it_was() -> None:
 
 
 def test_what_a_task_raises_comes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    def task(config: Any) -> None:
+    def use(job: composition.Job) -> int:
         raise ValueError("a mistake of ours")
 
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    quiet = ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
-    monkeypatch.setattr("sys.argv", ["runner", *quiet])
+    monkeypatch.setattr("sys.argv", ["runner"])
     with pytest.raises(ValueError, match="a mistake of ours"):
-        composition.composed(task)()
+        composition.look([], cli.parse, use)
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ def test_a_file_goes_by_the_name_that_a_user_knows(file: str, name: str) -> None
 def test_a_place_that_cannot_be_written_to_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     write("file", "")
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    monkeypatch.setattr("sys.argv", ["runner", "hydra.run.dir=file/below"])
+    monkeypatch.setattr("sys.argv", ["runner"])
     with pytest.raises(ConfigError) as caught:
-        composition.composed(lambda config: None)()
+        composition.train(["hydra.run.dir=file/below"], cli.parse, lambda job: (), "")
     assert str(caught.value) == "file/below: must be a place to write to, got Not a directory"
 
 

@@ -25,6 +25,7 @@ from PIL import Image
 from test_house import files, module
 
 from runner import data, tracking, train
+from runner.composition.reading import read
 from runner.experiment import Experiment
 from runner.geometry import Window
 from runner.layers.conv import Conv
@@ -35,7 +36,6 @@ from runner.model import Model
 from runner.ops import native
 from runner.recording import Context
 from runner.sweep.members import Proposed
-from runner.sweep.reading import read
 from runner.sweep.results import MemberResult
 from runner.sweep.settings import Sweep
 from runner.sweep.study import Asked, open_study

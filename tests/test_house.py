@@ -56,23 +56,15 @@ FLOORS = {
     "runner.loop": 6,
     "runner.fused": 7,
     "runner.sweep": 9,
-    "runner.sweep.launching": 11,  # until it moves to what knows Hydra
-    "runner.sweep.searching": 11,
     "runner.configuration": 10,
     "runner.tracking": 5,
     "runner.figures": 5,
     "runner.serving": 5,
     "runner.schema": 11,
-    "runner.interpolations": 1,
     "runner.withheld": 0,
-    "runner.complaints": 2,
-    "runner.composition": 5,
+    "runner.composition": 11,
     "runner.launchable": 2,
-    "runner.resolving": 3,
     "runner.strict_yaml": 1,
-    "runner.overriding": 1,
-    "runner.options": 1,
-    "runner.trust": 3,
     "runner.console": 7,
     "runner.profile": 7,
     "runner.recording": 7,
@@ -91,7 +83,12 @@ NEIGHBOURS = {
     ("runner.__main__", "runner.cli"),
     ("runner.tracking", "runner.serving"),  # the model that tracking logs serves itself
 }
-ONLY_IMPORTER = {"mlflow": "runner.tracking", "matplotlib": "runner.figures", "optuna": "runner.sweep.study"}
+ONLY_IMPORTER = {
+    "mlflow": "runner.tracking",
+    "matplotlib": "runner.figures",
+    "optuna": "runner.sweep.study",
+    "hydra": "runner.composition",
+}
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "base2"}
 
 

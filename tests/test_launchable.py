@@ -16,9 +16,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from runner import composition, options, strict_yaml
+from runner import composition, strict_yaml
 from runner.errors import ConfigError
-from runner.launchable import as_yaml, launchable, overrides_yaml
+from runner.launchable import as_yaml, launchable, overrides_yaml, single
 
 MISTAKABLE = (
     "1e3", "695e0514", "-1e3", "1.e5", "a${x}b", "${", "\x85", "\u2028", "\ufeff", "\\${a}", "\\\\${", "yes", "NO",
@@ -65,7 +65,7 @@ def test_overrides_survive_yaml_and_the_shell(found: list[str]) -> None:
     overrides = tuple(f"a{index}={QuotedString(text, Quote.single).with_quotes()}" for index, text in enumerate(found))
     assert tuple(yaml.safe_load(overrides_yaml(overrides)) or ()) == overrides
     assert OmegaConf.to_container(OmegaConf.create(overrides_yaml(overrides) or "[]")) == list(overrides)
-    again = shlex.split(options.single("runner -m sweep=lr", overrides))[1:]
+    again = shlex.split(single((), overrides))[1:]
     assert tuple(again) == overrides
     for line, text in zip(again, found, strict=True):
         assert str(OverridesParser.create().parse_override(line).value()) == text
@@ -73,7 +73,7 @@ def test_overrides_survive_yaml_and_the_shell(found: list[str]) -> None:
 
 def test_overrides_survive_a_real_shell() -> None:
     overrides = [f"a={text}" for text in MISTAKABLE]
-    line = options.single("runner", overrides)
+    line = single((), overrides)
     program = "runner() { printf '%s\\0' \"$@\"; }; " + line
     done = subprocess.run(["sh", "-c", program], capture_output=True, check=True)
     assert done.stdout.decode().split("\0")[:-1] == overrides

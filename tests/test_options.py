@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from commands import Runner
 
-from runner import options
+from runner.composition import options
 from runner.errors import ConfigError
+from runner.launchable import single
 
 KNOWN = (
     "--cfg, --config-dir, --config-name, --config-path, --help, --hydra-help, --info, --multirun, --package, "
@@ -46,7 +47,7 @@ def test_an_argument_list_is_read_in_any_order() -> None:
 
 def test_a_member_is_trained_from_the_folders_that_the_sweep_was_launched_from() -> None:
     command = shlex.join(["runner", "train", "-cd", "my folder", "sweep=lr", "--config-n=best", "-m"])
-    line = options.single(command, ["sweep=lr", "sweep.trials=3", "++a.b=1"])
+    line = single(options.places(command), ["sweep=lr", "sweep.trials=3", "++a.b=1"])
     assert shlex.split(line) == [
         "runner",
         "--config-dir=my folder",

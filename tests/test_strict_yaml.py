@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import limits, strict_yaml
-from runner.complaints import one_line
+from runner.composition.complaints import one_line
 from runner.errors import ConfigError
 from runner.strict_yaml import read
 

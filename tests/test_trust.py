@@ -16,7 +16,8 @@ from commands import Runner
 from configurations import TINY, composed, experiment
 from omegaconf import Node
 
-from runner import data, interpolations, limits, serving, trust, weights
+from runner import data, limits, serving, weights
+from runner.composition import interpolations, trust
 from runner.errors import ConfigError, DataError
 from runner.launchable import launchable
 

@@ -16,10 +16,10 @@ ConfigStore.instance().store(
 
 
 class FusedLauncher(BasicLauncher):
-    """Hands a batch of jobs to the task as a whole, where the task can take one; else job by job, as Hydra does."""
+    """Hands over a batch of jobs as a whole, where the task trains; else job by job, as Hydra does."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        batch = getattr(self.task_function, "batch", None)
-        if batch is None:
+        training = getattr(self.task_function, "training", None)
+        if training is None:
             return super().launch(job_overrides, initial_job_idx)
-        return batch(self.hydra_context, self.config, self.task_function, job_overrides, initial_job_idx)
+        return training.launch(self.hydra_context, self.config, job_overrides, initial_job_idx)

@@ -26,11 +26,9 @@ class SearchSweeper(BasicSweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self.command = getattr(task_function, "command", None)
+        self.training = getattr(task_function, "training", None)
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
-        if self.command is None:
+        if self.training is None:
             return super().sweep(arguments)
-        from runner.sweep.searching import sweep
-
-        return sweep(self.hydra_context, self.config, self.command, arguments, self.launcher.launch)
+        return self.training.sweep(self.hydra_context, self.config, arguments, self.launcher.launch)

@@ -46,6 +46,7 @@ class SweepResult:
     compiles: int = 0  # of the training step
     seconds_saved: float = 0.0  # of compilation, against one for every member
     run_id: str = ""
+    places: tuple[str, ...] = ()  # of the command's options, those that say where configurations lie
 
 
 def said(value: Value) -> str:

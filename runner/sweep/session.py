@@ -3,7 +3,7 @@
     >>> with opened(Session(command="runner -m seed=1,2", folder=Path("outputs/sweeps/now"))) as session:
     ...     results = session.train(proposed)
 
-A launcher trains batches in the session that is open; a search opens one around all of its batches.
+Batches that a search proposes are trained in one session.
 """
 
 import functools
@@ -33,8 +33,10 @@ _log = logging.getLogger(__name__)
 class Session:
     """A sweep under way."""
 
-    def __init__(self, *, command: str, folder: Path, study: Search | None = None) -> None:
-        self.command, self.folder, self.study = command, folder, study
+    def __init__(
+        self, *, command: str, folder: Path, places: tuple[str, ...] = (), study: Search | None = None
+    ) -> None:
+        self.command, self.places, self.folder, self.study = command, places, folder, study
         objectives = study.objectives if study else (("val/accuracy", "maximize"),)
         self.children = Children(study.tags if study else _tags(folder), command, objectives, study)
         self.parent: tracking.Run | None = None
@@ -115,6 +117,7 @@ class Session:
         return SweepResult(
             name=self._name,
             command=self.command,
+            places=self.places,
             objectives=children.objectives,
             space=self._space,
             members=tuple(children.results[number] for number in sorted(children.results)),
@@ -142,13 +145,9 @@ def _varied(proposed: Sequence[Proposed]) -> dict[str, str]:
     return {path: ",".join(found) for path, found in values.items()}
 
 
-_open_sessions: list[Session] = []
-
-
 @contextmanager
 def opened(session: Session) -> Iterator[Session]:
-    """Has launchers train their batches in this session, and ends it whatever happens."""
-    _open_sessions.append(session)
+    """Ends the session, whatever happens."""
     error: BaseException | None = None
     try:
         yield session
@@ -156,10 +155,4 @@ def opened(session: Session) -> Iterator[Session]:
         error = raised
         raise
     finally:
-        _open_sessions.remove(session)
         session.close(error)
-
-
-def current() -> Session | None:
-    """The session that is open, if there is one."""
-    return _open_sessions[-1] if _open_sessions else None

@@ -1,17 +1,15 @@
 """What a sweep varies: dimensions, and what rules combinations of their values out."""
 
 import functools
+import graphlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from typing import Final
 
 from runner import limits
-from runner.errors import ConfigError, Fault, shown
+from runner.errors import ConfigError, Fault, must, shown
 from runner.sweep import constraints
 from runner.sweep.results import Value
 
@@ -64,6 +62,7 @@ class Space:
     conditions: Mapping[str, Condition]
     zipped: tuple[tuple[str, ...], ...]
     constraints: tuple[str, ...]
+    typed: Callable[[str], Value]  # a value as the command line reads it: 0.1 is a number, true a truth, relu a word
 
     @property
     def texts(self) -> dict[str, str]:
@@ -93,7 +92,7 @@ class Space:
         while left:
             waits = {path: {leads.get(other, other) for other, _ in self.conditions.get(path, ())} for path in left}
             free = [path for path in left if not waits[path] & set(left)]
-            found += free or left  # conditions in a circle, which `read` refuses
+            found += free or left  # conditions in a circle, which `faults` has
             left = [path for path in left if path not in found]
         return found
 
@@ -109,14 +108,18 @@ class Space:
         """Whether a path varies, where those that its condition speaks of have these values."""
         for other, wanted in self.conditions.get(path, ()):
             current = chosen.get(other, self.fixed[other].partition("=")[2] if other in self.fixed else None)
-            if current is None or _as_said(current) not in map(_as_said, wanted):
+            if current is None or self._spelling(current) not in map(self._spelling, wanted):
                 return False
         return True
 
+    def _spelling(self, text: str) -> str:
+        """A value in one spelling: 1e-1 and 0.1 are one."""
+        return shown(self.typed(text), longest=500)
+
     def allows(self, chosen: Mapping[str, str]) -> bool:
         """Whether every constraint holds of these values and the fixed ones. Raises ConfigError where one cannot."""
-        values = {path: typed(override.partition("=")[2]) for path, override in self.fixed.items()}
-        values |= {path: typed(text) for path, text in chosen.items()}
+        values = {path: self.typed(override.partition("=")[2]) for path, override in self.fixed.items()}
+        values |= {path: self.typed(text) for path, text in chosen.items()}
         for index, constraint in enumerate(self.constraints):
             try:
                 if not constraints.holds(constraint, values):
@@ -132,6 +135,15 @@ class Space:
             for path in self.order
         )
         return tuple(line for line in lines if line is not None)
+
+    def faults(self, sampler: str) -> list[Fault]:
+        """What does not fit together, for members that this sampler proposes."""
+        faults = [*_condition_faults(self), *_zip_faults(self), *_constraint_faults(self)]
+        if not faults and sampler == "grid":
+            count = math.prod(len(self.dimensions[path].written) for path in self.leaders())
+            if count > MOST_COMBINATIONS:
+                faults.append(must("sweep.space", f"have at most {MOST_COMBINATIONS} combinations", count))
+        return faults
 
     @property
     def is_listable(self) -> bool:
@@ -151,21 +163,55 @@ class Space:
                 yield chosen
 
 
-@functools.lru_cache(maxsize=100_000)
-def typed(text: str) -> Value:
-    """A value as Hydra reads it: 0.1 is a number, true a truth, relu a word."""
-    try:
-        value: Any = OverridesParser.create().parse_override(f"a={text}").value()
-    except HydraException:
-        return text
-    return value if isinstance(value, int | float | str | None) else shown(value)
-
-
-def _as_said(text: str) -> str:
-    """A value in one spelling: 1e-1 and 0.1 are one."""
-    return shown(typed(text), longest=500)
-
-
 def leading(zipped: Iterable[Sequence[str]]) -> dict[str, str]:
     """The path that each follower is zipped with."""
     return {other: first for first, *others in zipped for other in others}
+
+
+def _condition_faults(space: Space) -> Iterator[Fault]:
+    known, leads = space.dimensions, leading(space.zipped)
+    for path, where in space.conditions.items():
+        place = f"sweep.conditions.{path}"
+        if path not in known:
+            yield must("sweep.conditions", "be of paths that vary", path)
+        elif path in leads:
+            yield must("sweep.conditions", f"be of {leads[path]}, the first of what varies together", path)
+        for other, _ in where:
+            if other == path:
+                yield must(place, "speak of others", other)
+            elif other not in known and other not in space.fixed:
+                yield must(place, "speak of what the sweep varies or sets", other)
+    waits = {
+        path: {leads.get(other, other) for other, _ in where if other in known and other != path}
+        for path, where in space.conditions.items()
+    }
+    try:
+        graphlib.TopologicalSorter(waits).prepare()
+    except graphlib.CycleError as error:
+        yield must("sweep.conditions", "not wait for each other", " → ".join(reversed(error.args[1])))
+
+
+def _zip_faults(space: Space) -> Iterator[Fault]:
+    known, seen = space.dimensions, set[str]()
+    for index, group in enumerate(space.zipped):
+        place = f"sweep.zip[{index}]"
+        if len(group) < 2 or any(path not in known for path in group):
+            yield must(place, "list two or more paths that vary", group)
+        elif len(set(group)) < len(group) or seen & set(group):
+            yield must(place, "list paths that no other entry lists", group)
+        elif len({len(known[path].written) for path in group}) > 1 or not known[group[0]].written:
+            yield must(place, "list paths with as many values each", tuple(len(known[path].written) for path in group))
+        else:
+            seen |= set(group)
+
+
+def _constraint_faults(space: Space) -> Iterator[Fault]:
+    for index, constraint in enumerate(space.constraints):
+        place = f"sweep.constraints[{index}]"
+        try:
+            spoken = constraints.names(constraint)
+        except ValueError as error:
+            yield Fault(place, str(error))
+        else:
+            for missing in sorted(spoken - set(space.dimensions) - set(space.fixed))[:1]:
+                yield must(place, "speak of what the sweep varies or sets", missing)

@@ -12,9 +12,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext, RunMode
 
-from runner import composition, folders
-from runner.resolving import Resolved
-from runner.sweep.launching import Jobs, _without_hydra
+from runner import cli, composition
+from runner.composition import loading
+from runner.composition.folders import Settled
+from runner.composition.launching import Jobs, _without_hydra
+from runner.composition.resolving import Resolved
 
 BASE = (*TINY, "tracking.tags={seed: '${seed}', home: '${oc.env:PLACE}'}", "model.name='${data.name}-${seed}'")
 
@@ -26,16 +28,16 @@ def context(monkeypatch: pytest.MonkeyPatch) -> Iterator[HydraContext]:
     composition.register()
     found: list[Any] = []
 
-    class Started(folders.Settled):
+    class Started(Settled):
         def run(self, *arguments: Any, **named: Any) -> Any:
             from hydra.core.utils import setup_globals
 
             setup_globals()
             found.append(HydraContext(config_loader=self.config_loader, callbacks=None))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(folders, "Settled", Started)
+    monkeypatch.setattr(loading, "Settled", Started)
     monkeypatch.setattr(sys, "argv", ["runner"])
-    composition.composed(lambda config: None)()
+    composition.look([], cli.parse, lambda job: 0)
     [own] = found
     yield own
     HydraConfig.instance().cfg = None

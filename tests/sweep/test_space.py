@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import expressions
+from runner.composition.reading import read, typed
 from runner.errors import ConfigError
 from runner.records import frozen
 from runner.sweep import constraints
-from runner.sweep.reading import read
 from runner.sweep.settings import Sweep
-from runner.sweep.space import Choice, Interval, typed
+from runner.sweep.space import Choice, Interval
 
 PATHS = ("++optimizer.learning_rate", "seed", "optimizer", "++train.epochs", "++a.b.c")
 VALUES = st.one_of(

@@ -11,9 +11,9 @@ from typing import Any
 import optuna
 import pytest
 
+from runner.composition.reading import read
 from runner.errors import ConfigError
 from runner.records import frozen
-from runner.sweep.reading import read
 from runner.sweep.results import MemberResult
 from runner.sweep.settings import Sweep
 from runner.sweep.study import Asked, Study, open_study

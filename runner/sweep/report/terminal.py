@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from runner import options
+from runner.launchable import single
 from runner.sweep.report.statistics import Mean, front, over_seeds
 from runner.sweep.results import MemberResult, SweepResult, objective, ranked, said
 
@@ -90,4 +90,4 @@ def _facts(result: SweepResult) -> list[str]:
 def again(result: SweepResult) -> str:
     """The command line that trains the best member again; empty where there is none."""
     leaders = ranked(result.members, result.objectives)
-    return options.single(result.command, leaders[0].overrides) if leaders else ""
+    return single(result.places, leaders[0].overrides) if leaders else ""

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from runner.errors import ConfigError, must
 from runner.sweep.results import MemberResult, Objectives, Value, objective
 from runner.sweep.settings import Sweep
-from runner.sweep.space import Space, typed
+from runner.sweep.space import Space
 from runner.sweep.study import proposals
 from runner.sweep.study.keeping import Kept, in_place, packed, unpacked
 from runner.sweep.tags import SWEEP, SWEEP_IDENTITY
@@ -162,7 +162,7 @@ class Study:
         number, self._next = self._next, self._next + 1
         self._live[number] = _Live(trial, chosen)
         self._taken.add(_key(chosen))
-        varied = {path: typed(value) for path, value in chosen.items()}
+        varied = {path: self._space.typed(value) for path, value in chosen.items()}
         return Asked(number, self._space.overrides(chosen), varied)
 
     # Telling ----------------------------------------------------------------------------------------------------

@@ -20,8 +20,9 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from runner import interpolations, limits, overriding, strict_yaml
-from runner.complaints import own_name
+from runner import limits, strict_yaml
+from runner.composition import interpolations, overriding
+from runner.composition.complaints import own_name
 from runner.errors import ConfigError, Fault, must, shown
 
 ALLOW: Final = "CONVRUNNER_ALLOW_TARGETS"

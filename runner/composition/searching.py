@@ -1,6 +1,6 @@
 """A sweep from Hydra's side: what the command line varies, asked for batch by batch and launched."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -10,12 +10,15 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from runner import composition, folders
-from runner.complaints import one_line
+from runner import folders
+from runner.composition.complaints import one_line
+from runner.composition.folders import is_named, put_sweep
+from runner.composition.reading import read
+from runner.composition.spelling import as_given, free
+from runner.composition.training import Launch, Training
 from runner.configuration import part
 from runner.errors import ConfigError, must, shown
 from runner.sweep.publishing import announce_reuse, present
-from runner.sweep.reading import read
 from runner.sweep.reconciling import reconcile
 from runner.sweep.results import MemberResult, Objectives, said
 from runner.sweep.session import Session, opened
@@ -24,14 +27,13 @@ from runner.sweep.study import Asked, Study, open_study
 from runner.tracking.settings import Tracking, absolute_uri, database_file, without_secrets
 from runner.withheld import withheld
 
-Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 _FOLDER: Final = "folder"
 # What makes no difference to what a member comes to.
 _NO_BASE: Final = ("sweep", "tracking", "ui", "describe")
 
 
 def sweep(
-    context: HydraContext, config: DictConfig, command: str, arguments: Sequence[str], launch: Launch
+    training: Training, context: HydraContext, config: DictConfig, arguments: Sequence[str], launch: Launch
 ) -> list[Sequence[JobReturn]]:
     """Runs the sweep that a configuration and the arguments of a command line describe.
 
@@ -41,12 +43,12 @@ def sweep(
     with ExitStack() as hold:
         study, tracking = opened_study(context, config, [*_listed(own.get("params")), *arguments], hold)
         folder = _folder(study, config, tracking)
-        session = Session(command=command, folder=folder, study=study)
+        session = Session(command=training.command, folder=folder, places=training.places, study=study)
         if earlier := study.earlier():
             announce_reuse(study.id, len(earlier), folder)
         returns: list[Sequence[JobReturn]] = []
         failed: list[JobReturn] = []
-        with opened(session):
+        with opened(session), training.during(session):
             while asked := study.ask(own.get("max_batch_size")):
                 returns.append(launch([one.overrides for one in asked], asked[0].number))
                 failed += _told(study, asked, returns[-1])
@@ -62,7 +64,7 @@ def _folder(study: Study, config: DictConfig, tracking: Tracking) -> Path:
 
     Raises ConfigError where the command names another one.
     """
-    named = folders.is_named(config, folders.SWEEP)
+    named = is_named(config, folders.SWEEP)
     asked = Path(str(config.hydra.sweep.dir)).absolute()
     heading = f"# sweep {study.id}, {study.mark[1]}\n"
     if known := study.recall(_FOLDER):
@@ -75,7 +77,7 @@ def _folder(study: Study, config: DictConfig, tracking: Tracking) -> Path:
         folder = asked if named else folders.make(asked)
         folders.claim_for_sweep(folder, heading)
         study.remember(_FOLDER, str(folder))
-    folders.put_sweep(config, folder)
+    put_sweep(config, folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / folders.MULTIRUN).write_text(heading + OmegaConf.to_yaml(config), encoding="utf-8")
     return folder
@@ -84,14 +86,14 @@ def _folder(study: Study, config: DictConfig, tracking: Tracking) -> Path:
 def _place(config: DictConfig, tracking: Tracking) -> dict[str, str]:
     """Where a sweep writes its results, as far as that is part of what it is: its store, and a folder that is named."""
     place = {"tracking.uri": without_secrets(absolute_uri(tracking.uri))}
-    if folders.is_named(config, folders.SWEEP):
+    if is_named(config, folders.SWEEP):
         place[folders.SWEEP] = str(Path(str(config.hydra.sweep.dir)).absolute())
     return place
 
 
 def _listed(params: Mapping[str, Any] | None) -> list[str]:
     """What Hydra's own sweeper takes from its configuration, as arguments."""
-    return composition.free([f"{path}={text}" for path, text in (params or {}).items()])
+    return free([f"{path}={text}" for path, text in (params or {}).items()])
 
 
 def opened_study(
@@ -162,7 +164,7 @@ def _result(one: Asked, job: JobReturn, objectives: Objectives) -> MemberResult:
     return MemberResult(
         number=one.number,
         name=" ".join(f"{path.split('.')[-1]}={said(value)}" for path, value in one.varied.items()),
-        overrides=composition.as_given(one.overrides),
+        overrides=as_given(one.overrides),
         varied=one.varied,
         folder=str(job.working_dir or ""),
         **own,

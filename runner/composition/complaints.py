@@ -10,8 +10,8 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.composition.interpolations import TooMuchError
 from runner.errors import ConfigError, ConvrunnerError, Fault, must, unknown
-from runner.interpolations import TooMuchError
 
 OWN_FOLDER: Final = "conf"
 _PATH: Final = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@-]*")

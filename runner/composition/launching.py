@@ -3,7 +3,7 @@
 import copy
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,18 +14,18 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runner import composition
-from runner.complaints import one_line
-from runner.configuration import Configuration
+from runner.composition.complaints import one_line
+from runner.composition.places import BlockLibrary, groups
+from runner.composition.resolving import Resolved, resolve
+from runner.composition.spelling import as_given
+from runner.composition.training import Parse, Training
 from runner.errors import ConfigError, Fault, TrainingError, shown
 from runner.experiment import Experiment
-from runner.resolving import Resolved
 from runner.sweep.members import Proposed
 from runner.sweep.results import MemberResult, Objectives, Value, objective
-from runner.sweep.session import Session, current, opened
+from runner.sweep.session import Session, opened
 
 _log = logging.getLogger(__name__)
-Parse = Callable[[dict[str, Any], Iterable[str]], Configuration]
 _BY_NUMBER = "${hydra.job.num}"
 
 
@@ -49,7 +49,7 @@ class Jobs:
         parser = OverridesParser.create(config_loader=context.config_loader)
         parsed = dict(zip(lines, parser.parse_overrides(lines), strict=True))
         self.overrides = [[parsed[line] for line in job] for job in jobs]
-        self.groups, self.library = composition.groups(), composition.BlockLibrary()
+        self.groups, self.library = groups(), BlockLibrary()
         self._is_by_number = _container(config.hydra.sweep)["subdir"] == _BY_NUMBER
         self._patterns: dict[tuple[str, ...], _Pattern] = {}
 
@@ -72,7 +72,7 @@ class Jobs:
                 _put(values, override.key_or_group.split("."), override.value())
                 # The members of a pattern set the same places, so that no value of one stays for the next.
                 OmegaConf.update(pattern.own, override.key_or_group, override.value(), force_add=True)
-        return composition.resolve(pattern.own, self.library, values)
+        return resolve(pattern.own, self.library, values)
 
     def config(self, index: int) -> DictConfig:
         """A job's whole configuration, Hydra's part included, as its folder keeps it."""
@@ -117,15 +117,13 @@ class Jobs:
 
 
 def launch(
+    training: Training,
     context: HydraContext,
     config: DictConfig,
-    task: Callable[[DictConfig], Any],
     job_overrides: Sequence[Sequence[str]],
     first: int,
-    *,
-    parse: Parse,
 ) -> list[JobReturn]:
-    """Trains a batch of Hydra's jobs, `first` being the number of its first. `parse` validates their configurations.
+    """Trains a batch of Hydra's jobs, `first` being the number of its first.
 
     Every job ends as Hydra has it: with its folder, its log, its status and what it came to.
     Raises ConfigError, before anything runs, with every fault of every job.
@@ -133,11 +131,10 @@ def launch(
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     jobs = Jobs(context, config, job_overrides, first)
-    session = current()
-    if session is not None:
-        return _trained(session, jobs, context, parse)
-    with opened(Session(command=getattr(task, "command", ""), folder=jobs.folder)) as own:
-        return _trained(own, jobs, context, parse)
+    if training.session is not None:
+        return _trained(training.session, jobs, context, training.parse)
+    with opened(Session(command=training.command, folder=jobs.folder, places=training.places)) as own:
+        return _trained(own, jobs, context, training.parse)
 
 
 def _trained(session: Session, jobs: Jobs, context: HydraContext, parse: Parse) -> list[JobReturn]:
@@ -203,7 +200,7 @@ def _proposed(jobs: Jobs, index: int, varied: Sequence[str], parse: Parse) -> Pr
         experiment = error
     return Proposed(
         number=jobs.first + index,
-        overrides=composition.as_given((str(override.input_line) for override in jobs.overrides[index]), jobs.groups),
+        overrides=as_given((str(override.input_line) for override in jobs.overrides[index]), jobs.groups),
         varied=_values(jobs.overrides[index], varied),
         folder=jobs.folder / jobs.subfolder(index),
         experiment=experiment,

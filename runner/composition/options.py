@@ -50,16 +50,10 @@ def actions(found: argparse.Namespace) -> list[str]:
     return [_written(name) for name in _ACTIONS if getattr(found, name)]
 
 
-def single(command: str, overrides: Sequence[str]) -> str:
-    """The command line, for a shell, that trains one member of the sweep of another command line.
-
-    The sweep is named again, as its file may set more than what it varies; `--run` trains one experiment with it.
-    """
+def places(command: str) -> tuple[str, ...]:
+    """The options of a command line that say where configurations lie."""
     found, _ = _parsed(shlex.split(command)[1:])
-    places = [f"{_written(name)}={place}" for name in _PLACES if (place := getattr(found, name))]
-    kept = [line for line in overrides if not line.startswith("sweep.")]
-    run = ["--run"] if any(line.startswith("sweep=") for line in kept) else []
-    return shlex.join(["runner", *places, *run, *kept])
+    return tuple(f"{_written(name)}={place}" for name in _PLACES if (place := getattr(found, name)))
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -5,19 +5,19 @@
 ['optimizer.learning_rate', 'seed']
 """
 
-import graphlib
-import math
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from runner import overriding
-from runner.errors import ConfigError, Fault, must
-from runner.sweep import constraints
+from runner.composition import overriding
+from runner.errors import ConfigError, Fault, must, shown
+from runner.sweep.results import Value
 from runner.sweep.settings import Sweep
-from runner.sweep.space import MOST_COMBINATIONS, Choice, Dimension, Interval, Space, leading
+from runner.sweep.space import Choice, Dimension, Interval, Space
 
 
 def read(arguments: Sequence[str], settings: Sweep, parser: OverridesParser | None = None) -> Space:
@@ -58,11 +58,22 @@ def read(arguments: Sequence[str], settings: Sweep, parser: OverridesParser | No
         conditions=dict(settings.conditions),
         zipped=settings.zip,
         constraints=settings.constraints,
+        typed=typed,
     )
-    faults += settings.faults() + _faults(space, settings)
+    faults += settings.faults() + space.faults(settings.sampler)
     if faults:
         raise ConfigError(*faults)
     return space
+
+
+@functools.lru_cache(maxsize=100_000)
+def typed(text: str) -> Value:
+    """A value as Hydra reads it: 0.1 is a number, true a truth, relu a word."""
+    try:
+        value: Any = OverridesParser.create().parse_override(f"a={text}").value()
+    except HydraException:
+        return text
+    return value if isinstance(value, int | float | str | None) else shown(value)
 
 
 def _dimension(path: str, override: Override, sampler: str) -> Dimension | Fault:
@@ -94,62 +105,3 @@ def _dimension(path: str, override: Override, sampler: str) -> Dimension | Fault
             log = "log" in sweep.tags and whole and step == 1 and numbers[0] > 0
             values = Interval(numbers[0], numbers[-1], log, whole, step)
     return Dimension(path, prefix, text, values, written)
-
-
-def _faults(space: Space, settings: Sweep) -> list[Fault]:
-    """What does not fit together in a space."""
-    faults = [*_condition_faults(space), *_zip_faults(space), *_constraint_faults(space)]
-    if not faults and settings.sampler == "grid":
-        count = math.prod(len(space.dimensions[path].written) for path in space.leaders())
-        if count > MOST_COMBINATIONS:
-            faults.append(must("sweep.space", f"have at most {MOST_COMBINATIONS} combinations", count))
-    return faults
-
-
-def _condition_faults(space: Space) -> Iterator[Fault]:
-    known, leads = space.dimensions, leading(space.zipped)
-    for path, where in space.conditions.items():
-        place = f"sweep.conditions.{path}"
-        if path not in known:
-            yield must("sweep.conditions", "be of paths that vary", path)
-        elif path in leads:
-            yield must("sweep.conditions", f"be of {leads[path]}, the first of what varies together", path)
-        for other, _ in where:
-            if other == path:
-                yield must(place, "speak of others", other)
-            elif other not in known and other not in space.fixed:
-                yield must(place, "speak of what the sweep varies or sets", other)
-    waits = {
-        path: {leads.get(other, other) for other, _ in where if other in known and other != path}
-        for path, where in space.conditions.items()
-    }
-    try:
-        graphlib.TopologicalSorter(waits).prepare()
-    except graphlib.CycleError as error:
-        yield must("sweep.conditions", "not wait for each other", " → ".join(reversed(error.args[1])))
-
-
-def _zip_faults(space: Space) -> Iterator[Fault]:
-    known, seen = space.dimensions, set[str]()
-    for index, group in enumerate(space.zipped):
-        place = f"sweep.zip[{index}]"
-        if len(group) < 2 or any(path not in known for path in group):
-            yield must(place, "list two or more paths that vary", group)
-        elif len(set(group)) < len(group) or seen & set(group):
-            yield must(place, "list paths that no other entry lists", group)
-        elif len({len(known[path].written) for path in group}) > 1 or not known[group[0]].written:
-            yield must(place, "list paths with as many values each", tuple(len(known[path].written) for path in group))
-        else:
-            seen |= set(group)
-
-
-def _constraint_faults(space: Space) -> Iterator[Fault]:
-    for index, constraint in enumerate(space.constraints):
-        place = f"sweep.constraints[{index}]"
-        try:
-            spoken = constraints.names(constraint)
-        except ValueError as error:
-            yield Fault(place, str(error))
-        else:
-            for missing in sorted(spoken - set(space.dimensions) - set(space.fixed))[:1]:
-                yield must(place, "speak of what the sweep varies or sets", missing)

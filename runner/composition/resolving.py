@@ -1,13 +1,17 @@
 """Interpolations resolved, with a note of those that the environment answered, so that no value of it is recorded."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
-from runner import interpolations, withheld
+from runner import withheld
+from runner.blocks import Library, used
+from runner.composition import interpolations
+from runner.composition.complaints import one_line
+from runner.composition.places import BlockLibrary
 from runner.errors import ConfigError, must
 from runner.launchable import Place
 
@@ -37,7 +41,34 @@ class _Asked:
 _asked = _Asked()
 
 
-def resolved(config: DictConfig, values: dict[str, Any] | None = None) -> Resolved:
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The values of `resolve`."""
+    return resolve(config).values
+
+
+def resolve(config: DictConfig, library: Library | None = None, values: dict[str, Any] | None = None) -> Resolved:
+    """The configuration without interpolations, with the blocks of the library that it uses.
+
+    `values` are its plain containers, interpolations and all, where the caller has them; they are changed.
+    Raises ConfigError where it cannot be resolved.
+    """
+    with one_line():
+        found = _resolved(config, values)
+    return replace(found, values=_with_blocks(found.values, BlockLibrary() if library is None else library))
+
+
+def _with_blocks(found: dict[str, Any], library: Library) -> dict[str, Any]:
+    """A plain configuration with the blocks of the library that its model uses among its own."""
+    model = found.get("model")
+    if isinstance(model, dict):
+        own = model.get("blocks") or {}
+        taken = used(model, library) if isinstance(own, dict) else {}
+        if taken:
+            model["blocks"] = {**taken, **own}
+    return found
+
+
+def _resolved(config: DictConfig, values: dict[str, Any] | None = None) -> Resolved:
     """A configuration without interpolations.
 
     `values` are its plain containers, interpolations and all, where the caller has them; they are changed.

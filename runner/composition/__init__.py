@@ -1,0 +1,27 @@
+"""The one room that knows Hydra: a command line, and the files in `conf/`, become configurations.
+
+>>> free(["train.epochs=3", "optimizer=sgd"])      # as Hydra takes them
+['++train.epochs=3', 'optimizer=sgd']
+"""
+
+from runner.composition.commands import Job, look, train
+from runner.composition.loading import register
+from runner.composition.places import BlockLibrary, groups, shipped
+from runner.composition.resolving import plain, resolve
+from runner.composition.spelling import as_given, free
+from runner.composition.training import Parse
+
+__all__ = [
+    "BlockLibrary",
+    "Job",
+    "Parse",
+    "as_given",
+    "free",
+    "groups",
+    "look",
+    "plain",
+    "register",
+    "resolve",
+    "shipped",
+    "train",
+]

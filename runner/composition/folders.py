@@ -1,0 +1,71 @@
+"""Has Hydra write to the folders of `runner.folders`, which are made as soon as a configuration is composed."""
+
+from pathlib import Path
+from typing import Final
+
+from hydra._internal import hydra as internal
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from runner import folders
+
+# The sweeper that goes on with earlier sweeps in their folders, and so chooses the folder itself.
+_CHOOSES: Final = "hydra_plugins.convrunner_sweeper"
+
+
+def is_named(config: DictConfig, key: str) -> bool:
+    """Whether the command line names the folder."""
+    return any(str(line).lstrip("+").startswith(f"{key}=") for line in config.hydra.overrides.hydra)
+
+
+def put_sweep(config: DictConfig, folder: Path) -> None:
+    """Has Hydra write a sweep to a folder, also where it composes the configurations of members anew."""
+    quoted = QuotedString(str(folder), Quote.single).with_quotes()
+    with read_write(config), open_dict(config):
+        config.hydra.sweep.dir = str(folder)
+        config.hydra.overrides.hydra.append(f"{folders.SWEEP}={quoted}")
+
+
+def _settle(config: DictConfig, mode: RunMode) -> None:
+    """Makes the folder of what Hydra is about to run, and has Hydra write there."""
+    if config.hydra.output_subdir is None:  # nothing is described, as for `runner describe`
+        return
+    key = folders.RUN if mode == RunMode.RUN else folders.SWEEP
+    if key == folders.SWEEP and str(config.hydra.sweeper.get("_target_")).startswith(_CHOOSES):
+        return
+    HydraConfig.instance().set_config(config)  # the folder's name may refer to Hydra's part
+    OmegaConf.set_readonly(config.hydra, None)  # Hydra itself changes it later
+    folder = Path(str(OmegaConf.select(config, key)))
+    if is_named(config, key):
+        if key == folders.RUN:
+            folders.claim_for_run(folder, config.hydra.output_subdir)
+        else:
+            folders.claim_for_sweep(folder)
+    elif (made := folders.make(folder)) != folder:
+        if key == folders.RUN:
+            with read_write(config), open_dict(config):
+                config.hydra.run.dir = str(made)
+        else:
+            put_sweep(config, made.absolute())
+
+
+class Settled(internal.Hydra):
+    """Hydra, but that folders are made as soon as a configuration is composed, before anything is written."""
+
+    def compose_config(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        with_log_configuration: bool = False,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        config = super().compose_config(
+            config_name, overrides, run_mode, with_log_configuration, from_shell, validate_sweep_overrides
+        )
+        if with_log_configuration:  # without, Hydra only looks at the configuration
+            _settle(config, run_mode)
+        return config

@@ -1,0 +1,45 @@
+"""Where configurations lie: the folder that comes with the project, and before it one in the current folder."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from runner import strict_yaml
+from runner.composition import trust
+from runner.composition.complaints import OWN_FOLDER, own_name
+
+
+def shipped() -> Path:
+    """The configurations that come with the project: inside an installed package, else beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / OWN_FOLDER
+    return inside if inside.is_dir() else package.parent / OWN_FOLDER
+
+
+def groups() -> set[str]:
+    """The config groups that can be chosen from: the folders in `conf/`."""
+    return {path.name for root in (shipped(), Path.cwd() / OWN_FOLDER) if root.is_dir() for path in root.iterdir()}
+
+
+class BlockLibrary(Mapping[str, Any]):
+    """The blocks that a model can use without declaring them: `conf/block/*.yaml`, the current folder's first.
+
+    Each file is read when its block is asked for.
+    """
+
+    def __init__(self) -> None:
+        folders = (shipped(), Path.cwd() / OWN_FOLDER)
+        self._files = {path.stem: path for folder in folders for path in sorted((folder / "block").glob("*.yaml"))}
+
+    def __getitem__(self, name: str) -> Any:
+        path = self._files[name]
+        return strict_yaml.read(trust.read_text(str(path)), own_name(path))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)

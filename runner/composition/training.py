@@ -1,0 +1,59 @@
+"""What Hydra's plugins find of a command that trains: how its sweep is proposed, and how a batch of jobs is trained."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from runner.composition.options import places
+from runner.configuration import Configuration
+
+if TYPE_CHECKING:
+    from runner.sweep.session import Session
+
+Parse = Callable[[dict[str, Any], Iterable[str]], Configuration]
+Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
+
+
+class Training:
+    """One command that trains. `session` is its sweep while one is under way, and `statuses` how its members ended."""
+
+    def __init__(self, command: str, parse: Parse) -> None:
+        self.command, self.parse = command, parse
+        self.places = places(command)
+        self.session: Session | None = None
+        self.statuses: list[int] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the session: a launcher of another project may send the task to another process."""
+        return vars(self) | {"session": None}
+
+    @contextmanager
+    def during(self, session: "Session") -> Iterator[None]:
+        """Has batches that are launched meanwhile trained in this session."""
+        self.session = session
+        try:
+            yield
+        finally:
+            self.session = None
+
+    def launch(
+        self, context: HydraContext, config: DictConfig, jobs: Sequence[Sequence[str]], first: int
+    ) -> list[JobReturn]:
+        """Trains a batch of Hydra's jobs; see `launching`."""
+        from runner.composition.launching import launch  # it imports JAX
+
+        returns = launch(self, context, config, jobs, first)
+        self.statuses.extend(int(job.status is not JobStatus.COMPLETED) for job in returns)
+        return returns
+
+    def sweep(
+        self, context: HydraContext, config: DictConfig, arguments: Sequence[str], launch: Launch
+    ) -> list[Sequence[JobReturn]]:
+        """Runs a sweep; see `searching`."""
+        from runner.composition.searching import sweep
+
+        return sweep(self, context, config, arguments, launch)
