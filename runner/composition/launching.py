@@ -103,17 +103,27 @@ class Jobs:
     def _key(self, overrides: Sequence[Override]) -> tuple[str, ...]:
         """What jobs share that differ only in plain values at places of their own."""
         return tuple(
-            f"{override.key_or_group}=" if self._is_value(override) else str(override.input_line)
-            for override in overrides
+            f"{override.key_or_group}="
+            if self._is_value(override, overrides[index + 1 :])
+            else str(override.input_line)
+            for index, override in enumerate(overrides)
         )
 
     def _valued(self, overrides: Sequence[Override]) -> list[Override]:
-        return [override for override in overrides if self._is_value(override)]
+        return [
+            override for index, override in enumerate(overrides) if self._is_value(override, overrides[index + 1 :])
+        ]
 
-    def _is_value(self, override: Override) -> bool:
+    def _is_value(self, override: Override, later: Sequence[Override]) -> bool:
+        """Whether an override sets a plain value at a place that no later one touches: Hydra applies them in turn."""
         plain = isinstance(override.value(), int | float | str | None)
         key = override.key_or_group
-        return plain and key not in self.groups and not key.startswith("hydra") and not override.is_delete()
+        if not plain or key in self.groups or key.startswith("hydra") or override.is_delete():
+            return False
+        return not any(_overlap(key, other.key_or_group) for other in later if not self._is_choice(other))
+
+    def _is_choice(self, override: Override) -> bool:
+        return override.key_or_group in self.groups and not isinstance(override.value(), dict)
 
 
 def launch(
@@ -229,6 +239,11 @@ def _varying(jobs: Sequence[Sequence[Override]]) -> list[str]:
 def _values(job: Sequence[Override], keys: Sequence[str]) -> dict[str, Value]:
     found = {override.key_or_group: override.value() for override in job if override.key_or_group in keys}
     return {key: value if isinstance(value, int | float | str | None) else shown(value) for key, value in found.items()}
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one of two dotted paths leads to the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _put(container: Any, path: list[str], value: Any) -> None:
