@@ -21,6 +21,7 @@ from runner.experiment import Experiment
 from runner.geometry import ReceptiveField
 from runner.layers import KINDS
 from runner.layers.base import by_product
+from runner.layers.passes import Pass
 from runner.network import Network, as_number
 from runner.ops.conv import recorded
 from runner.ops.lowering import lowered
@@ -53,7 +54,7 @@ def lowerings(experiment: Experiment, network: Network) -> list[str]:
     key = jax.random.key(0)
 
     def outputs(x: jax.Array) -> Any:
-        return network.apply(*network.init(key), x, training=True, key=key)
+        return network.apply(*network.init(key), x, Pass(training=True, key=key))
 
     here = placement.choose(settings.device)
     with lowered(here.lowering(settings.lowering)), recorded() as names:

@@ -17,7 +17,8 @@ from runner.data.fit import Fit, fitted_shape
 from runner.errors import ConfigError, Fault, must
 from runner.geometry import ReceptiveField
 from runner.layers import LayerList, places, sequence
-from runner.layers.base import FeatureMap, Located, Precision, Shape, Step, Survey, by_product
+from runner.layers.base import FeatureMap, Precision, Shape, Step, Survey, by_product
+from runner.layers.passes import TOP, Located
 from runner.layers.places import Names
 from runner.layers.sequence import Layers
 from runner.network import Network
@@ -95,7 +96,7 @@ class Model(Record):
             located = list(sequence.located(self.layers, Located("layers", "")))
             found.step = step._replace(freeze=places.resolved(step.freeze, located))
         start = FeatureMap(shape, (ReceptiveField(),) * (len(shape) - 1), vocabulary)
-        end = sequence.survey(self._bound(classes, vocabulary), start, Located("model.layers", ""), found)
+        end = sequence.survey(self._bound(classes, vocabulary), start, TOP, found)
         if not (found.faults or guessed) and end.shape != (classes,):
             last = f"model.layers[{len(self.layers) - 1}]"
             rule = f"give one output for each of {classes} classes (end with classifier)"

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 
 import jax
 
 from runner.errors import Fault, TrainingError
-from runner.layers import sequence
+from runner.layers.passes import layer_of
 
 
 @contextmanager
@@ -24,20 +23,8 @@ def located(enabled: bool) -> Iterator[None]:
             yield
     except FloatingPointError as error:
         operation = str(error).split(" encountered in ")[-1].split(". ")[0].split("\n")[0].rstrip(".")
-        place = guilty(error.__traceback__)
+        place = layer_of(error)
         text = f"must stay finite, made a NaN in {operation}"
         raise TrainingError(
             Fault(place or "train", text + ("" if place else " (in the loss, the gradient or the update)"))
         ) from error
-
-
-def guilty(trace: TracebackType | None) -> str:
-    """The path of the innermost layer whose application a traceback passes through; empty where there is none."""
-    path = ""
-    while trace is not None:
-        frame = trace.tb_frame
-        if frame.f_code is sequence.apply.__code__ and "layer" in frame.f_locals:
-            above = f"{path}.layers" if path else "model.layers"
-            path = f"{above}[{frame.f_locals['index']}].{frame.f_locals['layer'].kind}"
-        trace = trace.tb_next
-    return path

@@ -2,7 +2,7 @@
 
 >>> network = Model(name="tiny", layers=(Flatten(), Classifier())).bind((8, 8, 1), classes=10)
 >>> params, statistics = network.init(jax.random.key(0))
->>> outputs, statistics = network.apply(params, statistics, images, training=False, key=key)   # (n, 10)
+>>> outputs, statistics = network.apply(params, statistics, images, Pass(training=False, key=key))   # (n, 10)
 >>> network.totals.parameters
 650
 """
@@ -19,8 +19,9 @@ from jax.typing import ArrayLike
 from runner.data.fit import Fit, fit
 from runner.geometry import ReceptiveField
 from runner.layers import places, sequence
-from runner.layers.base import FeatureMap, Layer, Located, Row, Shape, Survey, Tree
+from runner.layers.base import FeatureMap, Layer, Row, Shape, Survey, Tree
 from runner.layers.initializers import draw
+from runner.layers.passes import TOP, Located, Pass
 from runner.layers.whitening import whitening
 from runner.records import Record
 
@@ -59,7 +60,7 @@ class Network(Record):
         """What `describe` says of each layer, in order."""
         found = Survey(input_size=max(self.input_shape[:-1], default=1))
         start = FeatureMap(self.input_shape, (ReceptiveField(),) * (len(self.input_shape) - 1), self.vocabulary)
-        sequence.survey(self.layers, start, Located("model.layers", ""), found)
+        sequence.survey(self.layers, start, TOP, found)
         return tuple(found.rows)
 
     @functools.cached_property
@@ -123,11 +124,9 @@ class Network(Record):
         )
         return jax.tree.unflatten(structure, params), statistics
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         """The outputs for a batch `(n, h, w, c)`, and the statistics after it."""
-        return sequence.apply(self.layers, params, statistics, x, training=training, key=key)
+        return sequence.apply(self.layers, params, statistics, x, at)
 
     def decays(self) -> Any:
         """For every parameter, whether weight decay applies to it: to weights it does, to biases it does not."""

@@ -26,7 +26,7 @@ from runner.data.value_range import UNIT
 from runner.experiment import Program
 from runner.layers import places
 from runner.layers.base import Tree
-from runner.layers.sequence import held, without_side_outputs
+from runner.layers.passes import Pass
 from runner.losses import metric_sums
 from runner.ops.lowering import lowered
 from runner.placement import Placement
@@ -172,15 +172,36 @@ def predict(program: Program, params: Tree, statistics: Tree, inputs: jax.Array)
 
 def outputs(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
     """The network's outputs (n, k), float32, for images as they come."""
-    images = normalised(program, program.network.fitted(inputs, value_range_of(program)[0]))
+    images = _seen(program, inputs)
 
     def outputs_of(images: jax.Array) -> jax.Array:
-        y, _ = program.network.apply(params, statistics, images, training=False, key=jax.random.key(0))
+        y, _ = program.network.apply(params, statistics, images, Pass(training=False, key=jax.random.key(0)))
         return y.astype(jnp.float32)
 
     if program.mirrored_evaluation:
         return (outputs_of(images) + outputs_of(jnp.flip(images, axis=2))) / 2
     return outputs_of(images)
+
+
+def activations(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> dict[str, jax.Array]:
+    """The output (n, …) of each layer for images as they come, by its path; `Network.located` has their order.
+
+    A repeated layer has a path for each copy. A side head is not there, as evaluation leaves it out.
+    """
+    found: dict[str, jax.Array] = {}
+
+    def tap(path: str, y: jax.Array) -> jax.Array:
+        found[path] = y
+        return y
+
+    at = Pass(training=False, key=jax.random.key(0), tap=tap)
+    program.network.apply(params, statistics, _seen(program, inputs), at)
+    return found
+
+
+def _seen(program: Program, inputs: jax.Array) -> jax.Array:
+    """What the first layer is given in evaluation of images as they come."""
+    return normalised(program, program.network.fitted(inputs, value_range_of(program)[0]))
 
 
 def value_range_of(program: Program) -> Any:
@@ -214,13 +235,14 @@ def _mean_loss(
 
     def part(statistics: Tree, piece: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[Tree, dict[str, jax.Array]]:
         x, wanted, number = piece
-        own = jax.random.fold_in(key, number)
-        y, after = program.network.apply(params, held(statistics, program.freeze), x, training=True, key=own)
-        after, side_outputs = without_side_outputs(after)
+        own, held = jax.random.fold_in(key, number), places.owners(statistics, program.freeze)
+        at = Pass(training=True, key=own, held=held)
+        y, after = program.network.apply(params, statistics, x, at)
         weights = jnp.ones(x.shape[:1], jnp.float32)
         sums = metric_sums(program.loss, y.astype(jnp.float32), wanted, weights)
         sums["objective"] = sums["loss"]
-        for side, weight in side_outputs:
+        # By path, as a pytree would have them: the order decides how the sum is rounded.
+        for _, (side, weight) in sorted(at.side_outputs.items()):
             losses = program.loss.per_example(side.astype(jnp.float32), wanted)
             sums["objective"] = sums["objective"] + jnp.asarray(weight, jnp.float32) * jnp.sum(losses)
         return after, sums
@@ -279,6 +301,7 @@ class Compiled(NamedTuple):
     advance: Any
     evaluate: Any
     predict: Any
+    activations: Any
 
 
 def leaves(program: Program) -> tuple[Any, ...]:
@@ -312,6 +335,7 @@ def _compiled(structure: Any, placement: Placement, donate: bool) -> Compiled:
         advance=_jitted(structure, placement, advance, donate_argnums=1 if donate else ()),
         evaluate=_jitted(structure, placement, evaluate),
         predict=_jitted(structure, placement, predict),
+        activations=_jitted(structure, placement, activations),
     )
 
 

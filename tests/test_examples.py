@@ -55,6 +55,9 @@ def in_float32() -> dict[str, Any]:
     """What a small network is given, and what it answers."""
     kinds = {"Model": Model, "Flatten": Flatten, "Classifier": Classifier, "outputs": np.zeros((2, 10), np.float32)}
     weights = np.ones(2, np.float32)
+    network = Model(name="tiny", layers=(Flatten(), Classifier())).bind((8, 8, 1), 10)
+    params, statistics = network.init(jax.random.key(0))
+    kinds |= {"network": network, "params": params, "statistics": statistics}
     return pictures() | kinds | {"images": jax.numpy.zeros((2, 8, 8, 1)), "weights": weights}
 
 
@@ -162,6 +165,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.feed": training,
     "runner.figures": drawing,
     "runner.fused": training,
+    "runner.layers.passes": in_float32,
     "runner.layers.places": lambda: {"k": 0, "b": 0},
     "runner.loop": training,
     "runner.losses": in_float32,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from runner.errors import ConfigError
 from runner.geometry import ReceptiveField
+from runner.layers.passes import Pass
 from runner.model import Model
 from runner.records import frozen
 
@@ -35,7 +36,7 @@ def measured(layers: list[Any], shape: tuple[int, ...]) -> tuple[ReceptiveField,
     params, statistics = net.init(jax.random.key(0))
     params = jax.tree.map(lambda leaf: abs(leaf) + 0.1, params)
     x = jnp.eye(shape[0]).reshape(shape[0], shape[0], *(1,) * (len(shape) - 1)) * jnp.ones((1, *shape))
-    y, _ = net.apply(params, statistics, x, training=False, key=jax.random.key(0))
+    y, _ = net.apply(params, statistics, x, Pass(training=False, key=jax.random.key(0)))
     assert y.shape[1:] == found.rows[-1].output.shape
     seen = np.asarray(y > 0).any(axis=tuple(range(2, y.ndim)))  # (pixels, positions)
     return found.rows[-1].output.fields[0], seen.T

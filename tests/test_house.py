@@ -213,9 +213,10 @@ import jax, jax.numpy as jnp
 from pydantic import Field
 from runner.layers.base import Layer, Parameter, Shape, Tree, along_channels
 from runner.layers.initializers import InitializerField, initializer
+from runner.layers.passes import Pass
 {example}
 params, x = {{"scale": jnp.arange(3.0)}}, jnp.ones((2, 4, 4, 3))
-y, _ = ChannelScale().apply(params, {{}}, x, training=True, key=jax.random.key(0))
+y, _ = ChannelScale().apply(params, {{}}, x, Pass(training=True, key=jax.random.key(0)))
 print(ChannelScale().parameter_count((4, 4, 3)), *y[1, 2, 3])
 """
     # In a process of its own: a layer that is declared is known from then on.

@@ -11,6 +11,7 @@ from configurations import experiment
 from runner.data.fit import fit
 from runner.errors import Fault
 from runner.layers.base import by_product
+from runner.layers.passes import Pass
 from runner.model import Model
 from runner.network import Network
 from runner.records import frozen
@@ -52,7 +53,7 @@ def test_every_row_is_what_jax_makes_of_it() -> None:
     for index, row in enumerate(net.rows):
         part = net.model_copy(update={"layers": net.layers[: index + 1]})
         y, _ = jax.eval_shape(
-            lambda p, s, x, part=part: part.apply(p, s, x, training=True, key=KEY),
+            lambda p, s, x, part=part: part.apply(p, s, x, Pass(training=True, key=KEY)),
             params,
             statistics,
             jnp.zeros((2, 9, 8, 2)),
@@ -79,8 +80,8 @@ def test_applying_is_a_fold_over_the_layers() -> None:
     for index, layer in enumerate(net.layers):
         name = f"{index}_{layer.kind}"
         own = (params.get(name, {}), statistics.get(name, {}))
-        expected, _ = layer.apply(*own, expected, training=False, key=KEY)
-    found, after = net.apply(params, statistics, x, training=False, key=KEY)
+        expected, _ = layer.apply(*own, expected, Pass(training=False, key=KEY))
+    found, after = net.apply(params, statistics, x, Pass(training=False, key=KEY))
     np.testing.assert_array_equal(found, expected)
     jax.tree.map(np.testing.assert_array_equal, after, statistics)  # evaluation measures nothing
 
@@ -95,7 +96,8 @@ def test_the_same_key_draws_the_same_parameters_and_another_others() -> None:
 def test_training_takes_its_noise_from_the_key() -> None:
     net = model({"dropout": {"rate": 0.5}}, {"dropout": {"rate": 0.5}}).bind((20, 20, 1), 10)
     first, again, other = (
-        net.apply({}, {}, jnp.ones((1, 20, 20, 1)), training=True, key=key)[0] for key in (KEY, KEY, jax.random.key(1))
+        net.apply({}, {}, jnp.ones((1, 20, 20, 1)), Pass(training=True, key=key))[0]
+        for key in (KEY, KEY, jax.random.key(1))
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -115,7 +117,7 @@ def test_parameters_and_statistics_stay_float32_under_bfloat16() -> None:
     net = model(*SMALL).bind((8, 8, 2), 10)
 
     def loss(params: Any, statistics: Any, x: jax.Array) -> Any:
-        y, after = net.apply(params, statistics, x, training=True, key=KEY)
+        y, after = net.apply(params, statistics, x, Pass(training=True, key=KEY))
         assert y.dtype == jnp.bfloat16
         return jnp.sum(y.astype(jnp.float32)), after
 
@@ -136,7 +138,7 @@ def test_members_mapped_over_parameters_and_rates_are_members_in_turn() -> None:
     @jax.jit
     def run(net: Network, state: Any) -> Any:
         traces.append(net.classes)
-        return net.apply(*state, x, training=True, key=KEY)
+        return net.apply(*state, x, Pass(training=True, key=KEY))
 
     alone = [run(net, state) for net, state in zip(members, states, strict=True)]
     assert len(traces) == 1  # a rate is an argument of the program
@@ -178,7 +180,7 @@ def test_a_series_goes_through_a_network_of_one_axis() -> None:
     assert lines(net, (50, 2)) == []
     bound = net.bind((50, 2), 10)
     params, statistics = bound.init(KEY)
-    assert bound.apply(params, statistics, jnp.ones((3, 50, 2)), training=True, key=KEY)[0].shape == (3, 10)
+    assert bound.apply(params, statistics, jnp.ones((3, 50, 2)), Pass(training=True, key=KEY))[0].shape == (3, 10)
     assert [len(row.output.fields) for row in bound.rows] == [1] * 4
 
 

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from runner.layers.base import Row, Tree
+from runner.layers.passes import Pass
 from runner.losses import L2Loss
 from runner.model import Model
 from runner.records import frozen
@@ -41,7 +42,7 @@ def through(net: Model, image: ArrayLike, kernels: Sequence[ArrayLike] = ()) -> 
     convolutions = [name for name in params if name.endswith("conv")]
     for name, kernel in zip(convolutions, kernels, strict=bool(kernels)):
         params[name]["kernel"] = jnp.asarray(kernel, jnp.float32).reshape(params[name]["kernel"].shape)
-    y, _ = bound.apply(params, statistics, x[None], training=False, key=KEY)
+    y, _ = bound.apply(params, statistics, x[None], Pass(training=False, key=KEY))
     return np.asarray(y[0]).squeeze(-1) if y.ndim > 2 and y.shape[-1] == 1 else np.asarray(y[0])
 
 
@@ -55,7 +56,7 @@ def seen(net: Model, size: int) -> int:
     params, statistics = bound.init(KEY)
 
     def middle(x: jax.Array) -> jax.Array:
-        y, _ = bound.apply(params, statistics, x, training=False, key=KEY)
+        y, _ = bound.apply(params, statistics, x, Pass(training=False, key=KEY))
         return y[0, y.shape[1] // 2, y.shape[2] // 2, 0]
 
     gradient = np.asarray(jax.grad(middle)(jnp.ones((1, size, size, 1))))[0, :, :, 0]
@@ -256,7 +257,7 @@ def test_backpropagation_step_by_step() -> None:
         "2_dense": {"kernel": jnp.array([[0.40, 0.50], [0.45, 0.55]]), "bias": jnp.array([0.60, 0.60])},
     }
     x, targets = jnp.array([[0.05, 0.10]]), jnp.array([[0.01, 0.99]])
-    outputs, _ = net.bind((2,), 2).apply(params, {}, x, training=True, key=KEY)
+    outputs, _ = net.bind((2,), 2).apply(params, {}, x, Pass(training=True, key=KEY))
     np.testing.assert_allclose(outputs, [[0.75136507, 0.772928465]], rtol=1e-6)
     np.testing.assert_allclose(L2Loss().per_example(outputs, targets), [0.298371109], rtol=1e-6)
     after = descended(net, params, x, targets, learning_rate=0.5)
@@ -270,7 +271,7 @@ def descended(net: Model, params: Tree, x: jax.Array, targets: jax.Array, *, lea
     """The parameters after one step of plain gradient descent on ½ Σ (target − output)²."""
 
     def error(params: Tree) -> jax.Array:
-        outputs, _ = net.bind(x.shape[1:], 10).apply(params, {}, x, training=True, key=KEY)
+        outputs, _ = net.bind(x.shape[1:], 10).apply(params, {}, x, Pass(training=True, key=KEY))
         return jnp.sum(L2Loss().per_example(outputs, targets))
 
     return jax.tree.map(lambda p, g: p - learning_rate * g, params, jax.grad(error)(params))

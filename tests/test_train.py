@@ -1,5 +1,6 @@
 """The training program against plain loops in JAX, Optax and NumPy, finite differences, and itself bit for bit."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from configurations import here, tiny
 from runner import data, train
 from runner.data import Dataset
 from runner.experiment import Experiment, Program
+from runner.layers.passes import Pass, Tap
 from runner.loop import Loop
 
 SMOOTH = (
@@ -150,6 +152,58 @@ def test_the_sums_are_what_numpy_counts() -> None:
         assert measured[f"{split}/loss"] == pytest.approx(losses.mean(), rel=1e-5)
         assert measured[f"{split}/accuracy"] == pytest.approx(correct.mean())
         np.testing.assert_allclose(loop.probabilities(examples), np.exp(log_probabilities), rtol=1e-4, atol=1e-6)
+
+
+LAYERED = (
+    "model.layers=[{conv: {filters: 4, kernel_size: 3}}, {repeat: {times: 2, layers: [{conv: {filters: 4, "
+    "kernel_size: 1}}, tanh]}}, {residual: {layers: [batch_norm]}}, {auxiliary: {layers: [flatten, classifier]}}, "
+    "flatten, classifier]"
+)
+
+
+def test_the_activations_of_every_layer_are_computed_by_hand() -> None:
+    program, state, feed = started(tiny(LAYERED, "train.mirrored_evaluation=true"))
+    state, _ = advanced(program, state, feed, [0.01, 0.01])  # statistics other than 0 and 1
+    params, statistics, inputs = state.params, state.statistics, digits().test.inputs[:5]
+    found = train.compiled(program, here()).activations(train.leaves(program), params, statistics, inputs)
+
+    def conv(x: Any, own: Any) -> Any:
+        size = own["kernel"].shape[0]
+        windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))  # (n, h, w, c, size, size)
+        return np.einsum("nhwcij,ijcf->nhwf", windows, np.asarray(own["kernel"])) + np.asarray(own["bias"])
+
+    mean, std = digits().statistics
+    x, by_hand = (inputs / 255 - np.asarray(mean)) / np.asarray(std), {}
+    x = by_hand["0_conv"] = conv(x, params["0_conv"])
+    for number in (0, 2):  # the copies of a repeated layer go on counting
+        x = by_hand[f"1_repeat.layers.{number}_conv"] = conv(x, params["1_repeat"]["layers"][f"{number}_conv"])
+        x = by_hand[f"1_repeat.layers.{number + 1}_tanh"] = np.tanh(x)
+    by_hand["1_repeat"] = x
+    own, seen = (tree["2_residual"]["layers"]["0_batch_norm"] for tree in (params, statistics))
+    normal = (x - np.asarray(seen["mean"])) / np.sqrt(np.asarray(seen["variance"]) + 1e-5)
+    by_hand["2_residual.layers.0_batch_norm"] = normal * np.asarray(own["scale"]) + np.asarray(own["bias"])
+    x = by_hand["2_residual"] = by_hand["3_auxiliary"] = x + by_hand["2_residual.layers.0_batch_norm"]
+    x = by_hand["4_flatten"] = x.reshape(len(x), -1)
+    last = params["5_classifier"]
+    by_hand["5_classifier"] = x @ np.asarray(last["kernel"]) + np.asarray(last["bias"])
+    assert set(found) == set(by_hand)
+    assert set(found) <= {path for _, path in program.network.located()}
+    for path, expected in by_hand.items():
+        np.testing.assert_allclose(found[path], expected, rtol=1e-4, atol=1e-5, err_msg=path)
+
+
+def test_a_tap_may_change_what_the_next_layer_is_given_and_costs_nothing_where_there_is_none() -> None:
+    program, state, _ = started(tiny())
+    x = jnp.ones((3, 8, 8, 1))
+    at = Pass(training=True, key=jax.random.key(0))
+
+    def output(tap: Tap | None) -> Any:
+        own = dataclasses.replace(at, tap=tap)
+        return lambda x: program.network.apply(state.params, state.statistics, x, own)[0]
+
+    zeros = output(lambda path, y: jnp.zeros_like(y) if path == "3_flatten" else y)(x)
+    np.testing.assert_allclose(zeros, jnp.broadcast_to(state.params["4_classifier"]["bias"], zeros.shape))
+    assert str(jax.make_jaxpr(output(None))(x)) == str(jax.make_jaxpr(output(lambda path, y: y))(x))
 
 
 def test_a_mirrored_evaluation_is_the_mean_of_both_images() -> None:

@@ -25,6 +25,7 @@ from runner import composition, data, launchable, train
 from runner.describe import as_json, bound
 from runner.experiment import Experiment
 from runner.layers.base import Row, Shape
+from runner.layers.passes import Pass
 from runner.loop import Loop
 from runner.network import Network
 
@@ -237,7 +238,10 @@ def test_shapes_as_jax_finds_them(name: str) -> None:
     x = jax.ShapeDtypeStruct((2, *net.input_shape), jnp.float32)
     for training in (True, False):
         logits, after = jax.eval_shape(
-            lambda p, s, x, training=training: net.apply(p, s, x, training=training, key=key), params, statistics, x
+            lambda p, s, x, training=training: net.apply(p, s, x, Pass(training=training, key=key)),
+            params,
+            statistics,
+            x,
         )
         assert logits.shape == (2, net.classes)
         assert jax.tree.structure(statistics).num_leaves <= len(jax.tree.leaves(after))

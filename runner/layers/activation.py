@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from pydantic import Field
 
 from runner.layers.base import Layer, Misfit, Shape, Tree
+from runner.layers.passes import Pass
 from runner.records import TRACED
 
 
@@ -16,9 +17,7 @@ class _Activation(Layer):
     def function(self, x: jax.Array) -> jax.Array:
         raise NotImplementedError(f"{type(self).__name__}.function")
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         return self.function(x), statistics
 
 

@@ -7,7 +7,7 @@ carry the batch first: `(n, h, w, c)`. Adding a kind of layer is one class with 
         kind = "scale"
         by: Annotated[float, TRACED] = Field(2.0, description="What every value is multiplied by.")
 
-        def apply(self, params, statistics, x, *, training, key):
+        def apply(self, params, statistics, x, at):
             return x * jnp.asarray(self.by, x.dtype), statistics
 """
 
@@ -23,6 +23,7 @@ import numpy as np
 from runner.errors import Fault, must
 from runner.geometry import ReceptiveField, Window
 from runner.layers.initializers import Initializer
+from runner.layers.passes import Located, Pass
 from runner.records import Record
 
 Shape = tuple[int, ...]
@@ -102,13 +103,6 @@ class Row(NamedTuple):
     @property
     def activation_bytes(self) -> int:
         return 4 * math.prod(self.output.shape)
-
-
-class Located(NamedTuple):
-    """A layer's place in the YAML, as errors name it, and its path in the tree of parameters."""
-
-    place: str  # `layers[3].repeat.layers[0].conv`: one for all copies of a repeated layer
-    path: str  # `3_repeat.layers.2_conv`: one for each
 
 
 class Step(NamedTuple):
@@ -236,10 +230,8 @@ class Layer(Record):
         del shape
         return ()
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
-        """The output for a batch `x`, and the statistics after it. `key` is the layer's own."""
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
+        """The output for a batch `x`, and the statistics after it."""
         raise NotImplementedError(f"{type(self).__name__}.apply")
 
     def output_fields(self, at: FeatureMap) -> tuple[ReceptiveField, ...]:

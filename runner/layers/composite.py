@@ -9,7 +9,8 @@ import numpy as np
 
 from runner.geometry import ReceptiveField, union
 from runner.layers import sequence
-from runner.layers.base import Array, FeatureMap, Layer, Located, Misfit, Precision, Row, Shape, Survey, Tree
+from runner.layers.base import Array, FeatureMap, Layer, Misfit, Precision, Row, Shape, Survey, Tree
+from runner.layers.passes import Located, Pass
 from runner.layers.sequence import Layers
 
 End = tuple[Shape, Array | None]  # the shape and the feature order of a path's output
@@ -95,9 +96,7 @@ class Composite(Layer):
     def multiply_adds(self, shape: Shape) -> int:
         return sum(sequence.multiply_adds(layers, shape) for _, layers in self.routes())
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         ends, after = [], dict(statistics)
         routes = self.routes()
         # The gradient of the input is a sum over the paths, in the type of `shared`: from three paths on in float32.
@@ -109,8 +108,7 @@ class Composite(Layer):
                 params.get(own, {}),
                 statistics.get(own, {}),
                 shared.astype(x.dtype),
-                training=training,
-                key=jax.random.fold_in(key, number),
+                at.inside(below(at.here, place), number),
             )
             ends.append(end)
             if new:

@@ -11,6 +11,7 @@ from runner.errors import must
 from runner.geometry import Window
 from runner.layers.base import SCALED, Fallback, Layer, Misfit, Parameter, Precision, Shape, Tree, biased
 from runner.layers.initializers import InitializerField, initializer
+from runner.layers.passes import Pass
 from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
 from runner.ops.conv import conv
 
@@ -108,9 +109,7 @@ class Conv(Layer):
         kernel = self._parameters(shape, self.windows(shape))["kernel"]
         return math.prod(kernel.shape) * math.prod(self.output_shape(shape)[:-1])
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
         y = conv(padded, params["kernel"], windows, self.groups)
         if self.use_bias:

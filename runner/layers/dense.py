@@ -8,6 +8,7 @@ from pydantic import Field
 
 from runner.layers.base import SCALED, Layer, Misfit, Parameter, Precision, Shape, Tree, biased, by_product
 from runner.layers.initializers import InitializerField, initializer
+from runner.layers.passes import Pass
 
 
 class _FullyConnected(Layer):
@@ -37,9 +38,7 @@ class _FullyConnected(Layer):
     def multiply_adds(self, shape: Shape) -> int:
         return shape[0] * self.unit_count()
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         y = x @ params["kernel"].astype(x.dtype)
         if self.use_bias:
             y = biased(y, params["bias"])

@@ -8,6 +8,7 @@ from annotated_types import Ge, Lt
 from pydantic import Field
 
 from runner.layers.base import Layer, Tree
+from runner.layers.passes import Pass
 from runner.records import TRACED
 
 
@@ -21,11 +22,9 @@ class Dropout(Layer):
 
     rate: Annotated[float, Ge(0), Lt(1), TRACED] = Field(0.5, description="Probability that a value is left out.")
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
-        if not training:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
+        if not at.training:
             return x, statistics
         kept = 1.0 - jnp.asarray(self.rate, jnp.float32)
-        keeps = jax.random.uniform(key, x.shape) < kept
+        keeps = jax.random.uniform(at.key, x.shape) < kept
         return jnp.where(keeps, x / kept.astype(x.dtype), jnp.zeros((), x.dtype)), statistics

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from runner.layers.base import FeatureMap, Layer, Misfit, Parameter, Precision, Shape, Tree, by_product
 from runner.layers.initializers import InitializerField, initializer
+from runner.layers.passes import Pass
 
 PADDING = 0
 """The token that fills a short text up."""
@@ -58,9 +59,7 @@ class Embedding(Layer):
         # Without data of tokens there is nothing to bind it to: `accept` then says so.
         return self.vocabulary or 1
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         tokens = x[..., 0]  # (n, length)
         # Cast after the look-up: a batch has fewer rows than the table.
         vectors = jnp.take(params["table"], tokens, axis=0, mode="clip").astype(self.precision or "float32")

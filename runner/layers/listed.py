@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+import jax
 from annotated_types import Ge, Le
 from pydantic import Field
 
 from runner.layers import sequence
-from runner.layers.base import FeatureMap, Layer, Located, Survey
+from runner.layers.base import FeatureMap, Layer, Survey, Tree
 from runner.layers.composite import Straight, below
+from runner.layers.passes import Located, Pass
 from runner.layers.sequence import Layers
 
 if TYPE_CHECKING:
@@ -39,6 +41,13 @@ class Repeat(Straight):
         for first in self._firsts():
             at = sequence.survey(self.layers, at, below(here, "layers"), into, first=first)
         return at
+
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
+        inside = at.inside(below(at.here, "layers"), 0)
+        own, after = params.get("layers", {}), statistics.get("layers", {})
+        for first in self._firsts():
+            x, after = sequence.apply(self.layers, own, after, x, inside, first=first)
+        return x, {"layers": after} if after else {}
 
     def _firsts(self) -> Iterator[int]:
         """The number of the first layer of each copy in the tree of parameters."""

@@ -1,5 +1,6 @@
 """Paths of layers side by side, and how they become one: residual, branches, dense_connection, auxiliary."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -12,7 +13,8 @@ from pydantic import Field
 from runner.geometry import ReceptiveField
 from runner.layers import sequence
 from runner.layers.base import Array, Layer, Misfit, Shape, Tree, by_product
-from runner.layers.composite import Composite, End, Straight
+from runner.layers.composite import Composite, End, Straight, below
+from runner.layers.passes import Pass
 from runner.layers.sequence import Layers
 from runner.records import TRACED
 
@@ -163,15 +165,15 @@ class Auxiliary(Composite):
     def merged_order(self, shape: Shape, order: Array | None, ends: Sequence[End]) -> Array | None:
         return order
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
-        if not training:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
+        if not at.training:
             return x, statistics
+        # A head has one path, whose layers split the head's own key.
+        inside = dataclasses.replace(at, here=below(at.here, "layers"))
         own, before = params.get("layers", {}), statistics.get("layers", {})
-        outputs, after = sequence.apply(self.layers, own, before, x, training=True, key=key)
-        # The outputs travel beside the statistics, from which training takes them out again.
-        return x, ({"layers": after} if after else {}) | {sequence.SIDE_OUTPUT: (outputs, self.weight)}
+        outputs, after = sequence.apply(self.layers, own, before, x, inside)
+        at.side_outputs[at.here.path] = (outputs, self.weight)
+        return x, {"layers": after} if after else {}
 
 
 def _one_after_another(ends: Sequence[End]) -> Array | None:

@@ -15,7 +15,6 @@ from runner.layers import places
 from runner.layers.base import (
     FeatureMap,
     Layer,
-    Located,
     Misfit,
     Parameter,
     Shape,
@@ -25,6 +24,7 @@ from runner.layers.base import (
     along_channels,
 )
 from runner.layers.initializers import initializer
+from runner.layers.passes import Located, Pass
 from runner.ops.moments import moments
 from runner.records import TRACED
 
@@ -83,12 +83,10 @@ class BatchNorm(Layer):
         """Whether the layer uses its running statistics in training too."""
         return any(places.chosen(freeze, f"{path}.{statistic}") for statistic in self.statistics((1,)))
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         wide = x.astype(jnp.float32)
         mean, variance = statistics["mean"], statistics["variance"]
-        if training:
+        if at.training:
             rows = wide.reshape(-1, x.shape[-1])  # (n·h·w, c)
             mean, variance = moments(rows, x.dtype)
             statistics = self._updated(statistics, mean, variance, len(rows))
@@ -125,9 +123,7 @@ class LayerNorm(Layer):
             raise Misfit("", "have at least 2 channels to normalise", 1, otherwise=shape)
         return shape
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         wide = x.astype(jnp.float32)
         centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
         variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
@@ -149,9 +145,7 @@ class LocalResponseNorm(Layer):
     beta: Annotated[float, TRACED] = Field(0.75, description="The power of the divisor.")
     k: Annotated[float, Gt(0), TRACED] = Field(2.0, description="What is added to the sum.")
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         wide = x.astype(jnp.float32)
         # There are no neighbours beyond the last channel.
         before, after = (min(count, x.shape[-1] - 1) for count in (self.size // 2, (self.size - 1) // 2))

@@ -16,6 +16,7 @@ from pydantic import Field
 from runner.geometry import Window
 from runner.layers.base import Fallback, Layer, Misfit, Parameter, Shape, Tree, biased
 from runner.layers.initializers import InitializerField, initializer
+from runner.layers.passes import Pass
 from runner.layers.window import PaddingField, Pixels, output_spatial, slide
 from runner.ops.conv import conv
 
@@ -73,9 +74,7 @@ class PartialConv(Layer):
         kernel: Parameter = self.parameters(shape)["kernel"]
         return math.prod(kernel.shape) * math.prod(self.output_shape(shape)[:-1])
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         windows = self.windows(x.shape[1:])
         seen = np.asarray(list(itertools.chain.from_iterable(self.connections)))
         by = np.repeat(np.arange(len(self.connections)), [len(one) for one in self.connections])
@@ -102,7 +101,5 @@ class PositionBias(Layer):
     def parameters(self, shape: Shape) -> Tree:
         return {"bias": Parameter(shape, self.bias_init, torch="bias")}
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         return biased(x, params["bias"]), statistics

@@ -20,7 +20,8 @@ from annotated_types import MinLen
 from pydantic import BeforeValidator, WithJsonSchema
 
 from runner.errors import Fault, unknown
-from runner.layers.base import Located, Tree
+from runner.layers.base import Tree
+from runner.layers.passes import Located
 
 _LABEL = re.compile(r"\d+_(.+)")
 _PLACE = re.compile(r"(?:model\.)?layers(?:\.\d+|\[\d+\])(?:\.[^.\[\]]+|\[\d+\])*")
@@ -110,6 +111,11 @@ def _tokens(place: str) -> list[str]:
 def chosen(names: Iterable[str], path: str) -> bool:
     """Whether any of the names stands for what lies at a path."""
     return any(stands_for(name, path) for name in names)
+
+
+def owners(tree: Tree, names: Iterable[str]) -> frozenset[str]:
+    """The paths of the layers that have a leaf in the tree for which one of the names stands."""
+    return frozenset(path.rpartition(".")[0] for path in dotted(tree) if chosen(names, path))
 
 
 def split(tree: Tree, names: tuple[str, ...]) -> tuple[Tree, Tree]:

@@ -12,6 +12,7 @@ from pydantic import Field
 from runner.geometry import Window
 from runner.layers.base import Fallback, Layer, Misfit, Parameter, Shape, Tree, along_channels, by_product, whole
 from runner.layers.initializers import initializer
+from runner.layers.passes import Pass
 from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
 from runner.ops.max_pool import max_pool
 
@@ -77,9 +78,7 @@ class MaxPool(_Pool):
             raise Misfit("padding", "leave a pixel under every window", self.padding, otherwise=output)
         return output
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
         return max_pool(padded, windows), statistics
 
@@ -89,9 +88,7 @@ class SumPool(_Pool):
 
     kind: ClassVar[str] = "sum_pool"
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
         return self._sums(padded, windows).astype(x.dtype), statistics
 
@@ -111,9 +108,7 @@ class Subsampling(SumPool):
             "bias": Parameter(shape[-1:], initializer("zeros"), torch="bias"),
         }
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
         sums = self._sums(padded, windows)
         scale, bias = (along_channels(params[name], x.ndim) for name in ("scale", "bias"))
@@ -127,9 +122,7 @@ class AvgPool(_Pool):
 
     count_padding: bool = Field(False, description="Whether padded zeros count as pixels in the mean.")
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
         sums = self._sums(padded, windows)
         counts = jnp.asarray(self._pixels(x.shape[1:]), jnp.float32)
@@ -186,9 +179,7 @@ class GlobalAvgPool(_GlobalPool):
 
     kind: ClassVar[str] = "global_avg_pool"
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         return jnp.mean(x, axis=tuple(range(1, x.ndim - 1))), statistics
 
 
@@ -197,9 +188,7 @@ class GlobalMaxPool(_GlobalPool):
 
     kind: ClassVar[str] = "global_max_pool"
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         # In float32: equal values share the gradient, and their number is a sum.
         wide = x.astype(jnp.float32)
         return jnp.max(wide, axis=tuple(range(1, x.ndim - 1))).astype(x.dtype), statistics

@@ -13,6 +13,7 @@ from pydantic import Field
 from runner import limits
 from runner.geometry import ReceptiveField, Window
 from runner.layers.base import Array, FeatureMap, Layer, Misfit, Shape, Tree, by_product, whole
+from runner.layers.passes import Pass
 from runner.layers.window import Pixels
 
 
@@ -33,9 +34,7 @@ class Flatten(Layer):
         channels_first = np.arange(np.prod(shape)).reshape(shape[-1], *shape[:-1])
         return np.moveaxis(channels_first, 0, -1).ravel()
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         return x.reshape(x.shape[0], -1), statistics
 
 
@@ -55,9 +54,7 @@ class PadChannels(Layer):
             raise Misfit("channels", f"be ≥ {shape[-1]}, the channels of the input", self.channels, otherwise=padded)
         return padded
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, self.channels - x.shape[-1]),)), statistics
 
 
@@ -99,9 +96,7 @@ class Upsample(Layer):
         """The field and the factor along each axis."""
         return zip(at.fields, self._factors(at.shape), strict=True)
 
-    def apply(
-        self, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
-    ) -> tuple[jax.Array, Tree]:
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         y = x.astype(jnp.float32)  # in which the gradients of a pixel's copies are added up
         for axis, factor in enumerate(self._factors(x.shape[1:]), 1):
             y = jnp.repeat(y, factor, axis=axis)

@@ -5,46 +5,15 @@ from typing import Any
 
 import jax
 
-from runner.layers import places
-from runner.layers.base import FeatureMap, Layer, Located, Shape, Survey, Tree
+from runner.layers.base import FeatureMap, Layer, Shape, Survey, Tree
+from runner.layers.passes import Located, Pass
 
 Layers = tuple[Layer, ...]
-
-# Where a side head leaves its outputs in the statistics that a training pass returns.
-SIDE_OUTPUT = "side_output"
-# Stands among a layer's statistics where these stay as they are: the layer then works as in evaluation.
-HELD = "held"
 
 
 def name(index: int, layer: Layer) -> str:
     """What a layer's parameters are called in those of the whole: `0_conv`, or `3_bottleneck` for a block."""
     return f"{index}_{layer.label}"
-
-
-def held(statistics: Tree, names: tuple[str, ...]) -> Tree:
-    """Statistics for a training pass in which those of some layers, meant by `names`, stay as they are."""
-    leaves = places.dotted(statistics)
-    layers = {path.rpartition(".")[0] for path in leaves if places.chosen(names, path)}
-    return places.nested(leaves | {f"{layer}.{HELD}": None for layer in layers}) if layers else statistics
-
-
-def without_side_outputs(statistics: Tree) -> tuple[Tree, list[tuple[jax.Array, Any]]]:
-    """Statistics as they are kept, and every side head's outputs (n, k) with the weight of its loss."""
-    kept: Tree = {}
-    found: list[tuple[jax.Array, Any]] = []
-    for own, value in statistics.items():
-        if own == SIDE_OUTPUT:
-            found.append(value)
-        elif own == HELD:
-            continue
-        elif isinstance(value, dict):
-            inner, further = without_side_outputs(value)
-            found.extend(further)
-            if inner:
-                kept[own] = inner
-        else:
-            kept[own] = value
-    return kept, found
 
 
 def every(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -103,21 +72,19 @@ def multiply_adds(layers: Layers, shape: Shape) -> int:
 
 
 def apply(
-    layers: Layers, params: Tree, statistics: Tree, x: jax.Array, *, training: bool, key: jax.Array
+    layers: Layers, params: Tree, statistics: Tree, x: jax.Array, at: Pass, *, first: int = 0
 ) -> tuple[jax.Array, Tree]:
-    """The output for a batch, and the statistics after it. Every layer has a key of its own."""
+    """The output for a batch, and the statistics after it; `first` is the number of the first layer in the tree."""
     after = dict(statistics)
-    for index, layer in enumerate(layers):
-        own = name(index, layer)
-        before = statistics.get(own, {})
-        with jax.named_scope(own):
-            x, new = layer.apply(
-                params.get(own, {}),
-                before,
-                x,
-                training=training and HELD not in before,
-                key=jax.random.fold_in(key, index),
-            )
+    for index, (layer, here) in enumerate(entries(layers, at.here, first=first), first):
+        own, inside = name(index, layer), at.inside(here, index)
+        try:
+            with jax.named_scope(own):
+                x, new = layer.apply(params.get(own, {}), statistics.get(own, {}), x, inside)
+        except Exception as error:
+            inside.note(error)
+            raise
+        x = inside.tapped(x)
         if new:
             after[own] = new
     return x, after

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from runner.faults import fault
 from runner.layers.base import Layer, Shape, Tree
+from runner.layers.passes import Pass
 from runner.model import Model
 from runner.records import frozen
 
@@ -47,8 +48,7 @@ def output(
         own if params is None else params,
         measured if statistics is None else statistics,
         batch,
-        training=training,
-        key=KEY,
+        Pass(training=training, key=KEY),
     )
     return y
 
@@ -58,7 +58,7 @@ def evaluated_shape(layer: Layer, shape: Shape, dtype: Any = jnp.float32, *, giv
 
     def run(x: jax.Array) -> jax.Array:
         params, statistics = drawn(layer, shape)
-        y, _ = layer.apply(params, statistics, x, training=True, key=KEY)
+        y, _ = layer.apply(params, statistics, x, Pass(training=True, key=KEY))
         return y
 
     y = jax.eval_shape(run, jax.ShapeDtypeStruct((2, *shape), dtype))

@@ -13,6 +13,7 @@ from alone import KEY, check_gradients, distinct, evaluated_shape, normal, outpu
 from runner.layers import KINDS
 from runner.layers.activation import Elu, Gelu, LeakyRelu, Relu, Relu6, Scale, ScaledTanh, Sigmoid, Silu, Softmax, Tanh
 from runner.layers.base import Layer
+from runner.layers.passes import Pass
 
 X = np.linspace(-4, 4, 24).reshape(2, 3, 4)
 
@@ -104,7 +105,7 @@ def test_a_slope_is_an_argument_of_the_program() -> None:
     @jax.jit
     def run(layer: Layer, x: jax.Array) -> jax.Array:
         traces.append(layer.kind)
-        return layer.apply({}, {}, x, training=True, key=KEY)[0]
+        return layer.apply({}, {}, x, Pass(training=True, key=KEY))[0]
 
     x = jnp.array([[-1.0, 1.0]])
     slopes = [np.asarray(run(LeakyRelu(negative_slope=slope), x))[0, 0] for slope in (0.1, 0.2, 0.3)]

@@ -9,6 +9,7 @@ import pytest
 from alone import KEY, normal, told
 
 from runner.layers.base import Layer, Shape
+from runner.layers.passes import Pass
 from runner.model import Model
 from runner.network import Network
 from runner.records import frozen
@@ -37,8 +38,8 @@ def test_a_repetition_is_its_layers_written_out() -> None:
     assert list(own_params) == list(own_statistics) == ["0_repeat"]
     same((own_params, own_statistics), (params, statistics))
     x = normal(2, 6, 6, 3)
-    expected, after = written.apply(params, statistics, x, training=False, key=KEY)
-    found, own_after = repeated.apply(own_params, own_statistics, x, training=False, key=KEY)
+    expected, after = written.apply(params, statistics, x, Pass(training=False, key=KEY))
+    found, own_after = repeated.apply(own_params, own_statistics, x, Pass(training=False, key=KEY))
     same((found, own_after), (expected, after))
 
 
@@ -47,12 +48,12 @@ def test_every_copy_has_parameters_statistics_and_a_key_of_its_own() -> None:
     params, statistics = net.init(KEY)
     first, second = named(params, "kernel")
     assert not np.array_equal(first, second)
-    _, after = net.apply(params, statistics, normal(2, 4, 4, 3), training=True, key=KEY)
+    _, after = net.apply(params, statistics, normal(2, 4, 4, 3), Pass(training=True, key=KEY))
     first, second = named(after, "mean")
     assert not np.array_equal(first, second)
 
     dropouts = network({"repeat": {"times": 2, "layers": [{"dropout": {"rate": 0.5}}]}})
-    kept, _ = dropouts.apply({}, {}, jnp.ones((1, 40, 40, 1)), training=True, key=KEY)
+    kept, _ = dropouts.apply({}, {}, jnp.ones((1, 40, 40, 1)), Pass(training=True, key=KEY))
     assert float(jnp.mean(kept > 0)) == pytest.approx(0.25, abs=0.06)  # one mask twice would keep a half
 
 
@@ -86,7 +87,7 @@ def test_repetitions_nest_and_hold_a_classifier() -> None:
     assert [row.kind for row in net.rows] == ["conv", "conv", "relu"] * 2 + ["flatten", "classifier"]
     assert net.rows[0].path == "model.layers[0].repeat.layers[0].repeat.layers[0].conv"
     params, statistics = net.init(KEY)
-    assert net.apply(params, statistics, normal(3, 2, 2, 1), training=True, key=KEY)[0].shape == (3, 10)
+    assert net.apply(params, statistics, normal(3, 2, 2, 1), Pass(training=True, key=KEY))[0].shape == (3, 10)
 
 
 def test_traced_fields_within_are_arguments_of_the_program() -> None:
@@ -95,7 +96,7 @@ def test_traced_fields_within_are_arguments_of_the_program() -> None:
     @jax.jit
     def run(layer: Layer) -> jax.Array:
         traces.append(layer.kind)
-        return layer.apply({}, {}, jnp.ones((1, 20, 20, 1)), training=True, key=KEY)[0]
+        return layer.apply({}, {}, jnp.ones((1, 20, 20, 1)), Pass(training=True, key=KEY))[0]
 
     for rate in (0.2, 0.4):
         run(network({"repeat": {"times": 2, "layers": [{"dropout": {"rate": rate}}]}}).layers[0])

@@ -9,6 +9,7 @@ import pytest
 from alone import KEY, check_gradients, evaluated_shape, normal, output, told
 
 from runner.layers.dropout import Dropout
+from runner.layers.passes import Pass
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
@@ -32,7 +33,7 @@ def test_a_rate_of_zero_changes_nothing() -> None:
 
 def test_one_key_leaves_out_the_same_values_and_another_others() -> None:
     def run(key: jax.Array) -> np.ndarray:
-        return np.asarray(Dropout().apply({}, {}, jnp.ones((8, 8)), training=True, key=key)[0])
+        return np.asarray(Dropout().apply({}, {}, jnp.ones((8, 8)), Pass(training=True, key=key))[0])
 
     np.testing.assert_array_equal(run(KEY), run(KEY))
     assert not np.array_equal(run(KEY), run(jax.random.key(1)))
@@ -50,7 +51,7 @@ def test_the_rate_is_an_argument_of_the_program() -> None:
     @jax.jit
     def run(layer: Dropout, x: jax.Array) -> jax.Array:
         traces.append(layer.kind)
-        return layer.apply({}, {}, x, training=True, key=KEY)[0]
+        return layer.apply({}, {}, x, Pass(training=True, key=KEY))[0]
 
     shares = [float(jnp.mean(run(Dropout(rate=rate), jnp.ones((50, 50))) == 0)) for rate in (0.0, 0.3, 0.8)]
     np.testing.assert_allclose(shares, [0.0, 0.3, 0.8], atol=0.05)

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from runner.layers import LayerList
 from runner.layers.base import Layer
 from runner.layers.embedding import Embedding
+from runner.layers.passes import Pass
 from runner.model import Model
 from runner.records import frozen
 
@@ -23,7 +24,7 @@ def embedding(dim: int = 5, vocabulary: int = 11, precision: Any = "float32", **
 
 
 def applied(layer: Layer, table: jax.Array, tokens: jax.Array = TOKENS) -> jax.Array:
-    y, statistics = layer.apply({"table": table}, {}, tokens, training=True, key=KEY)
+    y, statistics = layer.apply({"table": table}, {}, tokens, Pass(training=True, key=KEY))
     assert statistics == {}
     return y
 
@@ -126,7 +127,7 @@ def test_where_tokens_are_embedded_before_anything_else_it_fits(layers: list[Any
     assert told(*layers) == []
     model = Model(name="fits", layers=entries(*layers)).bind((9, 1), 2, 11)
     params, statistics = model.init(KEY)
-    y, _ = model.apply(params, statistics, TOKENS, training=False, key=KEY)
+    y, _ = model.apply(params, statistics, TOKENS, Pass(training=False, key=KEY))
     assert y.shape == (4, 2)
 
 
@@ -185,7 +186,7 @@ def test_a_causal_convolution_sees_no_later_word() -> None:
     params, statistics = model.init(KEY)
 
     def run(tokens: jax.Array) -> np.ndarray:
-        return np.asarray(model.apply(params, statistics, tokens, training=False, key=KEY)[0])
+        return np.asarray(model.apply(params, statistics, tokens, Pass(training=False, key=KEY))[0])
 
     before = run(TOKENS)
     assert before.shape == (4, 9, 3)
@@ -198,7 +199,7 @@ def test_a_causal_convolution_sees_no_later_word() -> None:
 def test_a_convolution_over_words_is_a_sum_over_a_window() -> None:
     model = Model(name="plain", layers=entries({"embedding": {"dim": 4}}, CONV)).bind((9, 1), 2, 11)
     params, statistics = model.init(KEY)
-    y, _ = model.apply(params, statistics, TOKENS, training=False, key=KEY)
+    y, _ = model.apply(params, statistics, TOKENS, Pass(training=False, key=KEY))
     vectors = np.asarray(params["0_embedding"]["table"]) * (np.arange(11) > 0)[:, None]
     x, kernel = vectors[np.asarray(TOKENS)[..., 0]], np.asarray(params["1_conv"]["kernel"])
     expected = sum(x[:, tap : tap + 8] @ kernel[tap] for tap in range(2))

@@ -10,6 +10,7 @@ from alone import KEY, check_gradients, drawn, evaluated_shape, normal, output, 
 
 from runner.layers.base import Layer, Step
 from runner.layers.norm import BatchNorm, LayerNorm, LocalResponseNorm
+from runner.layers.passes import Pass
 from runner.model import Model
 from runner.records import frozen
 
@@ -32,7 +33,7 @@ def test_batch_norm_in_training_by_numpy() -> None:
     mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
     expected = (x - mean) / np.sqrt(variance + 1e-5) * np.asarray(LEARNT["scale"]) + np.asarray(LEARNT["bias"])
     layer = BatchNorm(momentum=0.8)
-    y, statistics = layer.apply(LEARNT, SEEN, jnp.asarray(x), training=True, key=KEY)
+    y, statistics = layer.apply(LEARNT, SEEN, jnp.asarray(x), Pass(training=True, key=KEY))
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
     unbiased = x.var(axis=(0, 1, 2), ddof=1)
     np.testing.assert_allclose(statistics["mean"], 0.8 * np.asarray(SEEN["mean"]) + 0.2 * mean, rtol=1e-5)
@@ -43,7 +44,7 @@ def test_batch_norm_in_evaluation_by_numpy() -> None:
     x = images(4, 3, 2, 3)
     expected = (x - np.asarray(SEEN["mean"])) / np.sqrt(np.asarray(SEEN["variance"]) + 1e-3)
     expected = expected * np.asarray(LEARNT["scale"]) + np.asarray(LEARNT["bias"])
-    y, statistics = BatchNorm(epsilon=1e-3).apply(LEARNT, SEEN, jnp.asarray(x), training=False, key=KEY)
+    y, statistics = BatchNorm(epsilon=1e-3).apply(LEARNT, SEEN, jnp.asarray(x), Pass(training=False, key=KEY))
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
     assert statistics is SEEN
 
@@ -58,13 +59,13 @@ def test_running_statistics_tend_to_those_of_the_data() -> None:
     layer, statistics = BatchNorm(momentum=0.5), drawn(BatchNorm(), (3,))[1]
     x = jnp.asarray(images(64, 3))
     for _ in range(20):
-        _, statistics = layer.apply(LEARNT, statistics, x, training=True, key=KEY)
+        _, statistics = layer.apply(LEARNT, statistics, x, Pass(training=True, key=KEY))
     np.testing.assert_allclose(statistics["mean"], x.mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(statistics["variance"], np.asarray(x).var(axis=0, ddof=1), rtol=1e-4)
 
 
 def test_a_batch_of_one_value_keeps_the_statistics_finite() -> None:
-    y, statistics = BatchNorm().apply(LEARNT, SEEN, jnp.ones((1, 3)), training=True, key=KEY)
+    y, statistics = BatchNorm().apply(LEARNT, SEEN, jnp.ones((1, 3)), Pass(training=True, key=KEY))
     assert np.isfinite(y).all()
     assert np.isfinite(statistics["variance"]).all()
 
@@ -78,18 +79,18 @@ def test_batch_norm_is_that_of_pytorch() -> None:
     for batch in (first, 2 * first + 1):
         expected = theirs(batch).detach().numpy().transpose(0, 2, 3, 1)
         ours = jnp.asarray(batch.numpy().transpose(0, 2, 3, 1))
-        y, statistics = BatchNorm().apply(LEARNT, statistics, ours, training=True, key=KEY)
+        y, statistics = BatchNorm().apply(LEARNT, statistics, ours, Pass(training=True, key=KEY))
         np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(statistics["mean"], theirs.running_mean.numpy(), rtol=1e-5)
     np.testing.assert_allclose(statistics["variance"], theirs.running_var.numpy(), rtol=1e-5)
     expected = theirs.eval()(first).detach().numpy().transpose(0, 2, 3, 1)
-    y, _ = BatchNorm().apply(LEARNT, statistics, jnp.asarray(x), training=False, key=KEY)
+    y, _ = BatchNorm().apply(LEARNT, statistics, jnp.asarray(x), Pass(training=False, key=KEY))
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_no_gradient_goes_through_running_statistics() -> None:
     def run(x: jax.Array) -> jax.Array:
-        _, statistics = BatchNorm().apply(LEARNT, SEEN, x, training=True, key=KEY)
+        _, statistics = BatchNorm().apply(LEARNT, SEEN, x, Pass(training=True, key=KEY))
         return jnp.sum(statistics["mean"]) + jnp.sum(statistics["variance"])
 
     assert not jax.grad(run)(jnp.asarray(images(4, 3))).any()
@@ -177,7 +178,7 @@ def test_shape_and_precision_stay(layer: Layer) -> None:
     for dtype in (jnp.float32, jnp.bfloat16):
         assert evaluated_shape(layer, (3, 4, 5), dtype) == (3, 4, 5) == layer.output_shape((3, 4, 5))
     x = jnp.asarray(images(4, 2, 3), jnp.bfloat16)
-    _, statistics = layer.apply(LEARNT, SEEN, x, training=True, key=KEY)
+    _, statistics = layer.apply(LEARNT, SEEN, x, Pass(training=True, key=KEY))
     assert all(value.dtype == jnp.float32 for value in statistics.values())
 
 
@@ -188,7 +189,7 @@ def test_its_numbers_are_arguments_of_the_program(layer: Layer) -> None:
     @jax.jit
     def run(layer: Layer, x: jax.Array) -> Any:
         traces.append(layer.kind)
-        return layer.apply(LEARNT, SEEN, x, training=True, key=KEY)
+        return layer.apply(LEARNT, SEEN, x, Pass(training=True, key=KEY))
 
     x = jnp.asarray(images(4, 3))
     found = [run(jax.tree.map(lambda leaf, by=factor: leaf * by, layer), x) for factor in (1.0, 0.5)]

@@ -10,7 +10,7 @@ from configurations import composed, experiment, parse
 
 from runner.errors import ConfigError
 from runner.layers import places
-from runner.layers.base import Located
+from runner.layers.passes import Located
 from runner.model import Model
 from runner.network import Network
 from runner.records import frozen

@@ -13,6 +13,7 @@ from runner.layers import KINDS, LayerList, flattened
 from runner.layers.base import Layer, Precision, Shape
 from runner.layers.conv import Conv
 from runner.layers.listed import Repeat
+from runner.layers.passes import Pass
 from runner.records import frozen
 
 EVERYDAY = {
@@ -71,7 +72,7 @@ def test_what_is_inferred_is_what_happens(kind: str) -> None:
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == layer.parameter_count(shape)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((params, statistics)))
     after = jax.eval_shape(
-        lambda p, s, x: layer.apply(p, s, x, training=True, key=KEY)[1], params, statistics, batch(kind, shape)
+        lambda p, s, x: layer.apply(p, s, x, Pass(training=True, key=KEY))[1], params, statistics, batch(kind, shape)
     )
     assert jax.tree.structure({name: after[name] for name in statistics}) == jax.tree.structure(statistics)
 
@@ -81,7 +82,7 @@ def test_bfloat16_computes_in_bfloat16_and_measures_in_float32(kind: str) -> Non
     layer, shape = one(kind, "bfloat16")
     params, statistics = jax.eval_shape(lambda: drawn(layer, shape))
     y, after = jax.eval_shape(
-        lambda p, s, x: layer.apply(p, s, x, training=True, key=KEY),
+        lambda p, s, x: layer.apply(p, s, x, Pass(training=True, key=KEY)),
         params,
         statistics,
         batch(kind, shape, jnp.bfloat16),
@@ -97,7 +98,7 @@ def test_a_map_over_parameters_is_a_loop_over_them(kind: str) -> None:
     members = [jax.tree.map(lambda leaf, by=by: leaf + by, drawn(layer, shape)) for by in (0.0, 0.1)]
 
     def run(member: Any) -> Any:
-        return layer.apply(*member, x, training=True, key=KEY)
+        return layer.apply(*member, x, Pass(training=True, key=KEY))
 
     mapped = jax.vmap(run, axis_size=2)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *members))
     for index, member in enumerate(members):
@@ -179,4 +180,4 @@ def test_what_only_follows_from_a_window_that_does_not_fit_is_not_told() -> None
 
 def test_the_declared_layer_without_an_application_says_so() -> None:
     with pytest.raises(NotImplementedError, match=r"Layer\.apply"):
-        Layer().apply({}, {}, jnp.zeros(1), training=True, key=KEY)
+        Layer().apply({}, {}, jnp.zeros(1), Pass(training=True, key=KEY))

@@ -16,6 +16,7 @@ from test_registry import TOKENS, entries
 
 from runner.layers import KINDS
 from runner.layers.base import Layer, Shape
+from runner.layers.passes import Pass
 from runner.ops.lowering import Choice, lowered
 from runner.train import compiler_options
 
@@ -93,7 +94,7 @@ def passes(layer: Layer, case: Case, dtype: Any, choice: Choice) -> Any:
     def run(params: Any, x: jax.Array) -> Any:
         def output(params: Any, x: jax.Array) -> jax.Array:
             with lowered(choice):
-                return layer.apply(params, statistics, given if tokens else x, training=True, key=KEY)[0]
+                return layer.apply(params, statistics, given if tokens else x, Pass(training=True, key=KEY))[0]
 
         y, pull = jax.vjp(output, params, x)
         assert y.dtype == dtype

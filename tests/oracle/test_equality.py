@@ -19,8 +19,11 @@ from configurations import experiment
 from runner import weights
 from runner.layers import places
 from runner.layers.base import Tree
+from runner.layers.passes import Pass
 from runner.network import Network
 from runner.state_dicts import slots, translated
+from runner.state_dicts.layout import modules
+from runner.state_dicts.matching import matched
 
 torch = pytest.importorskip("torch", reason="PyTorch, the oracle of these tests, is not installed (make oracle)")
 
@@ -95,15 +98,46 @@ def test_outputs_are_equal_in_evaluation(loaded: Loaded) -> None:
     images, x = loaded.images(seed=0)
     with torch.no_grad():
         expected = loaded.theirs.eval()(images).numpy()
-    apply = jax.jit(lambda p, s, x: loaded.ours.apply(p, s, x, training=False, key=jax.random.key(0))[0])
+    apply = jax.jit(lambda p, s, x: loaded.ours.apply(p, s, x, Pass(training=False, key=jax.random.key(0)))[0])
     assert is_near(apply(loaded.params, loaded.statistics, x), expected)
+
+
+def test_the_activations_of_every_layer_are_equal(loaded: Loaded) -> None:
+    images, x = loaded.images(seed=0)
+    state = {name: tensor.detach().numpy() for name, tensor in loaded.theirs.state_dict().items()}
+    pairs = matched(slots(loaded.ours.layers, loaded.shape), modules(state), ordered=True)
+    named = dict(loaded.theirs.named_modules())
+    expected: dict[str, np.ndarray] = {}
+    # Copied at once: a ReLU in place would change them.
+    hooks = [
+        named[module.name].register_forward_hook(
+            lambda _, __, y, path=slot.path: expected.update({path: y.detach().clone().numpy()})
+        )
+        for slot, module in pairs
+    ]
+    with torch.no_grad():
+        loaded.theirs.eval()(images)
+    for hook in hooks:
+        hook.remove()
+
+    def activations(params: Tree, x: jax.Array) -> dict[str, jax.Array]:
+        found: dict[str, jax.Array] = {}
+        at = Pass(training=False, key=jax.random.key(0), tap=lambda path, y: found.setdefault(path, y))
+        loaded.ours.apply(params, loaded.statistics, x, at)
+        return found
+
+    found = jax.jit(activations)(loaded.params, x)
+    assert expected
+    assert expected.keys() == found.keys() & {slot.path for slot, _ in pairs}
+    for path, theirs in expected.items():
+        assert is_near(found[path], np.moveaxis(theirs, 1, -1)), path
 
 
 def test_outputs_statistics_and_gradients_are_equal_in_training(loaded: Loaded) -> None:
     @jax.jit
     def step(params: Tree, x: jax.Array) -> dict[str, jax.Array]:
         def objective(params: Tree) -> tuple[jax.Array, tuple[jax.Array, Tree]]:
-            y, after = loaded.ours.apply(params, loaded.statistics, x, training=True, key=jax.random.key(0))
+            y, after = loaded.ours.apply(params, loaded.statistics, x, Pass(training=True, key=jax.random.key(0)))
             return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(y, LABELS)), (y, after)
 
         (loss, (y, after)), gradients = jax.value_and_grad(objective, has_aux=True)(params)

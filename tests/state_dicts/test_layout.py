@@ -9,6 +9,7 @@ import pytest
 
 from runner.errors import ConfigError
 from runner.layers.base import Shape
+from runner.layers.passes import Pass
 from runner.model import Model
 from runner.records import frozen
 from runner.state_dicts import slots, translated
@@ -57,7 +58,7 @@ def outputs(net: Model, shape: Shape, state: dict[str, Any], x: np.ndarray) -> n
         for part in above:
             here = here.setdefault(part, {})
         here[last] = jnp.asarray(array)
-    y, _ = net.bind(shape, 3).apply(params, {}, jnp.asarray(x), training=False, key=jax.random.key(0))
+    y, _ = net.bind(shape, 3).apply(params, {}, jnp.asarray(x), Pass(training=False, key=jax.random.key(0)))
     return np.asarray(y)
 
 
