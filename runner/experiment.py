@@ -150,7 +150,7 @@ def _whitening_faults(network: Network) -> list[Fault]:
     if not found or (found == [FIRST_KERNEL] and of_images):
         return []
     rule = "have kernel_init whitening in a first convolution of images alone, without groups"
-    return [must("model.layers", rule, found[-1])]
+    return [must("model.layers", rule, places.place_of(found[-1], network.located()))]
 
 
 def _too_large(rows: list[Row]) -> list[Fault]:

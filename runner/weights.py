@@ -22,6 +22,7 @@ from runner.data.npz import check_sizes
 from runner.errors import ConfigError, DataError, Fault, must
 from runner.layers import places
 from runner.layers.base import Shape, Tree, by_product
+from runner.layers.passes import Located
 from runner.network import Network
 from runner.state_dicts import Array, slots, translated
 
@@ -58,14 +59,13 @@ def load(file: str, network: Network, *, fresh: tuple[str, ...] = ()) -> Loaded:
     shapes = of_parameters | of_statistics
     if not shapes:
         raise ConfigError(must(_WHERE, "be null, as this model learns nothing", path.name))
-    if faults := places.unknown_names(fresh, [*shapes, *stored], "model.weights_except", network.located()):
-        raise ConfigError(*faults)
-    fresh = network.resolved(fresh)
+    located = network.located()
+    fresh = places.meant(fresh, "model.weights_except", located, [*shapes, *stored])
     # A name that stands for nothing of the model stands for what to leave out of the file.
     foreign = tuple(name for name in fresh if not any(places.stands_for(name, path) for path in shapes))
     stored = {name: array for name, array in stored.items() if not places.chosen(foreign, name)}
     if stored and all(_OURS.match(name) for name in stored):
-        found = _by_name(shapes, stored, fresh)
+        found = _by_name(shapes, stored, fresh, located)
     else:
         found = translated(slots(network.layers, network.input_shape, fresh=fresh), stored, ordered=_is_npz(path))
     values = {name: _as_float32(path, name, array) for name, array in found.items()}
@@ -138,17 +138,22 @@ def _safetensors(path: Path) -> dict[str, Array]:
     return found
 
 
-def _by_name(shapes: Mapping[str, Shape], stored: Mapping[str, Array], fresh: tuple[str, ...]) -> dict[str, Array]:
+def _by_name(
+    shapes: Mapping[str, Shape], stored: Mapping[str, Array], fresh: tuple[str, ...], located: list[Located]
+) -> dict[str, Array]:
     """What the file of another run holds for this model. Raises ConfigError with what does not agree."""
     wanted = {name: shape for name, shape in shapes.items() if not places.chosen(fresh, name)}
     held = {name: array for name, array in stored.items() if not places.chosen(fresh, name)}
     faults = []
+
+    def printed(name: str) -> str:
+        return f"{places.place_of(name, located)} {by_product(shapes[name])}"
+
     for name, shape in wanted.items():
         if name not in held:
-            faults.append(must(_WHERE, f"hold layer {name} {by_product(shape)}", "nothing of that name"))
+            faults.append(must(_WHERE, f"hold {printed(name)} as {name}", "nothing of that name"))
         elif held[name].shape != shape:
-            rule = f"fit layer {name} {by_product(shape)}"
-            faults.append(must(_WHERE, rule, f"{name} {by_product(held[name].shape)}"))
+            faults.append(must(_WHERE, f"fit {printed(name)}", f"{name} {by_product(held[name].shape)}"))
     faults += [
         must(_WHERE, "hold this model's layers alone", f"{name} {by_product(array.shape)}")
         for name, array in held.items()

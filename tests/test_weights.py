@@ -207,8 +207,8 @@ def test_every_mismatch_is_a_line_that_names_both(first: Loop, tmp_path: Path) -
     path = tmp_path / "odd.safetensors"
     safetensors.numpy.save_file(arrays, path)
     assert refused(lambda: begun(f"model.weights={path}")) == [
-        "model.weights: must fit layer 0_conv.kernel 3×3×1×4, got 0_conv.kernel 5×5×1×4",
-        "model.weights: must hold layer 1_batch_norm.mean 4, got nothing of that name",
+        "model.weights: must fit layers[0].conv.kernel 3×3×1×4, got 0_conv.kernel 5×5×1×4",
+        "model.weights: must hold layers[1].batch_norm.mean 4 as 1_batch_norm.mean, got nothing of that name",
         "model.weights: must hold this model's layers alone, got 9_dense.bias 2",
     ]
 
@@ -278,7 +278,7 @@ def test_a_file_of_whole_numbers_or_of_none_is_said_so(tmp_path: Path) -> None:
     assert refused(lambda: weights.read(path)) == ["model.weights: must hold real numbers alone, got a.weight of int64"]
     safetensors.numpy.save_file({}, path)
     [said] = refused(lambda: begun(f"model.weights={path}"))
-    assert said == "model.weights: must hold layer 0_conv.kernel 3×3×1×4, got no further module"
+    assert said == "model.weights: must hold layers[0].conv.kernel 3×3×1×4, got no further module"
     nothing = Model(name="nothing", layers=(Flatten(),)).bind((2, 5, 1), 10)
     assert refused(lambda: weights.load(str(path), nothing)) == [
         "model.weights: must be null, as this model learns nothing, got whole.safetensors"
@@ -293,8 +293,7 @@ def test_names_that_stand_for_nothing_are_told_the_nearest(saved: Path) -> None:
         'train.freeze[1]: unknown layer "batchnorm"; did you mean "batch_norm"?'
     ]
     assert report(composed("train.freeze=[relu]")) == [
-        'train.freeze[0]: unknown layer "relu"; must be one of 0_conv, 11_classifier, 3_conv, 7_dense, 9_dense, '
-        "classifier, conv, dense"
+        'train.freeze[0]: unknown layer "relu"; must be one of classifier, conv, dense'
     ]
 
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from annotated_types import MinLen
 from pydantic import BeforeValidator, WithJsonSchema
 
-from runner.errors import Fault, unknown
+from runner.errors import ConfigError, Fault, unknown
 from runner.layers.base import Tree
 from runner.layers.passes import Located
 
@@ -108,6 +108,28 @@ def _tokens(place: str) -> list[str]:
     return re.findall(r"[^.\[\]]+", place.removeprefix("model."))
 
 
+def place_of(path: str, located: Iterable[Located]) -> str:
+    """What lies at a path as it is printed: `layers[3].conv.kernel` for `3_conv.kernel`."""
+    within = [layer for layer in located if f"{path}.".startswith(f"{layer.path}.")]
+    innermost = max(within, key=lambda layer: len(layer.path), default=Located("", ""))
+    return innermost.place + path.removeprefix(innermost.path)
+
+
+def meant(
+    names: Iterable[str], where: str, located: Sequence[Located], paths: Iterable[str] | None = None
+) -> tuple[str, ...]:
+    """The names with each place in the YAML replaced by the paths of the layers there.
+
+    A name is known if it stands for something at one of the `paths`, which are those of all layers where none are
+    given. Raises ConfigError at `where` with every name that is not, and the nearest one that is.
+    """
+    names = tuple(names)
+    known = [path for _, path in located] if paths is None else paths
+    if faults := unknown_names(names, known, where, located):
+        raise ConfigError(*faults)
+    return resolved(names, located)
+
+
 def chosen(names: Iterable[str], path: str) -> bool:
     """Whether any of the names stands for what lies at a path."""
     return any(stands_for(name, path) for name in names)
@@ -150,16 +172,19 @@ def unknown_names(
     wrong = {index: name for index, name in enumerate(names) if not is_known(name)}
     if not wrong:
         return []
-    known, known_places = _known(paths), _known_places(paths, located)
-    return [
-        unknown(f"{where}[{index}]", "layer", name, _nearest_places(name, known_places) or known)
-        for index, name in wrong.items()
-    ]
+    kinds, known_paths = _known(paths)
+    known_places = _known_places(paths, located)
+
+    def alike(name: str) -> set[str]:
+        """The known names that are spelt in the same way."""
+        return _nearest_places(name, known_places) or (known_paths if _LABEL.match(name) else kinds)
+
+    return [unknown(f"{where}[{index}]", "layer", name, alike(name)) for index, name in wrong.items()]
 
 
 def _known_places(paths: Iterable[str], located: Iterable[Located]) -> set[str]:
     """The places in the YAML of the layers that these paths run through."""
-    above = {path[: dot.start()] for path in paths for dot in re.finditer(r"\.", path)}
+    above = {path[: dot.start()] for path in paths for dot in re.finditer(r"\.", f"{path}.")}
     return {place for place, path in located if path in above}
 
 
@@ -178,15 +203,16 @@ def _nearest_places(name: str, known: Iterable[str]) -> set[str]:
     return {place for place, count in counts.items() if count == longest}
 
 
-def _known(paths: Iterable[str]) -> set[str]:
-    """Every name that stands for a layer at these paths."""
-    known = set()
+def _known(paths: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Every kind of layer that these paths run through, and the path of every layer."""
+    kinds, known_paths = set(), set()
     for path in paths:
         parts = path.split(".")
         for length, part in enumerate(parts, 1):
             if label := _label(part):
-                known |= {label, ".".join(parts[:length])}
-    return known
+                kinds.add(label)
+                known_paths.add(".".join(parts[:length]))
+    return kinds, known_paths
 
 
 @functools.lru_cache(maxsize=4096)  # asked for every name and every part of every path

@@ -16,6 +16,7 @@ from runner.layers import places, sequence
 from runner.layers.base import Array, Parameter, Shape, Statistic, by_product
 from runner.layers.base import Misfit as DoesNotFit
 from runner.layers.composite import Composite, route_name
+from runner.layers.passes import Located
 
 _COUNTER: Final = "num_batches_tracked"  # what PyTorch keeps beside running statistics
 
@@ -29,6 +30,7 @@ class Slot:
     """
 
     path: str
+    place: str  # in the YAML, as errors name the layer
     shapes: Mapping[str, Shape]
     names: Mapping[str, str]
     kernel: str | None = None
@@ -62,7 +64,8 @@ def slots(layers: sequence.Layers, shape: Shape, *, fresh: tuple[str, ...] = ())
     Raises ConfigError where the layers merge features that PyTorch has in several orders.
     """
     found: list[Slot] = []
-    _Walk(fresh, found).along(layers, shape, "", None)
+    located = {path: place for place, path in sequence.located(layers, Located("layers", ""))}
+    _Walk(fresh, found, located).along(layers, shape, "", None)
     return found
 
 
@@ -82,7 +85,7 @@ def misfit(slot: Slot, module: Module) -> Misfit | None:
     for theirs, array in module.arrays.items():
         ours = slot.names.get(theirs)
         if ours is None:
-            return Misfit(f"layer {slot.path}, which has no {theirs}", module.described(theirs))
+            return Misfit(f"{slot.place}, which has no {theirs}", module.described(theirs))
         oriented = _oriented(slot, ours, array)
         if oriented is None or oriented.shape != slot.shapes[ours]:
             return Misfit(_described(slot, ours), module.described(theirs))
@@ -120,7 +123,7 @@ def arranged(slot: Slot, module: Module) -> dict[str, Array]:
 
 
 def _described(slot: Slot, name: str) -> str:
-    return f"layer {slot.path}.{name} {by_product(slot.shapes[name])}"
+    return f"{slot.place}.{name} {by_product(slot.shapes[name])}"
 
 
 def _oriented(slot: Slot, ours: str, array: Array) -> Array | None:
@@ -140,6 +143,7 @@ class _Walk:
 
     fresh: tuple[str, ...]
     found: list[Slot]
+    places: Mapping[str, str]  # of the layers by their paths
 
     def along(self, layers: sequence.Layers, shape: Shape, above: str, order: Array | None) -> Array | None:
         """Notes the slots of layers one after another; returns the order of the features that come of them."""
@@ -149,7 +153,7 @@ class _Walk:
                 order = self._into(layer, shape, path, order)
             else:
                 if own := layer.parameters(shape) | layer.statistics(shape):
-                    self.found.append(_slot(path, own, order, fresh=places.chosen(self.fresh, path)))
+                    self.found.append(_slot(path, self.places[path], own, order, fresh=places.chosen(self.fresh, path)))
                 order = layer.feature_order(shape, order)
             shape = layer.output_shape(shape)
         return order
@@ -164,13 +168,14 @@ class _Walk:
         try:
             return layer.merged_order(shape, order, ends)
         except DoesNotFit as misfit:
-            rule = f"give the features that {path} merges in one order"
+            rule = f"give the features that {self.places[path]} merges in one order"
             raise ConfigError(must("model.weights", rule, misfit.got)) from misfit
 
 
-def _slot(path: str, own: Mapping[str, Parameter | Statistic], order: Array | None, *, fresh: bool) -> Slot:
+def _slot(path: str, place: str, own: Mapping[str, Parameter | Statistic], order: Array | None, *, fresh: bool) -> Slot:
     return Slot(
         path,
+        place,
         shapes={name: each.shape for name, each in own.items()},
         names={each.torch: name for name, each in own.items()},
         kernel=next((name for name, each in own.items() if isinstance(each, Parameter) and each.kernel), None),

@@ -163,11 +163,11 @@ class _Search:
         """What did not fit, where the search came furthest."""
         if self.furthest >= len(self.wanted):
             left = self.tried[0]
-            return must(_WHERE, f"end with layer {self.wanted[-1].path}", f"{left.described()} too")
+            return must(_WHERE, f"end with {self.wanted[-1].place}", f"{left.described()} too")
         slot = self.wanted[self.furthest]
         if not self.tried:
             name, shape = next(iter(slot.shapes.items()))
-            return must(_WHERE, f"hold layer {slot.path}.{name} {by_product(shape)}", "no further module")
+            return must(_WHERE, f"hold {slot.place}.{name} {by_product(shape)}", "no further module")
         likely = max(self.tried, key=lambda module: likeness(slot, module))
         why = misfit(slot, likely)
         assert why is not None, "what fits was not refused"
@@ -182,7 +182,7 @@ def _refuse_two(one: Matches, other: Matches) -> None:
     """Raises ConfigError where two ways differ in what they load."""
     for (slot, first), (_, second) in zip(one, other, strict=True):
         if first is not second:
-            rule = f"tell by its names (or, as an .npz, by its order) which module is layer {slot.path}"
+            rule = f"tell by its names (or, as an .npz, by its order) which module is {slot.place}"
             raise ConfigError(must(_WHERE, rule, f"{first.name} and {second.name}"))
 
 

@@ -128,6 +128,43 @@ def test_a_place_where_nothing_stands_is_left_as_it_is() -> None:
         assert places.resolved([name], LOCATED) == (name,)
 
 
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("3_conv.kernel", "layers[3].conv.kernel"),
+        ("30_conv", "layers[30].conv"),
+        ("0_repeat.layers.3_conv.bias", "layers[0].repeat.layers[1].conv.bias"),
+        ("8_branches.1.0_conv.kernel", "layers[8].branches.paths[1][0].conv.kernel"),
+        ("features.0.weight", "features.0.weight"),
+    ],
+)
+def test_a_layer_is_printed_by_its_place(path: str, place: str) -> None:
+    assert places.place_of(path, LOCATED) == place
+
+
+@pytest.mark.parametrize(
+    ("name", "paths"),
+    [
+        *((name, ["3_conv"]) for name in ("layers.3", "layers[3]", "layers[3].conv", "model.layers.3.conv", "3_conv")),
+        ("layers.0.layers.1", ["0_repeat.layers.1_relu", "0_repeat.layers.3_relu"]),
+        ("relu", ["relu"]),
+    ],
+)
+def test_a_verb_reads_any_spelling_of_any_layer(name: str, paths: list[str]) -> None:
+    entries = [{"repeat": {"times": 2, "layers": [CONV, "relu"]}}, "relu", "relu", CONV]
+    net = Model.model_validate(frozen({"name": "net", "layers": entries})).bind((8, 8, 1), 10)
+    assert list(places.meant([name], "layer", net.located())) == paths
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("layers[3].cnv", "layers[3].conv"), ("3_cnv", "3_conv"), ("bottelneck", "bottleneck")]
+)
+def test_a_verb_is_told_the_nearest_layer_as_it_spelt_it(name: str, nearest: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        places.meant([name], "layer", LOCATED)
+    assert str(caught.value) == f'layer[0]: unknown layer "{name}"; did you mean "{nearest}"?'
+
+
 CONV: dict[str, Any] = {"conv": {"filters": 2, "kernel_size": 1}}
 NET: list[Any] = [
     CONV,

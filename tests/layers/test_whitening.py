@@ -66,7 +66,7 @@ def test_a_network_begins_with_filters_of_its_images_and_learns_on() -> None:
     [
         (
             "[relu, {conv: {filters: 2, kernel_size: 2, kernel_init: whitening}}, flatten, classifier]",
-            "got 1_conv.kernel",
+            "got layers[1].conv.kernel",
         ),
         ("[flatten, {classifier: {kernel_init: whitening}}]", "1].classifier.kernel_init: must have a window"),
     ],

@@ -123,7 +123,8 @@ def test_features_in_two_orders_are_never_added_silently() -> None:
     with pytest.raises(ConfigError) as caught:
         slots(net.bind((2, 2, 3), 3).layers, (2, 2, 3))
     assert str(caught.value) == (
-        "model.weights: must give the features that 1_residual merges in one order, got flattened ones and others"
+        "model.weights: must give the features that layers[1].residual merges in one order, "
+        "got flattened ones and others"
     )
 
 

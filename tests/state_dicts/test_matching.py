@@ -75,7 +75,7 @@ def test_where_names_leave_two_orders_nothing_is_guessed() -> None:
     shapes = {"first.weight": (4, 4, 3, 3), "again.weight": (4, 4, 3, 3), "head.weight": (10, 4), "head.bias": (10,)}
     wanted = small(CONV, CONV, "global_avg_pool", "classifier")
     assert refused(wanted, shapes) == (
-        "model.weights: must tell by its names (or, as an .npz, by its order) which module is layer 0_conv, "
+        "model.weights: must tell by its names (or, as an .npz, by its order) which module is layers[0].conv, "
         "got again and first"
     )
     assert list(pairs(wanted, shapes, ordered=True).values()) == ["first", "again", "head"]
@@ -100,23 +100,23 @@ LENET: dict[str, Shape] = {
     [
         (
             {"features.3.weight": (16, 6, 3, 3)},
-            "must fit layer 3_conv.kernel 5×5×6×16, got features.3.weight 16×6×3×3",
+            "must fit layers[3].conv.kernel 5×5×6×16, got features.3.weight 16×6×3×3",
         ),
-        ({"classifier.4.weight": (7, 84)}, "must fit layer 11_classifier.kernel 84×10, got classifier.4.weight 7×84"),
-        ({"classifier.2.bias": None}, "must fit layer 9_dense.bias 84, got classifier.2 without it"),
+        ({"classifier.4.weight": (7, 84)}, "must fit layers[11].classifier.kernel 84×10, got classifier.4.weight 7×84"),
+        ({"classifier.2.bias": None}, "must fit layers[9].dense.bias 84, got classifier.2 without it"),
         (
             {"classifier.4.weight": None, "classifier.4.bias": None},
-            "must hold layer 11_classifier.kernel 84×10, got no further module",
+            "must hold layers[11].classifier.kernel 84×10, got no further module",
         ),
         (
             {"classifier.6.weight": (10, 10), "classifier.6.bias": (10,)},
-            "must end with layer 11_classifier, got classifier.6.weight 10×10 too",
+            "must end with layers[11].classifier, got classifier.6.weight 10×10 too",
         ),
         (
             {"features.0.running_mean": (6,)},
-            "must fit layer 0_conv, which has no running_mean, got features.0.running_mean 6",
+            "must fit layers[0].conv, which has no running_mean, got features.0.running_mean 6",
         ),
-        ({"features.0.gamma": (6,)}, "must fit layer 0_conv, which has no gamma, got features.0.gamma 6"),
+        ({"features.0.gamma": (6,)}, "must fit layers[0].conv, which has no gamma, got features.0.gamma 6"),
     ],
 )
 @pytest.mark.parametrize("ordered", [False, True])
