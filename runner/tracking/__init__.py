@@ -1,11 +1,11 @@
-"""Where a run is recorded. Nothing else imports MLflow, and only `check`, `run_id`, `wait` and `finish` wait for it.
+"""Records runs in MLflow. Only this package imports MLflow; only `check`, `run_id`, `wait` and `finish` wait for it.
 
     >>> run = start(Tracking(), run_name="lenet5", tags={}, params={"seed": "0"}, folder=Path("outputs/lenet5"))
     >>> run.log_metrics({"train/loss": 0.3}, step=1)
     >>> run.finish("FINISHED")
 
-MLflow is imported, and the store opened, in a thread of its own while the caller goes on. What a run says is kept
-in order until the store has taken it; a server that goes away costs nothing but the delay.
+A separate thread imports MLflow and opens the store while the caller continues. Messages of a run are queued in order
+until the store has accepted them; if a server is unavailable for a while, they are only delayed.
 """
 
 from runner.tracking.messages import DatasetFacts, Status

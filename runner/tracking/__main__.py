@@ -1,6 +1,6 @@
-"""`python -m runner.tracking FILE [URI]` sends what a run could not deliver to its store.
+"""`python -m runner.tracking FILE [URI]` sends the undelivered messages of a run to its store.
 
-Of a sweep, FILE is its folder.
+For a sweep, FILE is its folder.
 """
 
 import sys
@@ -12,13 +12,13 @@ from runner.tracking import replay
 
 
 def main(arguments: list[str]) -> int:
-    """Sends one file, or those of a sweep, and says to which runs they went. Returns an exit status."""
+    """Sends one file, or those of a sweep, and prints the ids of the runs. Returns an exit status."""
     try:
         if len(arguments) not in (1, 2):
             raise ConfigError(must("command line", "be: python -m runner.tracking FILE [URI]", arguments))
         for run_id in replay(Path(arguments[0]), *arguments[1:]):
             print(f"sent to run {run_id}", flush=True)
-    except BaseException as error:  # noqa: BLE001 - a user is told in one line, whatever it is
+    except BaseException as error:  # noqa: BLE001 - every error is printed in one line
         return endings.told(error)
     return 0
 

@@ -1,4 +1,4 @@
-"""What a user is told of a store that fails: one line, without secrets."""
+"""One-line errors about a store that fails, without secrets."""
 
 import re
 from typing import Final
@@ -6,12 +6,12 @@ from typing import Final
 from runner.errors import TrackingError, must
 from runner.tracking.settings import without_secrets
 
-# How urllib3 names an error within another one: NewConnectionError("…: Connection refused").
+# The text of a nested error in urllib3: NewConnectionError("…: Connection refused").
 _QUOTED: Final = re.compile(r"""\w+\((?P<quote>["'])(?P<text>.+)(?P=quote)""")
 
 
 def reason(error: Exception) -> str:
-    """An error's first line, without secrets and not too long; of the network's nested errors, the innermost's text."""
+    """The first line of an error, without secrets, at most 160 characters; for nested network errors, the innermost."""
     text = str(error).strip() or type(error).__name__
     innermost = text.splitlines()[0].rpartition("Caused by ")[2].rstrip(")")
     quoted = _QUOTED.fullmatch(innermost)
@@ -19,10 +19,10 @@ def reason(error: Exception) -> str:
 
 
 def failed(uri: str, rule: str, error: Exception) -> TrackingError:
-    """The error of a store that does not do what `rule` says, such as "be a store that MLflow can open"."""
+    """The error for a store that breaks `rule`, such as "be a store that MLflow can open"."""
     return TrackingError(must("tracking.uri", f"{rule} ({reason(error)})", without_secrets(uri)))
 
 
 def not_opened(uri: str, error: Exception) -> TrackingError:
-    """The error of a store that cannot be opened."""
+    """The error for a store that cannot be opened."""
     return error if isinstance(error, TrackingError) else failed(uri, "be a store that MLflow can open", error)

@@ -1,4 +1,4 @@
-"""What a run says to the store: frozen values in the order they were said, which also survive as lines of JSON."""
+"""The messages from a run to its store: frozen records, which can also be written as lines of JSON."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What is recorded of a data set: `counts` holds images per split, `shape` one image's (h, w, c)."""
+    """The recorded facts of a data set: `counts` are images per split, `shape` is (h, w, c) of one image."""
 
     name: str
     digest: str
@@ -24,8 +24,9 @@ class DatasetFacts:
 
 @dataclass(frozen=True)
 class Opening:
-    """A run as it begins. `run_id` is None until the store has answered with it. `identity` is recorded as a tag, by
-    which a run is found that the store has made though its answer was lost.
+    """The start of a run. `run_id` is None until the store has returned it.
+
+    `identity` is recorded as a tag. It finds a run that the store created although its answer was lost.
     """
 
     uri: str
@@ -40,7 +41,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class Batch:
-    """Metrics (name, value, milliseconds, step), parameters and tags, which may be joined with their neighbours."""
+    """Metrics (name, value, milliseconds, step), parameters and tags. Consecutive batches may be joined."""
 
     metrics: tuple[tuple[str, float, int, int], ...] = ()
     params: tuple[tuple[str, str], ...] = ()
@@ -49,9 +50,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class RunTag:
-    """A tag that holds the id of another run, which the store may know later than the file of the run that has the tag
-    is sent.
-    """
+    """A tag with the id of another run, which the store may create later than the run with the tag."""
 
     name: str
     run: Opening
@@ -67,7 +66,7 @@ class Text:
 
 @dataclass(frozen=True)
 class File:
-    """A local file to be kept as an artifact in `folder`."""
+    """A local file, to be stored as an artifact in `folder`."""
 
     local: str
     folder: str
@@ -75,14 +74,14 @@ class File:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure that is not drawn yet: `make` gives a PNG, and `local` is where its file comes to lie."""
+    """A figure that is not drawn yet: `make` returns a PNG, which is written to the file `local`."""
 
     path: str
     local: str
     make: Callable[[], bytes] = field(compare=False)
 
     def drawn(self) -> File:
-        """The file of the figure, drawn now."""
+        """Draws the figure and returns its file."""
         local = Path(self.local)
         local.parent.mkdir(parents=True, exist_ok=True)
         local.write_bytes(self.make())
@@ -92,14 +91,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Input:
-    """The data set a run used."""
+    """The data set of a run."""
 
     facts: DatasetFacts
 
 
 @dataclass(frozen=True)
 class Model:
-    """A folder that `runner.serving.save_model` wrote."""
+    """A folder written by `runner.serving.save_model`."""
 
     folder: str
 
@@ -118,7 +117,7 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Opening, Batch,
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """Batches as one, in their order."""
+    """Joins batches in their order."""
     return Batch(
         metrics=tuple(metric for batch in batches for metric in batch.metrics),
         params=tuple(param for batch in batches for param in batch.params),
@@ -127,12 +126,12 @@ def joined(batches: Sequence[Batch]) -> Batch:
 
 
 def to_line(message: Opening | Message) -> str:
-    """A message as one line of JSON; a figure has to be drawn before."""
+    """Converts a message to one line of JSON; a figure must be drawn before."""
     return json.dumps({"kind": type(message).__name__, **asdict(message)}, ensure_ascii=False)
 
 
 def from_line(line: str) -> Any:
-    """The message that `to_line` wrote. Raises ValueError where the line is no such message."""
+    """Reads a line of `to_line`. Raises ValueError if it is not a message."""
     try:
         fields = json.loads(line)
         kind = _KINDS[fields.pop("kind")]

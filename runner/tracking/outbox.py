@@ -1,6 +1,6 @@
-"""What a run has said and its store has not taken yet, in order.
+"""The queue of messages that a store has not accepted yet.
 
-Any thread puts messages in; one thread, the writer, takes them out.
+Any thread adds messages; only the writer thread removes them.
 """
 
 import logging
@@ -29,31 +29,31 @@ class Outbox:
             self._queue.append(message)
 
     def head(self) -> Message | None:
-        """The next message to deliver, which stays here until `taken` or `refused` is called.
+        """The next message to deliver. It stays in the queue until `delivered` or `refused` is called.
 
-        Batches that follow each other are joined into one, and a figure is drawn first.
+        Consecutive batches are joined, and a figure is drawn first.
         """
-        while isinstance(found := self._joined_head(), messages.Figure):
-            self._replace_head(drawn(found))
-        return found
+        while isinstance(message := self._joined_head(), messages.Figure):
+            self._replace_head(drawn(message))
+        return message
 
-    def taken(self) -> None:
-        """Removes the message that `head` gave: the store has it."""
+    def delivered(self) -> None:
+        """Removes the message that `head` returned: the store has accepted it."""
         self._replace_head(None)
 
     def refused(self, message: Message) -> None:
-        """Sets aside the message that `head` gave: the store will not take it, and `drain` gives it back."""
+        """Sets aside the message that `head` returned: the store has refused it. `drain` returns it."""
         self._refused.append(message)
         self._replace_head(None)
 
     def drain(self) -> list[Message]:
-        """Removes and returns everything, what was refused first; figures are drawn."""
+        """Removes and returns all messages, refused ones first; figures are drawn."""
         with self._lock:
             rest = [*self._refused, *self._queue]
             self._refused.clear()
             self._queue.clear()
-        found = (drawn(message) if isinstance(message, messages.Figure) else message for message in rest)
-        return [message for message in found if message is not None]
+        files = (drawn(message) if isinstance(message, messages.Figure) else message for message in rest)
+        return [message for message in files if message is not None]
 
     def _joined_head(self) -> Message | None:
         with self._lock:
@@ -67,16 +67,16 @@ class Outbox:
 
     def _replace_head(self, message: Message | None) -> None:
         with self._lock:
-            if self._queue:  # `drain` may have emptied it in the meantime
+            if self._queue:  # `drain` may have emptied it
                 self._queue.popleft()
                 if message is not None:
                     self._queue.appendleft(message)
 
 
 def drawn(figure: messages.Figure) -> messages.File | None:
-    """The figure's file; None, with a warning, where it cannot be drawn: a picture must not cost the run."""
+    """Draws a figure and returns its file; if drawing fails, warns and returns None, so that the run continues."""
     try:
         return figure.drawn()
-    except Exception as error:  # noqa: BLE001 - `make` is the caller's
+    except Exception as error:  # noqa: BLE001 - `make` is the caller's code
         _log.warning("%s could not be drawn: %s", figure.path, reason(error))
         return None

@@ -1,4 +1,4 @@
-"""What a store has of runs that ended, or were left behind when their process was killed."""
+"""Reads runs from a store: ended runs, and runs whose process was killed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from runner.tracking.store import Store
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run as the store has it; `metrics` are the last values by name."""
+    """A run in the store; `metrics` are the last values by name."""
 
     run_id: str
     status: str
@@ -19,7 +19,7 @@ class Recorded:
 
 
 class Reader:
-    """A tracking store that is read from. Raises TrackingError where it cannot be opened."""
+    """Reads a tracking store. Raises TrackingError if it cannot be opened."""
 
     def __init__(self, tracking: Tracking) -> None:
         try:
@@ -28,7 +28,7 @@ class Reader:
             raise not_opened(tracking.uri, error) from error
 
     def runs(self, tag: str, value: str) -> list[Recorded]:
-        """The runs with a tag, of all experiments."""
+        """The runs with this value of a tag, in all experiments."""
         client = self._store.client
         experiments = [found.experiment_id for found in client.search_experiments()]
         quoted = value.replace("'", "")
@@ -43,7 +43,7 @@ class Reader:
                 return found
 
     def history(self, run_id: str, names: Iterable[str]) -> dict[int, dict[str, float]]:
-        """The values of metrics by step, beginning with 1."""
+        """The values of metrics by step, without step 0."""
         found: dict[int, dict[str, float]] = {}
         for name in names:
             for value in self._store.client.get_metric_history(run_id, name):
@@ -52,9 +52,9 @@ class Reader:
         return dict(sorted(found.items()))
 
     def delete(self, run_id: str) -> None:
-        """Has MLflow list a run no more; it can be restored."""
+        """Deletes a run; MLflow can restore it."""
         self._store.client.delete_run(run_id)
 
     def close(self, run_id: str) -> None:
-        """Ends a run that nobody writes to any more."""
+        """Ends a run whose process is gone, with the status KILLED."""
         self._store.client.set_terminated(run_id, "KILLED")

@@ -1,4 +1,4 @@
-"""Sending what runs could not deliver, from the files `untracked.jsonl` that they left in their folders."""
+"""Sends undelivered messages of runs from the files `untracked.jsonl` in their folders."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,16 +8,15 @@ from runner.tracking.faults import failed
 from runner.tracking.messages import Opening
 from runner.tracking.settings import absolute_uri
 from runner.tracking.store import Store
-from runner.tracking.untracked import UNTRACKED, taken
+from runner.tracking.untracked import UNTRACKED, locked
 
 
 def replay(path: Path, uri: str | None = None) -> Iterator[str]:
-    """Sends a file, or all such files below the folder of a sweep, and removes each that was taken. Yields the id of
-    each run when it was sent.
+    """Sends a file, or all such files in the folder of a sweep, and deletes each after sending. Yields the run ids.
 
-    `uri` is the store to send them to, where the one in a file is no longer right or had a password. A run that the
-    store already has is continued, and a member of a sweep is listed under the run of the sweep.
-    Raises ConfigError for what is no such file, TrackingError where the store does not take it.
+    `uri` replaces the store named in the files, for example if that had a password. A run that the store already has is
+    continued. A member of a sweep is listed under the run of the sweep.
+    Raises ConfigError for another kind of file, TrackingError if the store refuses it.
     """
     files = [path]
     if path.is_dir():
@@ -26,16 +25,16 @@ def replay(path: Path, uri: str | None = None) -> Iterator[str]:
         raise ConfigError(must("", f"be a folder that holds {UNTRACKED}, or such a file", path.name))
     stores: dict[str, Store] = {}
     for file in files:
-        yield _sent(file, uri, stores)
+        yield _send(file, uri, stores)
 
 
-def _sent(path: Path, uri: str | None, stores: dict[str, Store]) -> str:
-    with taken(path) as said:
-        address = absolute_uri(uri or said[0].uri)
+def _send(path: Path, uri: str | None, stores: dict[str, Store]) -> str:
+    with locked(path) as lines:
+        address = absolute_uri(uri or lines[0].uri)
         experiment_id = run_id = ""
         try:
             store = stores[address] = stores.get(address) or Store(address)
-            for message in said:
+            for message in lines:
                 if not isinstance(message, Opening):
                     store.deliver(experiment_id, run_id, message)
                 elif message.run_id is None:
@@ -44,5 +43,5 @@ def _sent(path: Path, uri: str | None, stores: dict[str, Store]) -> str:
                     run_id = message.run_id
                     experiment_id = store.client.get_run(run_id).info.experiment_id
         except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
-            raise failed(address, "be a store that takes what was not tracked", error) from None
+            raise failed(address, "be a store that accepts the file", error) from None
     return run_id

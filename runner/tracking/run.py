@@ -1,7 +1,7 @@
-"""The handle of one MLflow run: what it says waits in its queue until the store has taken it.
+"""The handle of one MLflow run: its messages wait in a queue until the store has accepted them.
 
-What cannot be delivered by the end of a run is written to `untracked.jsonl` in the run's folder, from where
-`python -m runner.tracking FILE` sends it later.
+Messages that are undelivered at the end of a run are written to `untracked.jsonl` in the run's folder;
+`python -m runner.tracking FILE` sends them later.
 """
 
 import logging
@@ -24,7 +24,7 @@ from runner.tracking.view import run_link
 _NAME_CHARACTERS = 250
 
 _log = logging.getLogger(__name__)
-# At the end, how long the last messages may take: while the store is away, and while it takes them.
+# Time limits for the last messages at the end of a run: while the store does not answer, and while it answers.
 _AWAY_SECONDS, _BUSY_SECONDS = 15.0, 600.0
 
 
@@ -40,11 +40,11 @@ class Run:
         enabled: bool = True,
         parent: "Run | None" = None,
         patient: bool = False,
-        again: bool = False,
+        reopened: bool = False,
     ) -> None:
-        """A run that begins, or with `again` one that the store may have already.
+        """A new run, or with `reopened` one that the store may already have.
 
-        A store that cannot be opened is no fault of a `patient` run, which waits for the store until it ends.
+        If the store cannot be opened, a `patient` run does not fail, but waits for the store until the run ends.
         """
         self.opening = opening
         self.parent = parent
@@ -55,72 +55,72 @@ class Run:
         self.figures = figures
         self.enabled = enabled
         self._fault: TrackingError | None = None
-        self.hurry = threading.Event()
-        # Shared by the runs of a store: it does not answer, and a run has waited for it in vain.
-        self.away, self.spent = threading.Event(), threading.Event()
-        self._is_sought = again
-        self._has_kept = False  # the run, or a child of it, has written `untracked.jsonl`
+        self.wake = threading.Event()
+        # Shared by the runs of a store: `away`, it does not answer; `timed_out`, a run has waited in vain for it.
+        self.away, self.timed_out = threading.Event(), threading.Event()
+        self._may_exist = reopened
+        self._has_untracked = False  # the run, or a child of it, has written `untracked.jsonl`
         self._begun = threading.Event()
         self._ended = threading.Event()
         self._ending = False
         self._outbox = Outbox()
 
-    # What a run says ------------------------------------------------------------------------------------------
+    # Logging: returns at once ---------------------------------------------------------------------------------
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
-        """Values by name at a step, with the time of this call.
+        """Logs values by name at a step, with the time of this call.
 
-        What is known once, such as the test accuracy, goes at step 0: the UI then compares runs by bars, and draws
-        curves of what has other steps.
+        Values that are known once, such as the test accuracy, have step 0: the UI shows them as bars, and metrics with
+        other steps as curves.
         """
         now = int(time.time() * 1000)
-        self._say(messages.Batch(metrics=tuple((name, float(value), now, step) for name, value in metrics.items())))
+        self._put(messages.Batch(metrics=tuple((name, float(value), now, step) for name, value in metrics.items())))
 
     def log_params(self, params: Mapping[str, object]) -> None:
-        """Parameters by dotted path. `layers[3].conv` is recorded as `layers.3.conv`: MLflow takes no brackets."""
+        """Logs parameters by dotted path. `layers[3].conv` becomes `layers.3.conv`, as MLflow allows no brackets."""
         pairs = ((_plain(name), without_secrets(str(value))) for name, value in params.items())
-        self._say(messages.Batch(params=tuple(pairs)))
+        self._put(messages.Batch(params=tuple(pairs)))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Tags by name; a name said before is overwritten."""
-        self._say(messages.Batch(tags=tuple((name, without_secrets(text)) for name, text in tags.items())))
+        """Sets tags by name; a repeated name overwrites the earlier value."""
+        self._put(messages.Batch(tags=tuple((name, without_secrets(text)) for name, text in tags.items())))
 
     def tag_run(self, name: str, other: "Run") -> None:
-        """A tag that holds the id of another run, also where the store makes that run later."""
-        self._say(messages.RunTag(name, other.told_later()))
+        """Sets a tag to the id of another run, even if the store creates that run later."""
+        self._put(messages.RunTag(name, other.replay_opening()))
 
     def log_text(self, text: str, path: str) -> None:
-        """A text as an artifact at `path`, with the passwords of addresses in it left out."""
-        self._say(messages.Text(path, without_secrets(text)))
+        """Logs a text as an artifact at `path`, without passwords in URLs."""
+        self._put(messages.Text(path, without_secrets(text)))
 
     def log_artifact(self, local: Path, folder: str = "") -> None:
-        """A local file, which has to stay where it is until the run ends, as an artifact in `folder`."""
-        self._say(messages.File(str(local.absolute()), folder))
+        """Logs a local file as an artifact in `folder`. The file must exist until the run ends."""
+        self._put(messages.File(str(local.absolute()), folder))
 
     def log_figure(self, path: str, make: Callable[[], bytes]) -> None:
-        """A PNG at `path`, which the writing thread draws by calling `make`; nothing where figures are off."""
+        """Logs a PNG at `path`, which the writer thread draws by calling `make`; does nothing if figures are off."""
         if self.figures:
-            self._say(messages.Figure(path, str(self.folder / path), make))
+            self._put(messages.Figure(path, str(self.folder / path), make))
 
     def log_input(self, facts: DatasetFacts) -> None:
-        """The data set, once per split, so that runs can be found by it."""
-        self._say(messages.Input(facts))
+        """Logs the data set, once per split, so that runs can be found by it."""
+        self._put(messages.Input(facts))
 
     def log_model(self, folder: Path) -> None:
-        """The model that `runner.serving.save_model` wrote to `folder`, as `runs:/<run_id>/model`."""
-        self._say(messages.Model(str(folder.absolute())))
+        """Logs the model that `runner.serving.save_model` wrote to `folder`, as `runs:/<run_id>/model`."""
+        self._put(messages.Model(str(folder.absolute())))
 
-    def _say(self, message: Message) -> None:
+    def _put(self, message: Message) -> None:
         if not self.enabled or self._ending:
             return
         self._outbox.put(message)
 
-    # What waits -----------------------------------------------------------------------------------------------
+    # Waiting --------------------------------------------------------------------------------------------------
 
     def check(self, *, wait: bool = True) -> None:
-        """Waits until the store has made the run, unless told not to.
+        """Waits until the store has created the run, unless `wait` is False.
 
-        Raises TrackingError where it cannot be opened, as far as that is known.
+        Raises TrackingError if it is known that the store cannot be opened.
         """
         if self.enabled and wait:
             self._begun.wait()
@@ -129,41 +129,41 @@ class Run:
 
     @property
     def run_id(self) -> str:
-        """MLflow's id of the run, empty where tracking is off. Waits, and raises, as `check` does."""
+        """MLflow's id of the run; empty if tracking is off. Waits and raises as `check` does."""
         self.check()
         return self._run_id or ""
 
     @property
     def known_id(self) -> str:
-        """MLflow's id of the run as far as it is known; empty otherwise. Never waits."""
+        """MLflow's id of the run; empty if it is not known yet. Never waits."""
         return self._run_id or ""
 
     @property
     def url(self) -> str | None:
-        """Where a server shows the run; None for a database, which `runner ui` opens, and before the run is made."""
+        """The URL of the run on a tracking server; None for a database, or before the run is created."""
         if self._run_id is None or not self.opening.uri.startswith("http"):
             return None
         address = without_secrets(self.opening.uri).replace("***@", "").rstrip("/")
         return run_link(address, self.experiment_id, self._run_id)
 
     def end(self, status: Status) -> None:
-        """Says that the run has ended, and returns at once; `wait` has to follow."""
+        """Queues the end of the run and returns at once; call `wait` afterwards."""
         if not self.enabled or self._ending:
             return
-        self._say(messages.End(status, int(time.time() * 1000)))
+        self._put(messages.End(status, int(time.time() * 1000)))
         self._ending = True
-        self.hurry.set()
+        self.wake.set()
 
     def finish(self, status: Status) -> None:
-        """Ends the run and waits until that is delivered."""
+        """Ends the run and waits until its messages are delivered."""
         self.end(status)
         self.wait()
 
     def wait(self) -> None:
-        """Delivers what is left of a run that was told to end; never raises for the store's sake.
+        """Waits until the last messages of an ended run are delivered. Never raises errors of the store.
 
-        Waits while the store takes it, but no longer than 15 s while the store is away, and not at all where another
-        run of the store has waited so long. What is left then is written to `untracked.jsonl` in the run's folder.
+        If the store does not answer, waits at most 15 s, and not at all if another run has already waited so long.
+        Undelivered messages are then written to `untracked.jsonl` in the run's folder.
         """
         if not self._ending:
             return
@@ -173,19 +173,20 @@ class Run:
                 now = time.monotonic()
                 if not self.away.is_set():
                     answered = now
-                if now - answered > (0.0 if self.spent.is_set() else _AWAY_SECONDS) or now - began > _BUSY_SECONDS:
-                    self.spent.set()
+                limit = 0.0 if self.timed_out.is_set() else _AWAY_SECONDS
+                if now - answered > limit or now - began > _BUSY_SECONDS:
+                    self.timed_out.set()
                     break
         finally:
-            # Also where the user lost patience: an interrupt must not cost what was measured.
+            # Also after an interrupt, so that no measurements are lost.
             self._ended.set()
-            self._keep_the_rest()
+            self._write_untracked()
             if self.parent is None:
-                self._tell_what_is_kept()
+                self._warn_of_untracked()
             else:
-                self.parent._has_kept |= self._has_kept
+                self.parent._has_untracked |= self._has_untracked
 
-    def _keep_the_rest(self) -> None:
+    def _write_untracked(self) -> None:
         rest = self._outbox.drain()
         never_begun = self._run_id is None
         measured = any(isinstance(item, messages.Batch) and item.metrics for item in rest)
@@ -193,41 +194,41 @@ class Run:
             return
         path = self.folder / untracked.UNTRACKED
         try:
-            untracked.append(path, self.told_later(), rest)
+            untracked.append(path, self.replay_opening(), rest)
         except OSError as error:
             uri, why = without_secrets(self.opening.uri), error.strerror or str(error)
-            _log.warning("%s did not take everything, and the rest is lost: %s: %s", uri, path, why)
+            _log.warning("%s did not accept everything, and the rest is lost: %s: %s", uri, path, why)
             return
-        self._has_kept = True
+        self._has_untracked = True
 
-    def told_later(self) -> Opening:
-        """The run as files begin it that are sent later, with the run that it is listed under."""
+    def replay_opening(self) -> Opening:
+        """The opening of this run for files that are sent later, with that of its parent."""
         opening = replace(self.opening, uri=without_secrets(self.opening.uri), run_id=self._run_id)
-        return opening if self.parent is None else replace(opening, parent=self.parent.told_later())
+        return opening if self.parent is None else replace(opening, parent=self.parent.replay_opening())
 
-    def _tell_what_is_kept(self) -> None:
-        if self._has_kept:
-            # Of a sweep, what its members could not deliver lies in folders below.
+    def _warn_of_untracked(self) -> None:
+        if self._has_untracked:
+            # The files of a sweep's members are in folders below.
             place = self.folder if self.patient else self.folder / untracked.UNTRACKED
             _log.warning(
-                "%s did not take everything; the rest is in %s. Send it with: python -m runner.tracking %s",
+                "%s did not accept everything; the rest is in %s. Send it with: python -m runner.tracking %s",
                 without_secrets(self.opening.uri),
                 place,
                 place,
             )
 
-    # What the writer calls ------------------------------------------------------------------------------------
+    # Called by the writer -------------------------------------------------------------------------------------
 
     def advance(self, store: Store) -> None:
-        """Begins the run and delivers what is queued. Raises what a store raises that is away."""
+        """Creates the run and delivers its queue. Raises the store's error if it does not answer."""
         if self._run_id is None:
             try:
                 if not self._has_parent():
                     return
-                self.experiment_id, self._run_id = store.begin(self.opening, seek=self._is_sought)
+                self.experiment_id, self._run_id = store.begin(self.opening, seek=self._may_exist)
             except Exception as error:
                 if self.patient and not store.is_refusal(error):
-                    self._is_sought = True  # the store may have made the run, and its answer been lost
+                    self._may_exist = True  # the store may have created the run, and its answer was lost
                     raise
                 self.give_up(error)
                 return
@@ -242,13 +243,13 @@ class Run:
                 _log.warning("MLflow refused a %s: %s", type(message).__name__.lower(), reason(error))
                 self._outbox.refused(message)
             else:
-                self._outbox.taken()
+                self._outbox.delivered()
             self.away.clear()
             if isinstance(message, messages.End):
                 self._ended.set()
 
     def _has_parent(self) -> bool:
-        """Whether the run can be made: where it has a parent, that comes first, and its id is the child's to name."""
+        """Whether the run can be created: a parent must be created first, and its id becomes a tag of the child."""
         if self.parent is None or "mlflow.parentRunId" in self.opening.tags:
             return True
         if self.parent._fault is not None:
@@ -260,22 +261,22 @@ class Run:
         return True
 
     def give_up(self, error: Exception) -> None:
-        """The run could not begin."""
+        """Marks the run as failed: it could not be created."""
         self._fault = not_opened(self.opening.uri, error)
         self._begun.set()
         self._ended.set()
 
     @property
     def begun(self) -> bool:
-        """Whether the store has made the run, so that `run_id` need not wait."""
+        """Whether the store has created the run, so that `run_id` does not wait."""
         return self._run_id is not None
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will be delivered; always so where tracking is off."""
+        """Whether nothing more will be delivered; always true if tracking is off."""
         return self._ended.is_set() or not self.enabled
 
 
 def _plain(name: str) -> str:
-    """A parameter's path with `[3]` as `.3`, and `_` for what else MLflow takes in no name."""
+    """The path of a parameter with `[3]` as `.3`, and `_` for other characters that MLflow does not allow."""
     return re.sub(r"[^\w\-./ :]", "_", re.sub(r"\[(\w+)\]", r".\1", name))[:_NAME_CHARACTERS]

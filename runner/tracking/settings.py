@@ -1,4 +1,4 @@
-"""What the user says of tracking, and the store's address in its two forms: to use and to show."""
+"""The settings of tracking, and the URI of the store: as used, and as shown without secrets."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ _SECRET_ARGUMENTS = re.compile(r"(?i)([?&](?:password|passwd|token|secret|user)=
 
 
 def _pairs(value: Any) -> Any:
-    """A mapping as sorted pairs of texts, so that the record is hashable."""
+    """Converts a mapping to sorted pairs of texts, so that the record is hashable."""
     if isinstance(value, dict):
         if not all(isinstance(item, str | int | float) for item in value.values()):
             raise ValueError(must("", "map names to texts", value).text)
@@ -36,9 +36,9 @@ Tags = Annotated[
 
 
 class Tracking(Record):
-    """Where runs are recorded in MLflow, and what is recorded beside metrics and parameters."""
+    """Where runs are recorded in MLflow, and what is recorded besides metrics and parameters."""
 
-    enabled: bool = Field(default=True, description="Whether the run is recorded at all.")
+    enabled: bool = Field(default=True, description="Whether the run is recorded.")
     uri: str = Field(
         default="sqlite:///outputs/mlflow.db",
         description="MLflow tracking store: a database (sqlite:///PATH, postgresql://…) or a server (http://HOST:PORT).",
@@ -47,18 +47,20 @@ class Tracking(Record):
         default="convrunner",
         min_length=1,
         max_length=limits.EXPERIMENT_CHARACTERS,
-        description="MLflow experiment the run belongs to.",
+        description="MLflow experiment of the run.",
     )
-    run_name: str | None = Field(default=None, description="Name of the run; null: named after what it trains.")
-    tags: Tags = Field(default=(), description="Tags to find the run by, as names and texts.")
-    log_model: bool = Field(default=True, description="Whether the trained model is logged, ready to be served.")
+    run_name: str | None = Field(
+        default=None, description="Name of the run; null = the model's name and the overrides."
+    )
+    tags: Tags = Field(default=(), description="Tags of the run, as names and texts.")
+    log_model: bool = Field(default=True, description="Whether the trained model is logged, ready for serving.")
     figures: bool = Field(default=True, description="Whether figures are drawn and logged.")
 
     @field_validator("uri")
     @classmethod
     def _is_a_store(cls, uri: str) -> str:
         scheme, separator, _ = uri.partition("://")
-        # `postgresql+psycopg` names the driver after the plus; plain `databricks` is a store of its own.
+        # `postgresql+psycopg` names a driver after the plus; `databricks` alone is a store too.
         if scheme.split("+")[0] not in _SCHEMES or not (separator or uri == "databricks"):
             rule = "be a database such as sqlite:///outputs/mlflow.db or a server such as http://localhost:5000"
             raise ValueError(must("", rule, without_secrets(uri)).text)
@@ -66,19 +68,19 @@ class Tracking(Record):
 
 
 def without_secrets(text: str) -> str:
-    """The text with user names, passwords and tokens of the addresses in it replaced by `***`."""
+    """Replaces user names, passwords and tokens in URLs within a text by `***`."""
     return _SECRET_ARGUMENTS.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text))
 
 
 def database_file(uri: str) -> Path | None:
-    """The absolute path of an SQLite store's file; None for any other store."""
+    """The absolute path of the file of an SQLite store; None for other stores."""
     if not uri.startswith(_SQLITE):
         return None
     return Path(uri.removeprefix(_SQLITE).partition("?")[0]).absolute()
 
 
 def absolute_uri(uri: str) -> str:
-    """The store's address, which no change of the working folder moves."""
+    """The URI of a store, with an absolute path if it is a file."""
     file = database_file(uri)
     if file is None:
         return uri
@@ -87,6 +89,6 @@ def absolute_uri(uri: str) -> str:
 
 
 def artifact_root(uri: str) -> str | None:
-    """Where an SQLite store keeps its artifacts, beside its file, as a file URI; other stores decide it themselves."""
+    """The artifact folder of an SQLite store, next to its file, as a file URI; None: other stores choose their own."""
     file = database_file(uri)
     return None if file is None else (file.parent / "artifacts").as_uri()

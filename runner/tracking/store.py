@@ -1,6 +1,6 @@
-"""An MLflow store: opened once, told what runs say. Only this file imports MLflow, and only when a store is opened.
+"""An MLflow store, to which runs write. MLflow is imported when a store is opened.
 
-It speaks through MlflowClient alone, so that nothing depends on MLflow's one active run per thread.
+All calls go through MlflowClient, so that nothing depends on MLflow's one active run per thread.
 """
 
 import json
@@ -21,9 +21,8 @@ from runner.tracking.settings import artifact_root, database_file
 from runner.tracking.template import prepare
 from runner.tracking.view import experiment_tags, next_colour
 
-# What MLflow reads from the environment. Nothing leaves the machine but to the server the user named; and a server
-# that went away is noticed in seconds. MLflow must not retry by itself: after a timeout it would make a run once more,
-# where the writer looks first for the one that the slow server has made meanwhile.
+# Environment variables for MLflow: no telemetry, and short timeouts. MLflow must not retry by itself: after a timeout
+# it would create a run twice; the writer first looks for the run that a slow server may have created.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -38,22 +37,22 @@ _PARAM_CHARACTERS, _TAG_CHARACTERS, _DIGEST_CHARACTERS = 6000, 8000, 36
 
 
 class Store:
-    """A tracking store that answered when it was opened."""
+    """An open tracking store."""
 
     def __init__(self, uri: str) -> None:
-        """Imports MLflow and opens the store, which is made where it is a new SQLite file; takes seconds.
+        """Imports MLflow and opens the store; creates a new SQLite file if needed. Takes seconds.
 
-        Raises whatever MLflow, the database driver or the network raises.
+        Raises the errors of MLflow, the database driver or the network.
         """
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         _quieten()
         import mlflow
 
-        # Making a new database is no news to the user, table by table.
+        # Hides messages about each table of a new database.
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
-        # It raises the same error, of which the writer says one line; the whole of its SQL says no more.
+        # Hides the SQL of an error; the error itself is raised as well, and the writer logs one line of it.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         if file := database_file(uri):
             prepare(file, mlflow, cache_folder() / "stores")
@@ -61,14 +60,14 @@ class Store:
         self.uri = uri
         self.client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         self.client.search_experiments(max_results=1)
-        self._colours: dict[str, dict[str, str]] = {}  # what the latest run of an experiment has, as a tag
-        self._sought: dict[str, str] = {}  # by the id of a run that was sought, its identity
-        self._ids: dict[str, str] = {}  # by identity, the ids of runs that others were listed under or named
+        self._colours: dict[str, dict[str, str]] = {}  # by experiment id: the colour tag of its latest run
+        self._identities: dict[str, str] = {}  # by run id: identities of runs that may have been created twice
+        self._ids: dict[str, str] = {}  # by identity: ids of parents and of runs named in tags
 
     def begin(self, opening: Opening, *, seek: bool = False) -> tuple[str, str]:
-        """Makes the run, in an experiment of the given name, or continues the run with the id `opening.run_id`.
+        """Creates the run in an experiment of the given name, or continues the run with the id `opening.run_id`.
 
-        With `seek`, an earlier request may have made the run and its answer been lost: such a run is continued.
+        With `seek`, looks first for a run that an earlier request created although its answer was lost.
         Returns the ids of the experiment and the run.
         """
         if opening.run_id is not None:
@@ -76,7 +75,7 @@ class Store:
             return str(self.client.get_run(opening.run_id).info.experiment_id), opening.run_id
         experiment_id = self._experiment(opening.experiment)
         if seek and opening.identity and (found := self._with_identity(experiment_id, opening.identity)):
-            self._sought[found[0]] = opening.identity
+            self._identities[found[0]] = opening.identity
             return experiment_id, found[0]
         if experiment_id not in self._colours:
             latest = self.client.search_runs([experiment_id], max_results=1)
@@ -89,23 +88,23 @@ class Store:
             tags[_PARENT] = self._id_of(opening.parent)
         run_id = str(self.client.create_run(experiment_id, opening.started_ms, tags, opening.run_name).info.run_id)
         if seek and opening.identity:
-            self._sought[run_id] = opening.identity
+            self._identities[run_id] = opening.identity
         return experiment_id, run_id
 
     def _with_identity(self, experiment_id: str, identity: str) -> list[str]:
-        """The ids of the runs with an identity; several where a slow server has made a run more than once."""
+        """The ids of the runs with an identity; several if a slow server has created a run more than once."""
         runs = self.client.search_runs([experiment_id], f"tags.`{_IDENTITY}` = '{identity}'")
         return [str(run.info.run_id) for run in runs]
 
     def _delete_copies(self, experiment_id: str, run_id: str) -> None:
-        """Deletes what a slow server has made of the same run by requests that nobody waited for any more."""
-        if identity := self._sought.get(run_id):
+        """Deletes copies of the run that a slow server created by earlier requests."""
+        if identity := self._identities.get(run_id):
             for other in self._with_identity(experiment_id, identity):
                 if other != run_id:
                     self.client.delete_run(other)
 
     def _id_of(self, run: Opening) -> str:
-        """The id of a run that another is listed under, or names; the run is made where the store has none."""
+        """The id of a run that is a parent or is named in a tag; creates the run if the store has none."""
         found = run.run_id or self._ids.get(run.identity) or self.begin(run, seek=True)[1]
         if run.identity:
             self._ids[run.identity] = found
@@ -117,17 +116,17 @@ class Store:
             try:
                 return str(self.client.create_experiment(name, artifact_root(self.uri), experiment_tags()))
             except self.mlflow.MlflowException:
-                # Another process may have made it in the meantime.
+                # Another process may have created it in the meantime.
                 found = self.client.get_experiment_by_name(name)
                 if found is None:
                     raise
         if found.lifecycle_stage == "deleted":
-            # MLflow keeps the name of a deleted experiment, so a new one cannot be made in its place.
+            # The name of a deleted experiment stays in use, so a new one cannot be created.
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
     def deliver(self, experiment_id: str, run_id: str, message: Message) -> None:
-        """Tells the store one thing; the same thing told twice is recorded once, a model excepted."""
+        """Sends a message to the store. A message sent twice is recorded once, except for a model."""
         match message:
             case Batch():
                 self._log_batch(run_id, message)
@@ -166,7 +165,7 @@ class Store:
         shape = [-1, *facts.shape]
         features = [{"name": "images", "type": "tensor", "tensor-spec": {"dtype": facts.dtype, "shape": shape}}]
         targets = [{"name": "labels", "type": "tensor", "tensor-spec": {"dtype": "int32", "shape": [-1]}}]
-        # The two lists are texts within the text: so MLflow's own data sets write them, and so the UI reads them.
+        # The two lists are JSON texts inside the JSON text, the format of MLflow's own data sets and of its UI.
         schema = {"mlflow_tensorspec": {"features": json.dumps(features), "targets": json.dumps(targets)}}
         inputs = []
         for split, count in facts.counts.items():
@@ -211,7 +210,7 @@ class Store:
                 ),
                 signature=signature,
                 input_example=example(folder),
-                # Named here, because MLflow would otherwise load the model in a process of its own to find them out.
+                # Given here, because MLflow would otherwise load the model in a new process to find them.
                 pip_requirements=_requirements(),
             )
             self.client.log_model_artifacts(logged.model_id, str(target))
@@ -219,16 +218,16 @@ class Store:
         self.client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(logged.model_id, step=0)])
 
     def is_refusal(self, error: Exception) -> bool:
-        """Whether telling the store the same again would fail again; otherwise it may be back later."""
+        """Whether sending the message again would fail again; otherwise the store may answer later."""
         if isinstance(error, self.mlflow.MlflowException):
             status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
             return 400 <= status < 500 and status not in (408, 429)
-        # The network's errors and a full disk are all OSErrors; anything else is a mistake in what was said.
+        # Network errors and a full disk are OSErrors; any other error is a mistake in the message.
         return isinstance(error, FileNotFoundError) or not isinstance(error, OSError)
 
 
 def _quieten() -> None:
-    """Ignores what MLflow warns of in its own code: calls that SQLAlchemy will retire, type hints of its own."""
+    """Hides MLflow's warnings about its own code: deprecated calls of SQLAlchemy, missing type hints."""
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="mlflow")
     warnings.filterwarnings("ignore", message=".*Any type hint is inferred", module="mlflow")
 
@@ -243,6 +242,6 @@ def _requirements() -> list[str]:
         try:
             found.append(f"{name}=={version(name)}")
         except PackageNotFoundError:
-            # A checkout on the path without being installed.
+            # A checkout that is on the path but not installed.
             continue
     return found

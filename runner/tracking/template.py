@@ -1,8 +1,7 @@
-"""A new SQLite store, there as a whole or not at all.
+"""Creates a new SQLite store atomically, from a template.
 
-MLflow makes a new database by going through all of its migrations, which takes seconds; a process that is killed
-meanwhile leaves a file behind that no MLflow opens any more. So one is made once for every version of MLflow, kept in
-the cache, and copied.
+MLflow creates a database by running all its migrations, which takes seconds; a process killed during this leaves a file
+that MLflow cannot open. So a template is created once for each version of MLflow, cached, and copied.
 """
 
 import os
@@ -18,7 +17,7 @@ from runner.tracking.settings import artifact_root
 
 
 def prepare(file: Path, mlflow: Any, cache: Path) -> None:
-    """Makes the store `file` where there is none. `mlflow` is the module, `cache` a folder that outlives the run."""
+    """Creates the store `file` if it does not exist. `mlflow` is the module, `cache` a permanent folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists():
         return
@@ -31,17 +30,17 @@ def prepare(file: Path, mlflow: Any, cache: Path) -> None:
 
 
 def _template(mlflow: Any, cache: Path) -> bytes:
-    """The content of a new store: from the cache where it is whole there, else made and put there."""
+    """The content of a new store, from the cache; if it is missing or damaged there, creates and caches it."""
     path = cache / f"mlflow-{mlflow.__version__}.sealed"
-    kept = sealed.read(path)
-    if kept is not None:
-        return kept.tobytes()
+    cached = sealed.read(path)
+    if cached is not None:
+        return cached.tobytes()
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder) / "mlflow.db"
         client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{scratch}", registry_uri=f"sqlite:///{scratch}")
         client.search_experiments(max_results=1)
         content = scratch.read_bytes()
-    with suppress(OSError):  # a cache that cannot be written costs time alone
+    with suppress(OSError):  # without a cache, creation only takes longer
         sealed.write(path, content)
         (cache / f"mlflow-{mlflow.__version__}.db").unlink(missing_ok=True)  # of versions that kept no checksum
     return content
@@ -49,7 +48,7 @@ def _template(mlflow: Any, cache: Path) -> bytes:
 
 @contextmanager
 def complete(path: Path) -> Iterator[Path]:
-    """A file to be written, which comes to `path` once it is, unless another process was first."""
+    """Yields a temporary file to write, which is then moved to `path`, unless another process was first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         scratch = Path(folder) / path.name

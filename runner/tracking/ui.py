@@ -1,4 +1,4 @@
-"""The MLflow UI on the store in use: `runner ui`."""
+"""Starts the MLflow UI for the store in use: `runner ui`."""
 
 import errno
 import json
@@ -24,10 +24,10 @@ _LINKS = 5
 
 
 def serve_ui(tracking: Tracking, *, host: str = "127.0.0.1", port: int = 5000) -> int:
-    """Serves MLflow's UI on the store until interrupted, and prints where to look. Returns an exit status.
+    """Serves MLflow's UI on the store until interrupted, and prints its links. Returns an exit status.
 
-    A store that is a server has its UI already: then only its address is printed.
-    Raises TrackingError for a database file that no run has made, ConfigError for a port in use.
+    If the store is a server, only its address is printed, because it has a UI already.
+    Raises TrackingError for a database file that does not exist, ConfigError for a port in use.
     """
     uri = absolute_uri(tracking.uri)
     if uri.startswith("http"):
@@ -39,7 +39,7 @@ def serve_ui(tracking: Tracking, *, host: str = "127.0.0.1", port: int = 5000) -
     _check_listens(host, port)
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     with _interruptible(), tempfile.TemporaryFile() as log:
-        # In a session of its own, so that it ends when it is told to here, with all its workers, and says nothing more.
+        # In a new session, so that it can be stopped here together with its workers.
         server = subprocess.Popen(
             command, env=_environment(uri), stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
         )
@@ -64,12 +64,12 @@ def _serve(server: "subprocess.Popen[bytes]", address: str, log: IO[bytes]) -> i
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Makes the two signals that ask a program to end raise KeyboardInterrupt: what ends the server is in `finally`."""
+    """Makes SIGINT and SIGTERM raise KeyboardInterrupt, so that `finally` stops the server."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    # A shell starts what runs in the background with SIGINT ignored, and SIGTERM would end Python on the spot.
+    # Shells start background programs with SIGINT ignored, and SIGTERM would end Python without `finally`.
     before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -79,7 +79,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _environment(uri: str) -> dict[str, str]:
-    """The server's environment. The store's address travels here, where no list of processes shows its password."""
+    """The server's environment. It contains the store's URI, because a list of processes would show a password."""
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     root = artifact_root(uri)
     artifacts = {"MLFLOW_DEFAULT_ARTIFACT_ROOT": root} if root else {}
@@ -87,7 +87,7 @@ def _environment(uri: str) -> dict[str, str]:
 
 
 def _check_listens(host: str, port: int) -> None:
-    """Listens for a moment where the server will. Raises ConfigError where that cannot be."""
+    """Listens on the address for a moment. Raises ConfigError if that is impossible."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
@@ -126,7 +126,7 @@ def _is_ready(server: "subprocess.Popen[bytes]", address: str) -> bool:
 
 
 def _links(address: str) -> list[str]:
-    """The UI's address, and under it each experiment's list of runs and their curves, the latest first."""
+    """The address of the UI, and links to the runs and the curves of each experiment, the latest first."""
     try:
         found = _ask(address, "experiments/search", {"max_results": _LINKS, "order_by": ["last_update_time DESC"]})
         experiments = [entry for entry in found.get("experiments", []) if entry["name"] != "Default"]
@@ -151,7 +151,7 @@ def _ask(address: str, call: str, body: dict[str, Any]) -> Any:
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:
-    """Ends the server and its workers, which are one process group."""
+    """Stops the server and its workers, which form one process group."""
     for request, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
         with suppress(ProcessLookupError):
             os.killpg(server.pid, request)

@@ -1,7 +1,7 @@
-"""The file `untracked.jsonl`: what a run could not deliver, as a line that begins the run and a line for each message.
+"""The file `untracked.jsonl` of undelivered messages: one line for the opening of the run, then one for each message.
 
 >>> append(folder / UNTRACKED, opening, [messages.Text("describe.txt", "a table")])
->>> with taken(folder / UNTRACKED) as (opening, *rest): ...
+>>> with locked(folder / UNTRACKED) as (opening, *rest): ...
 """
 
 import fcntl
@@ -20,9 +20,9 @@ UNTRACKED: Final = "untracked.jsonl"
 
 
 def append(path: Path, opening: Opening, rest: Iterable[Message]) -> None:
-    """Adds a run and its messages to the file, which may hold earlier ones of the same run.
+    """Adds an opening and messages to the file, which may contain earlier ones of the same run.
 
-    Raises OSError; the file is then as it was.
+    Raises OSError; the file is then unchanged.
     """
     draft = path.with_name(f".{path.name}")
     lines = [messages.to_line(message) for message in (opening, *rest)]
@@ -33,15 +33,15 @@ def append(path: Path, opening: Opening, rest: Iterable[Message]) -> None:
         draft.replace(path)
     except OSError:
         with suppress(OSError):
-            draft.unlink()  # half of it could not be sent
+            draft.unlink()  # an incomplete file cannot be sent
         raise
 
 
 @contextmanager
-def taken(path: Path) -> Iterator[list[Any]]:
-    """The lines of the file as messages, the first an Opening. A block that ends without an error removes the file.
+def locked(path: Path) -> Iterator[list[Any]]:
+    """Locks the file and yields its messages, the first an Opening. Deletes the file if the block raises no error.
 
-    Raises ConfigError for what is no such file, and where another process is sending it.
+    Raises ConfigError for another kind of file, or if another process is sending it.
     """
     try:
         file = path.open(encoding="utf-8")
@@ -57,13 +57,13 @@ def taken(path: Path) -> Iterator[list[Any]]:
         if not _is_at(file, path):
             raise _unfit(path, "another process has changed it")
         yield _read(file, path)
-        if _is_at(file, path):  # otherwise its run has added to it meanwhile, and what was sent is sent once more
+        if _is_at(file, path):  # otherwise the run has added messages meanwhile, and all are sent again later
             path.unlink()
 
 
 def _read(file: IO[str], path: Path) -> list[Any]:
     try:
-        # Not splitlines: texts in these lines may hold U+0085 or U+2028, at which it would divide them.
+        # Not splitlines, which also splits at U+0085 and U+2028 inside texts.
         found = [messages.from_line(line) for line in file.read().rstrip("\n").split("\n")]
         if not isinstance(found[0], Opening):
             raise ValueError("it does not begin with a run")
@@ -73,7 +73,7 @@ def _read(file: IO[str], path: Path) -> list[Any]:
 
 
 def _is_at(file: IO[str], path: Path) -> bool:
-    """Whether an open file still has this name."""
+    """Whether `path` still names the open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except OSError:
@@ -81,4 +81,4 @@ def _is_at(file: IO[str], path: Path) -> bool:
 
 
 def _unfit(path: Path, why: str) -> ConfigError:
-    return ConfigError(must("", f"be a file of what was not tracked ({why})", path.name))
+    return ConfigError(must("", f"be a file of undelivered messages ({why})", path.name))

@@ -1,7 +1,7 @@
-"""How MLflow's UI shows an experiment: which columns and charts come first, and in which colours.
+"""The view of an experiment in MLflow's UI: its columns, its charts and the colours of its runs.
 
-The UI keeps a view that is shared as a tag of the experiment, and opens it by `viewStateShareKey` (tried with MLflow
-3.17). Without one it lists runs without their results, and sorts charts by name: seconds before accuracies.
+The UI stores a shared view as a tag of the experiment and opens it by `viewStateShareKey` (tested with MLflow 3.17).
+The default view lists runs without results, and sorts charts by name: seconds before accuracies.
 """
 
 import json
@@ -21,9 +21,9 @@ _COLUMNS = (
     "params.`train.batch_size`",
     "params.`seed`",
 )
-# A section holds the metrics that share what stands before the slash; "Model metrics" is MLflow's for those without.
+# A section contains the metrics with the same prefix before the slash; metrics without one are in "Model metrics".
 _SECTIONS = ("val", "train", "test", "best", "Model metrics", "seconds")
-# Okabe & Ito's colours and darker shades of them: neighbours in time are told apart, also by colour-blind readers.
+# Okabe & Ito's colours and darker shades of them, so that colour-blind readers can distinguish consecutive runs.
 _COLOURS = (
     "#0072b2",
     "#d55e00",
@@ -40,7 +40,7 @@ _COLOUR_TAG = "mlflow.runColor"
 
 
 def experiment_tags() -> dict[str, str]:
-    """The tags of a new experiment: its view, and its kind, so that the UI does not expect language models."""
+    """The tags of a new experiment: its view, and its kind, because the UI expects language models by default."""
     sections = [
         {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, "isGenerated": True}
         for name in _SECTIONS
@@ -55,19 +55,19 @@ def experiment_tags() -> dict[str, str]:
 
 
 def next_colour(latest: Mapping[str, str]) -> dict[str, str]:
-    """The colour tag of a run, given the tags of the one before. MLflow's own choice often gives two runs the same."""
+    """The colour tag of a run, given the tags of the run before. MLflow itself often gives two runs one colour."""
     colour = latest.get(_COLOUR_TAG)
     place = _COLOURS.index(colour) + 1 if colour in _COLOURS else 0
     return {_COLOUR_TAG: _COLOURS[place % len(_COLOURS)]}
 
 
 def experiment_links(address: str, experiment_id: str, tags: Mapping[str, str]) -> tuple[str, str]:
-    """Where the runs of an experiment are listed, and where their curves are compared."""
+    """The URLs of an experiment's list of runs and of its curves."""
     share = f"&viewStateShareKey={_KEY}" if _VIEW_TAG in tags else ""
     page = f"{address}/#/experiments/{experiment_id}/runs?workflowType=machine_learning{share}"
     return page, f"{page}&compareRunsMode=CHART"
 
 
 def run_link(address: str, experiment_id: str | None, run_id: str) -> str:
-    """Where a run is shown."""
+    """The URL of a run."""
     return f"{address}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"

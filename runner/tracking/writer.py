@@ -1,7 +1,7 @@
-"""The thread that writes what the runs of one store say, and the door through which runs come to it.
+"""Starts runs, and the writer thread that sends the messages of all runs of one store.
 
-The thread imports MLflow and opens the store while the caller goes on, retries with growing pauses while the store
-is away, and ends with the last of its runs.
+The thread imports MLflow and opens the store while the caller continues. While the store does not answer, it retries
+with growing pauses. It ends with the last of its runs.
 """
 
 import functools
@@ -24,7 +24,7 @@ from runner.tracking.settings import Tracking, absolute_uri, without_secrets
 from runner.tracking.store import Store
 
 _log = logging.getLogger(__name__)
-# A call costs some 10 ms of processor time: at one a second, about a hundredth of a core.
+# A call costs about 10 ms of processor time, so one call a second uses one per cent of a core.
 _GATHER_SECONDS = 1.0
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
 
@@ -40,12 +40,12 @@ def start(
     run_id: str | None = None,
     patient: bool = False,
 ) -> Run:
-    """A new run, at once: the store is opened and the run made in the background.
+    """Starts a run and returns at once; the store is opened and the run created in the background.
 
-    `folder` is where figures and what could not be delivered are written. The user's own tags and run name, in
-    `tracking`, take precedence over the ones given. A run with a `parent`, which was started before, is listed under
-    it. `run_id` names a run that is there already, to go on with. A `patient` run, as the children of one are, does
-    not fail where the store cannot be opened: it waits for the store, and keeps what it says in `untracked.jsonl`.
+    Figures and undelivered messages are written to `folder`. The user's tags and run name in `tracking` take precedence
+    over the arguments. A run is listed under its `parent`, which must be started before. `run_id` continues an existing
+    run. A `patient` run does not fail if the store cannot be opened: it waits for the store, and its messages are
+    written to `untracked.jsonl`. Children of a patient run are patient.
     """
     every_tag = _source_tags() | dict(tags) | dict(tracking.tags)
     opening = Opening(
@@ -66,7 +66,7 @@ def start(
 
 
 def _source_tags() -> dict[str, str]:
-    """MLflow's own tags for where a run comes from."""
+    """MLflow's tags for the source of a run."""
     tags = {"mlflow.source.type": "LOCAL", "mlflow.source.name": " ".join(["runner", *sys.argv[1:]])}
     with suppress(OSError, KeyError):  # a user id without a name
         tags["mlflow.user"] = getpass.getuser()
@@ -76,33 +76,33 @@ def _source_tags() -> dict[str, str]:
 
 @functools.lru_cache(maxsize=1)
 def _commit(folder: Path) -> str:
-    """The commit of a folder when it is first asked for, with `-dirty` if changed; empty where there is none."""
+    """The git commit of a folder at the first call, with `-dirty` if files changed; empty if there is none."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return ""  # no git, or no checkout
+        return ""  # no git, or not a checkout
 
 
 def reopen(run: Run) -> Run:
-    """A run that has ended, to say more of it."""
+    """Opens an ended run again, to log more."""
     opening = replace(run.opening, run_id=run.known_id or None)
-    again = Run(
+    reopened = Run(
         opening,
         run.folder,
         figures=run.figures,
         enabled=run.enabled,
         parent=run.parent,
         patient=run.patient,
-        again=True,
+        reopened=True,
     )
     if run.enabled:
-        Writer.take(again)
-    return again
+        Writer.take(reopened)
+    return reopened
 
 
 class Writer(threading.Thread):
-    """Writes the runs of one store; ends with the last of them."""
+    """The thread that writes the runs of one store; it ends with the last of them."""
 
     _writers: "dict[str, Writer]" = {}  # noqa: RUF012 - one per store in this process, guarded by the lock
     _guard = threading.Lock()
@@ -112,22 +112,22 @@ class Writer(threading.Thread):
         super().__init__(name="tracking", daemon=True)
         self.uri = uri
         self.runs: list[Run] = []
-        self.hurry, self.away, self.spent = threading.Event(), threading.Event(), threading.Event()
+        self.wake, self.away, self.timed_out = threading.Event(), threading.Event(), threading.Event()
 
     @classmethod
     def take(cls, run: Run) -> None:
-        """Hands a run to the writer of its store."""
+        """Adds a run to the writer of its store."""
         uri = run.opening.uri
         with cls._guard:
             writer = cls._writers.get(uri)
             if writer is None:
                 writer = cls._writers[uri] = cls(uri)
                 writer.start()
-            run.hurry, run.away, run.spent = writer.hurry, writer.away, writer.spent
+            run.wake, run.away, run.timed_out = writer.wake, writer.away, writer.timed_out
             writer.runs.append(run)
 
     def run(self) -> None:
-        """The thread's life."""
+        """Delivers messages until all runs have ended."""
         store: Store | None = None
         failures = 0
         while self._has_runs():
@@ -143,17 +143,17 @@ class Writer(threading.Thread):
                             run.give_up(error)
                 self._is_away(failures, error)
             else:
-                if not self.away.is_set():  # which a run that delivers something clears
+                if not self.away.is_set():  # a run clears it when it has delivered a message
                     failures = 0
-                    self.spent.clear()
-            # A run that ends does not wait for others to gather.
-            self.hurry.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS)) - 1] if failures else _GATHER_SECONDS)
-            self.hurry.clear()
+                    self.timed_out.clear()
+            # A run that ends sets `wake`, so that it need not wait.
+            self.wake.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS)) - 1] if failures else _GATHER_SECONDS)
+            self.wake.clear()
 
     def _is_away(self, failures: int, error: Exception) -> None:
         if failures == 1 and any(not run.ended for run in self.runs):
             uri = without_secrets(self.uri)
-            _log.warning("%s does not answer (%s); training goes on, and what it says is kept", uri, reason(error))
+            _log.warning("%s does not answer (%s); training continues, and its messages are kept", uri, reason(error))
         self.away.set()
 
     def _has_runs(self) -> bool:

@@ -55,7 +55,7 @@ def test_training_outlives_a_killed_server_and_nothing_is_lost(
 
 
 @pytest.mark.slow
-def test_what_a_killed_server_never_took_is_sent_when_it_is_back(
+def test_messages_to_a_killed_server_are_sent_when_it_is_back(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_module, "_AWAY_SECONDS", 3.0)

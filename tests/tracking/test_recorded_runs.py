@@ -18,7 +18,7 @@ from runner.tracking import Tracking, start
 from runner.tracking.view import experiment_links
 
 
-def test_what_a_run_says_is_what_mlflow_reads_back(uri: str, client: Any, tmp_path: Path) -> None:
+def test_mlflow_reads_back_what_a_run_logs(uri: str, client: Any, tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("a note")
     run = begin(
         uri,
@@ -26,7 +26,7 @@ def test_what_a_run_says_is_what_mlflow_reads_back(uri: str, client: Any, tmp_pa
         tags={"device": "cpu", "uri": "http://me:secret@host"},
         params={"model.layers[3].conv.filters": 6, "optimizer.learning_rate": 1e-3, "tracking.uri": "http://a:b@host"},
     )
-    said = time.time() * 1000
+    before_ms = time.time() * 1000
     for step in range(1, 2101):
         run.log_metrics({"train/loss": 1 / step, "val/accuracy": 0.5}, step=step)
     run.log_params({f"p{index}": "x" * 7000 for index in range(150)})
@@ -48,7 +48,7 @@ def test_what_a_run_says_is_what_mlflow_reads_back(uri: str, client: Any, tmp_pa
     losses = sorted(client.get_metric_history(run.run_id, "train/loss"), key=lambda metric: metric.step)
     assert [metric.value for metric in losses] == [1 / step for step in range(1, 2101)]
     # The time is that of the call, not of the writing, seconds later.
-    assert all(abs(metric.timestamp - said) < 1000 for metric in losses)
+    assert all(abs(metric.timestamp - before_ms) < 1000 for metric in losses)
     artifacts = Path(found.info.artifact_uri.removeprefix("file://"))
     assert artifacts.parent.parent == Path(uri.removeprefix("sqlite:///")).parent / "artifacts"
     assert (artifacts / "describe.txt").read_text() == "layers"
@@ -65,7 +65,7 @@ def test_what_a_run_says_is_what_mlflow_reads_back(uri: str, client: Any, tmp_pa
     assert not (tmp_path / "mlruns").exists()
 
 
-def test_a_run_says_where_it_comes_from(uri: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_records_its_source(uri: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["somewhere/runner", "data=digits", "tracking.uri=http://me:secret@host"])
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
     subprocess.run(["git", "init", "-q"], check=True)
@@ -84,7 +84,7 @@ def test_a_run_says_where_it_comes_from(uri: str, client: Any, tmp_path: Path, m
     assert client.get_run(parent.run_id).info.status == "FAILED"
 
 
-def test_a_run_is_gone_on_with(uri: str, client: Any, tmp_path: Path) -> None:
+def test_a_run_can_be_reopened(uri: str, client: Any, tmp_path: Path) -> None:
     first = begin(uri, tmp_path / "run", params={"space.seed": "0,1"}, tags={"sweep": "lr"})
     first.finish("KILLED")
     again = begin(uri, tmp_path / "run", run_name="another", run_id=first.run_id)
@@ -100,7 +100,7 @@ def test_a_run_is_gone_on_with(uri: str, client: Any, tmp_path: Path) -> None:
     assert run.data.metrics == {"best/val_accuracy": 0.5}
 
 
-def test_a_child_of_a_run_that_cannot_be_made_fails_as_its_parent_does(tmp_path: Path) -> None:
+def test_a_child_of_a_failed_parent_fails(tmp_path: Path) -> None:
     bad = f"sqlite:///{tmp_path}/file.txt/mlflow.db"
     (tmp_path / "file.txt").write_text("no folder")
     parent = begin(bad, tmp_path / "parent")
@@ -111,7 +111,7 @@ def test_a_child_of_a_run_that_cannot_be_made_fails_as_its_parent_does(tmp_path:
         assert run.ended
 
 
-def test_runs_that_follow_each_other_differ_in_colour(uri: str, client: Any, tmp_path: Path) -> None:
+def test_consecutive_runs_have_different_colours(uri: str, client: Any, tmp_path: Path) -> None:
     colours = []
     for index in range(12):
         run = begin(uri, tmp_path / str(index), "colours")
@@ -137,7 +137,7 @@ def test_a_new_experiment_shows_results_and_curves_first(uri: str, client: Any, 
     )
 
 
-def test_the_users_name_and_tags_come_first(uri: str, client: Any, tmp_path: Path) -> None:
+def test_the_users_name_and_tags_take_precedence(uri: str, client: Any, tmp_path: Path) -> None:
     tracking = Tracking.model_validate({"uri": uri, "run_name": "mine", "tags": {"device": "mine"}})
     run = start(tracking, run_name="lenet5", tags={"device": "cpu"}, params={}, folder=tmp_path)
     run.finish("FINISHED")
@@ -154,7 +154,7 @@ def test_a_deleted_experiment_is_restored(uri: str, client: Any, tmp_path: Path)
     assert client.get_experiment(identity).lifecycle_stage == "active"
 
 
-def test_runs_at_the_same_time_do_not_mix(uri: str, client: Any, tmp_path: Path) -> None:
+def test_simultaneous_runs_do_not_mix(uri: str, client: Any, tmp_path: Path) -> None:
     runs = [begin(uri, tmp_path / str(index)) for index in range(4)]
     for step in range(1, 51):
         for index, run in enumerate(runs):
@@ -169,7 +169,7 @@ def test_runs_at_the_same_time_do_not_mix(uri: str, client: Any, tmp_path: Path)
         assert len(client.get_metric_history(run.run_id, "loss")) == 50
 
 
-def test_saying_something_costs_next_to_nothing(uri: str, tmp_path: Path) -> None:
+def test_logging_returns_at_once(uri: str, tmp_path: Path) -> None:
     began = time.perf_counter()
     run = begin(uri, tmp_path)
     for step in range(1000):
@@ -189,7 +189,7 @@ def test_tracking_that_is_off_does_nothing(tmp_path: Path) -> None:
     assert (run.run_id, run.url, list(tmp_path.iterdir())) == ("", None, [])
 
 
-def test_a_figure_that_fails_costs_no_run(
+def test_a_run_continues_if_a_figure_fails(
     uri: str, client: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = begin(uri, tmp_path)

@@ -22,12 +22,12 @@ from runner.tracking import __main__ as command
 from runner.tracking import messages, replay, replaying, writer
 from runner.tracking import run as run_module
 from runner.tracking.store import Store
-from runner.tracking.untracked import append, taken
+from runner.tracking.untracked import append, locked
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def test_a_server_that_does_not_answer_is_a_fault_before_training(tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_is_an_error_before_training(tmp_path: Path) -> None:
     port = free_port()
     run = begin(f"http://me:secret@127.0.0.1:{port}", tmp_path)
     with pytest.raises(TrackingError) as fault:
@@ -42,12 +42,12 @@ def test_a_server_that_does_not_answer_is_a_fault_before_training(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_database_whose_driver_is_missing_is_a_fault(tmp_path: Path) -> None:
+def test_a_missing_database_driver_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match=r"^tracking.uri: must be a store that MLflow can open \(.*\), got mssql"):
         _ = begin("mssql+nodriver://host/db", tmp_path).run_id
 
 
-def test_what_mlflow_refuses_does_not_hold_up_the_rest(
+def test_a_refused_message_does_not_delay_the_others(
     uri: str, client: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = begin(uri, tmp_path, params={"seed": 0})
@@ -69,9 +69,7 @@ def test_what_mlflow_refuses_does_not_hold_up_the_rest(
     assert len((tmp_path / "untracked.jsonl").read_text().splitlines()) == 3
 
 
-def test_what_cannot_be_written_down_either_is_lost_in_one_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_lost_message_is_reported_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "a file"
     folder.write_text("where the run's folder should be")
     run = begin("sqlite:////dev/null/mlflow.db", folder)
@@ -115,7 +113,7 @@ def test_a_store_that_comes_back_gets_everything(
     assert len(client.get_metric_history(run.run_id, "loss")) == 100
     assert client.get_run(run.run_id).info.status == "FINISHED"
     assert caplog.messages == [
-        f"{uri} does not answer (Connection refused); training goes on, and what it says is kept"
+        f"{uri} does not answer (Connection refused); training continues, and its messages are kept"
     ]
     assert not (tmp_path / "untracked.jsonl").exists()
 
@@ -130,7 +128,7 @@ class Counted(threading.Event):
         return super().wait(timeout)
 
 
-def test_runs_of_a_store_that_is_away_wait_for_it_once(
+def test_runs_wait_only_once_for_a_store_that_does_not_answer(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Away(monkeypatch)
@@ -148,7 +146,7 @@ def test_runs_of_a_store_that_is_away_wait_for_it_once(
     assert sum("does not answer" in message for message in caplog.messages) == 1
 
 
-def test_what_a_store_never_took_is_kept_and_sent_later(
+def test_undelivered_messages_are_kept_and_sent_later(
     uri: str,
     client: Any,
     tmp_path: Path,
@@ -168,7 +166,7 @@ def test_what_a_store_never_took_is_kept_and_sent_later(
     assert time.monotonic() - began < 5
     path = tmp_path / "untracked.jsonl"
     assert caplog.messages[-1] == (
-        f"{uri} did not take everything; the rest is in {path}. Send it with: python -m runner.tracking {path}"
+        f"{uri} did not accept everything; the rest is in {path}. Send it with: python -m runner.tracking {path}"
     )
     assert client.get_run(run.run_id).data.metrics == {}
     store.away = False
@@ -182,7 +180,7 @@ def test_what_a_store_never_took_is_kept_and_sent_later(
     assert not path.exists()
 
 
-def test_a_run_that_never_began_is_sent_as_a_new_one(uri: str, client: Any, tmp_path: Path) -> None:
+def test_a_run_that_was_never_created_is_sent_as_a_new_one(uri: str, client: Any, tmp_path: Path) -> None:
     lines = "a\u2028b\u0085c"  # what other programs may take for the end of a line
     run = begin(f"http://127.0.0.1:{free_port()}", tmp_path, params={"seed": 7, "data.name": lines})
     run.log_metrics({"loss": 0.5}, step=1)
@@ -195,16 +193,14 @@ def test_a_run_that_never_began_is_sent_as_a_new_one(uri: str, client: Any, tmp_
 def test_a_foreign_untracked_file_sends_what_it_names(uri: str, client: Any, tmp_path: Path) -> None:
     (tmp_path / "private").write_text("of the reader")
     path = tmp_path / "untracked.jsonl"
-    said = (messages.Opening(uri, "digits", "a", {}, 0), messages.File(str(tmp_path / "private"), "taken"))
-    path.write_text("".join(messages.to_line(message) + "\n" for message in said))
+    lines = (messages.Opening(uri, "digits", "a", {}, 0), messages.File(str(tmp_path / "private"), "taken"))
+    path.write_text("".join(messages.to_line(message) + "\n" for message in lines))
     [run_id] = replay(path)
     taken = client.download_artifacts(run_id, "taken/private", str(tmp_path))
     assert Path(taken).read_text() == "of the reader"
 
 
-def test_a_server_that_makes_a_run_after_nobody_waits_for_it_leaves_one_run(
-    uri: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_server_leaves_one_run(uri: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first request to make the run times out, and the slow server answers it after the second."""
     from mlflow import MlflowClient
 
@@ -250,7 +246,7 @@ class Slow(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_mlflow_asks_a_slow_server_once_to_make_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_sends_one_request_to_a_slow_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     handler = type("Handler", (Slow,), {"asked": []})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -266,20 +262,18 @@ def test_mlflow_asks_a_slow_server_once_to_make_a_run(monkeypatch: pytest.Monkey
     assert handler.asked.count("runs/create") == 1
 
 
-def test_replay_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "untracked.jsonl"
     with pytest.raises(
-        ConfigError, match=r"^must be .* not tracked \(No such file or directory\), got untracked.jsonl$"
+        ConfigError, match=r"^must be .* undelivered messages \(No such file or directory\), got untracked.jsonl$"
     ):
         list(replay(path))
     path.write_text('{"kind": "Nonsense"}\n')
     assert command.main([str(path)]) == 2
-    assert capsys.readouterr().err.startswith("must be a file of what was not tracked (not a message")
+    assert capsys.readouterr().err.startswith("must be a file of undelivered messages (not a message")
     opening = messages.Opening(f"http://127.0.0.1:{free_port()}", "digits", "a", {}, 0)
     path.write_text(messages.to_line(opening) + "\n")
-    with pytest.raises(
-        TrackingError, match=r"^tracking.uri: must be a store that takes what was not tracked \(.*refused"
-    ):
+    with pytest.raises(TrackingError, match=r"^tracking.uri: must be a store that accepts the file \(.*refused"):
         list(replay(path))
     assert path.exists()
     for arguments in ([], ["a", "b", "c"]):
@@ -287,7 +281,7 @@ def test_replay_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture
         assert "command line: must be: python -m runner.tracking FILE [URI], got [" in capsys.readouterr().err
     path.write_bytes(b"\xff\xfe")
     assert command.main([str(path)]) == 2
-    assert capsys.readouterr().err.startswith("must be a file of what was not tracked (")
+    assert capsys.readouterr().err.startswith("must be a file of undelivered messages (")
 
 
 def kept(uri: str, path: Path, name: str) -> None:
@@ -295,7 +289,7 @@ def kept(uri: str, path: Path, name: str) -> None:
     append(path, messages.Opening(uri, "digits", name, {}, 0, identity=f"{path}"), [messages.End("FINISHED", 1)])
 
 
-def test_ids_are_said_as_runs_are_sent_and_what_was_sent_is_not_sent_again(
+def test_ids_are_printed_as_runs_are_sent_and_no_run_is_sent_twice(
     uri: str, client: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for place in ("untracked.jsonl", "0/untracked.jsonl", "2/untracked.jsonl"):
@@ -310,9 +304,7 @@ def test_ids_are_said_as_runs_are_sent_and_what_was_sent_is_not_sent_again(
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
-def test_a_thousand_kept_runs_are_sent_to_a_store_that_is_opened_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_thousand_runs_are_sent_through_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     begun: list[str] = []
 
@@ -337,7 +329,7 @@ def test_a_thousand_kept_runs_are_sent_to_a_store_that_is_opened_once(
 def test_a_file_that_is_being_sent_is_not_sent_by_another_process(uri: str, tmp_path: Path) -> None:
     path = tmp_path / "untracked.jsonl"
     kept(uri, path, "a")
-    with taken(path):
+    with locked(path):
         other = subprocess.run(
             [sys.executable, "-m", "runner.tracking", str(path)], capture_output=True, text=True, cwd=ROOT
         )
@@ -346,12 +338,12 @@ def test_a_file_that_is_being_sent_is_not_sent_by_another_process(uri: str, tmp_
     assert not path.exists()
 
 
-def test_what_a_run_adds_while_its_file_is_sent_stays(uri: str, tmp_path: Path) -> None:
+def test_messages_added_while_a_file_is_sent_stay(uri: str, tmp_path: Path) -> None:
     path = tmp_path / "untracked.jsonl"
     kept(uri, path, "a")
-    with taken(path) as first:
+    with locked(path) as first:
         kept(uri, path, "b")
-    with taken(path) as both:
+    with locked(path) as both:
         assert [type(message).__name__ for message in (*first, *both)] == ["Opening", "End"] * 3
     assert not path.exists()
 
@@ -363,7 +355,7 @@ def test_what_a_run_adds_while_its_file_is_sent_stays(uri: str, tmp_path: Path) 
         (ZeroDivisionError("by zero"), "unexpected error, please report it with ", 1),
     ],
 )
-def test_whatever_stops_the_command_is_told_in_a_line(
+def test_every_error_of_the_command_is_one_line(
     uri: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -377,10 +369,10 @@ def test_whatever_stops_the_command_is_told_in_a_line(
 
     path = tmp_path / "untracked.jsonl"
     kept(uri, path, "a")
-    monkeypatch.setattr(replaying, "_sent", stopped)
+    monkeypatch.setattr(replaying, "_send", stopped)
     assert command.main([str(path)]) == status
-    [said] = capsys.readouterr().err.splitlines()
-    assert said.startswith(line)
+    [printed] = capsys.readouterr().err.splitlines()
+    assert printed.startswith(line)
     assert path.exists()
 
 
@@ -405,7 +397,7 @@ opening = (names, names, names, st.dictionaries(names, names), st.integers(), na
         st.just(messages.Input(FACTS)),
     )
 )
-def test_every_message_survives_its_line(message: Any) -> None:
+def test_every_message_can_be_read_back_from_its_line(message: Any) -> None:
     line = messages.to_line(message)
     assert "\n" not in line
     assert messages.from_line(line) == message

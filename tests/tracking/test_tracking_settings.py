@@ -16,7 +16,7 @@ from runner.tracking import Tracking, settings
         ("ftp://me:pw@host", "ftp://***@host"),
     ],
 )
-def test_an_address_that_is_no_store_is_refused(uri: str, shown: str) -> None:
+def test_a_uri_that_is_not_a_store_is_refused(uri: str, shown: str) -> None:
     with pytest.raises(pydantic.ValidationError) as fault:
         Tracking(uri=uri)
     rule = "must be a database such as sqlite:///outputs/mlflow.db or a server such as http://localhost:5000"
@@ -41,11 +41,11 @@ def test_tags_are_a_mapping_in_yaml_and_hashable_in_the_record() -> None:
         ("someone@example.org reads http://host/a@b", "someone@example.org reads http://host/a@b"),
     ],
 )
-def test_no_address_is_shown_with_its_password(text: str, shown: str) -> None:
+def test_no_uri_is_shown_with_its_password(text: str, shown: str) -> None:
     assert settings.without_secrets(text) == shown
 
 
-def test_an_sqlite_store_stays_where_the_run_began(tmp_path: Path) -> None:
+def test_an_sqlite_uri_does_not_depend_on_the_working_folder(tmp_path: Path) -> None:
     assert settings.absolute_uri("sqlite:///outputs/mlflow.db") == f"sqlite:///{tmp_path}/outputs/mlflow.db"
     assert settings.artifact_root("sqlite:///outputs/mlflow.db") == f"file://{tmp_path}/outputs/artifacts"
     assert settings.artifact_root("http://host") is None

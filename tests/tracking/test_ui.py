@@ -42,7 +42,7 @@ def test_the_ui_needs_a_store_and_a_port(uri: str, client: Any, tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
-def test_the_ui_opens_and_says_where(uri: str, tmp_path: Path, request_to_end: signal.Signals) -> None:
+def test_the_ui_opens_and_prints_its_links(uri: str, tmp_path: Path, request_to_end: signal.Signals) -> None:
     begin(uri, tmp_path / "run", "my experiment").finish("FINISHED")
     port = free_port()
     program = f"from runner.tracking import *; serve_ui(Tracking(uri={uri!r}), port={port})"
