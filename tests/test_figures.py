@@ -142,7 +142,7 @@ def test_the_worst_images_come_first() -> None:
 
 def test_the_worst_images_where_all_are_right() -> None:
     figure = worst_images(np.zeros((2, 4, 4, 3), np.uint8), np.array([0, 1]), np.eye(2), ("cat", "dog"))
-    assert figure.get_suptitle() == "The least certain of 2 images: all classified rightly"
+    assert figure.get_suptitle() == "The least certain of 2 images: all classified correctly"
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3), (5, 9, 2), (40, 1)])

@@ -1,9 +1,9 @@
-"""What a run looks like: learning curves, confusion matrix, worst images, filters. The only importer of matplotlib.
+"""Figures of a run: learning curves, confusion matrix, worst images, filters. Only this package imports matplotlib.
 
     >>> run.log_figure("figures/learning_curves.png", lambda: png(learning_curves(history)))
 
-Every figure is a `Figure` of its own, without pyplot's global state, so that any thread can draw. Colours are
-Okabe & Ito's, which colour-blind readers tell apart (https://jfly.uni-koeln.de/color/).
+Each function returns a `Figure` without pyplot's global state, so any thread can draw. The colours are those of
+Okabe & Ito, which colour-blind readers can distinguish (https://jfly.uni-koeln.de/color/).
 """
 
 import io
@@ -27,15 +27,15 @@ _NUMBERED_CLASSES = 25
 _SHEET = 24
 _FILTERS = 64
 _FEW_EPOCHS = 12
-# Of a sheet of images, in inches: its heading, and what stands above and below each.
+# Heights in a sheet of images, in inches: its heading, and the text above and below each image.
 _HEADING, _ABOVE, _BELOW = 0.42, 0.16, 0.36
 
-# Class names in scripts the font lacks are drawn as boxes; a line on standard error per glyph helps nobody.
+# Characters that the font lacks are drawn as boxes; hides one warning for each.
 warnings.filterwarnings("ignore", message="Glyph .* missing from font")
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG at 150 dots per inch."""
+    """Renders a figure as a PNG at 150 dots per inch."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
     return buffer.getvalue()
@@ -44,10 +44,10 @@ def png(figure: Figure) -> bytes:
 def learning_curves(
     history: Sequence[Mapping[str, float]], *, best_epoch: int | None = None, monitor: str = "val/accuracy"
 ) -> Figure:
-    """Loss and accuracy on training and validation images over the epochs, and the learning rate under them.
+    """Loss and accuracy on training and validation images over the epochs, with the learning rate below.
 
-    `history` holds one mapping per epoch, with the names that are tracked (`train/loss`, `val/accuracy`, …); a name
-    that an epoch lacks is a gap. `best_epoch` counts from 1 and is marked; it is the best by the metric `monitor`.
+    `history` contains one mapping per epoch, with the tracked names (`train/loss`, `val/accuracy`, …). A missing name
+    is a gap. `best_epoch`, counted from 1, is the best by the metric `monitor` and is marked.
     """
     figure = _figure(9.5, 4.6)
     grid = figure.add_gridspec(2, 2, height_ratios=(4, 1))
@@ -76,10 +76,10 @@ def learning_curves(
 
 
 def confusion_matrix(counts: Array, classes: Sequence[str]) -> Figure:
-    """How often each true class (rows) was taken for each class (columns); counts are (k, k).
+    """Counts (k, k) of true classes (rows) and predicted classes (columns).
 
-    Colour is the share of the row, on a square-root scale so that rare mistakes show. Up to 25 classes have their
-    counts in the cells and each row's share of right answers beside it; the most frequent mistakes stand below.
+    The colour shows the share of the row, on a square-root scale, so that rare mistakes are visible. Up to 25 classes,
+    the cells show counts, and each row its share of correct predictions. The most frequent mistakes are listed below.
     """
     counts = np.asarray(counts)
     k = len(classes)
@@ -117,10 +117,10 @@ def confusion_matrix(counts: Array, classes: Sequence[str]) -> Figure:
 def worst_images(
     images: Array, labels: Array, probabilities: Array, classes: Sequence[str], *, count: int = _SHEET
 ) -> Figure:
-    """A sheet of the images whose true class was given the least probability, the worst first.
+    """A sheet of the images whose true class has the lowest probability, the worst first.
 
-    Images are (n, h, w, c) or (n, length, c), labels (n,), probabilities (n, k). Under each stand its true class, and
-    what it was taken for with which probability; its index among the images is on top.
+    Images are (n, h, w, c) or (n, length, c), labels (n,), probabilities (n, k). Each image has its index above, and
+    its true class and the predicted class with its probability below.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     given = probabilities[np.arange(len(labels)), labels]
@@ -132,7 +132,7 @@ def worst_images(
     wrong = int((predictions != labels).sum())
     figure.suptitle(
         f"The worst of {len(labels):,} images: {wrong:,} classified wrongly" if wrong else
-        f"The least certain of {len(labels):,} images: all classified rightly",
+        f"The least certain of {len(labels):,} images: all classified correctly",
         fontsize=11, fontweight="bold", y=1 - 0.5 * _HEADING / figure.get_figheight(), va="center",
     )  # fmt: skip
     for place, index in enumerate(worst):
@@ -148,9 +148,9 @@ def worst_images(
 
 
 def _tile(figure: Figure, rows: int, columns: int, place: int) -> Axes:
-    """A square for an image with a line above it and two below.
+    """Axes for an image with one line of text above and two below.
 
-    Worked out here: a solver of layouts takes as long as all the rest of the drawing.
+    Computed here, because matplotlib's layout solver takes as long as the rest of the drawing.
     """
     width, height = figure.get_size_inches()
     wide, high = width / columns, (height - _HEADING) / rows
@@ -162,9 +162,9 @@ def _tile(figure: Figure, rows: int, columns: int, place: int) -> Axes:
 
 
 def filters(kernel: Array) -> Figure:
-    """The filters of a convolution as tiles, at most 64; kernels are (h, w, c_in, c_out) or (w, c_in, c_out).
+    """At most 64 filters of a convolution as tiles; kernels are (h, w, c_in, c_out) or (w, c_in, c_out).
 
-    Three input channels are shown as colours around mid-grey; any other number as the mean over the input channels,
+    Three input channels are shown as colours around mid-grey. Otherwise the mean over the input channels is shown,
     blue below zero and red above.
     """
     kernel = np.asarray(kernel, np.float32)
@@ -189,7 +189,7 @@ def filters(kernel: Array) -> Figure:
 
 
 def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
-    """An empty figure, in inches."""
+    """An empty figure; sizes are in inches."""
     figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
@@ -204,7 +204,7 @@ def _title(axes: Axes, text: str) -> None:
 
 
 def _epochs(axes: Axes, count: int) -> None:
-    """The axis of so many epochs: few are ticked one by one, with room for their points."""
+    """Sets up an axis of epochs. A few epochs have one tick each and space for their markers."""
     if count <= _FEW_EPOCHS:
         axes.set_xlim(0.5, max(count, 1) + 0.5)
         axes.set_xticks(range(1, max(count, 1) + 1))
@@ -219,7 +219,7 @@ def _values(history: Sequence[Mapping[str, float]], name: str) -> list[float]:
 
 def _curve(axes: Axes, history: Sequence[Mapping[str, float]], name: str, colour: str, label: str) -> None:
     epochs = [index + 1 for index, row in enumerate(history) if name in row]
-    # A few epochs are points as much as a curve, and a single one is nothing but a point.
+    # Markers for a few epochs, because a curve of one epoch would be invisible.
     marker = "o" if len(history) <= _FEW_EPOCHS else ""
     values = [history[epoch - 1][name] for epoch in epochs]
     axes.plot(epochs, values, color=colour, label=label, linewidth=1.8, marker=marker, markersize=3.5)
@@ -260,12 +260,12 @@ def _write_counts(axes: Axes, counts: Array, shares: Array) -> None:
 
 
 def _short(count: int) -> str:
-    """A count that fits its cell."""
+    """A count short enough for a cell."""
     return str(count) if count < 10_000 else f"{count / 1000:.0f}k"
 
 
 def _mistakes(counts: Array, labels: Sequence[str], *, width: int) -> str:
-    """The most frequent mistakes in one line of at most so many characters; none where nothing is mistaken."""
+    """The most frequent mistakes in one line of at most `width` characters; empty if there are none."""
     wrong = np.array(counts)
     np.fill_diagonal(wrong, 0)
     line = ""
@@ -285,7 +285,7 @@ def _draw_image(axes: Axes, image: Array) -> None:
     if image.ndim == 2:
         axes.plot(image, linewidth=0.8)
     elif image.shape[-1] == 3:
-        # Floats may be of any unit: those with values below 0 are stretched over what they hold.
+        # Floats may have any unit: if there are values below 0, the image is scaled to its own range.
         low = 0.0 if image.dtype == np.uint8 else min(float(image.min()), 0.0)
         width = 255 if image.dtype == np.uint8 else max(float(image.max()) - low, 1e-6)
         axes.imshow(np.clip((image - low) / width, 0, 1), interpolation="nearest")
@@ -318,11 +318,11 @@ def _line_under(axes: Axes, line: int, text: str, **style: Any) -> None:
 
 
 def _name(name: str, longest: int = 24) -> str:
-    """A class name that fits; a dollar sign would start a formula."""
+    """A shortened class name; dollar signs are escaped, because they would start a formula."""
     short = name if len(name) <= longest else name[: longest - 1] + "…"
     return short.replace("$", r"\$")
 
 
 def _percent(share: float) -> str:
-    """A share in per cent, never rounded up to all."""
+    """A share in per cent; a share below 1 is never rounded to 100%."""
     return "100%" if share == 1 else f"{min(share * 100, 99.9):.1f}%"

@@ -1,4 +1,4 @@
-"""What a sweep looks like: all members' curves, and what came of each value of what varies."""
+"""Figures of a sweep: the curves of all members, and a metric against each varied value."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,12 +10,12 @@ from matplotlib.ticker import PercentFormatter
 from runner.figures import QUIET, TRAIN, VAL
 
 Curve = Sequence[float]
-# Beyond a ratio like this, numbers are set out by their logarithm.
-_DECADES = 30
+# The ratio of largest to smallest value from which an axis is logarithmic.
+_LOGARITHMIC_RATIO = 30
 
 
 def curves(members: Sequence[Mapping[str, Curve]], names: Sequence[str], *, best: int | None) -> Figure:
-    """Metrics of every member over the epochs, a panel for each name; `best` is the index of one that stands out."""
+    """Metrics of all members over the epochs, one panel for each name; the member with index `best` is highlighted."""
     figure = Figure(figsize=(4.4 * len(names), 3.4), layout="constrained")
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         for index, member in enumerate(members):
@@ -26,12 +26,12 @@ def curves(members: Sequence[Mapping[str, Curve]], names: Sequence[str], *, best
             values = members[best].get(name, ())
             axes.plot(range(1, len(values) + 1), values, color=VAL, linewidth=2, label="the best")
             axes.legend(frameon=False, fontsize=8)
-        _dressed(axes, name, "epoch")
+        _style(axes, name, "epoch")
     return figure
 
 
 def slices(varied: Mapping[str, Sequence[object]], values: Sequence[float], name: str) -> Figure:
-    """A metric of every member against each thing that varies, a panel for each; words stand side by side."""
+    """A metric of all members against each varied value, one panel for each; words are categories."""
     count = len(varied)
     figure = Figure(figsize=(3.6 * min(count, 4), 3.2 * -(-count // 4)), layout="constrained")
     panels = figure.subplots(-(-count // 4), min(count, 4), squeeze=False).ravel()
@@ -44,15 +44,15 @@ def slices(varied: Mapping[str, Sequence[object]], values: Sequence[float], name
             axes.set_xticks(range(len(words)), words)
         else:
             axes.scatter(known, values, s=16, color=TRAIN, alpha=0.6, linewidths=0)
-            if min(known) > 0 and max(known) / min(known) >= _DECADES:
+            if min(known) > 0 and max(known) / min(known) >= _LOGARITHMIC_RATIO:
                 axes.set_xscale("log")
-        _dressed(axes, name, path.split(".")[-1])
+        _style(axes, name, path.split(".")[-1])
     for axes in panels[count:]:
         axes.set_visible(False)
     return figure
 
 
-def _dressed(axes: Axes, name: str, below: str) -> None:
+def _style(axes: Axes, name: str, below: str) -> None:
     axes.set_xlabel(below, color=QUIET)
     axes.set_title(name, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,6 +1,6 @@
-"""Convolution, by the fastest way that serves its device, its type and its shape.
+"""Convolution by the fastest lowering for its device, its type and its shape.
 
-A way is a `Lowering`: the output and both gradients. The reference, XLA's own, serves everything.
+A `Lowering` computes the output and both gradients. The reference, XLA's own convolution, supports every case.
 """
 
 import functools
@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 
 class Lowering(NamedTuple):
-    """A way from `x` (n, *spatial, c) and `kernel` (*spatial, c / groups, filters) to `y` (n, *spatial', filters)."""
+    """Computes `y` (n, *spatial', filters) from `x` (n, *spatial, c) and `kernel` (*spatial, c / groups, filters)."""
 
     name: str
     serves: Callable[[Shape, Shape, Any, Windows, int], bool]  # x's shape, the kernel's, dtype, windows, groups
@@ -33,7 +33,7 @@ NATIVE = Lowering("native", native.serves, native.forward, native.input_gradient
 
 PORTABLE = Lowering("portable", portable.serves, portable.forward, portable.input_gradient, portable.kernel_gradient)
 
-# What a CPU takes, the first that serves; else the reference.
+# The lowerings to try on a CPU, in order; if none serves, the reference is used.
 _FOR_CPU: dict[lowering.Choice, tuple[Lowering, ...]] = {
     "auto": (NATIVE, PORTABLE),
     "portable": (PORTABLE,),
@@ -46,7 +46,7 @@ _names: ContextVar[list[str] | None] = ContextVar("names", default=None)
 
 @contextmanager
 def recorded() -> Iterator[list[str]]:
-    """The names of the ways that convolutions take which are traced meanwhile, one after the other."""
+    """Yields a list, to which each convolution traced in the block adds the name of its lowering."""
     names: list[str] = []
     before = _names.set(names)
     try:
@@ -56,7 +56,7 @@ def recorded() -> Iterator[list[str]]:
 
 
 def conv(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int = 1) -> jax.Array:
-    """A kernel `(*spatial, c / groups, filters)` slid over a batch `(n, *spatial, c)`, in the type of `x`."""
+    """Convolves a batch `(n, *spatial, c)` with a kernel `(*spatial, c / groups, filters)`, in the type of `x`."""
     kernel = kernel.astype(x.dtype)
     way = chosen(x.shape, kernel.shape, x.dtype, windows, groups)
     if (names := _names.get()) is not None:
@@ -65,7 +65,7 @@ def conv(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int = 1) -> 
 
 
 def chosen(x_shape: Shape, kernel_shape: Shape, dtype: Any, windows: Windows, groups: int) -> Lowering | None:
-    """The way that a convolution takes where it is traced now; None is the reference."""
+    """The lowering of a convolution that is traced now; None is the reference."""
     for way in _FOR_CPU[lowering.current()]:
         if way.serves(x_shape, kernel_shape, dtype, windows, groups):
             return way

@@ -1,10 +1,10 @@
-"""Which ways operations may take: the plain one everywhere, or the fastest for a device and a shape.
+"""Chooses between lowerings of operations: XLA's plain ones, or the fastest for a device and a shape.
 
     >>> with lowered("auto"):
     ...     program = jax.jit(step).lower(x).compile()
 
-What is traced outside of `lowered` takes the plain ways, which every device and every other process understands: so
-does what is exported to be served elsewhere.
+Operations traced outside of `lowered` use the plain lowerings, which work on every device and in every process.
+Exported models use them too.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _choice: ContextVar[Choice] = ContextVar("choice", default="reference")
 
 @contextmanager
 def lowered(choice: Choice) -> Iterator[None]:
-    """What is traced meanwhile takes the fastest ways, the fastest of XLA's operations, or its plain ones."""
+    """Sets the choice for operations traced in the block: fastest, fastest without native code, or plain."""
     before = _choice.set(choice)
     try:
         yield
@@ -28,5 +28,5 @@ def lowered(choice: Choice) -> Iterator[None]:
 
 
 def current() -> Choice:
-    """The choice under which operations are traced now."""
+    """The choice for operations that are traced now."""
     return _choice.get()

@@ -1,7 +1,7 @@
-"""Max pooling that remembers which tap won, so that its gradient needs no search.
+"""Max pooling that stores the index of each maximum, so that the backward pass needs no search.
 
-XLA differentiates a window reduction by searching every window again (select-and-scatter), which on a CPU takes 7
-to 19 times as long as what is done here: 77.6 ms against 4.1 for both passes over (128, 32, 32, 32) under 2×2.
+XLA's gradient searches every window again (select-and-scatter). On a CPU this takes 7 to 19 times as long as this
+module: 77.6 ms instead of 4.1 ms for both passes over (128, 32, 32, 32) with 2×2 windows.
 """
 
 import functools
@@ -16,21 +16,21 @@ from jax import lax
 from runner.geometry import Window
 from runner.ops import lowering
 
-# Every tap is one pass over the output, so that beyond this many the search costs less.
+# Every tap (position in the window) is one pass over the output; for more taps the search is faster.
 _MOST_TAPS = 25
 
 Windows = tuple[Window, ...]
 
 
 def max_pool(x: jax.Array, windows: Windows) -> jax.Array:
-    """The largest value under each window, `(n, *spatial, c)` → `(n, *spatial', c)`; padding counts as −∞.
+    """The largest value in each window, `(n, *spatial, c)` → `(n, *spatial', c)`; padding counts as −∞.
 
-    Where values are equal the gradient goes to the first of them, in the order of rows, as in PyTorch.
+    If several values are equal, the gradient goes to the first of them in row order, as in PyTorch.
     """
     plain = lowering.current() == "reference" or _tap_count(windows) > _MOST_TAPS
     # XLA has no gradient for a reduction over dilated windows.
     if plain and all(window.dilation == 1 for window in windows):
-        # In float32: the gradient of a pixel that wins under several windows is the sum of theirs.
+        # In float32, because the gradient of a pixel that is the maximum of several windows is a sum.
         overlap = any(window.stride < window.extent for window in windows)
         return _reference(x.astype(jnp.float32), windows).astype(x.dtype) if overlap else _reference(x, windows)
     return _remembering(x, windows)
@@ -61,7 +61,7 @@ def _forward(x: jax.Array, windows: Windows) -> tuple[jax.Array, tuple[jax.Array
     strides = (1, *(window.stride for window in windows), 1)
 
     def under(tap: tuple[int, ...]) -> jax.Array:
-        """What lies under one tap of every window."""
+        """The values at one tap of every window."""
         spans = [(count - 1) * window.stride + 1 for count, window in zip(positions, windows, strict=True)]
         ends = [start + span for start, span in zip(tap, spans, strict=True)]
         return lax.slice(padded, (0, *tap, 0), (x.shape[0], *ends, x.shape[-1]), strides)
@@ -87,7 +87,7 @@ def _backward(windows: Windows, kept: tuple[jax.Array, tuple[int, ...]], gradien
     total = jnp.zeros(shape, jnp.float32)
     for number, tap in enumerate(_taps(windows)):
         won = jnp.where(winner == jnp.asarray(number, winner.dtype), wide, zero)
-        # Each value goes back to where its tap lay; what lay in the padding is cut off.
+        # Each value returns to the position of its tap; positions in the padding are cut off.
         placement = [(0, 0, 0)]
         for start, window, size, count in zip(tap, windows, shape[1:-1], gradient.shape[1:-1], strict=True):
             low = start - window.low
@@ -97,12 +97,12 @@ def _backward(windows: Windows, kept: tuple[jax.Array, tuple[int, ...]], gradien
 
 
 def _apart(windows: Windows, winner: jax.Array, shape: tuple[int, ...], gradient: jax.Array) -> jax.Array:
-    """The gradient where windows touch and do not overlap: each value of the input looks at its own winner.
+    """The gradient for adjacent windows that do not overlap, without additions.
 
-    In bfloat16, which XLA adds slowly on a CPU, 1.8 ms for 75 over (256, 31, 31, 64) under 2×2; in float32 it is no
-    faster, and slower where it is fused with what comes before.
+    For bfloat16, which XLA adds slowly on a CPU: 1.8 ms instead of 75 ms over (256, 31, 31, 64) with 2×2 windows. In
+    float32 it is not faster, and slower if XLA fuses it with earlier operations.
     """
-    # Every axis of the output in two, the second of which goes through the window.
+    # Splits every output axis into two; the second runs over the window.
     spread = [(count, window.size) for count, window in zip(winner.shape[1:-1], windows, strict=True)]
     ones = (shape[0], *(size for count, _ in spread for size in (count, 1)), shape[-1])
     number = np.arange(_tap_count(windows)).reshape([window.size for window in windows])
@@ -123,6 +123,6 @@ def _tap_count(windows: Windows) -> int:
 
 
 def _taps(windows: Sequence[Window]) -> Iterator[tuple[int, ...]]:
-    """Where in the padded axes the first window's taps lie, row by row."""
+    """The positions of the first window's taps on the padded axes, row by row."""
     for place in np.ndindex(*(window.size for window in windows)):
         yield tuple(index * window.dilation for index, window in zip(place, windows, strict=True))

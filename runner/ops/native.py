@@ -1,10 +1,10 @@
-"""Convolutions and moments by oneDNN, on a CPU where the distribution in `native/` is installed: a thin way to it.
+"""Convolutions and moments by oneDNN on a CPU, through the package in `native/`, if it is installed.
 
     >>> if native.serves(x.shape, kernel.shape, x.dtype, windows, groups):
     ...     y = native.forward(x, kernel, windows, groups)
 
-Its calls have no derivatives; who uses them gives their own. They know `jit`, loops and `vmap`, and a member of a
-vmap gets the bits that it gets alone.
+The calls have no derivatives; callers define them. They support `jit`, loops and `vmap`; under `vmap` each member gets
+exactly the result that it gets alone.
 """
 
 import functools
@@ -27,32 +27,32 @@ Sizes = tuple[int, ...]
 
 
 def available() -> bool:
-    """Whether the package is there and fits; where it is not, one line of the log says so, once."""
+    """Whether the package is installed and compatible; if not, one line is logged, once."""
     return _package() is not None
 
 
 @functools.cache
 def _package() -> ModuleType | None:
-    """The package, its handlers known to XLA."""
+    """The package, with its handlers registered in XLA; None if it cannot be used."""
     log = logging.getLogger(__name__)
     try:
         package = importlib.import_module(_PACKAGE)
     except ModuleNotFoundError as error:
         if error.name != _PACKAGE:
-            log.warning("native convolutions do not load (%s); the portable ones serve", error)
+            log.warning("native convolutions cannot be loaded (%s); using the portable ones", error)
         else:
-            log.info("native convolutions are not installed (pip install ./native); the portable ones serve")
+            log.info("native convolutions are not installed (pip install ./native); using the portable ones")
         return None
-    except Exception as error:  # noqa: BLE001 - a library that is missing, or was built for another jaxlib
-        log.warning("native convolutions do not load (%s); the portable ones serve", error)
+    except Exception as error:  # noqa: BLE001 - a missing library, or one built for another jaxlib
+        log.warning("native convolutions cannot be loaded (%s); using the portable ones", error)
         return None
     try:
-        # XLA refuses here what does not fit; of what it is told before it has begun, it would refuse to begin.
+        # Start the CPU backend first: a bad handler then fails when it is registered, not when JAX starts.
         jax.local_devices(backend="cpu")
         for name, handler in package.targets().items():
             jax.ffi.register_ffi_target(name, handler, platform="cpu")
-    except Exception as error:  # noqa: BLE001 - XLA refuses handlers of another interface than its own
-        log.warning("native convolutions do not fit this jaxlib (%s); the portable ones serve", error)
+    except Exception as error:  # noqa: BLE001 - XLA refuses handlers with another interface version
+        log.warning("native convolutions do not fit this jaxlib (%s); using the portable ones", error)
         return None
     return package
 
@@ -83,14 +83,14 @@ def forward(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int) -> j
 
 
 def input_gradient(g: jax.Array, kernel: jax.Array, input_shape: Sizes, windows: Windows, groups: int) -> jax.Array:
-    """The gradient by the input, for that by the output `g` (n, *spatial', filters)."""
+    """The gradient with respect to the input, given that of the output, `g` (n, *spatial', filters)."""
     arrays = (_images(g), _kernel(kernel))
     dx = _call("input_gradient", _image_axes(input_shape), arrays, windows, groups)
     return dx.reshape(input_shape)
 
 
 def kernel_gradient(x: jax.Array, g: jax.Array, kernel_shape: Sizes, windows: Windows, groups: int) -> jax.Array:
-    """The gradient by the kernel, for that by the output `g` (n, *spatial', filters)."""
+    """The gradient with respect to the kernel, given that of the output, `g` (n, *spatial', filters)."""
     arrays = (_images(x), _images(g))
     gradient = _call("kernel_gradient", _kernel_axes(kernel_shape), arrays, windows, groups)
     return gradient.reshape(kernel_shape)
@@ -110,8 +110,8 @@ def _call(name: str, shape: Sizes, arrays: tuple[jax.Array, ...], windows: Windo
 
 
 def _handler(name: str, answer: Any) -> Callable[..., Any]:
-    assert available(), "whoever calls has asked whether the package is there"
-    # Members of a vmap share an operand as an axis of one element, and are told apart in place.
+    assert available(), "callers check `available` first"
+    # An operand shared by all members of a vmap has an axis of size 1, so that it is not copied.
     return jax.ffi.ffi_call(f"convrunner_{name}", answer, vmap_method="expand_dims")
 
 
@@ -120,12 +120,12 @@ def _positions(x_shape: Sizes, windows: Windows) -> Sizes:
 
 
 def _numbers(windows: Windows) -> Sizes:
-    """Strides, dilations, padding before and padding after, of two axes each."""
+    """Strides, dilations, padding before and padding after, for two axes each."""
     two = (Window(1), *windows)[-2:]
     return tuple(getattr(window, field) for field in ("stride", "dilation", "low", "high") for window in two)
 
 
-# One spatial axis is two, the first of one pixel.
+# One spatial axis is extended to two; the first has one pixel.
 
 
 def _image_axes(shape: Sizes) -> Sizes:

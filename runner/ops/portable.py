@@ -1,18 +1,18 @@
-"""Convolutions as XLA computes them fast on a CPU, out of its own operations; each direction by its own rule.
+"""Fast convolutions on a CPU, built from XLA's operations, with a separate rule for the output and each gradient.
 
-Measured on two cores at batch 128, float32, against the plain ones (benchmarks/lowerings.py):
+Times on two cores at batch 128, float32, compared with the plain convolutions (benchmarks/lowerings.py):
 
-- Few input channels: neighbouring columns become channels of one, so that there are more of them. 32×32×1 under six
-  5×5 filters: 0.6 ms for 2.6, and 0.9 for 1.6 for the kernel's gradient.
-- The input's gradient where it has few channels: a product with a band matrix, which holds the kernel once for every
-  column of the output. 14×14×6 under sixteen 5×5: 0.9 ms for 2.3. Elsewhere a convolution with the turned kernel.
-- The kernel's gradient: XLA wants the batch where channels lie. It fuses that transposition with whatever made its
-  operands, and walks through memory with long strides, up to 38 ms for 8 MB; and inside a loop it does without the
-  fast convolution, 786 ms for 9. So operands are transposed by themselves, in pieces that fit a cache, and handed to
-  a plain convolution: 32×32×16 under sixteen 3×3, 6.5 ms, in a loop or not.
+- Few input channels: neighbouring columns are folded into channels. 32×32×1 with six 5×5 filters: 0.6 ms instead of
+  2.6 ms; gradient of the kernel: 0.9 ms instead of 1.6 ms.
+- Gradient of an input with few channels: a product with a band matrix, which contains the kernel once for every output
+  column. 14×14×6 with sixteen 5×5 filters: 0.9 ms instead of 2.3 ms. Otherwise a convolution with the flipped kernel.
+- Gradient of the kernel: XLA needs the batch on the channel axis. It fuses this transposition with earlier operations,
+  and then reads memory with long strides (up to 38 ms for 8 MB). Inside a loop it does not use its fast convolution
+  (786 ms instead of 9 ms). So the operands are transposed separately, in pieces that fit into a cache, and passed to a
+  plain convolution: 32×32×16 with sixteen 3×3 filters takes 6.5 ms, inside a loop or not.
 
-Zeros are multiplied in folds and bands, so that a value that is not finite also reaches the columns beside those that
-it reaches in the plain way.
+Folding and bands also multiply by zeros, so a value that is not finite also affects neighbouring columns that it would
+not affect in a plain convolution.
 """
 
 import functools
@@ -27,19 +27,19 @@ from runner.geometry import Window
 Windows = tuple[Window, ...]
 Shape = tuple[int, ...]
 
-# Columns folded into one, and what channels and filters may then come to.
+# Limits on the channels and filters after folding, by number of folded columns.
 _FOLDED_CHANNELS: Final = 16
 _FOLDED_FILTERS: Final = {4: 64, 2: 128}
-_MOST_ROW: Final = 128  # values in a row of the input that a band matrix is made for
+_MOST_ROW: Final = 128  # values in a row of the input, up to which a band matrix is used
 _FEW_CHANNELS: Final = 8
-# Pieces that the batch is cut into, and what makes that pay.
+# Limits for cutting the batch into pieces.
 _MOST_PIECES: Final = 16
 _LEAST_PIECE: Final = 8  # images
 _LARGE: Final = 2**19  # values of the input
 
 
 def serves(x_shape: Shape, kernel_shape: Shape, dtype: Any, windows: Windows, groups: int) -> bool:
-    """Whether these ways are for this convolution: without groups, and with something to compute."""
+    """Whether this module supports a convolution: without groups, and not empty."""
     if groups != 1 or len(windows) not in (1, 2) or 0 in (*x_shape, *kernel_shape):
         return False
     positions = (window.output_size(size) for window, size in zip(windows, x_shape[1:-1], strict=True))
@@ -58,9 +58,9 @@ def forward(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int) -> j
 
 
 def input_gradient(g: jax.Array, kernel: jax.Array, input_shape: Shape, windows: Windows, groups: int) -> jax.Array:
-    """The gradient by the input, for that by the output `g` (n, *spatial', filters)."""
+    """The gradient with respect to the input, given that of the output, `g` (n, *spatial', filters)."""
     *_, width, channels = input_shape
-    # The band matrix is mostly zeros where the window is much narrower than the row.
+    # If the window is much narrower than the row, the band matrix is mostly zeros.
     narrow = width > 6 * kernel.shape[-3] or width * channels > _MOST_ROW or channels > _FEW_CHANNELS
     if not narrow:
         return _banded(g, kernel, input_shape, windows)
@@ -68,8 +68,8 @@ def input_gradient(g: jax.Array, kernel: jax.Array, input_shape: Shape, windows:
 
 
 def kernel_gradient(x: jax.Array, g: jax.Array, kernel_shape: Shape, windows: Windows, groups: int) -> jax.Array:
-    """The gradient by the kernel, for that by the output `g` (n, *spatial', filters)."""
-    columns = 4 if kernel_shape[-2] == 1 else 2  # of three channels, two columns are faster than four
+    """The gradient with respect to the kernel, given that of the output, `g` (n, *spatial', filters)."""
+    columns = 4 if kernel_shape[-2] == 1 else 2  # for three channels, two columns are faster than four
     if not _folds(columns, kernel_shape, windows[-1]):
         return _correlated(x, g, kernel_shape[:-2], windows).astype(x.dtype)
     fold = _Fold(columns, windows[-1].size, g.shape[-2])
@@ -81,7 +81,7 @@ def kernel_gradient(x: jax.Array, g: jax.Array, kernel_shape: Shape, windows: Wi
 
 
 def _correlated(x: jax.Array, g: jax.Array, sizes: Shape, windows: Windows) -> jax.Array:
-    """The gradient by a kernel with a window of `sizes`, float32."""
+    """The gradient with respect to a kernel with a window of `sizes`, float32."""
     pieces = _MOST_PIECES if x.size >= _LARGE else 1
     while pieces > 1 and (len(x) % pieces or len(x) // pieces < _LEAST_PIECE):
         pieces //= 2
@@ -91,16 +91,16 @@ def _correlated(x: jax.Array, g: jax.Array, sizes: Shape, windows: Windows) -> j
     by_channel = jnp.transpose(cut_x, (0, x.ndim, *axes, 1))  # (pieces, c, *spatial, n)
     by_position = jnp.transpose(cut_g, (0, *axes, 1, x.ndim))  # (pieces, *spatial', n, filters)
     by_channel, by_position = lax.optimization_barrier((by_channel, by_position))
-    # What slides is the gradient: its strides are the window's dilations, and the other way round.
+    # The gradient is the kernel here, so strides and dilations are exchanged.
     slid = tuple(Window(1, stride=window.dilation, dilation=window.stride) for window in windows)
     parts = [_plain(by_channel[i], by_position[i], slid, jnp.float32) for i in range(pieces)]
     total = functools.reduce(jnp.add, parts)
-    taps = tuple(slice(size) for size in sizes)  # there are more where a stride leaves pixels over
+    taps = tuple(slice(size) for size in sizes)  # there are more if a stride leaves pixels unused
     return jnp.moveaxis(total[(slice(None), *taps)], 0, -2)  # (*spatial, c, filters)
 
 
 def _plain(x: jax.Array, kernel: jax.Array, windows: Windows, wide: Any = None, between: Shape = ()) -> jax.Array:
-    """XLA's convolution; `between` is how far apart the pixels of `x` lie, 1 where they touch."""
+    """XLA's convolution; `between` is the distance of the pixels of `x`, 1 for adjacent pixels."""
     spatial = "HW"[2 - len(windows) :]
     y: jax.Array = lax.conv_general_dilated(
         x,
@@ -120,12 +120,12 @@ def _padded(x: jax.Array, windows: Windows) -> jax.Array:
     return lax.pad(x, jnp.zeros((), x.dtype), around)
 
 
-# Folding: neighbouring columns as channels of one. A kernel then holds itself once for each of them, moved along by a
-# column; the output comes folded in the same way, and is unfolded by a change of shape.
+# Folding: neighbouring columns become channels of one column. The folded kernel contains the kernel once for each of
+# these columns, shifted by one column each. The output is folded in the same way and is unfolded by a reshape.
 
 
 def _folds(columns: int, kernel_shape: Shape, across: Window) -> bool:
-    """Whether so many columns may be folded into one, and their channels are still few."""
+    """Whether `columns` columns can be folded into one, and the folded channels are few."""
     *_, channels, filters = kernel_shape
     return (
         across.stride == across.dilation == 1
@@ -135,7 +135,7 @@ def _folds(columns: int, kernel_shape: Shape, across: Window) -> bool:
 
 
 class _Fold(NamedTuple):
-    """`columns` neighbouring columns of the output as one, under a window of `size`."""
+    """Folds `columns` neighbouring output columns into one, for a window of `size`."""
 
     columns: int
     size: int
@@ -152,7 +152,7 @@ class _Fold(NamedTuple):
         return -(-(self.columns - 1 + self.size) // self.columns)
 
     def of_input(self, padded: jax.Array) -> jax.Array:
-        """(…, w, c), padded already, to (…, blocks + window − 1, columns · c)."""
+        """(…, w, c), already padded, to (…, blocks + window − 1, columns · c)."""
         *before, width, channels = padded.shape
         wanted = self.blocks + self.window - 1
         filled = _extended(padded, -2, 0, wanted * self.columns - width)
@@ -164,7 +164,7 @@ class _Fold(NamedTuple):
         return filled.reshape(*y.shape[:-2], self.blocks, self.columns * y.shape[-1])
 
     def output(self, folded: jax.Array) -> jax.Array:
-        """What `of_output` was made of."""
+        """The inverse of `of_output`."""
         unfolded = folded.reshape(*folded.shape[:-2], self.blocks * self.columns, -1)
         return lax.slice_in_dim(unfolded, 0, self.wide, axis=folded.ndim - 2)
 
@@ -177,7 +177,7 @@ class _Fold(NamedTuple):
         return stacked.reshape(*before, self.window, self.columns * channels, self.columns * filters)
 
     def kernel(self, folded: jax.Array, channels: int) -> jax.Array:
-        """The gradient of a kernel, for that of its folded form: what its copies were given, added up."""
+        """The gradient of a kernel from that of its folded form: the sum over its copies."""
         *before, _, _, filters = folded.shape
         wide = folded.reshape(*before, self.window * self.columns, channels, self.columns, filters // self.columns)
         axis = len(before)
@@ -188,14 +188,14 @@ class _Fold(NamedTuple):
 
 
 def _extended(array: jax.Array, axis: int, low: int, high: int) -> jax.Array:
-    """With zeros before and after along one axis; fewer values where `high` is negative."""
+    """Adds zeros before and after along one axis; a negative `high` removes values."""
     around = [(0, 0, 0)] * array.ndim
     around[axis] = (low, high, 0)
     return lax.pad(array, jnp.zeros((), array.dtype), around)
 
 
 def _turned(g: jax.Array, kernel: jax.Array, input_shape: Shape, windows: Windows) -> jax.Array:
-    """A convolution of the gradient, its pixels as far apart as the strides, with the kernel turned around."""
+    """Convolves the gradient, dilated by the strides, with the flipped kernel."""
     around = []
     for window, size, count in zip(windows, input_shape[1:-1], g.shape[1:-1], strict=True):
         extent = (window.size - 1) * window.dilation
@@ -204,12 +204,12 @@ def _turned(g: jax.Array, kernel: jax.Array, input_shape: Shape, windows: Window
         around.append(Window(1, dilation=window.dilation, low=low, high=size + extent - low - spread))
     axes = tuple(range(len(windows)))
     turned = jnp.swapaxes(jnp.flip(kernel, axes), -1, -2)
-    turned = lax.optimization_barrier(turned)  # else XLA takes it for one of its own gradients
+    turned = lax.optimization_barrier(turned)  # otherwise XLA treats it as one of its own gradients
     return _plain(g, turned, tuple(around), between=tuple(window.stride for window in windows))
 
 
 def _banded(g: jax.Array, kernel: jax.Array, input_shape: Shape, windows: Windows) -> jax.Array:
-    """Rows of the gradient times the band matrix of each row of the kernel, added up where they came from."""
+    """Multiplies rows of the gradient by the band matrix of each kernel row, and adds the products at their rows."""
     if len(windows) == 1:
         g, kernel, windows = g[:, None], kernel[None], (Window(1), *windows)
     *_, width, channels = input_shape
@@ -217,7 +217,7 @@ def _banded(g: jax.Array, kernel: jax.Array, input_shape: Shape, windows: Window
     down, across = windows
     (n, rows, columns, filters), taps = g.shape, down.size
     padded = across.low + width + across.high
-    # One copy of the kernel for every column of the output, at the columns of the input that it sees.
+    # One copy of the kernel for every output column, at the input columns of its window.
     copies = [
         lax.pad(
             kernel,

@@ -1,10 +1,10 @@
-"""State dicts of PyTorch: which of their modules is which layer of ours, and their arrays in our layout.
+"""Reads state dicts of PyTorch: matches their modules to layers and converts their arrays to our layout.
 
     >>> arrays = translated(slots(network.layers, network.input_shape), state)     # features.0.weight, features.0.bias
     >>> arrays["0_conv.kernel"].shape     # (height, width, in, out)
     (3, 3, 1, 6)
 
-The match is by order and shape, not by name, since every library has names of its own.
+Modules are matched by order and shape, not by name, because every library uses other names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ __all__ = ["Array", "Slot", "slots", "translated"]
 
 
 def translated(wanted: Sequence[Slot], state: Mapping[str, Array], *, ordered: bool = False) -> dict[str, Array]:
-    """The arrays of a state dict by our dotted paths, in our layout, but for those layers that stay fresh.
+    """The arrays of a state dict by our dotted paths, in our layout, without those of fresh layers.
 
-    `ordered` says that the state dict is in its own order, which then decides among siblings. Raises ConfigError
-    where the modules are not those of the layers, or where their names do not tell which is which.
+    `ordered` means that the state dict is in its original order, which is then used for matching. Raises ConfigError if
+    the modules do not fit the layers, or if their names allow several matches.
     """
     return {
         f"{slot.path}.{name}": array

@@ -1,7 +1,7 @@
-"""The arrays of one layer, as PyTorch has them and as we have them.
+"""The arrays of one layer in PyTorch's layout and in ours.
 
 convolution    (out, in, height, width)  →  (height, width, in, out)
-dense          (out, in)                 →  (in, out), its inputs reordered where they were (c, h, w) in one row
+dense          (out, in)                 →  (in, out); inputs that were flattened from (c, h, w) are reordered
 normalisation  weight, bias, running_mean, running_var  →  scale, bias, mean, variance
 """
 
@@ -18,15 +18,15 @@ from runner.layers.base import Misfit as DoesNotFit
 from runner.layers.composite import Composite, route_name
 from runner.layers.passes import Located
 
-_COUNTER: Final = "num_batches_tracked"  # what PyTorch keeps beside running statistics
+_COUNTER: Final = "num_batches_tracked"  # stored by PyTorch beside running statistics, and not needed
 
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """A layer that learns or measures something: the shape of each of its arrays, in our layout, by its name.
+    """A layer with parameters or statistics: the shapes of its arrays, in our layout, by name.
 
-    `names` gives our name for each of PyTorch's, and `kernel` ours of the array that PyTorch lays out otherwise.
-    `order` is where each feature of its input lies for PyTorch, which flattens channels first; None: at its place.
+    `names` maps PyTorch's names to ours. `kernel` is our name of the array with another layout in PyTorch. `order` is
+    PyTorch's index of each input feature, as it flattens channels first; None if the order is the same.
     """
 
     path: str
@@ -35,33 +35,33 @@ class Slot:
     names: Mapping[str, str]
     kernel: str | None = None
     order: Array | None = None
-    fresh: bool = False  # whether it begins with values of its own, whatever the state dict has for it
+    fresh: bool = False  # whether it keeps its initial values instead of those of the state dict
 
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """The arrays of one module of a state dict, by what follows its name: weight, bias, running_mean, running_var."""
+    """The arrays of one module of a state dict, by their last name: weight, bias, running_mean, running_var."""
 
     name: str
     arrays: Mapping[str, Array]
 
     def described(self, last: str = "") -> str:
-        """One of its arrays, the weight if there is one, as errors name it: `features.3.weight 16×6×3×3`."""
+        """The name and shape of one array for errors, by default the weight: `features.3.weight 16×6×3×3`."""
         last = last or next((name for name in self.arrays if name == "weight"), next(iter(self.arrays)))
         return f"{self.name}.{last} {by_product(self.arrays[last].shape)}".lstrip(".")
 
 
 class Misfit(NamedTuple):
-    """Why a module is not a layer: what it should fit, and what it has."""
+    """The reason why a module does not fit a layer: the wanted and the found array."""
 
     wanted: str
     got: str
 
 
 def slots(layers: sequence.Layers, shape: Shape, *, fresh: tuple[str, ...] = ()) -> list[Slot]:
-    """Every layer that learns or measures, in order, for inputs of `shape`; `fresh` names those to leave as drawn.
+    """All layers with parameters or statistics, in order, for inputs of `shape`; `fresh` names layers not to load.
 
-    Raises ConfigError where the layers merge features that PyTorch has in several orders.
+    Raises ConfigError if a layer merges features that PyTorch has in different orders.
     """
     found: list[Slot] = []
     located = {path: place for place, path in sequence.located(layers, Located("layers", ""))}
@@ -70,7 +70,7 @@ def slots(layers: sequence.Layers, shape: Shape, *, fresh: tuple[str, ...] = ())
 
 
 def modules(state: Mapping[str, Array]) -> list[Module]:
-    """A state dict by its modules, in its order."""
+    """The modules of a state dict, in its order."""
     arrays: dict[str, dict[str, Array]] = {}
     for name, array in state.items():
         module, _, last = name.rpartition(".")
@@ -80,7 +80,7 @@ def modules(state: Mapping[str, Array]) -> list[Module]:
 
 
 def misfit(slot: Slot, module: Module) -> Misfit | None:
-    """The first reason why a module is not a layer; None where it can be."""
+    """The first reason why a module does not fit a layer; None if it fits."""
     found = set()
     for theirs, array in module.arrays.items():
         ours = slot.names.get(theirs)
@@ -95,13 +95,13 @@ def misfit(slot: Slot, module: Module) -> Misfit | None:
 
 
 def alike(slot: Slot, module: Module) -> bool:
-    """Whether a module is of the kind of a layer, of whatever size."""
+    """Whether a module has the same kind as a layer, of any size."""
     theirs = {slot.names.get(name): array.ndim for name, array in module.arrays.items()}
     return theirs == {name: len(shape) for name, shape in slot.shapes.items()}
 
 
 def likeness(slot: Slot, module: Module) -> tuple[bool, int]:
-    """How near a module is to being a layer: whether it is of its kind, and how many of its arrays fit."""
+    """How well a module fits a layer: whether it has the same kind, and how many of its arrays fit."""
     fitting = 0
     for theirs, array in module.arrays.items():
         if ours := slot.names.get(theirs):
@@ -111,7 +111,7 @@ def likeness(slot: Slot, module: Module) -> tuple[bool, int]:
 
 
 def arranged(slot: Slot, module: Module) -> dict[str, Array]:
-    """A module's arrays, which fit the layer, by our names and in our layout."""
+    """The arrays of a module that fits the layer, by our names and in our layout."""
     found = {}
     for theirs, array in module.arrays.items():
         ours = slot.names[theirs]
@@ -127,26 +127,26 @@ def _described(slot: Slot, name: str) -> str:
 
 
 def _oriented(slot: Slot, ours: str, array: Array) -> Array | None:
-    """A view of an array with its axes in our order; None where it has others."""
+    """A view of an array with its axes in our order; None if it has another number of axes."""
     if ours != slot.kernel:
         return array
     rank = len(slot.shapes[ours])
     if rank == 2 and array.ndim >= 2:
-        # A convolution whose window is its whole input is a dense layer, and some libraries write it so.
+        # Some libraries store a dense layer as a convolution whose window is its whole input.
         return array.reshape(len(array), -1).T
     return np.moveaxis(array, (0, 1), (-1, -2)) if rank == array.ndim else None
 
 
 @dataclass(frozen=True)
 class _Walk:
-    """Goes through layers with the shape, and the order of the features, that reach each of them."""
+    """Walks through layers with the shape and the feature order of each layer's input."""
 
     fresh: tuple[str, ...]
     found: list[Slot]
     places: Mapping[str, str]  # of the layers by their paths
 
     def along(self, layers: sequence.Layers, shape: Shape, above: str, order: Array | None) -> Array | None:
-        """Notes the slots of layers one after another; returns the order of the features that come of them."""
+        """Adds the slots of consecutive layers; returns the feature order of their output."""
         for index, layer in enumerate(layers):
             path = above + sequence.name(index, layer)
             if isinstance(layer, Composite):

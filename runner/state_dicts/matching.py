@@ -1,9 +1,9 @@
-"""Which module of a state dict is which layer, told by order and shape.
+"""Matches the modules of a state dict to layers by order and shape.
 
-A .safetensors file has forgotten the order: its arrays are sorted by name. What names still tell is that a module's
-parts stay together, that numbered siblings (`layer1`, `layer2`) come in the order of their numbers, and that what comes
-first in one module (`conv1` before `bn1`) does so in all. So the orders that names allow are searched for the one in
-which every shape fits. Where there are two, nothing is guessed.
+A .safetensors file does not keep the order: its arrays are sorted by name. But names still show three things: the parts
+of a module are consecutive; numbered siblings (`layer1`, `layer2`) are in the order of their numbers; and the order of
+parts (`conv1` before `bn1`) is the same in all modules. The search looks for an order of this kind in which all shapes
+fit. If there are two, it raises an error instead of guessing.
 """
 
 import contextlib
@@ -23,23 +23,23 @@ Matches = list[tuple[Slot, Module]]
 
 
 def matched(wanted: Sequence[Slot], modules: Iterable[Module], *, ordered: bool) -> Matches:
-    """Every layer that does not stay fresh, with its module. Raises ConfigError where there is not exactly one way.
+    """All layers that are not fresh, with their modules. Raises ConfigError unless exactly one match exists.
 
-    A fresh layer takes the place of a module of its kind, if there is one. `ordered` says that the modules are in
-    the order of their state dict: then the first way is the one.
+    A fresh layer skips a module of its kind, if there is one. `ordered` means that the modules are in their original
+    order; the first match is then used.
     """
     nodes = _tree(modules, ordered)
     try:
         return _Search(wanted, ordered=ordered, alike_everywhere=not ordered).match(nodes)
-    except _NoWay as none:
+    except _NoMatchError as none:
         if not ordered:
-            with contextlib.suppress(_NoWay):
+            with contextlib.suppress(_NoMatchError):
                 return _Search(wanted, ordered=False, alike_everywhere=False).match(nodes)
         raise ConfigError(none.fault) from None
 
 
-class _NoWay(Exception):  # noqa: N818 - what it says reaches a user as a ConfigError
-    """No order of the modules fits."""
+class _NoMatchError(Exception):
+    """No order of the modules fits; users see `fault` in a ConfigError."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -48,7 +48,7 @@ class _NoWay(Exception):  # noqa: N818 - what it says reaches a user as a Config
 
 @dataclass(frozen=True, eq=False)
 class _Node:
-    """One part of the modules' names, and what stands below it in the order of preference."""
+    """One part of the modules' names, and the nodes below it in the order of preference."""
 
     part: str
     module: Module | None = None
@@ -56,7 +56,7 @@ class _Node:
 
     @property
     def stem(self) -> str:
-        """What stands before the part's number."""
+        """The text before the number of the part."""
         return re.split(r"\d", self.part)[0]
 
 
@@ -75,14 +75,14 @@ def _grown(members: list[tuple[list[str], Module]], ordered: bool) -> tuple[_Nod
 
 
 def _by_number(part: str) -> list[tuple[int, int, str]]:
-    """As people sort: layer2 before layer10."""
+    """A key for natural sorting: layer2 before layer10."""
     pieces = re.findall(r"\d+|\D+", part)
     return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces]
 
 
 class _Attempt(NamedTuple):
-    """How far one order has come: how many layers have been passed, what waits in each part that is open, the
-    matches as a linked list (slot, module, the matches before), and which part comes before which other.
+    """A partial order of the modules: the number of layers passed, the remaining nodes of each open part, the matches
+    as a linked list (slot, module, earlier matches), and the pairs of parts (before, after).
     """
 
     position: int
@@ -93,13 +93,13 @@ class _Attempt(NamedTuple):
 
 @dataclass
 class _Search:
-    """Looks, depth first, for orders of the modules in which each fits the layer at its place."""
+    """A depth-first search for orders of the modules in which each fits the layer at its position."""
 
     wanted: Sequence[Slot]
     ordered: bool
     alike_everywhere: bool  # whether parts of the same names must come in the same order in every module
     furthest: int = -1
-    tried: list[Module] = field(default_factory=list)  # there, without success
+    tried: list[Module] = field(default_factory=list)  # modules that did not fit at `furthest`
 
     def match(self, nodes: tuple[_Node, ...]) -> Matches:
         stack = [_Attempt(0, (nodes,))]
@@ -112,20 +112,20 @@ class _Search:
             if attempt.waiting or attempt.position < len(self.wanted):
                 stack.extend(reversed(list(self._next(attempt))))
                 continue
-            way = _loaded(attempt.matches)
+            matches = _loaded(attempt.matches)
             if self.ordered:
-                return way
+                return matches
             if found is not None:
-                _refuse_two(found, way)
-            found = way
+                _check_equal(found, matches)
+            found = matches
         else:
-            raise ConfigError(must(_WHERE, "have names that tell the order of its modules", "too many possible orders"))
+            raise ConfigError(must(_WHERE, "have names that show the order of its modules", "too many possible orders"))
         if found is None:
-            raise _NoWay(self._reason())
+            raise _NoMatchError(self._reason())
         return found
 
     def _next(self, attempt: _Attempt) -> Iterator[_Attempt]:
-        """What may follow, the most likely first."""
+        """The possible next steps, the most likely first."""
         position, waiting, matches, precedence = attempt
         slot = self.wanted[position] if position < len(self.wanted) else None
         siblings = waiting[-1] if waiting else ()
@@ -153,14 +153,14 @@ class _Search:
             self._note(position, None)
 
     def _note(self, position: int, module: Module | None) -> None:
-        """Remembers what did not fit where the search came furthest."""
+        """Remembers the modules that did not fit at the furthest position."""
         if position > self.furthest:
             self.furthest, self.tried = position, []
         if position == self.furthest and module is not None:
             self.tried.append(module)
 
     def _reason(self) -> Fault:
-        """What did not fit, where the search came furthest."""
+        """The fault at the furthest position of the search."""
         if self.furthest >= len(self.wanted):
             left = self.tried[0]
             return must(_WHERE, f"end with {self.wanted[-1].place}", f"{left.described()} too")
@@ -178,16 +178,16 @@ def _fits(slot: Slot, module: Module) -> bool:
     return misfit(slot, module) is None
 
 
-def _refuse_two(one: Matches, other: Matches) -> None:
-    """Raises ConfigError where two ways differ in what they load."""
+def _check_equal(one: Matches, other: Matches) -> None:
+    """Raises ConfigError if two matches load different modules."""
     for (slot, first), (_, second) in zip(one, other, strict=True):
         if first is not second:
-            rule = f"tell by its names (or, as an .npz, by its order) which module is {slot.place}"
+            rule = f"show by its names (or, as an .npz, by its order) which module is {slot.place}"
             raise ConfigError(must(_WHERE, rule, f"{first.name} and {second.name}"))
 
 
 def _loaded(matches: Any) -> Matches:
-    """A linked list of matches in order, without the layers that stay fresh."""
+    """Converts a linked list of matches to a list, without fresh layers."""
     found = []
     while matches is not None:
         slot, module, matches = matches

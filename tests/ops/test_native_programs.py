@@ -129,12 +129,12 @@ def test_a_program_kept_compiled_is_not_read_back_where_it_is_gone(tmp_path: Pat
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
 
-    def said(*, blocked: bool) -> list[str]:
+    def line(*, blocked: bool) -> list[str]:
         command = [sys.executable, "-c", KEPT.format(blocked=blocked)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         return done.stdout.split()
 
-    here, again, gone = said(blocked=False), said(blocked=False), said(blocked=True)
+    here, again, gone = line(blocked=False), line(blocked=False), line(blocked=True)
     assert here == again
     assert (here[0], gone[0]) == ("True", "False")
     assert float(gone[1]) == pytest.approx(float(here[1]), rel=1e-6)
@@ -170,15 +170,15 @@ print(native.available(), native.available(), way)
 
 
 def test_one_line_says_that_it_is_not_there(tmp_path: Path) -> None:
-    said = "INFO native convolutions are not installed (pip install ./native); the portable ones serve"
-    assert told(tmp_path, None).splitlines() == [said, "False False None"]
+    line = "INFO native convolutions are not installed (pip install ./native); using the portable ones"
+    assert told(tmp_path, None).splitlines() == [line, "False False None"]
 
 
 def test_one_line_says_that_it_does_not_load(tmp_path: Path) -> None:
-    said = "WARNING native convolutions do not load (libdnnl.so.3: cannot open); the portable ones serve"
-    assert told(tmp_path, "raise OSError('libdnnl.so.3: cannot open')").splitlines() == [said, "False False None"]
-    said = "WARNING native convolutions do not load (No module named 'gone'); the portable ones serve"
-    assert told(tmp_path, "import gone").splitlines() == [said, "False False None"]
+    line = "WARNING native convolutions cannot be loaded (libdnnl.so.3: cannot open); using the portable ones"
+    assert told(tmp_path, "raise OSError('libdnnl.so.3: cannot open')").splitlines() == [line, "False False None"]
+    line = "WARNING native convolutions cannot be loaded (No module named 'gone'); using the portable ones"
+    assert told(tmp_path, "import gone").splitlines() == [line, "False False None"]
 
 
 def test_one_line_says_that_xla_refuses_it(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_one_line_says_that_xla_refuses_it(tmp_path: Path) -> None:
 from jax._src import xla_bridge
 def targets(): raise ValueError(f"version 9, after XLA began: {xla_bridge.backends_are_initialized()}")
 """
-    said = (
-        "WARNING native convolutions do not fit this jaxlib (version 9, after XLA began: True); the portable ones serve"
+    line = (
+        "WARNING native convolutions do not fit this jaxlib (version 9, after XLA began: True); using the portable ones"
     )
-    assert told(tmp_path, source).splitlines() == [said, "False False None"]
+    assert told(tmp_path, source).splitlines() == [line, "False False None"]

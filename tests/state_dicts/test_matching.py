@@ -75,7 +75,7 @@ def test_where_names_leave_two_orders_nothing_is_guessed() -> None:
     shapes = {"first.weight": (4, 4, 3, 3), "again.weight": (4, 4, 3, 3), "head.weight": (10, 4), "head.bias": (10,)}
     wanted = small(CONV, CONV, "global_avg_pool", "classifier")
     assert refused(wanted, shapes) == (
-        "model.weights: must tell by its names (or, as an .npz, by its order) which module is layers[0].conv, "
+        "model.weights: must show by its names (or, as an .npz, by its order) which module is layers[0].conv, "
         "got again and first"
     )
     assert list(pairs(wanted, shapes, ordered=True).values()) == ["first", "again", "head"]
@@ -147,7 +147,7 @@ def test_too_many_orders_are_refused_before_long() -> None:
     shapes: dict[str, Shape] = {f"{letter}.weight": (4, 4, 3, 3) for letter in "abcdefghijkl"}
     wanted = small(*[CONV] * 12, "global_avg_pool", "classifier")
     assert refused(wanted, shapes | {"z.weight": (9, 4), "z.bias": (9,)}) == (
-        "model.weights: must have names that tell the order of its modules, got too many possible orders"
+        "model.weights: must have names that show the order of its modules, got too many possible orders"
     )
 
 
