@@ -1,4 +1,4 @@
-"""What varies, as `sweep.space` and the command line say it, in Hydra's own grammar for overrides.
+"""Reads the search space from `sweep.space` and the command line, in Hydra's grammar of overrides.
 
 >>> space = read(["optimizer.learning_rate=tag(log,interval(1e-4,1e-1))", "seed=1,2"], Sweep(sampler="tpe"))
 >>> list(space.dimensions)
@@ -21,28 +21,28 @@ from runner.sweep.space import Choice, Dimension, Interval, Space
 
 
 def read(arguments: Sequence[str], settings: Sweep, parser: OverridesParser | None = None) -> Space:
-    """The space of `sweep.space` and a command line, which comes before it. Raises ConfigError with every fault.
+    """The space of `sweep.space` and a command line, which takes precedence. Raises ConfigError with all faults.
 
-    With a parser that knows the configurations, `glob(*)` stands for all of a group.
+    If the parser has a configuration loader, `glob(*)` stands for all options of a group.
     """
     parser = parser or OverridesParser.create()
-    said: dict[str, Override] = {}
+    overrides: dict[str, Override] = {}
     faults: list[Fault] = []
     for path, text in settings.space:
-        if too_much := list(overriding.faults_of_entry(f"sweep.space.{path}", f"{path}={text}")):
-            faults += too_much
+        if entry_faults := list(overriding.faults_of_entry(f"sweep.space.{path}", f"{path}={text}")):
+            faults += entry_faults
             continue
         try:
-            # Hydra's parser lets globs see the configurations where it is given a list.
-            [said[path]] = parser.parse_overrides(
+            # parse_overrides, not parse_override: only the former expands globs.
+            [overrides[path]] = parser.parse_overrides(
                 [f"++{path}={text}" if "." in path or path == "seed" else f"{path}={text}"]
             )
         except HydraException:
-            faults.append(must(f"sweep.space.{path}", "be what an override takes, such as interval(0, 1)", text))
+            faults.append(must(f"sweep.space.{path}", "be the value of an override, such as interval(0, 1)", text))
     for override in parser.parse_overrides(list(arguments)):
-        said[override.key_or_group] = override
+        overrides[override.key_or_group] = override
     dimensions, fixed = {}, {}
-    for path, override in said.items():
+    for path, override in overrides.items():
         if not override.is_sweep_override():
             fixed[path] = str(override.input_line)
             continue
@@ -54,7 +54,7 @@ def read(arguments: Sequence[str], settings: Sweep, parser: OverridesParser | No
     space = Space(
         dimensions=dimensions,
         fixed=fixed,
-        order=tuple(said),
+        order=tuple(overrides),
         conditions=dict(settings.conditions),
         zipped=settings.zip,
         constraints=settings.constraints,
@@ -68,7 +68,7 @@ def read(arguments: Sequence[str], settings: Sweep, parser: OverridesParser | No
 
 @functools.lru_cache(maxsize=100_000)
 def typed(text: str) -> Value:
-    """A value as Hydra reads it: 0.1 is a number, true a truth, relu a word."""
+    """Converts a text as Hydra does: 0.1 to a number, true to a bool, relu to a string."""
     try:
         value: Any = OverridesParser.create().parse_override(f"a={text}").value()
     except HydraException:
@@ -89,9 +89,7 @@ def _dimension(path: str, override: Override, sampler: str) -> Dimension | Fault
         if not low < high or (log and low <= 0):
             return must(f"sweep.space.{path}", "go from a number to a larger one" + (" above 0" if log else ""), text)
         if sampler == "grid":
-            return must(
-                "sweep.sampler", f"be one that can take {path} from an interval, such as tpe or random", sampler
-            )
+            return must("sweep.sampler", f"be one that supports the interval of {path}, such as tpe or random", sampler)
         return Dimension(path, prefix, text, Interval(float(low), float(high), log, whole), ())
     written = tuple(override.sweep_string_iterator())
     if not written:

@@ -1,4 +1,4 @@
-"""What has to hold of a member, by a reader that knows arithmetic and comparisons and nothing else.
+"""Constraints on the values of a member: arithmetic and comparisons on paths. Nothing else is evaluated.
 
 >>> holds("train.batch_size * optimizer.learning_rate < 1", {"train.batch_size": 32, "optimizer.learning_rate": 0.01})
 True
@@ -36,21 +36,21 @@ _LANGUAGE: Final = Language(
     constants=(int, float, str),
 )
 _LONGEST: Final = 500
-# A text in quotes, which stays as it is, or a path: layers.0.filters, where Python expects a name after every dot.
+# A quoted text, or a path such as layers.0.filters, whose indices must become names for Python's parser.
 _WORDS: Final = re.compile(r"""'[^']*'|"[^"]*"|[A-Za-z_]\w*(?:\.\w+)+""")
 _INDEX: Final = re.compile(r"(?<=\.)(?=\d+(?:\.|$))")
 _INDEXED: Final = "_entry_"
 
 
 def names(text: str) -> set[str]:
-    """The paths that a constraint speaks of. Raises ValueError, with the text of a fault, where it is no constraint."""
+    """The paths in a constraint. Raises ValueError with the text of a fault if it is not a constraint."""
     return set(map(_path, expressions.names(_read(text))))
 
 
 def holds(text: str, values: Mapping[str, Any]) -> bool:
-    """Whether a constraint holds. It holds where it speaks of a path that the member lacks.
+    """Whether a constraint holds. It always holds if the member lacks one of its paths.
 
-    Raises ValueError, with the text of a fault, where its values cannot be computed with.
+    Raises ValueError with the text of a fault if its values have the wrong types.
     """
     tree = _read(text)
     if not set(map(_path, expressions.names(tree))) <= set(values):
@@ -61,7 +61,7 @@ def holds(text: str, values: Mapping[str, Any]) -> bool:
         raise ValueError(must("", f"be computable ({error})", text).text) from error
 
 
-@functools.lru_cache(maxsize=128)  # a sweep asks of every combination
+@functools.lru_cache(maxsize=128)  # called for every combination
 def _read(text: str) -> ast.expr:
     tree = _LANGUAGE.read(_WORDS.sub(_named, text)) if len(text) <= _LONGEST else None
     if not isinstance(tree, ast.Compare | ast.BoolOp | ast.UnaryOp):
@@ -70,16 +70,16 @@ def _read(text: str) -> ast.expr:
 
 
 def _named(word: re.Match[str]) -> str:
-    """A path whose indices are names to Python."""
+    """Replaces the indices of a path by names; leaves quoted texts unchanged."""
     return word[0] if word[0][0] in "'\"" else _INDEX.sub(_INDEXED, word[0])
 
 
 def _path(name: str) -> str:
-    """The path that a name of the expression stands for."""
+    """The path of a name in the expression."""
     return name.replace(f".{_INDEXED}", ".")
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, str):  # Python would repeat and format texts
-        raise TypeError("words are compared, not computed with")
+    if isinstance(value, str):  # for texts, Python's * repeats and % formats
+        raise TypeError("words can only be compared")
     return value

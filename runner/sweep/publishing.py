@@ -51,7 +51,7 @@ def present(result: SweepResult, folder: Path) -> None:
     """Says in the terminal what a sweep came to, and where more is found."""
     console = Console(highlight=False)
     console.print(report.terminal(result, console.width))
-    if again := report.again(result):
+    if again := report.best_command(result):
         console.print(Text(f"  the best again: {again}"), soft_wrap=True)  # whole, so that it can be copied
     console.print(f"  report: {folders.short(folder / 'report.html')}", soft_wrap=True)
 

@@ -71,7 +71,7 @@ def test_a_lease_is_refused_while_its_process_lives_and_taken_over_from_a_killed
     with pytest.raises(ConfigError) as refused:
         Lease(storage, number).take("a")
     assert str(refused.value) == (
-        f"sweep.name: must be a sweep that no other process trains now (process {other.pid} on {owner.host} "
+        f"sweep.name: must be a sweep that no other process is training (process {other.pid} on {owner.host} "
         f"since {owner.since}), got a"
     )
     kill(other)
@@ -125,7 +125,7 @@ def test_the_owner_on_another_machine_is_dead_when_it_no_longer_renews(
     if is_taken:
         Lease(storage, number).take("a")
     else:
-        with pytest.raises(ConfigError, match="must be a sweep that no other process trains now"):
+        with pytest.raises(ConfigError, match="must be a sweep that no other process is training"):
             Lease(storage, number).take("a")
     assert slept == ([] if seconds == 0 else [WATCH_SECONDS])
     assert WATCH_SECONDS > 2 * RENEWAL_SECONDS
@@ -153,7 +153,7 @@ def test_a_sweep_that_another_process_trains_is_refused(
     done = runner(*command)
     assert done.status == 2
     assert done.err == (
-        f"sweep.name: must be a sweep that no other process trains now (process {other.pid} on {owner.host} "
+        f"sweep.name: must be a sweep that no other process is training (process {other.pid} on {owner.host} "
         f"since {owner.since}), got a\n"
     )
     assert not Path("outputs/sweeps").exists()

@@ -124,8 +124,8 @@ def test_members_that_break_a_constraint_are_not_among_them() -> None:
 
 def test_all_that_is_wrong_with_a_space_is_told_at_once() -> None:
     assert refused(["seed=1,2"], space={"a.b": "inter(", "c": "choice()"}) == [
-        "sweep.space.a.b: must be what an override takes, such as interval(0, 1), got inter(",
-        "sweep.space.c: must be what an override takes, such as interval(0, 1), got choice()",
+        "sweep.space.a.b: must be the value of an override, such as interval(0, 1), got inter(",
+        "sweep.space.c: must be the value of an override, such as interval(0, 1), got choice()",
     ]
     assert refused(
         ["seed=1,2", "++a=1,2,3"],
@@ -133,12 +133,12 @@ def test_all_that_is_wrong_with_a_space_is_told_at_once() -> None:
         conditions={"b": {"a": 1}, "a": {"a": 1}},
         constraints=["x ** 2 < 1", "lr < 1", "__import__('os')"],
     ) == [
-        "sweep.conditions: must be of paths that vary, got b",
-        "sweep.conditions.a: must speak of others, got a",
+        "sweep.conditions: must be on paths that vary, got b",
+        "sweep.conditions.a: must name other paths, got a",
         "sweep.zip[0]: must list two or more paths that vary, got [seed]",
-        "sweep.zip[1]: must list paths with as many values each, got [3, 2]",
+        "sweep.zip[1]: must list paths with equal numbers of values, got [3, 2]",
         "sweep.constraints[0]: must compare paths and numbers, joined by + - * / // % and or not, got x ** 2 < 1",
-        "sweep.constraints[1]: must speak of what the sweep varies or sets, got lr",
+        "sweep.constraints[1]: must name a path that the sweep varies or sets, got lr",
         "sweep.constraints[2]: must compare paths and numbers, joined by + - * / // % and or not, got __import__('os')",
     ]
 
@@ -146,14 +146,14 @@ def test_all_that_is_wrong_with_a_space_is_told_at_once() -> None:
 def test_what_waits_for_itself_or_varies_twice_is_refused() -> None:
     arguments = ["++a=1,2", "++b=1,2", "++c=1,2"]
     assert refused(arguments, conditions={"a": {"b": 1}, "b": {"c": 1}, "c": {"a": 1}}) == [
-        "sweep.conditions: must not wait for each other, got a → b → c → a"
+        "sweep.conditions: must not be circular, got a → b → c → a"
     ]
     assert refused(arguments, conditions={"a": {"optimizer": "adam"}}) == [
-        "sweep.conditions.a: must speak of what the sweep varies or sets, got optimizer"
+        "sweep.conditions.a: must name a path that the sweep varies or sets, got optimizer"
     ]
     assert refused(arguments, zip=[["a", "b"], ["c", "a"]], conditions={"b": {"c": 1}}) == [
-        "sweep.conditions: must be of a, the first of what varies together, got b",
-        "sweep.zip[1]: must list paths that no other entry lists, got [c, a]",
+        "sweep.conditions: must be on a, the first path of its group in sweep.zip, got b",
+        "sweep.zip[1]: must list each path once, and no path of another group, got [c, a]",
     ]
     assert refused(arguments, metric=["val/loss", "seconds"], pruner={"name": "median"}) == [
         "sweep.pruner.name: must be none where there are several metrics, got median"
@@ -162,7 +162,7 @@ def test_what_waits_for_itself_or_varies_twice_is_refused() -> None:
 
 def test_an_interval_needs_a_sampler_and_goes_upwards() -> None:
     assert refused(["++a=interval(0,1)"]) == [
-        "sweep.sampler: must be one that can take a from an interval, such as tpe or random, got grid"
+        "sweep.sampler: must be one that supports the interval of a, such as tpe or random, got grid"
     ]
     assert refused(["++a=interval(1,1)", "++b=tag(log,interval(0,1))"], sampler="tpe") == [
         "sweep.space.a: must go from a number to a larger one, got interval(1,1)",

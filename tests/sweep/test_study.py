@@ -293,8 +293,8 @@ def test_a_space_that_changed_is_refused_with_the_difference(tmp_path: Path) -> 
     with pytest.raises(ConfigError) as caught:
         opened(tmp_path, ("++optimizer.learning_rate=0.1,0.3", "seed=range(0,3)"), {"loss.name": "y"}, name="mine")
     assert str(caught.value).splitlines() == [
-        "loss.name: must be what the sweep began with (x), got y",
-        "sweep.space.optimizer.learning_rate: must be what the sweep began with (0.1,0.01), got 0.1,0.3",
+        "loss.name: must be the value with which the sweep started (x), got y",
+        "sweep.space.optimizer.learning_rate: must be the value with which the sweep started (0.1,0.01), got 0.1,0.3",
         "sweep: a sweep with other settings exists; set sweep.resume=never or choose another sweep.name",
     ]
 

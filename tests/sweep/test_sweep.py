@@ -138,7 +138,7 @@ def test_a_sweep_is_a_run_with_its_members_as_children(runner: Runner) -> None:
     # Another space under the same name is refused.
     other = runner(*command[:-2], "seed=0,2", "sweep.name=rates")
     assert other.status == 2
-    assert "sweep.space.seed: must be what the sweep began with (0,1), got 0,2" in other.err
+    assert "sweep.space.seed: must be the value with which the sweep started (0,1), got 0,2" in other.err
 
 
 def test_pruned_members_end_early_and_are_told_apart(runner: Runner) -> None:

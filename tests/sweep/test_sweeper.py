@@ -64,7 +64,7 @@ def test_what_does_not_fit_together_is_told_before_anything_runs(runner: Runner)
         "sweep.metric: must be a validation metric, since choosing by the test set would spoil it, got test/accuracy"
     ]
     assert refused("optimizer.learning_rate=interval(0,1)") == [
-        "sweep.sampler: must be one that can take optimizer.learning_rate from an interval, such as tpe or random, "
+        "sweep.sampler: must be one that supports the interval of optimizer.learning_rate, such as tpe or random, "
         "got grid"
     ]
     assert refused("seed=0,1", "sweep.sampler=bayes", "sweep.pruner.min_epochs=0") == [

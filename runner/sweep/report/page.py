@@ -1,4 +1,4 @@
-"""The report of a sweep as one page that needs nothing else: no network, no storage, light and dark."""
+"""The report of a sweep as one self-contained HTML page, in light and dark colours."""
 
 import json
 import shlex
@@ -9,7 +9,7 @@ from typing import Any
 from runner.sweep.report.statistics import front, over_seeds
 from runner.sweep.results import MemberResult, SweepResult, ranked, said
 
-# A page of a thousand members stays below what browsers draw at once.
+# Significant digits: a page with a thousand members stays small enough for browsers.
 _DIGITS = 6
 
 
@@ -27,7 +27,7 @@ def html(result: SweepResult) -> str:
 
 
 def _inline(data: Any) -> str:
-    """Data as JavaScript that no text in it can end; numbers to six digits, and none that JSON does not know."""
+    """Data as JavaScript. Escapes texts that could end the script; rounds numbers, and writes NaN as null."""
     text = json.dumps(_rounded(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

@@ -1,4 +1,4 @@
-"""The report's charts as pictures, for where a page cannot be opened."""
+"""The charts of the report as PNG files."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,14 +6,14 @@ from runner.sweep.results import SweepResult, objective, ranked
 
 
 def figures(result: SweepResult) -> Mapping[str, Callable[[], bytes]]:
-    """The figures that a sweep has something to show in, each drawn as a PNG when it is called."""
-    found: dict[str, Callable[[], bytes]] = {}
+    """The figures for which a sweep has data, by name; calling one draws it as a PNG."""
+    drawings: dict[str, Callable[[], bytes]] = {}
     if any(len(member.history) > 1 for member in result.members):
-        found["learning_curves"] = lambda: _curves(result)
+        drawings["learning_curves"] = lambda: _curves(result)
     name = result.objectives[0][0]
     if any(objective(member, name) is not None for member in result.members) and result.space:
-        found["slices"] = lambda: _slices(result)
-    return found
+        drawings["slices"] = lambda: _slices(result)
+    return drawings
 
 
 def _curves(result: SweepResult) -> bytes:

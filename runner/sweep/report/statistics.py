@@ -1,4 +1,4 @@
-"""What members come to together: means over seeds with their intervals, and the front of accuracy against cost."""
+"""Statistics over members: means over seeds with confidence intervals, and the Pareto front of several objectives."""
 
 import math
 import statistics
@@ -14,7 +14,7 @@ SEED = "seed"
 
 @dataclass(frozen=True)
 class Mean:
-    """Members that differ in their seeds alone; `interval` is half of the 95 % confidence interval of the mean."""
+    """The mean over members that differ only in their seeds; `interval` is half of its 95 % confidence interval."""
 
     varied: dict[str, Value]
     values: tuple[float, ...]
@@ -24,9 +24,9 @@ class Mean:
 
 
 def over_seeds(members: Sequence[MemberResult], name: str) -> list[Mean]:
-    """The means of a metric by what varies beside the seed, in the order of the members; none without two seeds.
+    """The means of a metric over seeds, in the order of the members; groups with only one seed are left out.
 
-    The interval is Student's, for means of few values: t(0.975, n − 1) s / √n.
+    The interval is Student's, for few values: t(0.975, n − 1) s / √n.
     """
     groups: dict[tuple[tuple[str, Value], ...], list[float]] = {}
     for member in members:
@@ -44,7 +44,7 @@ def over_seeds(members: Sequence[MemberResult], name: str) -> list[Mean]:
 
 
 def front(members: Sequence[MemberResult], objectives: Objectives) -> list[MemberResult]:
-    """The finished members that no other is at least as good as by every objective, and better by one."""
+    """The Pareto front: finished members, unless another is at least as good in all objectives and better in one."""
     scored = []
     for member in members:
         values = [objective(member, name) for name, _ in objectives]
@@ -52,9 +52,9 @@ def front(members: Sequence[MemberResult], objectives: Objectives) -> list[Membe
         if member.status == "FINISHED" and len(known) == len(values):
             signed = (value if way == "minimize" else -value for value, (_, way) in zip(known, objectives, strict=True))
             scored.append((tuple(signed), member))
-    # In this order, whoever is dominated comes after one that dominates it.
-    kept: list[tuple[tuple[float, ...], MemberResult]] = []
+    # In this order, a dominated member comes after one that dominates it.
+    optimal: list[tuple[tuple[float, ...], MemberResult]] = []
     for own, member in sorted(scored, key=lambda entry: (entry[0], entry[1].number)):
-        if not any(other != own and all(a <= b for a, b in zip(other, own, strict=True)) for other, _ in kept):
-            kept.append((own, member))
-    return [member for _, member in kept]
+        if not any(other != own and all(a <= b for a, b in zip(other, own, strict=True)) for other, _ in optimal):
+            optimal.append((own, member))
+    return [member for _, member in optimal]

@@ -1,11 +1,11 @@
-"""The table of a sweep's members, as text that spreadsheets and programs read."""
+"""The CSV table of a sweep's members."""
 
 import csv
 import io
 
 from runner.sweep.results import SweepResult
 
-_ONCE = (
+_METRICS = (
     "val/accuracy",
     "val/loss",
     "best/val_accuracy",
@@ -18,9 +18,9 @@ _ONCE = (
 
 
 def table_csv(result: SweepResult) -> str:
-    """A line for every member: what varies, what came of it, what it cost."""
+    """One line for each member: its varied values, its metrics and its costs."""
     paths = list(dict.fromkeys(path for member in result.members for path in member.varied))
-    metrics = [name for name in _ONCE if any(name in member.metrics for member in result.members)]
+    metrics = [name for name in _METRICS if any(name in member.metrics for member in result.members)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     costs = ["epochs", "seconds", "parameters", "multiply_adds"]

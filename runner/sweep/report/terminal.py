@@ -1,4 +1,4 @@
-"""What a sweep came to in a page of the terminal."""
+"""The summary of a sweep for the terminal."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ _ROWS = 10
 
 
 def terminal(result: SweepResult, width: int) -> RenderableType:
-    """The leaders, means over seeds, and what was saved; in at most `width` columns."""
+    """The best members, the means over seeds, and counts; in at most `width` columns."""
     several = len(result.objectives) > 1
     leaders = front(result.members, result.objectives) if several else ranked(result.members, result.objectives)
     parts: list[RenderableType] = [Text()]
@@ -29,7 +29,7 @@ def terminal(result: SweepResult, width: int) -> RenderableType:
 
 
 def measured(name: str, value: float | None) -> str:
-    """A metric as one reads it: accuracies in per cent, counts with their thousands."""
+    """Formats a metric: accuracies in per cent, counts with thousands separators."""
     if value is None:
         return ""
     if name.endswith("accuracy"):
@@ -66,7 +66,7 @@ def _means(means: list[Mean], metric: str) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for mean in sorted(means, key=lambda one: -one.mean)[:_ROWS]:
         low, high = mean.mean - mean.interval, mean.mean + mean.interval
-        if metric.endswith("accuracy"):  # of which an interval says no more
+        if metric.endswith("accuracy"):  # an accuracy lies in 0 … 1
             low, high = max(low, 0.0), min(high, 1.0)
         table.add_row(
             *(said(value) for value in mean.varied.values()),
@@ -87,7 +87,7 @@ def _facts(result: SweepResult) -> list[str]:
     return [f"  {states or 'no members'}; {programs}; {result.seconds:.1f} s{rate}{saved}"]
 
 
-def again(result: SweepResult) -> str:
-    """The command line that trains the best member again; empty where there is none."""
+def best_command(result: SweepResult) -> str:
+    """The command line that trains the best member again; empty if there is none."""
     leaders = ranked(result.members, result.objectives)
     return single(result.places, leaders[0].overrides) if leaders else ""

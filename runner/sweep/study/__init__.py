@@ -1,4 +1,4 @@
-"""The search of a sweep, by Optuna, which nothing else imports: what is tried, what ends early, what is known."""
+"""The search of a sweep by Optuna: proposes members, ends some early, and stores results. Only it imports Optuna."""
 
 from runner.sweep.study.opening import open_study
 from runner.sweep.study.study import Asked, Study

@@ -1,7 +1,7 @@
-"""Members that ended, as trials of Optuna that are written once, and read back as they were.
+"""Stores ended members as trials of Optuna, and reads them back.
 
-A trial is written with its values and parameters in Optuna's own columns, which its other tools read, and with all
-else in one attribute: a row for every epoch would take ten times as long.
+The values and parameters of a trial are in Optuna's own columns, which other tools read. Everything else is in one
+attribute, because a row for every epoch would take ten times as long.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,28 +17,28 @@ DONE: Final = ("FINISHED", "PRUNED")
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A member that ended: its trial, what was chosen for it by path, and what it came to."""
+class StoredMember:
+    """A member that ended: its trial, its chosen values by path, and its result."""
 
     trial: FrozenTrial
-    place: int  # the number of its trial while it trained
+    place: int  # the number of its trial during training
     chosen: dict[str, str]
     result: MemberResult
 
     @property
     def is_done(self) -> bool:
-        """Whether it is not to be trained again."""
+        """Whether it need not be trained again."""
         return self.result.status in DONE
 
 
 def packed(trial: FrozenTrial, chosen: Mapping[str, str], result: MemberResult) -> FrozenTrial:
-    """A trial to be written."""
+    """Converts a trial for storage."""
     member = {
         "place": trial.number,
         "chosen": dict(chosen),
         "result": asdict(result),
         "reports": trial.intermediate_values,
-        "marks": trial.system_attrs,  # where samplers and pruners note who came how far
+        "marks": trial.system_attrs,  # the notes of samplers and pruners
     }
     return create_trial(
         state=trial.state,
@@ -49,12 +49,12 @@ def packed(trial: FrozenTrial, chosen: Mapping[str, str], result: MemberResult) 
     )
 
 
-def unpacked(stored: Iterable[FrozenTrial]) -> list[Kept]:
-    """The members that were written, as they were; trials that others wrote are none of them."""
+def unpacked(stored: Iterable[FrozenTrial]) -> list[StoredMember]:
+    """Reads the stored members; trials written by other programs are ignored."""
     return [_unpacked(trial) for trial in stored if _MEMBER in trial.user_attrs]
 
 
-def _unpacked(stored: FrozenTrial) -> Kept:
+def _unpacked(stored: FrozenTrial) -> StoredMember:
     member: dict[str, Any] = stored.user_attrs[_MEMBER]
     fields = dict(member["result"])
     history, overrides = tuple(fields.pop("history")), tuple(fields.pop("overrides"))
@@ -67,16 +67,16 @@ def _unpacked(stored: FrozenTrial) -> Kept:
         system_attrs=member["marks"],
     )
     result = MemberResult(overrides=overrides, history=history, **fields)
-    return Kept(trial, member["place"], member["chosen"], result)
+    return StoredMember(trial, member["place"], member["chosen"], result)
 
 
-def in_place(kept: Iterable[Kept]) -> list[FrozenTrial]:
-    """The trials of members, each with the number that it had: hyperband deals them out by it.
+def renumbered(members: Iterable[StoredMember]) -> list[FrozenTrial]:
+    """The trials of members, each with its original number, which hyperband uses to assign brackets.
 
-    Proposals that came to nothing leave failed trials where they stood.
+    Numbers of discarded proposals are filled with failed trials.
     """
     trials: list[FrozenTrial] = []
-    for one in sorted(kept, key=lambda one: one.place):
-        trials += [create_trial(state=TrialState.FAIL)] * (one.place - len(trials))
-        trials.append(one.trial)
+    for member in sorted(members, key=lambda member: member.place):
+        trials += [create_trial(state=TrialState.FAIL)] * (member.place - len(trials))
+        trials.append(member.trial)
     return trials

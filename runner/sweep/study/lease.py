@@ -1,10 +1,9 @@
-"""Which process trains a sweep: one at a time, named in the sweep's storage by a lease that the process renews.
+"""Lets only one process at a time train a sweep: it holds a lease in the sweep's storage and renews it.
 
-The lease is an attribute of Optuna's study. Every change of it is one statement that names the text it replaces, so
-that of two processes which want a lease at once, one gets it. A lease whose process has ended is taken over. On the
-same machine the process is looked for, so a machine that slept keeps its leases. A lease of another machine is taken
-over when it was not renewed for two minutes by the clock, and is not renewed while this process watches it, since the
-clocks of two machines may differ.
+The lease is an attribute of Optuna's study. Every change is one statement that compares the old text, so that only one
+of two concurrent processes succeeds. A lease is taken over after its process has ended. On the same machine this is
+checked by the process id, so leases survive when a machine sleeps. A lease of another machine is taken over if it is
+two minutes old and is not renewed while this process watches it, because the clocks of two machines may differ.
 """
 
 import _thread
@@ -33,26 +32,26 @@ STALE_SECONDS: Final = 120.0
 WATCH_SECONDS: Final = 2.5 * RENEWAL_SECONDS
 _KEY: Final = "lease"
 _RELEASED: Final = "null"
-# Optuna's table. Optuna itself changes an attribute without looking at the text that it replaces.
+# Optuna's table. Optuna itself overwrites an attribute without comparing the old text.
 _ATTRIBUTES: Final = table("study_user_attributes", column("study_id"), column("key"), column("value_json"))
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A process that trains a sweep. `machine` tells machines and containers apart that have one name."""
+    """A process that trains a sweep. `machine` distinguishes machines and containers with the same host name."""
 
     host: str
     machine: str
     pid: int
-    started: str  # when the process started, in the kernel's ticks: process ids are used again
+    started: str  # start time of the process in kernel ticks, because process ids are reused
     since: str
     token: str
     renewed: float  # seconds since 1970
 
     @classmethod
     def here(cls) -> "Owner":
-        """The owner that this process is, now."""
+        """The owner record of this process."""
         return cls(
             host=socket.gethostname(),
             machine=_machine(),
@@ -64,11 +63,11 @@ class Owner:
         )
 
     def is_of_this_machine(self) -> bool:
-        """Whether the process, if it lives, can be seen from here."""
+        """Whether the process runs on this machine, in this container."""
         return (self.host, self.machine) == (socket.gethostname(), _machine())
 
     def seems_dead(self) -> bool:
-        """Whether the process has ended; of another machine, whether that is so by this machine's clock."""
+        """Whether the process has ended; on another machine, whether its lease is old by this machine's clock."""
         if self.is_of_this_machine():
             return _started(self.pid) != self.started
         return abs(time.time() - self.renewed) > STALE_SECONDS
@@ -79,7 +78,7 @@ class Owner:
 
 @contextmanager
 def held(storage: RDBStorage, name: str) -> Iterator[None]:
-    """Holds the lease of a study until the block ends. Raises ConfigError where another process holds it."""
+    """Holds the lease of a study during the block. Raises ConfigError if another process holds it."""
     lease = Lease(storage, storage.get_study_id_from_name(name))
     lease.take(name)
     ended = threading.Event()
@@ -90,7 +89,7 @@ def held(storage: RDBStorage, name: str) -> Iterator[None]:
     finally:
         ended.set()
         renewing.join()
-        with suppress(Exception):  # an owner that ended without a word is found dead
+        with suppress(Exception):  # an unreleased lease is taken over later
             lease.release()
 
 
@@ -108,31 +107,31 @@ def _renew(lease: "Lease", ended: threading.Event) -> None:
 
 
 class Lease:
-    """The lease of a study, for one owner."""
+    """The lease of a study for one owner."""
 
     def __init__(self, storage: RDBStorage, study_id: int, owner: Owner | None = None) -> None:
         self._engine, self._study_id = storage.engine, study_id
         self._owner = owner or Owner.here()
-        here = _ATTRIBUTES.c
-        self._row = (here.study_id == study_id) & (here.key == _KEY)
+        columns = _ATTRIBUTES.c
+        self._row = (columns.study_id == study_id) & (columns.key == _KEY)
 
     def take(self, name: str) -> None:
-        """Takes the lease. Raises ConfigError where a process that lives holds it."""
+        """Takes the lease. Raises ConfigError if a running process holds it."""
         while True:
             text = self._read()
             holder = None if text in (None, _RELEASED) else Owner(**json.loads(text or ""))
             if holder is not None and not self._is_abandoned(holder, text):
-                rule = f"be a sweep that no other process trains now ({holder})"
+                rule = f"be a sweep that no other process is training ({holder})"
                 raise ConfigError(must("sweep.name", rule, name))
             if self._put(text, self._owner):
                 return
 
     def _is_abandoned(self, holder: Owner, text: str | None) -> bool:
-        """Whether the process that holds the lease has ended. Watches for WATCH_SECONDS if it was another machine's."""
+        """Whether the lease's process has ended. Watches a lease of another machine for WATCH_SECONDS."""
         if not holder.seems_dead() or holder.is_of_this_machine():
             return holder.seems_dead()
         _log.warning(
-            "%s trained this sweep and seems to have ended; watching for %g s whether it renews its lease",
+            "%s was training this sweep and seems to have ended; waiting %g s to see whether it renews its lease",
             holder,
             WATCH_SECONDS,
         )
@@ -140,13 +139,13 @@ class Lease:
         return self._read() == text
 
     def renew(self) -> bool:
-        """Says that the owner lives. Returns whether it still holds the lease."""
+        """Renews the lease. Returns whether the owner still holds it."""
         before = self._owner
         self._owner = replace(before, renewed=time.time())
         return self._put(_text(before), self._owner)
 
     def release(self) -> None:
-        """Gives the lease back, if it is still held."""
+        """Releases the lease, if it is still held."""
         self._swap(_text(self._owner), _RELEASED)
 
     def _read(self) -> str | None:
@@ -161,7 +160,7 @@ class Lease:
         try:
             with self._engine.begin() as connection:
                 connection.execute(_ATTRIBUTES.insert().values(**row))
-        except IntegrityError:  # another process has put its row first
+        except IntegrityError:  # another process was first
             return False
         return True
 
@@ -176,7 +175,7 @@ def _text(owner: Owner) -> str:
 
 
 def _machine() -> str:
-    """What differs between machines, and between containers of one machine that share its name."""
+    """A text that differs between machines, and between containers with the host name of their machine."""
     parts = []
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
@@ -186,7 +185,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started; empty where the system does not say, and None where no such process lives."""
+    """The start time of a process; empty if the system does not report it, None if there is no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -199,5 +198,5 @@ def _started(pid: int) -> str | None:
         except OSError:
             pass
         return ""
-    # The fields after the name: the state comes first, and the start time is field 22 of the whole line.
+    # The fields after the process name: the first is the state; the start time is field 22 of the line.
     return None if fields[0] in "ZX" else fields[19]

@@ -1,4 +1,4 @@
-"""Beginning a search, or going on with the one that the same command began."""
+"""Starts a search, or continues the one that the same command started."""
 
 import hashlib
 import itertools
@@ -22,10 +22,10 @@ from runner.tracking.template import complete
 _BEGAN: Final = "began"
 _PLACE: Final = "place"
 _MOST_DIFFERENCES: Final = 8
-# A folder that is named is compared with the one that the sweep remembers.
+# Places that are compared with those stored in the study.
 _COMPARED: Final = ("tracking.uri",)
-# What says how a sweep is run, and not what it is.
-_NO_PART: Final = (
+# Settings that affect how a sweep runs, but not its identity.
+_NO_IDENTITY: Final = (
     *(f"tracking.{name}" for name in ("uri", "run_name", "tags", "log_model", "figures")),
     "hydra",
     *(f"sweep.{name}=" for name in ("strategy", "max_members", "log_models", "trials", "batch", "resume", "storage")),
@@ -42,18 +42,18 @@ def open_study(
     place: Mapping[str, str] = MappingProxyType({}),
     hold: ExitStack | None = None,
 ) -> Study:
-    """A new search, or the one that the same command began.
+    """Opens a new search, or the one that the same command started.
 
-    `base` is what all members share, by dotted path; `storage` a URL of Optuna's; `epochs` the most a member trains;
-    `place` where results are written, as far as that is part of what the sweep is. `hold` keeps other processes from
-    training the same sweep until it is closed.
-    Raises ConfigError where another process trains the sweep, and where the search to go on with was one for
-    something else, naming every difference.
+    `base` are the settings of all members, by dotted path; `storage` is an Optuna URL; `epochs` is the largest number
+    of epochs of a member; `place` are the places of results that belong to the sweep's identity. `hold` keeps the
+    lease of the sweep until it is closed.
+    Raises ConfigError if another process is training the sweep, or if the stored search has other settings; the faults
+    name the differences.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what SQLAlchemy will retire is Optuna's to follow
+            warnings.simplefilter("ignore")  # deprecations of SQLAlchemy in Optuna's code
             database = _opened(storage)
             name = _name(space, settings, optuna.get_all_study_names(database), place)
             directions = [direction for _, direction in settings.objectives]
@@ -84,8 +84,10 @@ def open_study(
 
 
 def _opened(storage: str) -> optuna.storages.RDBStorage:
-    """Optuna's storage. A new SQLite file is made beside its place, and comes there when all of its tables exist:
-    two processes that make them in one file at the same time disturb each other.
+    """Opens Optuna's storage.
+
+    A new SQLite file is created elsewhere and moved into place when it has all tables, because two processes that
+    create tables in one file at the same time fail.
     """
     file = database_file(storage)
     if file is not None and not file.exists():
@@ -95,15 +97,15 @@ def _opened(storage: str) -> optuna.storages.RDBStorage:
 
 
 def _name(space: Space, settings: Sweep, names: list[str], place: Mapping[str, str]) -> str:
-    """What the search is called: as the user says, else by what varies and a hash of everything that was said."""
+    """The name of the search: the user's, else made of the varied paths and a hash of all settings."""
     if settings.resume not in ("auto", "never"):
         if settings.resume not in names:
             raise ConfigError(unknown("sweep.resume", "sweep", settings.resume, [*names, "auto", "never"]))
         return settings.resume
-    said = sorted([*space.fixed.values(), *(f"{path}={text}" for path, text in space.texts.items())])
-    kept = [line for line in said if not line.lstrip("+").startswith(_NO_PART)]
-    kept += [f"{path}={text}" for path, text in sorted(place.items()) if text != _usual(path)]
-    digest = hashlib.sha256("\n".join(kept).encode()).hexdigest()[:6]
+    lines = sorted([*space.fixed.values(), *(f"{path}={text}" for path, text in space.texts.items())])
+    identity = [line for line in lines if not line.lstrip("+").startswith(_NO_IDENTITY)]
+    identity += [f"{path}={text}" for path, text in sorted(place.items()) if text != _default_place(path)]
+    digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:6]
     name = settings.name or "-".join([*(path.split(".")[-1] for path in space.dimensions), digest])
     if settings.resume == "never":
         fresh = (f"{name}-{count}" for count in itertools.count(2))
@@ -111,17 +113,17 @@ def _name(space: Space, settings: Sweep, names: list[str], place: Mapping[str, s
     return name
 
 
-def _usual(path: str) -> str | None:
-    """Where results are written if nobody says it; it adds nothing to a sweep's name."""
+def _default_place(path: str) -> str | None:
+    """The default place of results, which is not part of a sweep's name."""
     return absolute_uri(Tracking().uri) if path == "tracking.uri" else None
 
 
 def _differences(began: Mapping[str, str], now: Mapping[str, str]) -> list[Fault]:
-    """What a sweep began with and is another now; the first few are told."""
+    """Faults for the settings that changed since the sweep started; only the first few."""
     faults = []
     for path in sorted({*began, *now}):
         if began.get(path) != now.get(path):
-            rule = f"be what the sweep began with ({began.get(path, 'nothing')})"
+            rule = f"be the value with which the sweep started ({began.get(path, 'nothing')})"
             faults.append(must(path, rule, now.get(path, "nothing")))
     if faults:
         text = "a sweep with other settings exists; set sweep.resume=never or choose another sweep.name"

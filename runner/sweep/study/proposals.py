@@ -1,4 +1,4 @@
-"""What Optuna is asked for: samplers and pruners by our names, and dimensions as it knows them."""
+"""Creates Optuna's samplers, pruners and distributions from the sweep's settings."""
 
 import importlib.util
 import warnings
@@ -15,7 +15,7 @@ from runner.sweep.space import Choice, Dimension, Interval, Space
 
 
 def sampler(settings: Sweep, known: int) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler of a name. What is known already moves its seed, so that it does not repeat itself."""
+    """Optuna's sampler. Its seed is offset by the number of stored trials, so that it does not repeat proposals."""
     seed = settings.seed + known
     if settings.sampler == "gp" and importlib.util.find_spec("torch") is None:
         rule = "be one whose packages are installed (gp needs torch: pip install 'convrunner[gp]')"
@@ -24,7 +24,7 @@ def sampler(settings: Sweep, known: int) -> optuna.samplers.BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match settings.sampler:
             case "tpe":
-                # Members of a batch are told apart from those that are known, and conditions split what is modelled.
+                # constant_liar separates the members of a batch; group models each condition by itself.
                 return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
             case "gp":
                 return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
@@ -37,7 +37,7 @@ def sampler(settings: Sweep, known: int) -> optuna.samplers.BaseSampler:
 
 
 def pruner(settings: Sweep, epochs: int) -> optuna.pruners.BasePruner:
-    """Optuna's pruner of a name, for members that train for so many epochs at most."""
+    """Optuna's pruner, for members of at most `epochs` epochs."""
     own = settings.pruner
     match own.name:
         case "median":
@@ -51,7 +51,7 @@ def pruner(settings: Sweep, epochs: int) -> optuna.pruners.BasePruner:
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
-    """What Optuna calls a dimension."""
+    """Optuna's distribution of a dimension."""
     match dimension.values:
         case Choice(values):
             return CategoricalDistribution(values)
@@ -62,19 +62,19 @@ def distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def suggest(trial: Trial, dimension: Dimension) -> str:
-    """A value of a dimension, as it is written in an override."""
+    """Proposes a value of a dimension, as written in an override."""
     match dimension.values:
         case Choice(values):
             return str(trial.suggest_categorical(dimension.path, values))
         case Interval(low, high, log, True, step):
             return str(trial.suggest_int(dimension.path, int(low), int(high), log=log, step=int(step or 1)))
         case Interval(low, high, log, _, step):
-            found = trial.suggest_float(dimension.path, low, high, log=log, step=step)
-            return dimension.written[round((found - low) / step)] if step else repr(found)
+            number = trial.suggest_float(dimension.path, low, high, log=log, step=step)
+            return dimension.written[round((number - low) / step)] if step else repr(number)
 
 
 def fixed(space: Space, chosen: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
-    """Written values as Optuna's parameters, and their distributions."""
+    """Converts written values to Optuna's parameters; returns also their distributions."""
     dimensions = [space.dimensions[path] for path in space.leaders() if path in chosen]
     return {own.path: _param(own, chosen[own.path]) for own in dimensions}, {
         own.path: distribution(own) for own in dimensions
@@ -82,7 +82,7 @@ def fixed(space: Space, chosen: Mapping[str, str]) -> tuple[dict[str, Any], dict
 
 
 def _param(dimension: Dimension, written: str) -> Any:
-    """What Optuna calls a written value."""
+    """Converts a written value to Optuna's parameter."""
     if isinstance(dimension.values, Choice):
         return written
     return int(written) if dimension.values.whole else float(written)

@@ -1,12 +1,11 @@
-"""The search of a sweep: which members are tried, which end early, and what is known of them the next time.
+"""The search of a sweep: proposes members, decides which end early, and stores their results.
 
     >>> study = open_study(space, settings, base=base, epochs=9, storage="sqlite:///outputs/sweeps.db")
     >>> while asked := study.ask():
     ...     for one in asked: study.tell(train(one))
 
-Optuna proposes and prunes by what it holds in memory, where a report costs nothing. What ended is written to a
-storage of Optuna's in one transaction each, so that a sweep which is killed at any time goes on with all that it had
-finished.
+Optuna proposes and prunes with a study in memory, in which reports are cheap. Each ended member is written to Optuna's
+storage in one transaction, so that a killed sweep continues with all members that had finished.
 """
 
 import functools
@@ -26,22 +25,22 @@ from runner.sweep.results import MemberResult, Objectives, Value, objective
 from runner.sweep.settings import Sweep
 from runner.sweep.space import Space
 from runner.sweep.study import proposals
-from runner.sweep.study.keeping import Kept, in_place, packed, unpacked
+from runner.sweep.study.keeping import StoredMember, packed, renumbered, unpacked
 from runner.sweep.tags import SWEEP, SWEEP_IDENTITY
 
 IDENTITY: Final = "identity"
 _TRIALS: Final = 20
-_OWN_ATTEMPTS: Final = 10  # of the sampler, before chance takes its place
+_OWN_ATTEMPTS: Final = 10  # of the sampler, before random proposals
 _MOST_ATTEMPTS: Final = 1000
 _MOST_REPEATS: Final = 10
-_FEW: Final = 200  # members that a forest of Optuna's usual size learns from in a second
+_FEW: Final = 200  # members that a forest of Optuna's default size can fit in a second
 Key = tuple[tuple[str, str], ...]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A member to try. `number` is Hydra's job number, unique in the sweep and increasing."""
+    """A proposed member. `number` is Hydra's job number, unique in the sweep and increasing."""
 
     number: int
     overrides: tuple[str, ...]
@@ -50,57 +49,57 @@ class Asked:
 
 @dataclass(frozen=True)
 class _Live:
-    """A member that was asked for and has not ended."""
+    """A proposed member that has not ended."""
 
     trial: Trial
     chosen: dict[str, str]
 
 
 class Study:
-    """A search under way. `report` and `tell` may come from several threads."""
+    """A running search. `report` and `tell` are thread-safe."""
 
     def __init__(self, name: str, space: Space, settings: Sweep, stored: optuna.Study, epochs: int) -> None:
         self.id, self._space, self._settings, self._stored = name, space, settings, stored
         self.objectives: Objectives = settings.objectives
         self.space = space.texts
         self._lock = threading.RLock()
-        kept = unpacked(stored.get_trials(deepcopy=False))
+        members = unpacked(stored.get_trials(deepcopy=False))
         self._study = optuna.create_study(
             directions=[direction for _, direction in self.objectives],
-            sampler=proposals.sampler(settings, len(kept)),
+            sampler=proposals.sampler(settings, len(members)),
             pruner=proposals.pruner(settings, epochs),
-            study_name=name,  # by which hyperband deals members out
+            study_name=name,  # hyperband assigns brackets by it
         )
-        self._random = optuna.samplers.RandomSampler(seed=settings.seed + len(kept))
-        self._study.add_trials(in_place(kept))
-        self._earlier = [one.result for one in kept if one.is_done]
-        self._taken = {_key(one.chosen) for one in kept if one.is_done}  # done, or asked for
-        self._retries = _retried(kept, self._taken)
-        self._next = max([one.result.number for one in kept], default=-1) + 1
+        self._random = optuna.samplers.RandomSampler(seed=settings.seed + len(members))
+        self._study.add_trials(renumbered(members))
+        self._earlier = [member.result for member in members if member.is_done]
+        self._taken = {_key(member.chosen) for member in members if member.is_done}  # done or proposed
+        self._retries = _retried(members, self._taken)
+        self._next = max([member.result.number for member in members], default=-1) + 1
         self._live: dict[int, _Live] = {}
 
     @property
     def tags(self) -> dict[str, str]:
-        """What the sweep's runs in MLflow are tagged with."""
+        """The MLflow tags of the sweep's runs."""
         return {SWEEP: self.id} | dict([self.mark])
 
     @property
     def mark(self) -> tuple[str, str]:
-        """The tag by which the sweep's runs are found: two sweeps may share a name, on machines that share a store."""
+        """The tag that identifies the sweep's runs: on several machines, two sweeps of a store may have one name."""
         identity = self.recall(IDENTITY)
         return (SWEEP_IDENTITY, identity) if identity else (SWEEP, self.id)  # sweeps of earlier versions have none
 
     # Asking -----------------------------------------------------------------------------------------------------
 
     def ask(self, most: int | None = None) -> list[Asked]:
-        """The next members, at most so many, to be trained together; none where the search is over.
+        """Returns the next members to train together, at most `most`; none if the search is over.
 
-        A grid is asked for as a whole. Raises ConfigError where constraints leave nothing to try.
+        A grid is returned as a whole. Raises ConfigError if the constraints exclude everything.
         """
         with self._lock:
             if self._settings.sampler == "grid":
                 new = itertools.islice(filter(self._is_new, self._space.grid()), most)
-                asked = [self._begun(self._fixed_trial(chosen), chosen) for chosen in list(new)]
+                asked = [self._start(self._fixed_trial(chosen), chosen) for chosen in list(new)]
             else:
                 left = (self._settings.trials or _TRIALS) - len(self._taken)
                 wanted = min(self._settings.batch, left, left if most is None else most)
@@ -113,36 +112,36 @@ class Study:
         return _key(chosen) not in self._taken
 
     def _sampled(self) -> Asked | None:
-        """A member that failed before, or that the sampler proposes, which nobody tried; None where there is none."""
+        """A failed member to try again, or a new proposal of the sampler; None if nothing is left."""
         while self._retries:
             chosen = self._retries.pop(0)
             if self._is_new(chosen):
-                return self._begun(self._fixed_trial(chosen), chosen)
+                return self._start(self._fixed_trial(chosen), chosen)
         repeats = 0
         for attempt in range(_MOST_ATTEMPTS):
-            alone = attempt < _OWN_ATTEMPTS
-            trial, chosen = self._proposed() if alone else self._at_random(self._proposed)
+            by_sampler = attempt < _OWN_ATTEMPTS
+            trial, chosen = self._proposed() if by_sampler else self._at_random(self._proposed)
             allowed = self._space.allows(chosen)
             if allowed and self._is_new(chosen):
-                return self._begun(trial, chosen)
-            # What breaks a constraint is as bad as can be, which tpe learns from; a repetition says nothing.
+                return self._start(trial, chosen)
+            # A pruned trial tells tpe that values which break a constraint are bad; repeats carry no information.
             self._study.tell(trial, state=TrialState.FAIL if allowed else TrialState.PRUNED)
-            repeats += allowed and not alone
+            repeats += allowed and not by_sampler
             if repeats == _MOST_REPEATS:
                 break
-        # Little or nothing is left: then it is listed, where it can be.
+        # Few or no combinations are left: list them, if possible.
         new = [chosen for chosen in self._space.grid() if self._is_new(chosen)] if self._space.is_listable else []
         if not new:
             return None
         chosen = random.Random(f"{self._settings.seed} {self._next}").choice(new)
-        return self._begun(self._fixed_trial(chosen), chosen)
+        return self._start(self._fixed_trial(chosen), chosen)
 
     def _proposed(self) -> tuple[Trial, dict[str, str]]:
         trial = self._study.ask()
-        return trial, self._space.settled(functools.partial(self._suggested, trial))
+        return trial, self._space.assigned(functools.partial(self._suggested, trial))
 
     def _at_random(self, propose: Callable[[], T]) -> T:
-        """What is proposed without the sampler, which may take long and insist on what is ruled out."""
+        """Calls `propose` with a random sampler; the configured one may be slow or repeat excluded values."""
         sampler, self._study.sampler = self._study.sampler, self._random
         try:
             return propose()
@@ -153,36 +152,36 @@ class Study:
         return proposals.suggest(trial, self._space.dimensions[path])
 
     def _fixed_trial(self, chosen: Mapping[str, str]) -> Trial:
-        """A trial of these very values."""
+        """A trial of exactly these values."""
         params, distributions = proposals.fixed(self._space, chosen)
         self._study.enqueue_trial(params)
         return self._at_random(functools.partial(self._study.ask, distributions))
 
-    def _begun(self, trial: Trial, chosen: dict[str, str]) -> Asked:
+    def _start(self, trial: Trial, chosen: dict[str, str]) -> Asked:
         number, self._next = self._next, self._next + 1
         self._live[number] = _Live(trial, chosen)
         self._taken.add(_key(chosen))
         varied = {path: self._space.typed(value) for path, value in chosen.items()}
         return Asked(number, self._space.overrides(chosen), varied)
 
-    # Telling ----------------------------------------------------------------------------------------------------
+    # Results ----------------------------------------------------------------------------------------------------
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Takes note of a value of a member that trains. Returns whether it should end here."""
+        """Records a value of a running member. Returns whether the member should end now."""
         with self._lock:
             trial = self._live[number].trial
             known = self._frozen(trial).last_step
-            if known is not None and epoch <= known:  # it began again
+            if known is not None and epoch <= known:  # the member was restarted
                 return False
             trial.report(value, epoch)
             return self._settings.pruner.name != "none" and trial.should_prune()
 
     def is_waiting_for(self, number: int) -> bool:
-        """Whether nobody has told yet what a member came to."""
+        """Whether `tell` has not been called for a proposed member."""
         return number in self._live
 
     def tell(self, result: MemberResult) -> None:
-        """Takes note, for good, of what a member came to. One that failed is tried again the next time."""
+        """Stores the result of a member. A failed member is tried again in the next session."""
         with self._lock:
             live = self._live.pop(result.number)
             state, values = self._ended(result)
@@ -190,11 +189,11 @@ class Study:
             self._stored.add_trial(packed(self._frozen(live.trial), live.chosen, result))
 
     def adopt(self, result: MemberResult) -> None:
-        """Takes note of a member that ended in an earlier session, which was killed before it was told."""
+        """Stores a member that ended in an earlier session, which was killed before `tell`."""
         with self._lock:
             lines = (line.lstrip("+").partition("=") for line in result.overrides)
-            said = {path: text for path, _, text in lines}
-            chosen = {path: said[path] for path in self._space.dimensions if path in said}
+            values_by_path = {path: text for path, _, text in lines}
+            chosen = {path: values_by_path[path] for path in self._space.dimensions if path in values_by_path}
             if not self._is_new(chosen):
                 return
             state, values = self._ended(result)
@@ -219,7 +218,7 @@ class Study:
         return self._study.get_trials(deepcopy=False)[trial.number]
 
     def _ended(self, result: MemberResult) -> tuple[TrialState, list[float] | None]:
-        """How a member ended, as Optuna has it. One that came to no number is as bad as one that was pruned."""
+        """Optuna's state and values of an ended member. A member without a finite objective counts as pruned."""
         if result.status not in ("FINISHED", "PRUNED"):
             return TrialState.FAIL, None
         found = [objective(result, name) for name, _ in self.objectives]
@@ -228,14 +227,14 @@ class Study:
             return TrialState.COMPLETE, known
         return TrialState.PRUNED, None
 
-    # What is known ----------------------------------------------------------------------------------------------
+    # Stored facts -----------------------------------------------------------------------------------------------
 
     def earlier(self) -> list[MemberResult]:
-        """The members that ended before this session, but for those that are tried again."""
+        """The members that ended in earlier sessions, without those to be tried again."""
         return list(self._earlier)
 
     def importances(self) -> dict[str, float]:
-        """The share of each path in what makes members differ by the first metric; empty where that cannot be told."""
+        """The importance of each path for the first metric, as a share; empty if it cannot be computed."""
         done = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state is TrialState.COMPLETE]
         if len(self._space.leaders()) < 2 or len(done) < 4:
             return {}
@@ -245,25 +244,25 @@ class Study:
             shares = optuna.importance.get_param_importances(
                 self._study, evaluator=evaluator, target=lambda trial: trial.values[0]
             )
-        except (RuntimeError, ValueError):  # all alike, or too few that share a path
+        except (RuntimeError, ValueError):  # all values are equal, or too few members share a path
             return {}
         return {path: float(share) for path, share in shares.items()}
 
     def remember(self, name: str, text: str) -> None:
-        """Keeps a short text with the sweep."""
+        """Stores a short text with the sweep."""
         self._stored.set_user_attr(name, text)
 
     def recall(self, name: str) -> str | None:
-        """The text that was kept."""
-        found: str | None = self._stored.user_attrs.get(name)
-        return found
+        """The stored text, or None."""
+        text: str | None = self._stored.user_attrs.get(name)
+        return text
 
 
 def _key(chosen: Mapping[str, str]) -> Key:
     return tuple(sorted(chosen.items()))
 
 
-def _retried(kept: list[Kept], done: set[Key]) -> list[dict[str, str]]:
-    """What was chosen for members that failed, and did not do better when they were tried again."""
-    failed = {_key(one.chosen): one.chosen for one in kept if not one.is_done}
+def _retried(members: list[StoredMember], done: set[Key]) -> list[dict[str, str]]:
+    """The chosen values of failed members that did not finish in a later attempt."""
+    failed = {_key(member.chosen): member.chosen for member in members if not member.is_done}
     return [chosen for key, chosen in failed.items() if key not in done]
