@@ -3,7 +3,7 @@
     for name, capsule in targets().items():
         jax.ffi.register_ffi_target(name, capsule, platform="cpu")
 
-Importing this module loads the libraries; it raises ImportError or OSError where one is missing or fits no longer.
+Importing this module loads the libraries. It raises ImportError or OSError if one is missing or incompatible.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ _HANDLERS = tuple(f"convrunner_{name}" for name in ("forward", "input_gradient",
 
 
 def _load() -> ctypes.CDLL:
-    # oneDNN's wheel puts its library beside Python's own, which no loader searches. Loaded first, it is known by name.
+    # oneDNN's wheel puts its library where no loader searches. Once loaded, it is found by name.
     try:
         candidates = [file for file in files("onednn-cpu-gomp") or () if file.name == "libdnnl.so.3"]
     except PackageNotFoundError as error:
@@ -41,10 +41,10 @@ def targets() -> dict[str, Any]:
 
 @functools.cache
 def serves(*geometry: int) -> bool:
-    """Whether oneDNN has a fast way for all three passes of a geometry.
+    """Whether oneDNN has fast code for all three passes of a geometry.
 
-    Its numbers: n, h, w, c; the outputs' h and w, filters; the kernel's h and w, groups; strides, dilations; padding
-    above, left, below, right; and 1 for bfloat16, 0 for float32.
+    A geometry is 19 numbers: n, h, w, c; the outputs' h and w, filters; the kernel's h and w, groups; strides, dilations;
+    padding above, left, below, right; and 1 for bfloat16, 0 for float32.
     """
     if len(geometry) != 19:
         raise ValueError(f"a geometry has 19 numbers, got {len(geometry)}")
@@ -52,5 +52,5 @@ def serves(*geometry: int) -> bool:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 itself."""
+    """Whether the CPU has instructions to multiply bfloat16."""
     return bool(_library.convrunner_has_bfloat16())

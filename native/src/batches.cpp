@@ -14,10 +14,10 @@ namespace convrunner {
 
 namespace {
 
-constexpr int64_t kMostGradients = int64_t{1} << 26;  // elements kept at once, before they are added up
-constexpr int64_t kSliceElements = int64_t{1} << 15;  // fewer are added up faster by one thread than by two
+constexpr int64_t kMostGradients = int64_t{1} << 26;  // elements of partial gradients held at once
+constexpr int64_t kSliceElements = int64_t{1} << 15;  // one thread adds fewer elements faster than two
 
-// x and y are the axes of a member's images and outputs; `window` holds stride, dilation, low and high, h before w.
+// x and y are the axes of a member's images and outputs; `window` is stride, dilation, low and high, h before w.
 Geometry geometry(const int64_t* x, const int64_t* kernel, const int64_t* y, Numbers window, int64_t groups,
                   bool bfloat16) {
   Geometry g{};
@@ -30,8 +30,8 @@ Geometry geometry(const int64_t* x, const int64_t* kernel, const int64_t* y, Num
   return g;
 }
 
-// A batch cut into parts whose sizes differ by one at most, the larger first; one plan for each of the two sizes, which
-// agree on the order of the kernel.
+// A batch cut into parts whose sizes differ by at most one, the larger first. Each of the two sizes has a plan; both plans
+// use the same kernel layout.
 struct Cut {
   int64_t parts, size, larger;
   std::shared_ptr<const Plan> plans[2];
@@ -49,7 +49,7 @@ struct Cut {
   int64_t first(int64_t part) const { return part * size + std::min(part, larger); }
 };
 
-// The kernels of all members in the order that a plan wants.
+// The kernels of all members in the layout of a plan.
 class Kernels {
  public:
   Kernels(ffi::ThreadPool& pool, const Plan& plan, const ffi::AnyBuffer& buffer)
@@ -74,7 +74,7 @@ class Kernels {
   int64_t share_bytes_;
 };
 
-// Adds the gradients of all parts to that of the first, always in the same order, whoever does it.
+// Adds the gradients of all parts to that of the first, in the same order on any thread.
 void add_up(ffi::ThreadPool& pool, float* gradients, int64_t members, int64_t parts, int64_t elements) {
   if (parts == 1) return;
   const int64_t slices = std::clamp<int64_t>(elements / kSliceElements, 1, pool.num_threads());

@@ -1,9 +1,9 @@
 // Convolutions of whole batches, in parts on XLA's threads.
 //
 // Arrays lie in row order: x (…, n, h, w, c), kernel (…, kernel_h, kernel_w, c / groups, filters), y and g
-// (…, n, output_h, output_w, filters). The axes before those are members of a vmap; where an operand is the same
-// for all of them its axis has one element. How a member's batch is cut depends on the batch and the number of threads
-// alone, so that a member computes the same bits alone and among others, and the same in every call.
+// (…, n, output_h, output_w, filters). The leading axes are members of a vmap; an operand shared by all members has an axis
+// of one element. How a member's batch is cut depends only on the batch and the number of threads, so that a member
+// computes the same bits alone, among others, and in every call.
 
 #pragma once
 

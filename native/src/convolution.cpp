@@ -19,7 +19,7 @@ using dnnl::memory;
 using tag = dnnl::memory::format_tag;
 using type = dnnl::memory::data_type;
 
-// Thousands of shapes are a program gone astray; what is in use outlives its place here.
+// A limit for programs with thousands of shapes; plans in use stay valid after removal from the cache.
 constexpr size_t kMostPlans = 4096;
 
 const dnnl::engine& engine() {
@@ -38,7 +38,7 @@ memory::dims kernel_dims(const Geometry& g) {
   return {g.groups, filters, inputs, g.kernel_h, g.kernel_w};
 }
 
-// (h, w, inputs, filters) as it lies in memory, its axes in oneDNN's order: groups, filters, inputs, h, w.
+// (h, w, inputs, filters) in memory, described with the axes in oneDNN's order: groups, filters, inputs, h, w.
 memory::desc plain_kernel(const Geometry& g, type dtype) {
   const int64_t inputs = g.c / g.groups, filters = g.filters / g.groups;
   memory::dims strides = {1, g.filters, g.kernel_w * inputs * g.filters, inputs * g.filters};
@@ -46,7 +46,7 @@ memory::desc plain_kernel(const Geometry& g, type dtype) {
   return memory::desc(kernel_dims(g), dtype, strides);
 }
 
-// A geometry in oneDNN's terms, and what oneDNN would do about it.
+// A geometry as oneDNN's descriptors.
 struct Described {
   memory::desc images, outputs, plain, any_kernel, kernel, gradient;
   memory::dims strides, dilations, low, high;
@@ -63,7 +63,7 @@ struct Described {
     plain = plain_kernel(g, dtype);
     any_kernel = memory::desc(kernel_dims(g), dtype, tag::any);
     kernel = order ? *order : any_kernel;
-    // Parts of a batch are added up: their gradients keep what bfloat16 would round away.
+    // Gradients of parts are added, so they are float32 instead of bfloat16.
     gradient = order ? *order : memory::desc(kernel_dims(g), type::f32, tag::any);
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   }
@@ -81,7 +81,7 @@ struct Described {
   }
 
  private:
-  static constexpr auto direct = algorithm::convolution_direct;  // no Winograd: it loses digits
+  static constexpr auto direct = algorithm::convolution_direct;  // not Winograd, which is less accurate
 
   dnnl::convolution_forward::primitive_desc forward_with(const memory::desc& order) const {
     return {engine(), dnnl::prop_kind::forward_training, direct, images, order, outputs, strides, dilations, low, high,

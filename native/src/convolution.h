@@ -14,8 +14,8 @@
 
 namespace convrunner {
 
-// What a convolution is, of `n` images (n, h, w, c) under a kernel (kernel_h, kernel_w, c / groups, filters).
-// Every member counts: a plan is found by all of them.
+// The geometry of a convolution of images (n, h, w, c) with a kernel (kernel_h, kernel_w, c / groups, filters).
+// Plans are cached by all of these members.
 struct Geometry {
   int64_t n, h, w, c;
   int64_t output_h, output_w, filters;
@@ -30,20 +30,20 @@ enum class Pass { kForward, kInputGradient, kKernelGradient };
 // A convolution that is ready to run. It holds no data and may run in many threads at once.
 class Plan {
  public:
-  // `like` is a plan whose order of the kernel this one keeps, where it is given.
+  // `like`, if given, is a plan whose kernel layout this plan uses.
   Plan(Pass pass, const Geometry& geometry, const Plan* like);
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 
-  // The kernel in the order that oneDNN wants; no bytes where it is taken as it comes.
+  // The kernel in oneDNN's layout; no bytes if the given layout is used.
   size_t kernel_bytes() const { return reorder_ ? chosen_.get_size() : 0; }
   void arrange_kernel(const void* kernel, void* arranged) const;
 
-  // `kernel` as `arrange_kernel` leaves it.
+  // `kernel` is the output of `arrange_kernel`.
   void forward(const void* x, const void* kernel, void* y) const;
   void input_gradient(const void* g, const void* kernel, void* dx) const;
 
-  // A part's kernel gradient, float32 in oneDNN's own order, as many as `gradient_elements`; and the way back.
+  // A part's kernel gradient, `gradient_elements` float32 values in oneDNN's layout, and its conversion back.
   size_t gradient_elements() const { return chosen_.get_size() / sizeof(float); }
   void kernel_gradient(const void* x, const void* g, void* gradient) const;
   void restore_kernel(const void* gradient, void* kernel) const;
@@ -56,11 +56,11 @@ class Plan {
   std::optional<dnnl::primitive> reorder_;
 };
 
-// oneDNN's name of what would compute this, as in "brgconv:avx512_core". Throws dnnl::error where nothing would.
+// oneDNN's name of its implementation, such as "brgconv:avx512_core". Throws dnnl::error if there is none.
 std::string implementation(Pass pass, const Geometry& geometry);
 
-// The plan of a geometry, made at its first use; its kernel is in the order of that of `like_n` images, if not 0.
-// Throws dnnl::error where oneDNN has none.
+// The plan of a geometry, made at its first use; it has the kernel layout of the plan for `like_n` images, if not 0.
+// Throws dnnl::error if oneDNN has no implementation.
 std::shared_ptr<const Plan> plan(Pass pass, const Geometry& geometry, int64_t like_n = 0);
 
 }  // namespace convrunner

@@ -1,4 +1,4 @@
-// What XLA calls, and what Python asks before it has XLA call.
+// The handlers that XLA calls, and the functions that Python calls before.
 
 #include <string>
 
@@ -78,8 +78,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(convrunner_moments, call_moments,
                                   .Ret<ffi::AnyBuffer>()
                                   .Ret<ffi::AnyBuffer>());
 
-// Whether oneDNN computes all three passes of a geometry, given in the order of its members, and by more than the plain
-// loops that it falls back to.
+// Whether oneDNN computes all three passes of a geometry (its members in order) with more than its plain fallback loops.
 extern "C" int convrunner_serves(const int64_t* members) {
   const Geometry& geometry = *reinterpret_cast<const Geometry*>(members);
   try {
@@ -92,7 +91,7 @@ extern "C" int convrunner_serves(const int64_t* members) {
   }
 }
 
-// Whether the CPU multiplies bfloat16 itself; where it does not, float32 is faster.
+// Whether the CPU has instructions to multiply bfloat16; if not, float32 is faster.
 extern "C" int convrunner_has_bfloat16() {
   return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16;
 }

@@ -15,7 +15,7 @@ inline int64_t product(const std::vector<int64_t>& counts) {
   return std::accumulate(counts.begin(), counts.end(), int64_t{1}, std::multiplies<int64_t>());
 }
 
-// One member's axes, what it takes, and where each lies. What is the same for all members has an axis of one element.
+// An array with one entry for each member of a vmap; an array shared by all members has an axis of one element.
 struct Array {
   const int64_t* axes;
   std::vector<int64_t> members;
@@ -33,7 +33,7 @@ struct Array {
     share_bytes = std::accumulate(axes, dims.end(), element_bytes, std::multiplies<int64_t>());
   }
 
-  // Which share is a member's, where there are `counts` members along each axis.
+  // The index of a member's array, for `counts` members along each axis.
   int64_t share(int64_t member, const std::vector<int64_t>& counts) const {
     int64_t place = 0, step = 1;
     for (size_t axis = members.size(); axis-- > 0; member /= counts[axis]) {

@@ -8,7 +8,7 @@
 #include "members.h"
 #include "threads.h"
 
-// Compiled for several CPUs; the loader picks. Baseline x86-64 has registers of four floats.
+// Compiled for several CPUs; the loader chooses. Baseline x86-64 has registers of only four floats.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
@@ -22,11 +22,11 @@ namespace ffi = xla::ffi;
 namespace {
 
 constexpr int64_t kBlockElements = 8192;  // 32 KiB of float32
-constexpr int64_t kBlockRows = 256;       // added one after the other, more would lose digits
-constexpr int64_t kNarrow = 64;           // fewer channels than this are taken several rows at a time
+constexpr int64_t kBlockRows = 256;       // rows added consecutively; more would lose precision
+constexpr int64_t kNarrow = 64;           // with fewer channels, several rows are processed together
 
-// A matrix cut into parts, and a part into blocks. Few channels would not fill a register: several rows then lie side
-// by side as lanes, whose sums are put together in the end.
+// A matrix cut into parts, and a part into blocks. Few channels would not fill a register, so several rows are then
+// processed together as lanes, whose sums are joined at the end.
 struct Cut {
   int64_t channels, rows, lanes, long_rows, parts;
 
@@ -54,7 +54,7 @@ FOR_EACH_CPU void widen(const uint16_t* from, int64_t count, float* to) {
   }
 }
 
-// The values of a block: where they lie, or as float32 in `room`.
+// The values of a block: in place, or converted to float32 in `room`.
 const float* block_values(const Array& array, const char* share, int64_t first, int64_t count,
                           std::vector<float>& room) {
   if (!array.bfloat16) return reinterpret_cast<const float*>(share) + first;
@@ -70,7 +70,7 @@ struct Moments {
 
   explicit Moments(int64_t lanes) : mean(lanes), squares(lanes) {}
 
-  // Joins those of `other_count` further numbers.
+  // Joins the moments of `other_count` further numbers.
   void join(double other_count, const float* other_mean, const float* other_squares, int64_t lanes) {
     const double all = count + other_count;
     const float share = static_cast<float>(other_count / all);

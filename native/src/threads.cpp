@@ -24,7 +24,7 @@ struct Progress {
   std::exception_ptr failure;
 };
 
-// Takes parts until none is left. A helper that comes late finds none, and then touches nothing but `progress`.
+// Takes parts until none is left. A helper that starts late finds none, and then uses only `progress`.
 void work(Progress& progress, int64_t count, const std::function<void(int64_t)>& part) {
   std::unique_lock<std::mutex> lock(progress.mutex);
   while (progress.next < count) {
@@ -42,7 +42,7 @@ void work(Progress& progress, int64_t count, const std::function<void(int64_t)>&
   }
 }
 
-// OpenMP's own functions, of the library that oneDNN has loaded: linking with another would set another's threads.
+// OpenMP's functions from the library that oneDNN has loaded; another OpenMP library has its own settings.
 struct OpenMP {
   int (*get_max_threads)();
   void (*set_num_threads)(int);
@@ -87,7 +87,7 @@ void for_each_part(xla::ffi::ThreadPool& pool, int64_t count, const std::functio
   if (progress->failure) std::rethrow_exception(progress->failure);
 }
 
-// The number of threads is each thread's own setting in OpenMP; it is given back, since the thread may be Python's.
+// OpenMP stores the number of threads for each thread; it is restored, because the thread may be Python's.
 SingleThreaded::SingleThreaded() : before_(openmp().get_max_threads()) { openmp().set_num_threads(1); }
 SingleThreaded::~SingleThreaded() { openmp().set_num_threads(before_); }
 

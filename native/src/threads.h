@@ -10,13 +10,12 @@
 
 namespace convrunner {
 
-// Calls `part(0)` … `part(count − 1)`, on the calling thread and on those threads of the pool that are free, and
-// returns when all are done. What a part computes must not depend on who computes it. The caller works as well and
-// waits only for parts that have begun, so that calls within the pool cannot lock each other out.
-// Throws the first exception of a part.
+// Calls `part(0)` … `part(count − 1)` on the calling thread and on idle threads of the pool, and returns when all are done.
+// The result of a part must not depend on its thread. The calling thread works too, and waits only for parts that have
+// started, so that nested calls cannot deadlock. Throws the first exception of a part.
 void for_each_part(xla::ffi::ThreadPool& pool, int64_t count, const std::function<void(int64_t)>& part);
 
-// Keeps oneDNN, and whatever else uses OpenMP on this thread, to one thread for as long as it lives.
+// While it exists, oneDNN and all other users of OpenMP on this thread use one thread.
 class SingleThreaded {
  public:
   SingleThreaded();
@@ -28,7 +27,7 @@ class SingleThreaded {
   int before_;
 };
 
-// Memory of this thread that lasts: as large as was ever asked for, so that steps touch no fresh pages.
+// Permanent memory of this thread, as large as the largest request, so that steps cause no page faults.
 enum class Purpose { kScratchpad, kKernel, kGradients };
 void* lasting_memory(Purpose purpose, size_t bytes);
 
