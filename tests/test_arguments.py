@@ -87,7 +87,7 @@ def test_the_json_schema_agrees() -> None:
             assert not validator.is_valid(list(value) if isinstance(value, tuple) else value), name
 
 
-def test_adam_has_what_optax_documents() -> None:
+def test_adam_has_the_documented_arguments() -> None:
     found = arguments(optax.adam)
     assert {name: argument.kind for name, argument in found.items()} == {
         "learning_rate": float, "b1": float, "b2": float, "eps": float, "eps_root": float, "mu_dtype": str,

@@ -50,7 +50,7 @@ def test_values(text: str, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["relu", "same", "64", "-1", "", "3x3", "conv-relu", "1e-3", "2026/11/21", "*" * 300])
-def test_other_texts_are_themselves(text: str) -> None:
+def test_other_texts_are_not_evaluated(text: str) -> None:
     assert not arithmetic.refers(text)
 
 
@@ -97,7 +97,7 @@ def test_faults(text: str, expected: str) -> None:
     ["$a * " * 100 + "1", "(" * 95 + "$a" + ")" * 95, "(" * 100 + "$a", "-" * 190 + "$a", "$a" + "[0]" * 5000],
     ids=len,
 )
-def test_what_is_long_or_deep_is_computed_or_refused(text: str) -> None:
+def test_long_or_deep_texts_are_computed_or_refused(text: str) -> None:
     found = computed(text)
     assert isinstance(found, int) or found.startswith("fault: must")
 
@@ -124,6 +124,6 @@ def test_it_computes_as_python_does(text: str) -> None:
 
 
 @given(st.text(alphabet="$ab_[]()0129+-*/ .\n\u2028x", max_size=40))
-def test_any_text_is_itself_a_value_or_a_fault(text: str) -> None:
+def test_any_text_gives_a_value_or_a_fault(text: str) -> None:
     if arithmetic.refers(text) and isinstance(found := computed(text), str) and found.startswith("fault"):
         assert "must" in found or "unknown" in found

@@ -10,7 +10,7 @@ from runner import cores
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system binds no process to cores")
-def test_a_process_that_is_bound_to_one_core_has_one() -> None:
+def test_a_process_bound_to_one_core_has_one() -> None:
     program = """
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -21,7 +21,7 @@ print(cores.available())
     assert done.stdout == "1\n"
 
 
-def test_where_processes_are_bound_to_no_cores_all_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_core_binding_all_cores_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert cores.available() == 6

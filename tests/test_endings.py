@@ -25,12 +25,12 @@ def raised(error: BaseException) -> BaseException:
         return caught
 
 
-def test_a_mistake_of_the_users_is_its_own_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_users_mistake_prints_only_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(raised(ConfigError(must("seed", "be ≥ 0", -1)))) == 2
     assert capsys.readouterr().err == "seed: must be ≥ 0, got -1\n"
 
 
-def test_a_fault_of_the_program_is_kept_in_the_log_of_the_run(
+def test_a_bug_is_written_to_the_log_of_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with closing(logging.FileHandler(tmp_path / "run.log", encoding="utf-8")) as handler:
@@ -43,7 +43,7 @@ def test_a_fault_of_the_program_is_kept_in_the_log_of_the_run(
     assert "in raised" in kept
 
 
-def test_without_a_log_the_traceback_has_a_file_of_its_own(
+def test_without_a_log_the_traceback_is_in_a_new_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
@@ -57,7 +57,7 @@ def test_without_a_log_the_traceback_has_a_file_of_its_own(
     assert capsys.readouterr().err.startswith("Traceback"), "what can be kept nowhere is shown"
 
 
-def test_the_whole_traceback_is_shown_where_it_is_asked_for(
+def test_the_whole_traceback_is_shown_on_request(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CONVRUNNER_TRACEBACK", "1")
@@ -67,15 +67,13 @@ def test_the_whole_traceback_is_shown_where_it_is_asked_for(
     assert shown.endswith("\nseed: must be ≥ 0, got -1\n")
 
 
-def test_a_file_that_the_system_refuses_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_used_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(raised(OSError(28, "No space left on device", "outputs/x"))) == 1
     line = "outputs/x: must be readable and writable, but: No space left on device\n"
     assert capsys.readouterr().err == line
 
 
-def test_memory_that_is_not_there_is_said_with_how_much_and_by_whom(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_allocation_names_its_size_and_its_module(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     def load(*args: object, **kwargs: object) -> np.ndarray:
         return np.zeros((2**40, 2**20), np.uint8)
 
@@ -86,7 +84,7 @@ def test_memory_that_is_not_there_is_said_with_how_much_and_by_whom(
     assert re.fullmatch(line, done.err.strip()), done.err
 
 
-def test_options_may_stand_before_and_between_overrides(runner: Runner) -> None:
+def test_options_can_be_anywhere_among_overrides(runner: Runner) -> None:
     for arguments in (("experiment=x", "-m", "seed=1,2"), ("-m", "experiment=x", "seed=1,2")):
         done = runner(*arguments)
         assert done.status == 2
@@ -97,7 +95,7 @@ def test_options_may_stand_before_and_between_overrides(runner: Runner) -> None:
     assert "  epochs: 7\n" in done.out
 
 
-def test_a_file_that_cannot_be_written_costs_the_model_and_not_the_run(tmp_path: Path) -> None:
+def test_a_run_continues_if_a_file_cannot_be_written(tmp_path: Path) -> None:
     overrides = [*TINY, "data.limit=100", "train.epochs=1", f"hydra.run.dir={tmp_path}/run", "tracking.enabled=false"]
     (tmp_path / "run").mkdir()
     # A folder stands where a file is to be written, which is the same to the program as a disk that is full.

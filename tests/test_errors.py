@@ -41,7 +41,7 @@ def test_a_fault_is_one_line(fault: Fault, line: str) -> None:
     assert str(fault) == line
 
 
-def test_the_known_names_are_sorted_and_left_out_where_they_would_fill_lines() -> None:
+def test_known_names_are_sorted_and_left_out_if_there_are_many() -> None:
     assert str(unknown("x", "key", "zzz", iter(["b", "a"]))) == 'x: unknown key "zzz"; must be one of a, b'
     many = [f"optimizer_{i}" for i in range(100)]
     assert str(unknown("x", "key", "zzz", many)) == 'x: unknown key "zzz"'
@@ -63,7 +63,7 @@ def test_the_known_names_are_sorted_and_left_out_where_they_would_fill_lines() -
         ({"rate": 0.5, "use_bias": False}, "{rate: 0.5, use_bias: false}"),
     ],
 )
-def test_a_value_is_shown_as_yaml_has_it(value: object, text: str) -> None:
+def test_a_value_is_shown_as_in_yaml(value: object, text: str) -> None:
     assert shown(value) == text
 
 
@@ -89,7 +89,7 @@ def test_a_users_mistake_exits_with_2_and_a_failed_run_with_1() -> None:
     assert {error.exit_status for error in failures} == {1}
 
 
-def test_the_docstring_draws_the_whole_tree() -> None:
+def test_the_docstring_shows_all_errors() -> None:
     tree = errors.__doc__ or ""
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, ConvrunnerError)]
     for error in classes:
@@ -102,6 +102,6 @@ def test_the_docstring_draws_the_whole_tree() -> None:
 @pytest.mark.parametrize(
     ("name", "meant"), [("lr", "learning_rate"), ("wd", "weight_decay"), ("adma", "adam"), ("cosine", "cosine_decay")]
 )
-def test_initials_exchanged_letters_and_parts_are_understood(name: str, meant: str) -> None:
+def test_suggestions_for_initials_exchanged_letters_and_parts(name: str, meant: str) -> None:
     known = ["learning_rate", "weight_decay", "adam", "adamax", "cosine_decay", "name"]
     assert unknown("", "key", name, known).text == f'unknown key "{name}"; did you mean "{meant}"?'

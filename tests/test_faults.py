@@ -251,7 +251,7 @@ NAMES = [f"{path}={shown(value, 20)}" for path, value, _ in WRONG]
 
 
 @pytest.mark.parametrize(("path", "value", "line"), WRONG, ids=NAMES)
-def test_one_place_wrong_is_one_line(path: str, value: Any, line: str) -> None:
+def test_one_wrong_value_is_one_line(path: str, value: Any, line: str) -> None:
     assert report(with_value(composed(), path, value)) == [line]
 
 
@@ -289,7 +289,7 @@ def test_one_place_wrong_is_one_line(path: str, value: Any, line: str) -> None:
         (("data=cifar100",), "data.labels", "both", "data.labels: must be one of fine, coarse, got both"),
     ],
 )
-def test_one_place_wrong_in_another_option_is_one_line(
+def test_one_wrong_value_in_another_option_is_one_line(
     options: tuple[str, ...], path: str, value: Any, line: str
 ) -> None:
     assert report(with_value(composed(*options), path, value)) == [line]
@@ -300,7 +300,7 @@ def test_a_part_without_defaults_must_be_given(path: str) -> None:
     assert report(without(composed(), path)) == [f"{path}: must be given, got nothing"]
 
 
-def test_a_missing_argument_is_named_where_it_should_stand() -> None:
+def test_a_missing_argument_is_reported_at_its_path() -> None:
     lines = [
         "model.layers[0].conv.filters: must be given, got nothing",
         "model.layers[0].conv.kernel_size: must be given, got nothing",
@@ -322,7 +322,7 @@ APART = [
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_places_wrong_in_any_five_parts_are_five_lines(seed: int) -> None:
+def test_wrong_values_in_any_five_parts_are_five_lines(seed: int) -> None:
     entries = {path: (value, line) for path, value, line in random.Random(seed).sample(APART, len(APART))}
     chosen = dict(list(entries.items())[:5])
     config = composed()
@@ -347,5 +347,5 @@ RAW = {"model": {"layers": ("conv", {"conv": {"stride": 0}})}, "data": {"source"
         (("", "a"), "''.a"),
     ],
 )
-def test_a_location_reads_as_it_is_written(location: tuple[Any, ...], path: str) -> None:
+def test_a_location_becomes_a_path(location: tuple[Any, ...], path: str) -> None:
     assert dotted(location, RAW) == path

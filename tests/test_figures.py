@@ -140,7 +140,7 @@ def test_the_worst_images_come_first() -> None:
     assert figure.get_suptitle() == "The worst of 5 images: 2 classified wrongly"
 
 
-def test_the_worst_images_where_all_are_right() -> None:
+def test_the_worst_images_if_all_are_correct() -> None:
     figure = worst_images(np.zeros((2, 4, 4, 3), np.uint8), np.array([0, 1]), np.eye(2), ("cat", "dog"))
     assert figure.get_suptitle() == "The least certain of 2 images: all classified correctly"
 
@@ -186,7 +186,7 @@ def test_a_png_is_sharp_and_the_same_every_time() -> None:
     assert Image.open(io.BytesIO(first)).size == (1425, 690)
 
 
-def test_threads_draw_side_by_side() -> None:
+def test_threads_can_draw_in_parallel() -> None:
     drawn: list[bytes] = []
     threads = [threading.Thread(target=lambda: drawn.append(png(learning_curves(HISTORY)))) for _ in range(4)]
     for thread in threads:
@@ -198,7 +198,7 @@ def test_threads_draw_side_by_side() -> None:
     assert Image.open(io.BytesIO(drawn[0])).format == "PNG"
 
 
-def test_images_below_zero_are_drawn_whole() -> None:
+def test_images_with_negative_values_are_drawn_in_their_range() -> None:
     image = np.linspace(-1, 1, 48, dtype=np.float32).reshape(1, 4, 4, 3)
     figure = worst_images(image, np.array([0]), np.array([[0.4, 0.6]]), ("cat", "dog"))
     drawn = figure.axes[0].images[0].get_array()

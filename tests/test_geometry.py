@@ -92,7 +92,7 @@ def test_a_number_pads_both_ends_and_a_pair_each_its_own() -> None:
     assert window(3, axis_size=9, padding=(0, 2)) == Window(3, low=0, high=2)
 
 
-def test_causal_padding_keeps_the_length_and_hides_what_comes_later() -> None:
+def test_causal_padding_keeps_the_length_and_hides_later_positions() -> None:
     w = window(3, axis_size=9, padding="causal", dilation=2)
     assert (w.low, w.high) == (4, 0)
     touched = jacobian(9, [w])
@@ -100,7 +100,7 @@ def test_causal_padding_keeps_the_length_and_hides_what_comes_later() -> None:
     np.testing.assert_array_equal(touched, np.tril(touched))
 
 
-def test_fits_is_whether_one_position_is_left() -> None:
+def test_a_window_fits_if_it_has_one_position() -> None:
     assert Window(5).fits(5)
     assert not Window(5).fits(4)
     assert Window(5, low=1).fits(4)
@@ -221,12 +221,12 @@ def test_receptive_field_of_mobilenet_as_published() -> None:
     assert (field.size, field.stride, field.padding) == (315, 32, 126)
 
 
-def test_after_an_upsampling_positions_see_one_and_two_in_turn() -> None:
+def test_after_an_upsampling_fields_alternate() -> None:
     field = ReceptiveField().upsampled(2).through(Window(2))
     assert [field.last(position) - field.first(position) + 1 for position in range(4)] == [1, 2, 1, 2]
 
 
-def test_paths_whose_periods_have_no_common_multiple_below_the_limit_have_the_union_at_position_0() -> None:
+def test_the_union_of_paths_without_a_common_period_is_that_of_position_0() -> None:
     fields = [ReceptiveField().through(Window(size, size)).upsampled(size) for size in (37, 31)]
     assert [field.period for field in fields] == [37, 31]
     field = union(fields)
@@ -277,7 +277,7 @@ def test_receptive_field_is_where_the_gradient_is_not_zero(stack: list[Window]) 
 
 
 @given(stack=st.lists(windows, min_size=1, max_size=3), spare=st.integers(0, 20))
-def test_receptive_field_is_what_a_stack_of_windows_touches(stack: list[Window], spare: int) -> None:
+def test_receptive_field_covers_the_pixels_of_stacked_windows(stack: list[Window], spare: int) -> None:
     field = through(stack)
     axis_size = field.size + int(field.stride) + spare  # enough for one position that sees no padding
     assert_field_covers(jacobian(axis_size, stack), field)

@@ -24,7 +24,7 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
-def test_interrupts_that_are_ignored_stay_so() -> None:
+def test_ignored_interrupts_stay_ignored() -> None:
     program = """
 import signal
 from runner import interrupts

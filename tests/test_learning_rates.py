@@ -257,7 +257,7 @@ def test_stairs_in_epochs_do_not_drift(tenths: int, per_epoch: int) -> None:
         np.testing.assert_allclose(stepped, expected, rtol=1e-6)
 
 
-def test_an_epoch_and_a_half_is_that_many_steps_as_it_is_written() -> None:
+def test_fractions_of_epochs_are_exact_decimals() -> None:
     """0.7 epochs of 15 steps are 10.5, which a product of float64 takes for less, and 2.5 of 40 are 100."""
     stepped = {"name": "piecewise_constant_schedule", "boundaries_in": "epochs"}
     for boundary, per_epoch, drop in ((2.5, 40, 100), (2.5, 39, 98), (1.1, 10, 11), (0.29, 100, 29)):
@@ -299,7 +299,7 @@ def test_the_recipe_of_efficientnet() -> None:
     np.testing.assert_allclose(found, PEAK * np.where(steps < 50, steps / 50, 0.97 ** (steps // 24)), rtol=1e-6)
 
 
-def test_no_warm_up_leaves_the_peak_of_optax_schedules_with_one() -> None:
+def test_optax_schedules_with_a_warm_up_of_0_start_at_the_peak() -> None:
     """Optax itself would stay at 0."""
     np.testing.assert_array_equal(rates(5, name="warmup_constant_schedule", warmup_steps=0), np.full(5, PEAK))
 
@@ -312,7 +312,7 @@ def test_the_last_rates_of_a_long_cosine_keep_their_digits() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-7)
 
 
-def test_times_beyond_any_training_are_no_overflow() -> None:
+def test_very_long_times_do_not_overflow() -> None:
     assert rates(5, warmup_epochs=1e300).max() < 1e-9
     assert rates(5, name="cosine_decay_schedule", decay_steps=10**40).min() == np.float32(PEAK)
     stairs = {"name": "exponential_decay", "decay_rate": 0.5, "staircase": True}
@@ -351,7 +351,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
-def test_optax_gives_the_same_within_float32(name: str) -> None:
+def test_optax_agrees_within_float32(name: str) -> None:
     said = ARGUMENTS[name]
     with jax.numpy_dtype_promotion("standard"):
         schedule = getattr(optax, name)(**said)

@@ -120,7 +120,7 @@ def test_metric_sums_against_sklearn(loss: Loss) -> None:
 
 
 @pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss.name)
-def test_what_fills_up_a_batch_adds_nothing(loss: Loss) -> None:
+def test_padding_examples_add_nothing(loss: Loss) -> None:
     whole = metric_sums(loss, OUTPUTS, TARGETS, jnp.ones(6))
     filling = jnp.full((2, 4), jnp.nan)
     weights = jnp.array([1.0] * 6 + [0.0] * 2)

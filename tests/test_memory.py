@@ -30,12 +30,12 @@ def faults(how: str) -> int:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the settings are those of glibc")
-def test_a_block_that_was_given_back_is_there_the_next_time() -> None:
+def test_a_freed_block_is_reused() -> None:
     # Four times 64 MB are 65,536 pages, or fewer where the system has larger ones.
     assert faults("keep") < 0.2 * faults("leave")
 
 
-def test_garbage_is_looked_for_seldom_and_not_at_the_end() -> None:
+def test_garbage_collections_are_rare_and_skipped_at_exit() -> None:
     program = """
 import gc
 from runner import memory

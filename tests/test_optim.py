@@ -169,7 +169,7 @@ def test_sgd_by_hand() -> None:
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
-def test_biases_may_take_larger_steps_than_weights(name: str) -> None:
+def test_bias_scale_multiplies_the_steps_of_biases(name: str) -> None:
     gradient = jax.tree.map(jnp.ones_like, PARAMETERS)
 
     def steps(factor: float) -> dict[str, jax.Array]:
@@ -195,12 +195,12 @@ def decayed_by(optimizer: Optimizer) -> dict[str, bool]:
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "lion", "lamb", "adadelta", "adafactor", "lars", "rmsprop"])
 @pytest.mark.parametrize("decays", ["weights", "all"])
-def test_weight_decay_leaves_biases_alone_unless_told(name: str, decays: str) -> None:
+def test_weight_decay_skips_biases_by_default(name: str, decays: str) -> None:
     optimizer = Optimizer(name=name, learning_rate=0.1, weight_decay=0.1, weight_decay_mask=decays)
     assert decayed_by(optimizer) == {"kernel": True, "units": True, "bias": decays == "all"}
 
 
-def test_weight_decay_of_optax_stays_where_nothing_is_said() -> None:
+def test_the_default_weight_decay_is_that_of_optax() -> None:
     transformation = Optimizer(name="adamw", learning_rate=0.1).transformation(0.1, DECAYS)
     zeros = jax.tree.map(jnp.zeros_like, PARAMETERS)
     updates, _ = transformation.update(zeros, transformation.init(PARAMETERS), PARAMETERS)
@@ -210,7 +210,7 @@ def test_weight_decay_of_optax_stays_where_nothing_is_said() -> None:
 
 
 @pytest.mark.parametrize("name", optimizers())
-def test_no_optimizer_decays_biases_behind_the_users_back(name: str) -> None:
+def test_no_optimizer_decays_biases_by_default(name: str) -> None:
     """An optimiser without a mask must not decay anything until it is asked to."""
     takes = arguments(optimizers()[name])
     if not {"mask", "weight_decay_mask"} & set(takes):
@@ -222,7 +222,7 @@ def test_lbfgs_finds_the_minimum_of_a_quadratic() -> None:
     assert all(np.allclose(leaf, 0.5, atol=1e-3) for leaf in jax.tree.leaves(found))
 
 
-def test_integers_become_real_numbers_and_names_of_types_are_taken() -> None:
+def test_integers_become_floats_and_type_names_are_accepted() -> None:
     optimizer = Optimizer(name="adam", learning_rate=1, b1=0, mu_dtype="bfloat16")
     assert optimizer.model_extra == {"b1": 0.0, "mu_dtype": "bfloat16"}
     assert type(optimizer.model_extra["b1"]) is float
@@ -272,7 +272,7 @@ def test_integers_become_real_numbers_and_names_of_types_are_taken() -> None:
         ]),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_where_it_is_wrong(fields: dict[str, Any], expected: list[str]) -> None:
+def test_a_fault_is_reported_at_its_path(fields: dict[str, Any], expected: list[str]) -> None:
     assert faults(learning_rate=0.1, **fields) == expected
 
 

@@ -23,7 +23,7 @@ for stream in (sys.stdout, sys.stderr):
         assert re.fullmatch(r"28[x×]28 [-−] \? (\.\.\.|…)\s*", shown.decode(encoding))
 
 
-def test_a_reader_that_leaves_early_costs_no_text_and_no_status() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     program = """
 import sys
 from runner import output

@@ -42,7 +42,7 @@ def test_a_damaged_program_is_replaced(tmp_path: Path) -> None:
     assert not [line for line in run(tmp_path) if "damaged" in line]
 
 
-def test_other_warnings_are_shown_and_other_entries_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_warnings_are_shown_and_other_entries_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr(warnings, "showwarning", lambda message, *rest: shown.append(str(message)))
     for name in ("jit_a-1-cache", "jit_a-2-cache", "jit_ab-1-cache"):

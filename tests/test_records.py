@@ -67,7 +67,7 @@ def test_unknown_keys_loose_types_and_broken_bounds_are_refused(cls: type[Record
         cls.model_validate(values)
 
 
-def test_a_whole_number_serves_for_a_real_one() -> None:
+def test_an_integer_is_accepted_as_a_real_number() -> None:
     assert Dense(units=3, scale=2).scale == 2.0
 
 
@@ -83,7 +83,7 @@ def test_equal_records_have_equal_hashes() -> None:
     assert len({MODEL, again, MODEL.model_copy(update={"name": "other"})}) == 2
 
 
-def test_traced_shows_as_its_name() -> None:
+def test_traced_prints_its_name() -> None:
     assert repr(TRACED) == "TRACED"
 
 
@@ -107,7 +107,7 @@ def test_frozen_turns_every_list_into_a_tuple_and_nothing_else(value: Any) -> No
     assert frozen(frozen(value)) == frozen(value)
 
 
-def test_frozen_input_is_what_a_strict_record_takes() -> None:
+def test_a_strict_record_accepts_frozen_input() -> None:
     assert Model.model_validate(frozen({"name": "small", "layers": [{"units": 3}]})).layers == (Dense(units=3),)
 
 
@@ -129,7 +129,7 @@ def test_a_leafs_path_is_its_dotted_path() -> None:
     ]
 
 
-def test_taking_a_record_apart_and_putting_it_together_gives_it_back() -> None:
+def test_flattening_and_unflattening_restores_a_record() -> None:
     for record in (MODEL, Optimizer.model_validate({"name": "adam", "b1": 0.9, "nesterov": True})):
         leaves, structure = jax.tree.flatten(record)
         again = jax.tree.unflatten(structure, leaves)
@@ -138,7 +138,7 @@ def test_taking_a_record_apart_and_putting_it_together_gives_it_back() -> None:
         assert type(again).model_validate(again.model_dump()) == record
 
 
-def test_two_records_share_a_structure_exactly_where_only_traced_fields_differ() -> None:
+def test_records_share_a_structure_if_only_traced_fields_differ() -> None:
     def structure(**changes: Any) -> Any:
         return jax.tree.structure(MODEL.model_copy(update=changes))
 
@@ -171,7 +171,7 @@ def test_only_structure_retraces() -> None:
     assert traces == 2
 
 
-def test_a_record_of_tracers_is_used_like_any_other() -> None:
+def test_a_record_of_tracers_works_like_any_other() -> None:
     def scaled(model: Model, x: jax.Array) -> jax.Array:
         first = model.layers[0]
         assert isinstance(first, Dense)
@@ -188,7 +188,7 @@ def test_a_record_of_tracers_is_used_like_any_other() -> None:
 # Further arguments by name
 
 
-def test_further_arguments_trace_where_they_are_real_numbers() -> None:
+def test_extra_arguments_that_are_real_numbers_are_traced() -> None:
     optimizer = Optimizer.model_validate(
         {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True, "steps": 5, "betas": (0.9, 0.99), "accumulator": 0.5}
     )
@@ -202,7 +202,7 @@ def test_further_arguments_trace_where_they_are_real_numbers() -> None:
         assert structure(**change) != structure(), change
 
 
-def test_further_arguments_can_be_tracers() -> None:
+def test_extra_arguments_can_be_tracers() -> None:
     optimizer = Optimizer.model_validate({"learning_rate": 0.1, "nesterov": True})
     gradient = jax.grad(lambda o: o.learning_rate**2)(optimizer)
     assert gradient.model_extra == {"learning_rate": pytest.approx(0.2), "nesterov": True}

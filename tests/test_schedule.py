@@ -64,7 +64,7 @@ def test_warm_up_comes_before_any_schedule() -> None:
     np.testing.assert_allclose(rates(name="warmup_cosine_decay_schedule", warmup_epochs=1), expected, atol=1e-6)
 
 
-def test_training_may_end_within_the_warm_up() -> None:
+def test_training_can_end_during_the_warm_up() -> None:
     """A few steps of a long experiment (`debug=fast`) are no mistake."""
     for name in ("constant_schedule", "cosine_decay_schedule", "warmup_cosine_decay_schedule"):
         np.testing.assert_allclose(rates(name=name, warmup_epochs=4, total_steps=4), np.arange(4) / 16, atol=1e-6)
@@ -110,13 +110,13 @@ def test_one_cycle_peaks_at_the_learning_rate() -> None:
     np.testing.assert_allclose([actual[0], actual.max()], [0.4 / 25, 0.4], rtol=1e-5)
 
 
-def test_values_said_win_over_the_learning_rate() -> None:
+def test_given_values_take_precedence_over_the_learning_rate() -> None:
     np.testing.assert_allclose(rates(0.3, value=2), np.full(8, 2.0))
     actual = rates(0.3, name="cosine_decay_schedule", init_value=2, alpha=0.5)
     np.testing.assert_allclose(actual, 2 * (0.5 + 0.5 * half_cosine(8, 8)), rtol=1e-6)
 
 
-def test_a_schedule_compiles_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_schedule_does_not_compile(caplog: pytest.LogCaptureFixture) -> None:
     with jax.log_compiles(), caplog.at_level("WARNING"):
         rates(0.3, name="cosine_decay_schedule", warmup_steps=2, total_steps=37)
         assert "ompiling" not in caplog.text
@@ -164,7 +164,7 @@ def test_a_schedule_compiles_nothing(caplog: pytest.LogCaptureFixture) -> None:
         ({"name": "join_schedules"}, None),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_where_it_is_wrong(fields: dict[str, Any], expected: list[str] | None) -> None:
+def test_a_fault_is_reported_at_its_path(fields: dict[str, Any], expected: list[str] | None) -> None:
     found = faults(**fields)
     assert found == expected if expected else found[0].startswith("name: unknown schedule")
 
@@ -175,7 +175,7 @@ def test_every_fault_is_reported_at_once() -> None:
     assert where == ["decay_rate", "foo", "staircase", "transition_epochs", "warmup_steps"]
 
 
-def test_what_only_shows_when_it_is_worked_out() -> None:
+def test_faults_that_depend_on_the_number_of_steps() -> None:
     with pytest.raises(ConfigError) as caught:
         rates(name="warmup_cosine_decay_schedule", warmup_steps=5, decay_steps=3)
     rule = "be more than the 5 steps of the warm-up, which it includes"

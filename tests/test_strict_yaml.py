@@ -52,7 +52,7 @@ def test_an_ambiguous_scalar_is_refused_with_its_line(form: str, text: str, rule
         ("2024-01-01", "2024-01-01"), ("08:30", "08:30"), ("1.2.3", "1.2.3"), ("1_a", "1_a"), ("!!str 010", "010"),
     ],
 )  # fmt: skip
-def test_other_scalars_are_what_yaml_1_2_has_them_be(text: str, value: Any) -> None:
+def test_other_scalars_have_their_values_of_yaml_1_2(text: str, value: Any) -> None:
     found = read(f"k: {text}", "x")["k"]
     assert (type(found), found) == (type(value), value)
 
@@ -84,7 +84,7 @@ def test_overrides_are_read_by_hydras_grammar(text: str, value: Any) -> None:
         (f"a: {'9' * 5000}", f"x:1: must be a number of at most {limits.NUMBER_DIGITS} digits, got {'9' * 57}..."),
     ],
 )
-def test_what_is_no_configuration_is_refused(text: str, line: str) -> None:
+def test_other_texts_are_refused(text: str, line: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(text, "x")
     assert str(caught.value) == line
@@ -138,7 +138,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.text(), max_size=3))
-def test_what_is_quoted_is_text_for_both(value: dict[str, str]) -> None:
+def test_quoted_scalars_are_texts(value: dict[str, str]) -> None:
     text = yaml.safe_dump(value, default_style='"', allow_unicode=True)
     with one_line():
         assert read(text, "x") == yaml.safe_load(text) == value

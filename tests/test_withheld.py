@@ -54,7 +54,7 @@ def test_an_error_is_recorded_without_values_of_the_environment(
 
 
 @pytest.mark.parametrize("mode", [(), ("seed=0,1", "-m")])
-def test_a_folder_that_is_not_there_is_recorded_as_it_was_written(runner: Runner, mode: tuple[str, ...]) -> None:
+def test_a_missing_folder_is_recorded_with_its_interpolation(runner: Runner, mode: tuple[str, ...]) -> None:
     done = runner(*TRACKED, "data=folder", "data.limit=null", "data.root=/nowhere/${oc.env:SECRET}/x", *mode)
     assert done.status == 2
     assert f"/nowhere/{SECRET}/x" in done.err  # the terminal is the user's own
@@ -73,12 +73,12 @@ def test_a_traceback_is_kept_without_values_of_the_environment(
     assert recorded() == []
 
 
-def test_what_is_too_short_to_be_a_secret_stays() -> None:
+def test_short_values_are_not_replaced() -> None:
     withheld.answered({"a": [1, True, None, "abc", "12345"]}, "${x}")
     assert withheld.withheld("1 True None abc 12345 123") == "1 True None abc ${x} 123"
 
 
-def test_a_long_value_is_withheld_where_it_is_cut() -> None:
+def test_a_value_that_is_cut_short_is_replaced() -> None:
     long = "".join(chr(ord("a") + index % 26) for index in range(300))
     withheld.answered(long, "${x}")
     for longest in (10, 60, 299, 300):

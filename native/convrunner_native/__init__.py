@@ -43,8 +43,8 @@ def targets() -> dict[str, Any]:
 def serves(*geometry: int) -> bool:
     """Whether oneDNN has fast code for all three passes of a geometry.
 
-    A geometry is 19 numbers: n, h, w, c; the outputs' h and w, filters; the kernel's h and w, groups; strides, dilations;
-    padding above, left, below, right; and 1 for bfloat16, 0 for float32.
+    A geometry is 19 numbers: n, h, w, c; the outputs' h and w, filters; the kernel's h and w, groups; strides,
+    dilations; padding above, left, below, right; and 1 for bfloat16, 0 for float32.
     """
     if len(geometry) != 19:
         raise ValueError(f"a geometry has 19 numbers, got {len(geometry)}")

@@ -46,7 +46,7 @@ def test_equals_the_window_reduction_and_its_gradient(
     np.testing.assert_array_equal(pull_ours(g)[0], pull_theirs(g)[0])
 
 
-def test_dilated_windows_send_their_gradient_to_the_winner() -> None:
+def test_the_gradient_of_dilated_windows_goes_to_the_maximum() -> None:
     x = jnp.asarray([3.0, 9.0, 1.0, 4.0, 2.0]).reshape(1, 5, 1)
     gradient = jax.grad(lambda x: jnp.sum(op.max_pool(x, (Window(2, 1, 2),))))(x)  # pairs (3, 1), (9, 4), (1, 2)
     np.testing.assert_array_equal(gradient.ravel(), [1, 1, 0, 0, 1])
@@ -74,12 +74,12 @@ def test_a_tie_goes_to_the_first_of_the_equal_values_and_to_no_other(way: str, d
     np.testing.assert_array_equal(gradient[0, :, :, 0], expected)
 
 
-def test_the_plain_way_is_taken_where_it_is_asked_for(way: str) -> None:
+def test_the_plain_lowering_is_used_on_request(way: str) -> None:
     gradient = jax.make_jaxpr(jax.grad(lambda x: jnp.sum(op.max_pool(x, (Window(2, 2),)))))(jnp.zeros((1, 4, 1)))
     assert ("select_and_scatter" in str(gradient)) == (way == "reference")
 
 
-def test_nan_comes_through(way: str) -> None:
+def test_nan_is_propagated(way: str) -> None:
     x = jnp.asarray([1.0, jnp.nan, 2.0, 3.0]).reshape(1, 4, 1)
     np.testing.assert_array_equal(op.max_pool(x, (Window(2, 2),)).ravel(), [np.nan, 3.0])
 
@@ -92,7 +92,7 @@ def test_keeps_the_type(way: str, dtype: jnp.dtype) -> None:
     np.testing.assert_array_equal(y.astype(jnp.float32).ravel(), [5, 7, 13, 15])
 
 
-def test_many_taps_are_left_to_the_reduction() -> None:
+def test_many_taps_use_the_reduction() -> None:
     slid = (Window(6), Window(6))
     x = jax.random.normal(jax.random.key(0), (1, 8, 8, 2))
     np.testing.assert_array_equal(op.max_pool(x, slid), op._reference(x, slid))
@@ -100,7 +100,7 @@ def test_many_taps_are_left_to_the_reduction() -> None:
 
 @given(windows(), st.integers(0, 2**32 - 1))
 @settings(max_examples=15)
-def test_touching_windows_in_bfloat16_send_the_same_values_to_the_same_places(
+def test_adjacent_windows_in_bfloat16_have_the_same_gradient(
     case: tuple[tuple[int, ...], tuple[Window, ...]], seed: int
 ) -> None:
     shape, slid = case

@@ -28,7 +28,7 @@ def test_moments_and_their_gradient(choice: Choice) -> None:
 
 
 @pytest.mark.parametrize("choice", ["auto", "reference"])
-def test_no_digits_are_lost_where_the_mean_is_large(choice: Choice) -> None:
+def test_moments_are_accurate_for_a_large_mean(choice: Choice) -> None:
     rows = jnp.asarray(np.random.default_rng(0).normal(1000, 1, (4000, 3)), jnp.float32)
     with lowered(choice):
         mean, variance = moments(rows)
@@ -38,7 +38,7 @@ def test_no_digits_are_lost_where_the_mean_is_large(choice: Choice) -> None:
 
 
 @pytest.mark.parametrize("choice", ["auto", "reference"])
-def test_bfloat16_is_added_up_in_float32(choice: Choice) -> None:
+def test_bfloat16_is_summed_in_float32(choice: Choice) -> None:
     rows = jnp.asarray(np.random.default_rng(0).normal(size=(500, 4)), jnp.bfloat16)
     with lowered(choice):
         (mean, variance), pull = jax.vjp(lambda x: moments(x, jnp.bfloat16), rows.astype(jnp.float32))

@@ -60,7 +60,7 @@ def test_a_member_gets_the_bits_that_it_gets_alone(case: Case, mapped: tuple[int
 
 
 @installed
-def test_members_of_members_find_their_operands() -> None:
+def test_nested_members_find_their_operands() -> None:
     x, kernel, _ = LINE.arrays()
     xs, kernels = jnp.stack([x, x + 1]), jnp.stack([kernel, 2 * kernel, 3 * kernel])
 
@@ -109,7 +109,7 @@ def test_two_threads_at_once_get_what_each_gets_alone() -> None:
 
 
 @installed
-def test_leaves_the_threads_of_others_alone() -> None:
+def test_does_not_change_the_threads_of_others() -> None:
     openmp = ctypes.CDLL("libgomp.so.1")
     before = openmp.omp_get_max_threads()
     openmp.omp_set_num_threads(5)
@@ -122,7 +122,7 @@ def test_leaves_the_threads_of_others_alone() -> None:
 
 @installed
 @pytest.mark.parametrize("case", CASES)
-def test_bfloat16_where_the_processor_multiplies_it(case: Case) -> None:
+def test_bfloat16_if_the_processor_multiplies_it(case: Case) -> None:
     if not native.serves(case.x, case.kernel, jnp.bfloat16, case.windows, case.groups):
         pytest.skip("this processor does not multiply bfloat16")
     arrays = case.arrays(whole=True)
@@ -132,7 +132,7 @@ def test_bfloat16_where_the_processor_multiplies_it(case: Case) -> None:
 
 
 @installed
-def test_nan_goes_where_the_reference_has_it_go() -> None:
+def test_nan_has_the_positions_of_the_reference() -> None:
     x, kernel, g = SQUARE.arrays(whole=True)
     spoilt = (x.at[2, 3, 4, 1].set(jnp.nan), kernel, g)
     assert_same(SQUARE.all(*spoilt), SQUARE.reference(*spoilt))
@@ -153,7 +153,7 @@ def test_what_it_does_not_serve() -> None:
 @installed
 @given(st.integers(1, 3000), st.sampled_from([1, 3, 10, 16, 64, 200]), st.integers(0, 2**32 - 1))
 @settings(max_examples=15)
-def test_moments_lose_no_digits_where_the_mean_is_large(rows: int, channels: int, seed: int) -> None:
+def test_moments_are_accurate_if_the_mean_is_large(rows: int, channels: int, seed: int) -> None:
     x = jnp.asarray(np.random.default_rng(seed).normal(100, 1, (rows, channels)), jnp.float32)
     mean, variance = native.moments(x)
     exact = np.asarray(x, np.float64)

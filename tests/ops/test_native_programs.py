@@ -32,7 +32,7 @@ def convolved(case: Case, choice: Choice) -> Any:
 
 @installed
 @pytest.mark.parametrize("case", CASES)
-def test_the_operation_takes_the_native_way_and_its_gradients(case: Case) -> None:
+def test_the_operation_uses_the_native_lowering_and_its_gradients(case: Case) -> None:
     x, kernel, g = case.arrays(whole=True)
     with lowered("auto"):
         assert chosen(x.shape, kernel.shape, x.dtype, case.windows, case.groups) is NATIVE
@@ -42,7 +42,7 @@ def test_the_operation_takes_the_native_way_and_its_gradients(case: Case) -> Non
 
 
 @installed
-def test_only_where_it_is_asked_for_and_on_a_cpu() -> None:
+def test_used_only_on_request_and_on_a_cpu() -> None:
     x, kernel, _ = SQUARE.arrays()
     texts = {choice: jax.jit(convolved(SQUARE, choice)).lower(x, kernel).as_text() for choice in ("auto", "reference")}
     assert "convrunner_forward" in texts["auto"]
@@ -64,7 +64,7 @@ def looped(*overrides: str) -> Loop:
 
 
 @installed
-def test_training_natively_is_training() -> None:
+def test_native_training_works() -> None:
     ours, reference = (looped("optimizer=sgd", f"train.lowering={choice}") for choice in ("auto", "reference"))
     for loop in (ours, reference):
         list(loop.epochs())
@@ -83,7 +83,7 @@ def test_training_twice_gives_the_same_bits() -> None:
 
 
 @installed
-def test_what_is_exported_runs_without_it(tmp_path: Path) -> None:
+def test_an_exported_model_runs_without_it(tmp_path: Path) -> None:
     loop = looped()
     assert loop.program.lowering == "auto"
     variables = train.evaluated(loop.state)
@@ -122,7 +122,7 @@ print(native.available(), float(jax.jit(step)(x, kernel).sum()))
 
 
 @installed
-def test_a_program_kept_compiled_is_not_read_back_where_it_is_gone(tmp_path: Path) -> None:
+def test_a_cached_program_is_not_used_without_the_package(tmp_path: Path) -> None:
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PLATFORMS": "cpu"}
     environment |= {
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -169,19 +169,19 @@ print(native.available(), native.available(), way)
     return done.stdout
 
 
-def test_one_line_says_that_it_is_not_there(tmp_path: Path) -> None:
+def test_one_line_if_it_is_not_installed(tmp_path: Path) -> None:
     line = "INFO native convolutions are not installed (pip install ./native); using the portable ones"
     assert told(tmp_path, None).splitlines() == [line, "False False None"]
 
 
-def test_one_line_says_that_it_does_not_load(tmp_path: Path) -> None:
+def test_one_line_if_it_cannot_be_loaded(tmp_path: Path) -> None:
     line = "WARNING native convolutions cannot be loaded (libdnnl.so.3: cannot open); using the portable ones"
     assert told(tmp_path, "raise OSError('libdnnl.so.3: cannot open')").splitlines() == [line, "False False None"]
     line = "WARNING native convolutions cannot be loaded (No module named 'gone'); using the portable ones"
     assert told(tmp_path, "import gone").splitlines() == [line, "False False None"]
 
 
-def test_one_line_says_that_xla_refuses_it(tmp_path: Path) -> None:
+def test_one_line_if_xla_refuses_it(tmp_path: Path) -> None:
     # XLA must have begun when it is told: it refuses one handler then, and else the whole processor.
     source = """
 from jax._src import xla_bridge

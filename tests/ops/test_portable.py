@@ -41,7 +41,7 @@ def test_equals_the_reference_and_its_gradients(case: Case, seed: int) -> None:
 @pytest.mark.usefixtures("pieces")
 @pytest.mark.parametrize("case", SHAPES)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_every_way_of_every_direction(case: Case, dtype: Any) -> None:
+def test_every_rule_of_every_direction(case: Case, dtype: Any) -> None:
     arrays = case.arrays(whole=True)
     found = jax.jit(lambda *each: case.all(*each, portable))(*(array.astype(dtype) for array in arrays))
     for ours, exact in zip(found, case.reference(*arrays), strict=True):
@@ -49,7 +49,7 @@ def test_every_way_of_every_direction(case: Case, dtype: Any) -> None:
         assert_same(ours, exact.astype(dtype))  # float32 sums, rounded once
 
 
-def test_the_shapes_here_go_different_ways() -> None:
+def test_the_shapes_here_use_different_rules() -> None:
     def largest_kernel(case: Case) -> tuple[int, ...]:
         x, kernel, _ = case.arrays()
         jaxpr = jax.make_jaxpr(lambda x, kernel: portable.forward(x, kernel, case.windows, 1))(x, kernel)
@@ -72,7 +72,7 @@ def test_the_shapes_here_go_different_ways() -> None:
 
 
 @pytest.mark.parametrize("case", SHAPES)
-def test_members_of_a_vmap_and_steps_of_a_loop_equal_what_each_is_alone(case: Case) -> None:
+def test_members_of_a_vmap_and_steps_of_a_loop_equal_single_calls(case: Case) -> None:
     members = [case.arrays(seed, whole=True) for seed in range(3)]
     stacked = [jnp.stack(each) for each in zip(*members, strict=True)]
     together = jax.jit(jax.vmap(lambda *each: case.all(*each, portable)))(*stacked)
@@ -93,7 +93,7 @@ def test_what_it_does_not_serve() -> None:
     assert not portable.serves(**served | {"windows": (Window(14), Window(3))})  # no position
 
 
-def test_what_is_not_finite_is_not_lost() -> None:
+def test_values_that_are_not_finite_are_not_lost() -> None:
     x, kernel, g = SQUARE.arrays(whole=True)
     spoilt = (x.at[2, 3, 4, 1].set(jnp.nan), kernel, g)
     found, expected = SQUARE.all(*spoilt, portable), SQUARE.reference(*spoilt)

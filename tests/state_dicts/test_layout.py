@@ -29,7 +29,7 @@ def random(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape).astype(np.float32)
 
 
-def test_kernels_change_their_axes() -> None:
+def test_the_axes_of_kernels_are_reordered() -> None:
     two, one = random(8, 3, 5, 7), random(6, 4, 5)
     net = model({"conv": {"filters": 8, "kernel_size": [5, 7], "groups": 2, "use_bias": False}}, "global_avg_pool")
     kernel = taken(net, (9, 9, 6), {"c.weight": two})["0_conv.kernel"]
@@ -41,7 +41,7 @@ def test_kernels_change_their_axes() -> None:
     assert kernel[1, 2, 3] == one[3, 2, 1]
 
 
-def test_normalisation_changes_its_names() -> None:
+def test_normalisation_arrays_are_renamed() -> None:
     state = {name: random(4) for name in ("weight", "bias", "running_mean", "running_var")}
     arrays = {f"bn.{name}": array for name, array in state.items()} | {"bn.num_batches_tracked": np.array(7)}
     found = taken(model("batch_norm"), (5, 5, 4), arrays)
@@ -67,7 +67,7 @@ def channels_first(x: np.ndarray) -> np.ndarray:
     return np.moveaxis(x, -1, 1).reshape(len(x), -1)
 
 
-def test_a_dense_layer_after_flatten_meets_its_features() -> None:
+def test_a_dense_layer_after_flatten_has_its_inputs_reordered() -> None:
     x, weight, bias = random(2, 3, 5, 4), random(3, 60), random(3)
     # Layers that keep every feature at its place may stand between.
     net = model("flatten", "relu", {"dropout": {"rate": 0.5}}, "classifier")
@@ -76,7 +76,7 @@ def test_a_dense_layer_after_flatten_meets_its_features() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_what_follows_the_first_dense_layer_is_in_one_order() -> None:
+def test_layers_after_the_first_dense_layer_are_not_reordered() -> None:
     # As many units as inputs: the order of the features ends all the same.
     x, first, second = random(2, 2, 2, 3), random(12, 12), random(3, 12)
     net = model("flatten", {"dense": {"units": 12, "use_bias": False}}, {"classifier": {"use_bias": False}})
@@ -84,7 +84,7 @@ def test_what_follows_the_first_dense_layer_is_in_one_order() -> None:
     np.testing.assert_allclose(found, channels_first(x) @ first.T @ second.T, rtol=1e-4, atol=1e-5)
 
 
-def test_normalisation_of_flattened_features_meets_them_too() -> None:
+def test_normalisation_of_flattened_features_is_reordered_too() -> None:
     x, scale, bias = random(2, 2, 3, 4), random(24), random(24)
     found = outputs(model("flatten", "layer_norm"), (2, 3, 4), {"n.weight": scale, "n.bias": bias}, x)
     flat = channels_first(x)
@@ -110,7 +110,7 @@ def test_paths_that_flatten_are_joined_feature_by_feature() -> None:
     )
 
 
-def test_what_passes_a_side_head_keeps_its_order() -> None:
+def test_a_side_head_does_not_change_the_order() -> None:
     x, beside, weight = random(2, 2, 2, 3), random(3, 12), random(3, 12)
     head: dict[str, Any] = {"classifier": {"use_bias": False}}
     net = model("flatten", {"auxiliary": {"layers": [head]}}, head)
@@ -118,7 +118,7 @@ def test_what_passes_a_side_head_keeps_its_order() -> None:
     np.testing.assert_allclose(found, channels_first(x) @ weight.T, rtol=1e-4, atol=1e-5)
 
 
-def test_features_in_two_orders_are_never_added_silently() -> None:
+def test_adding_features_in_two_orders_is_refused() -> None:
     net = model("flatten", {"residual": {"layers": [{"dense": {"units": 12}}]}}, "classifier")
     with pytest.raises(ConfigError) as caught:
         slots(net.bind((2, 2, 3), 3).layers, (2, 2, 3))

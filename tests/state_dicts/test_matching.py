@@ -46,7 +46,7 @@ def refused(wanted: list[Slot], shapes: dict[str, Shape], *, ordered: bool = Fal
 
 
 @pytest.mark.parametrize("name", STATE_DICTS)
-def test_sorted_names_find_the_layers_of_the_zoo(name: str) -> None:
+def test_sorted_names_match_the_layers_of_the_zoo(name: str) -> None:
     shapes = STATE_DICTS[name]
     found = pairs(zoo(name), shapes)
     assert found == pairs(zoo(name), shapes, ordered=True)
@@ -65,13 +65,13 @@ def test_a_prefix_around_everything_changes_nothing() -> None:
     assert pairs(zoo("resnet18"), shapes) == {path: f"module.net.{name}" for path, name in expected.items()}
 
 
-def test_numbers_are_counted_as_numbers() -> None:
+def test_numbers_in_names_are_sorted_as_numbers() -> None:
     shapes = {f"net.{2 * number}.weight": (4, 4, 3, 3) for number in range(12)} | {"net.30.weight": (10, 4)}
     wanted = small(*[CONV] * 12, "global_avg_pool", {"classifier": {"use_bias": False}})
     assert list(pairs(wanted, shapes).values()) == [f"net.{2 * number}" for number in range(12)] + ["net.30"]
 
 
-def test_where_names_leave_two_orders_nothing_is_guessed() -> None:
+def test_two_possible_orders_are_refused() -> None:
     shapes = {"first.weight": (4, 4, 3, 3), "again.weight": (4, 4, 3, 3), "head.weight": (10, 4), "head.bias": (10,)}
     wanted = small(CONV, CONV, "global_avg_pool", "classifier")
     assert refused(wanted, shapes) == (
@@ -120,16 +120,14 @@ LENET: dict[str, Shape] = {
     ],
 )
 @pytest.mark.parametrize("ordered", [False, True])
-def test_what_does_not_fit_is_said_in_one_line_that_names_both(
-    changed: dict[str, Any], line: str, ordered: bool
-) -> None:
+def test_a_mismatch_is_one_line_that_names_both(changed: dict[str, Any], line: str, ordered: bool) -> None:
     shapes = {name: shape for name, shape in (LENET | changed).items() if shape is not None}
     wanted = slots(experiment("model=lenet5").model.bind((32, 32, 1), 10).layers, (32, 32, 1))
     said = refused(wanted, shapes, ordered=ordered)
     assert said == f"model.weights: {line}"
 
 
-def test_a_fresh_layer_takes_the_place_of_a_module_of_its_kind() -> None:
+def test_a_fresh_layer_skips_a_module_of_its_kind() -> None:
     layers = experiment("model=lenet5").model.bind((32, 32, 1), 10).layers
     kept = pairs(slots(layers, (32, 32, 1), fresh=("classifier",)), LENET | {"classifier.4.weight": (1000, 84)})
     assert kept == {
@@ -142,7 +140,7 @@ def test_a_fresh_layer_takes_the_place_of_a_module_of_its_kind() -> None:
     assert middle["7_dense"] == "classifier.0"
 
 
-def test_too_many_orders_are_refused_before_long() -> None:
+def test_too_many_orders_are_refused_quickly() -> None:
     # Twelve modules that nothing tells apart, and then one that does not fit.
     shapes: dict[str, Shape] = {f"{letter}.weight": (4, 4, 3, 3) for letter in "abcdefghijkl"}
     wanted = small(*[CONV] * 12, "global_avg_pool", "classifier")

@@ -47,7 +47,7 @@ def owned(process: "subprocess.Popen[bytes]") -> Owner:
     return replace(Owner.here(), pid=process.pid, started=_started(process.pid) or "", token="other")
 
 
-def test_one_of_many_gets_the_lease() -> None:
+def test_only_one_of_many_gets_the_lease() -> None:
     storage, number = study()
 
     def taken(_: int) -> bool:
@@ -85,7 +85,7 @@ def test_a_lease_is_refused_while_its_process_lives_and_taken_over_from_a_killed
     Lease(storage, number).take("a")
 
 
-def test_a_process_of_another_start_is_another_process(other: "subprocess.Popen[bytes]") -> None:
+def test_a_process_with_another_start_time_is_another_process(other: "subprocess.Popen[bytes]") -> None:
     assert not owned(other).seems_dead()
     assert replace(owned(other), started="1").seems_dead()
 
@@ -105,7 +105,7 @@ def test_a_machine_that_slept_keeps_its_lease(other: "subprocess.Popen[bytes]") 
         (STALE_SECONDS + 1, False, True),
     ],
 )
-def test_the_owner_on_another_machine_is_dead_when_it_no_longer_renews(
+def test_an_owner_on_another_machine_is_dead_if_it_does_not_renew(
     monkeypatch: pytest.MonkeyPatch, where: dict[str, str], seconds: float, renews: bool, is_taken: bool
 ) -> None:
     storage, number = study()
@@ -136,7 +136,7 @@ def opened_in_a_process(path: str) -> int:
     return len(optuna.get_all_study_names(study(path)[0]))
 
 
-def test_processes_that_make_one_storage_at_once_do_not_disturb_each_other() -> None:
+def test_processes_can_create_one_storage_at_once() -> None:
     path = str(Path("new/sweeps.db").absolute())
     with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("forkserver")) as pool:
         assert list(pool.map(opened_in_a_process, [path] * 3)) == [1, 1, 1]

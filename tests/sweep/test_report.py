@@ -59,7 +59,7 @@ COSTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=14)
 
 
 @given(COSTS)
-def test_the_front_is_what_brute_force_leaves(points: list[tuple[int, int]]) -> None:
+def test_the_front_agrees_with_brute_force(points: list[tuple[int, int]]) -> None:
     members = [member(number, accuracy / 10, multiply_adds=cost) for number, (accuracy, cost) in enumerate(points)]
     found = front(members, (("val/accuracy", "maximize"), ("multiply_adds", "minimize")))
     expected = {
@@ -82,14 +82,14 @@ def test_intervals_are_those_of_scipy(values: list[float]) -> None:
         assert (mean.mean - mean.interval, mean.mean + mean.interval) == pytest.approx((low, high))
 
 
-def test_members_that_did_not_finish_have_no_part_in_means_and_ranks() -> None:
+def test_unfinished_members_are_not_in_means_and_ranks() -> None:
     members = [member(0, 0.9, "FAILED"), member(1, 0.3), member(2, 0.4), member(3, 0.8, "PRUNED")]
     assert [one.number for one in ranked(members, (("val/accuracy", "maximize"),))] == [2, 1]
     assert [one.number for one in ranked(members, (("val/loss", "minimize"),))] == [2, 1]
     assert over_seeds([members[0], members[1]], "val/accuracy") == []
 
 
-def test_a_member_that_came_to_nan_is_neither_ranked_nor_on_the_front() -> None:
+def test_a_member_with_nan_is_neither_ranked_nor_on_the_front() -> None:
     members = [member(number, 0.5, metrics={"val/loss": loss}) for number, loss in enumerate((0.3, math.nan, 0.2, 0.4))]
     assert [one.number for one in ranked(members, (("val/loss", "minimize"),))] == [2, 0, 3]
     assert [one.number for one in front(members, (("val/loss", "minimize"), ("seconds", "minimize")))] == [2]
@@ -121,7 +121,7 @@ def data_of(page: Page) -> dict[str, Any]:
     return data
 
 
-def test_the_page_needs_nothing_else_and_names_every_member() -> None:
+def test_the_page_is_self_contained_and_names_every_member() -> None:
     members = [
         member(0),
         member(1, 0.7),
@@ -139,14 +139,14 @@ def test_the_page_needs_nothing_else_and_names_every_member() -> None:
     assert data["members"][2]["reason"] == "loss: must stay finite"
 
 
-def test_nothing_that_a_user_names_can_end_the_script() -> None:
+def test_no_text_of_a_user_can_end_the_script() -> None:
     odd = "</script><script>alert(1)</script><!--"
     page = Page(report.html(sweep(member(0, name=odd, varied={odd: odd}), name=odd, space={odd: odd}, command=odd)))
     assert page.tags.count("script") == 1
     assert data_of(page)["members"][0]["varied"] == {odd: odd}
 
 
-def test_losses_that_are_no_numbers_are_left_out() -> None:
+def test_losses_that_are_nan_are_left_out() -> None:
     lost = member(0, metrics={"val/loss": float("nan")}, history=({"val/loss": float("inf")},))
     data = data_of(Page(report.html(sweep(lost))))
     assert data["members"][0]["history"] == [{"val/loss": None}]
@@ -159,7 +159,7 @@ def test_a_thousand_members_make_a_page_of_less_than_three_megabytes() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("count", [1, 5, 48])
-def test_the_terminal_is_not_wider_than_it_is(width: int, count: int) -> None:
+def test_the_summary_fits_the_terminal(width: int, count: int) -> None:
     out = io.StringIO()
     console = Console(file=out, width=width, highlight=False)
     console.print(report.terminal(sweep(*(member(number, number / 50) for number in range(count))), width))
@@ -168,7 +168,7 @@ def test_the_terminal_is_not_wider_than_it_is(width: int, count: int) -> None:
     assert f"{(count - 1) / 50:.2%}" in out.getvalue()
 
 
-def test_the_terminal_tells_means_and_states() -> None:
+def test_the_summary_shows_means_and_states() -> None:
     out = io.StringIO()
     members = [member(n, 0.5 + n / 10, varied={"seed": n}) for n in range(3)] + [member(3, 0.1, "FAILED")]
     Console(file=out, width=100).print(report.terminal(sweep(*members), 100))
@@ -176,7 +176,7 @@ def test_the_terminal_tells_means_and_states() -> None:
     assert re.search(r"3 +60\.00% +10\.00% +35\.16% … 84\.84%", out.getvalue())  # t(0.975, 2) = 4.303
 
 
-def test_the_table_is_read_back() -> None:
+def test_the_table_can_be_read_back() -> None:
     rows = list(csv.DictReader(io.StringIO(report.table_csv(sweep(member(0, reason='a "b", c'), member(1, 0.75))))))
     assert [row["status"] for row in rows] == ["FINISHED", "FINISHED"]
     assert rows[0]["reason"] == 'a "b", c'
@@ -185,7 +185,7 @@ def test_the_table_is_read_back() -> None:
     assert (rows[1]["run_id"], rows[1]["epochs"]) == ("run1", "3")
 
 
-def test_figures_are_pictures_of_what_there_is_to_show() -> None:
+def test_figures_are_drawn_for_existing_data() -> None:
     drawn = report.figures(sweep(member(0), member(1, 0.7, varied={"optimizer.learning_rate": 0.5, "seed": 1})))
     assert {name: draw()[:4] for name, draw in drawn.items()} == {
         "learning_curves": b"\x89PNG",

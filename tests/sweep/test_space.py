@@ -40,7 +40,7 @@ def refused(arguments: list[str], **fields: Any) -> list[str]:
 
 
 @given(st.dictionaries(st.sampled_from(PATHS), VALUES, min_size=1, max_size=4))
-def test_a_grid_is_what_hydra_makes_of_it_in_its_order(said: dict[str, str]) -> None:
+def test_a_grid_has_hydras_combinations_in_hydras_order(said: dict[str, str]) -> None:
     arguments = [f"{path}={text}" for path, text in said.items()]
     space = read(arguments, settings())
     ours = [list(space.overrides(chosen)) for chosen in space.grid()]
@@ -55,7 +55,7 @@ def test_a_grid_is_what_hydra_makes_of_it_in_its_order(said: dict[str, str]) -> 
     assert meant(ours) == meant(unique)
 
 
-def test_intervals_ranges_and_choices_are_what_optuna_is_told() -> None:
+def test_intervals_ranges_and_choices_become_optunas_distributions() -> None:
     space = read(
         ["++a=tag(log,interval(1e-4,1e-1))", "++b=int(interval(4,16))", "++c=range(1,10,2)", "++d=relu,tanh"],
         settings(sampler="tpe"),
@@ -68,13 +68,13 @@ def test_intervals_ranges_and_choices_are_what_optuna_is_told() -> None:
     ]
 
 
-def test_the_command_line_comes_before_the_file() -> None:
+def test_the_command_line_takes_precedence_over_the_file() -> None:
     space = read(["seed=7,8", "++train.epochs=2"], settings(space={"seed": "range(0,5)", "model.width": "1,2"}))
     assert space.texts == {"seed": "7,8", "model.width": "1,2"}
     assert next(space.overrides(chosen) for chosen in space.grid()) == ("seed=7", "++model.width=1", "++train.epochs=2")
 
 
-def test_what_is_zipped_varies_together() -> None:
+def test_zipped_paths_vary_together() -> None:
     space = read(["++a=1,2", "++b=x,y", "++c=5,6"], settings(zip=[["a", "b"]]))
     assert [tuple(chosen.values()) for chosen in space.grid()] == [
         ("1", "x", "5"),
@@ -84,7 +84,7 @@ def test_what_is_zipped_varies_together() -> None:
     ]
 
 
-def test_what_depends_on_another_is_left_out_where_that_is_something_else() -> None:
+def test_a_path_is_left_out_if_its_condition_does_not_hold() -> None:
     conditions = {"optimizer.momentum": {"optimizer": ["momentum", "rmsprop"]}}
     space = read(["optimizer=adam,momentum", "++optimizer.momentum=0.8,0.9"], settings(conditions=conditions))
     assert [space.overrides(chosen) for chosen in space.grid()] == [
@@ -94,7 +94,7 @@ def test_what_depends_on_another_is_left_out_where_that_is_something_else() -> N
     ]
 
 
-def test_a_condition_on_what_is_not_there_does_not_hold() -> None:
+def test_a_condition_on_a_missing_path_does_not_hold() -> None:
     conditions = {"a": {"b": 1}, "b": {"c": True, "d": [0.1, None]}}
     space = read(["++a=1,2", "++b=1,2", "++c=true,false", "++d=1e-1"], settings(conditions=conditions))
     assert [tuple(chosen.values()) for chosen in space.grid()] == [
@@ -105,7 +105,7 @@ def test_a_condition_on_what_is_not_there_does_not_hold() -> None:
     ]
 
 
-def test_what_varies_together_exists_together() -> None:
+def test_zipped_paths_have_one_condition() -> None:
     arguments = ["++a=1,2", "++b=x,y", "++c=5,6"]
     space = read(arguments, settings(zip=[["a", "b"]], conditions={"a": {"c": 6}}))
     assert [tuple(chosen.values()) for chosen in space.grid()] == [("5",), ("1", "x", "6"), ("2", "y", "6")]
@@ -113,7 +113,7 @@ def test_what_varies_together_exists_together() -> None:
     assert [tuple(chosen.values()) for chosen in space.grid()] == [("1", "x", "5"), ("1", "x", "6"), ("2", "y")]
 
 
-def test_members_that_break_a_constraint_are_not_among_them() -> None:
+def test_members_that_break_a_constraint_are_left_out() -> None:
     rule = "train.batch_size * optimizer.learning_rate < 1 and not train.epochs == 3"
     space = read(
         ["++train.batch_size=16,64", "++optimizer.learning_rate=0.01,0.05", "++train.epochs=5"],
@@ -122,7 +122,7 @@ def test_members_that_break_a_constraint_are_not_among_them() -> None:
     assert [tuple(chosen.values()) for chosen in space.grid()] == [("16", "0.01"), ("16", "0.05"), ("64", "0.01")]
 
 
-def test_all_that_is_wrong_with_a_space_is_told_at_once() -> None:
+def test_all_faults_of_a_space_are_reported_at_once() -> None:
     assert refused(["seed=1,2"], space={"a.b": "inter(", "c": "choice()"}) == [
         "sweep.space.a.b: must be the value of an override, such as interval(0, 1), got inter(",
         "sweep.space.c: must be the value of an override, such as interval(0, 1), got choice()",
@@ -143,7 +143,7 @@ def test_all_that_is_wrong_with_a_space_is_told_at_once() -> None:
     ]
 
 
-def test_what_waits_for_itself_or_varies_twice_is_refused() -> None:
+def test_circular_conditions_and_repeated_paths_are_refused() -> None:
     arguments = ["++a=1,2", "++b=1,2", "++c=1,2"]
     assert refused(arguments, conditions={"a": {"b": 1}, "b": {"c": 1}, "c": {"a": 1}}) == [
         "sweep.conditions: must not be circular, got a → b → c → a"
@@ -160,7 +160,7 @@ def test_what_waits_for_itself_or_varies_twice_is_refused() -> None:
     ]
 
 
-def test_an_interval_needs_a_sampler_and_goes_upwards() -> None:
+def test_an_interval_needs_a_sampler_and_must_rise() -> None:
     assert refused(["++a=interval(0,1)"]) == [
         "sweep.sampler: must be one that supports the interval of a, such as tpe or random, got grid"
     ]
@@ -170,7 +170,7 @@ def test_an_interval_needs_a_sampler_and_goes_upwards() -> None:
     ]
 
 
-def test_a_grid_too_large_to_be_meant_is_refused() -> None:
+def test_a_huge_grid_is_refused() -> None:
     assert refused(["++a=range(0,1000)", "++b=range(0,1000)"]) == [
         "sweep.space: must have at most 100000 combinations, got 1000000"
     ]
@@ -186,13 +186,13 @@ def test_a_grid_too_large_to_be_meant_is_refused() -> None:
     st.integers(-3, 3),
     st.floats(-4, 4),
 )
-def test_a_constraint_means_what_python_would_say(left: str, sign: str, a: int, c: float) -> None:
+def test_constraints_agree_with_python(left: str, sign: str, a: int, c: float) -> None:
     text = f"{left} {sign} 2 * a"
     expected = eval(text.replace("b.c", "c"), {"a": a, "c": c})
     assert constraints.holds(text, {"a": a, "b.c": c}) == expected
 
 
-def test_a_constraint_speaks_of_places_in_lists_and_of_words() -> None:
+def test_constraints_may_use_list_entries_and_words() -> None:
     values = {"model.layers.0.conv.filters": 8, "a.10": 3, "optimizer": "a.0"}
     assert constraints.names("model.layers.0.conv.filters * 2 == a.10") == {"model.layers.0.conv.filters", "a.10"}
     assert constraints.holds("model.layers.0.conv.filters * 0.5 > a.10", values)
@@ -201,7 +201,7 @@ def test_a_constraint_speaks_of_places_in_lists_and_of_words() -> None:
         constraints.holds("optimizer * 99999999999 == 'a'", values)
 
 
-def test_a_constraint_on_what_a_member_has_not_holds_of_it() -> None:
+def test_a_constraint_on_a_missing_path_holds() -> None:
     assert constraints.holds("optimizer.momentum > 0.5", {"seed": 1})
     with pytest.raises(ValueError, match=r"^must be computable \("):
         constraints.holds("seed < name", {"seed": 1, "name": "x"})
@@ -209,13 +209,13 @@ def test_a_constraint_on_what_a_member_has_not_holds_of_it() -> None:
         constraints.holds("1 / seed < 2", {"seed": 0})
 
 
-def test_values_are_read_as_hydra_reads_them() -> None:
+def test_values_are_converted_as_in_hydra() -> None:
     read_as = [typed(text) for text in ("0.1", "3", "true", "null", "relu", "'a b'", "1e-3")]
     assert read_as == [0.1, 3, True, None, "relu", "a b", 0.001]
     assert typed("[1, 2]") == "[1, 2]"
 
 
-def test_what_does_not_fit_together_in_a_sweep() -> None:
+def test_faults_in_the_settings_of_a_sweep() -> None:
     def faults(**fields: Any) -> list[str]:
         return [str(fault) for fault in settings(**fields).faults()]
 

@@ -46,7 +46,7 @@ def came(asked: Asked, value: float = 0.5, status: str = "FINISHED", **more: Any
     return MemberResult(**(fields | more))
 
 
-def test_a_grid_is_asked_for_as_a_whole_and_once(tmp_path: Path) -> None:
+def test_a_grid_is_proposed_once_as_a_whole(tmp_path: Path) -> None:
     study = opened(tmp_path)
     asked = study.ask()
     assert [one.number for one in asked] == list(range(6))
@@ -57,7 +57,7 @@ def test_a_grid_is_asked_for_as_a_whole_and_once(tmp_path: Path) -> None:
     assert study.ask() == []
 
 
-def test_what_ended_is_known_the_next_time_and_what_failed_is_tried_again(tmp_path: Path) -> None:
+def test_ended_members_are_stored_and_failed_ones_tried_again(tmp_path: Path) -> None:
     study = opened(tmp_path)
     first, second, third, *_ = study.ask()
     study.tell(came(first))
@@ -79,7 +79,7 @@ def test_what_ended_is_known_the_next_time_and_what_failed_is_tried_again(tmp_pa
     assert len(opened(tmp_path).earlier()) == 6
 
 
-def test_a_sampler_goes_on_with_what_it_learnt(tmp_path: Path) -> None:
+def test_a_sampler_continues_with_stored_trials(tmp_path: Path) -> None:
     study = opened(tmp_path, WIDE, sampler="tpe", trials=6, batch=4)
     batches = []
     while asked := study.ask():
@@ -116,7 +116,7 @@ def test_every_sampler_proposes_the_same_from_the_same_seed(tmp_path: Path, samp
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "cmaes", "nsga2"])
-def test_a_search_ends_where_everything_was_tried(tmp_path: Path, sampler: str) -> None:
+def test_a_search_ends_when_everything_was_tried(tmp_path: Path, sampler: str) -> None:
     arguments = ("++a=1,2,3", "++b=range(0,3)")
     study = opened(tmp_path, arguments, sampler=sampler, trials=50, batch=4, constraints=["a != b"])
     seen = []
@@ -128,9 +128,7 @@ def test_a_search_ends_where_everything_was_tried(tmp_path: Path, sampler: str) 
     assert opened(tmp_path, arguments, sampler=sampler, trials=50, constraints=["a != b"]).ask() == []
 
 
-def test_a_sampler_that_insists_on_what_is_ruled_out_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sampler_that_repeats_excluded_values_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stubborn = optuna.samplers.RandomSampler(seed=0)
     monkeypatch.setattr(stubborn, "sample_independent", lambda *_: 1)
     monkeypatch.setattr("runner.sweep.study.proposals.sampler", lambda *_: stubborn)
@@ -140,14 +138,14 @@ def test_a_sampler_that_insists_on_what_is_ruled_out_is_passed_over(
     assert study._study.sampler is stubborn
 
 
-def test_no_more_are_asked_for_than_are_wanted(tmp_path: Path) -> None:
+def test_no_more_members_are_proposed_than_wanted(tmp_path: Path) -> None:
     study = opened(tmp_path)
     assert [[one.number for one in study.ask(4)] for _ in range(3)] == [[0, 1, 2, 3], [4, 5], []]
     study = opened(tmp_path, WIDE, sampler="random", trials=5, batch=4)
     assert [[one.number for one in study.ask(3)] for _ in range(3)] == [[0, 1, 2], [3, 4], []]
 
 
-def test_who_came_to_no_number_is_neither_best_nor_tried_again(tmp_path: Path) -> None:
+def test_a_member_with_nan_is_neither_best_nor_tried_again(tmp_path: Path) -> None:
     study = opened(tmp_path)
     first, second, third, *_ = study.ask()
     study.tell(came(first, float("nan")))
@@ -166,16 +164,14 @@ def test_an_epoch_that_is_trained_again_counts_once(tmp_path: Path) -> None:
     assert study._live[first.number].trial._get_latest_trial().intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
 
 
-def test_trials_that_others_wrote_are_let_be(tmp_path: Path) -> None:
+def test_trials_of_other_programs_are_ignored(tmp_path: Path) -> None:
     study = opened(tmp_path)
     stored = optuna.load_study(study_name=study.id, storage=f"sqlite:///{tmp_path}/sweeps.db")
     stored.add_trial(optuna.trial.create_trial(value=1.0))
     assert len(opened(tmp_path).ask()) == 6
 
 
-def test_a_gaussian_process_without_its_package_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gaussian_process_without_torch_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError) as caught:
         opened(tmp_path, WIDE, sampler="gp")
@@ -184,7 +180,7 @@ def test_a_gaussian_process_without_its_package_says_what_to_install(
     )
 
 
-def test_conditions_and_constraints_hold_of_what_is_sampled(tmp_path: Path) -> None:
+def test_conditions_and_constraints_hold_for_sampled_members(tmp_path: Path) -> None:
     arguments = ("optimizer=adam,momentum", "++optimizer.momentum=interval(0.5,0.99)", "++train.batch_size=16,32,64")
     study = opened(
         tmp_path,
@@ -203,7 +199,7 @@ def test_conditions_and_constraints_hold_of_what_is_sampled(tmp_path: Path) -> N
     assert {key[2] for key in seen} == {16, 32}
 
 
-def test_constraints_that_nothing_meets_are_told(tmp_path: Path) -> None:
+def test_constraints_that_exclude_everything_are_an_error(tmp_path: Path) -> None:
     study = opened(tmp_path, WIDE, sampler="random", constraints=["train.batch_size > 64"])
     with pytest.raises(ConfigError) as caught:
         study.ask()
@@ -211,7 +207,7 @@ def test_constraints_that_nothing_meets_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pruner", ["median", "successive_halving", "hyperband"])
-def test_who_lags_behind_ends_early_and_who_leads_does_not(tmp_path: Path, pruner: str) -> None:
+def test_poor_members_end_early_and_good_ones_do_not(tmp_path: Path, pruner: str) -> None:
     own = {"name": pruner} | ({"startup_members": 2} if pruner == "median" else {})
     study = opened(tmp_path, ("seed=range(0,24)",), pruner=own)
     ended = {}
@@ -225,7 +221,7 @@ def test_who_lags_behind_ends_early_and_who_leads_does_not(tmp_path: Path, prune
 
 
 @pytest.mark.parametrize("pruner", ["median", "successive_halving", "hyperband"])
-def test_pruning_is_the_same_whether_a_sweep_was_interrupted_or_not(tmp_path: Path, pruner: str) -> None:
+def test_pruning_does_not_depend_on_interruptions(tmp_path: Path, pruner: str) -> None:
     own = {"name": pruner, "reduction_factor": 2, "startup_members": 2}
     ends = []
     for at_once in (24, 5):
@@ -243,7 +239,7 @@ def test_pruning_is_the_same_whether_a_sweep_was_interrupted_or_not(tmp_path: Pa
     assert ends[0] == ends[1]
 
 
-def test_trials_keep_their_places(tmp_path: Path) -> None:
+def test_trials_keep_their_numbers(tmp_path: Path) -> None:
     limits: dict[str, Any] = {"sampler": "random", "constraints": ["a < 300"], "batch": 4}
     study = opened(tmp_path, ("++a=range(0,1000)",), trials=8, **limits)
     places = {}
@@ -256,7 +252,7 @@ def test_trials_keep_their_places(tmp_path: Path) -> None:
     assert {trial.number: trial.params["a"] for trial in again._study.trials if trial.params} == places
 
 
-def test_generations_go_on_where_they_were(tmp_path: Path) -> None:
+def test_generations_continue_after_a_restart(tmp_path: Path) -> None:
     def generations(study: Study) -> list[int]:
         ended = study._study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
         return [trial.system_attrs["NSGAIISampler:generation"] for trial in ended]
@@ -277,7 +273,7 @@ def test_several_metrics_have_a_direction_each(tmp_path: Path) -> None:
     assert [trial.values for trial in study._study.best_trials] == [[0.5, 0.0]]
 
 
-def test_what_makes_members_differ_is_important(tmp_path: Path) -> None:
+def test_the_path_with_an_effect_is_important(tmp_path: Path) -> None:
     study = opened(tmp_path, ("++optimizer.learning_rate=0.1,0.01,0.001,0.0001", "seed=range(0,4)"))
     for one in study.ask():
         rate, seed = float(one.varied["optimizer.learning_rate"] or 0), int(one.varied["seed"] or 0)
@@ -288,7 +284,7 @@ def test_what_makes_members_differ_is_important(tmp_path: Path) -> None:
     assert sum(shares.values()) == pytest.approx(1)
 
 
-def test_a_space_that_changed_is_refused_with_the_difference(tmp_path: Path) -> None:
+def test_a_changed_space_is_refused_with_the_difference(tmp_path: Path) -> None:
     opened(tmp_path, name="mine")
     with pytest.raises(ConfigError) as caught:
         opened(tmp_path, ("++optimizer.learning_rate=0.1,0.3", "seed=range(0,3)"), {"loss.name": "y"}, name="mine")
@@ -299,7 +295,7 @@ def test_a_space_that_changed_is_refused_with_the_difference(tmp_path: Path) -> 
     ]
 
 
-def test_a_sweep_is_begun_anew_or_gone_on_with_by_name(tmp_path: Path) -> None:
+def test_a_sweep_is_restarted_or_continued_by_name(tmp_path: Path) -> None:
     first = opened(tmp_path)
     assert first.id.startswith("learning_rate-seed-")
     assert opened(tmp_path).id == first.id
@@ -313,14 +309,14 @@ def test_a_sweep_is_begun_anew_or_gone_on_with_by_name(tmp_path: Path) -> None:
     assert str(caught.value).startswith('sweep.resume: unknown sweep "learning_rate-seed"; ')
 
 
-def test_a_storage_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+def test_a_storage_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "sweeps.db").write_text("no database, but long enough to be looked at" * 10)
     with pytest.raises(ConfigError, match=r"^sweep.storage: must be a storage that Optuna can open \(") as caught:
         opened(tmp_path)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_who_ended_without_being_told_of_is_adopted(tmp_path: Path) -> None:
+def test_a_member_that_ended_without_tell_is_adopted(tmp_path: Path) -> None:
     study = opened(tmp_path)
     first, second, *_ = study.ask()
     study.tell(came(first))
@@ -347,7 +343,7 @@ for count, one in enumerate(study.ask()):
 """
 
 
-def test_a_process_that_is_killed_between_two_members_loses_none(tmp_path: Path) -> None:
+def test_a_process_killed_between_two_members_loses_none(tmp_path: Path) -> None:
     here = str(Path(__file__).parent)
     for after in (2, 1):
         program = textwrap.dedent(KILLED.format(tests=here, folder=str(tmp_path), after=after))
