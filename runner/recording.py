@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from runner import describe, endings, tracking, train, weights
+from runner import describe, endings, tracking, train, trained
 from runner.data import Dataset
 from runner.data.value_range import Range
 from runner.data.vocabulary import token_text, vocabulary_text
@@ -29,7 +29,7 @@ from runner.tracking import Tracking
 from runner.withheld import withheld
 
 _NOTHING: Mapping[Place, str] = MappingProxyType({})
-VOCABULARY, WEIGHTS = "vocabulary.txt", "weights.safetensors"
+VOCABULARY = "vocabulary.txt"
 
 
 @dataclass(frozen=True)
@@ -256,9 +256,12 @@ def _input_range(dataset: Dataset) -> tuple[float, float] | None:
     return min(dataset.range.black), max(dataset.range.white)
 
 
-@endings.going_on(WEIGHTS)
+@endings.going_on(trained.WEIGHTS)
 def log_weights(recorded: tracking.Run, loop: Loop, context: Context) -> None:
-    """The parameters that were kept, as a file that training can begin with."""
+    """The parameters that were kept, as a file that training can begin with, and all else that `trained` loads."""
     if context.tracking.log_model:
-        weights.save(context.folder / WEIGHTS, *train.evaluated(loop.state))
-        recorded.log_artifact(context.folder / WEIGHTS)
+        metrics = loop.history[-1].metrics | best(loop)
+        kept = trained.of(loop.experiment, loop.program, loop.dataset, train.evaluated(loop.state), metrics)
+        kept.save(context.folder, context.config)
+        for name in (trained.NETWORK, trained.WEIGHTS):
+            recorded.log_artifact(context.folder / name)

@@ -24,10 +24,11 @@ from configurations import experiment as described
 from PIL import Image
 from test_house import files, module
 
-from runner import data, tracking, train
+from runner import data, tracking, train, trained
 from runner.composition.reading import read
 from runner.experiment import Experiment
 from runner.geometry import Window
+from runner.launchable import as_yaml
 from runner.layers.conv import Conv
 from runner.layers.dense import Classifier
 from runner.layers.reshape import Flatten
@@ -129,6 +130,15 @@ def training() -> dict[str, Any]:
     return own | steps | batch | loops | {"dataset": dataset, "program": program, "feed": feed, "epoch": first}
 
 
+def having_trained() -> dict[str, Any]:
+    """A network that trained for no step, and images for it."""
+    own = training()
+    loop = own["loop"]
+    made = trained.of(loop.experiment, loop.program, loop.dataset, train.evaluated(loop.state), {"val/loss": 1.0})
+    folder, config = Path("outputs/now"), as_yaml(composed(*TINY))
+    return own | {"trained": made, "folder": folder, "config": config, "images": loop.dataset.val.inputs[:5]}
+
+
 def sweeping() -> dict[str, Any]:
     """Two members to train, and a way to have trained them."""
     proposed = [
@@ -183,6 +193,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.tracking": lambda: {"Tracking": functools.partial(tracking.Tracking, enabled=False)},
     "runner.tracking.untracked": beginning,
     "runner.train": training,
+    "runner.trained": having_trained,
     "runner.weights": stored,
 }
 

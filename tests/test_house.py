@@ -52,6 +52,7 @@ FLOORS = {
     "runner.describe": 4,
     "runner.watching": 3,
     "runner.train": 4,
+    "runner.trained": 4,
     "runner.feed": 5,
     "runner.loop": 6,
     "runner.fused": 7,
@@ -79,6 +80,7 @@ NEIGHBOURS = {
     ("runner.records", "runner.errors"),
     ("runner.optim", "runner.schedule"),  # an optimiser's learning rate is a schedule
     ("runner.settings", "runner.optim"),
+    ("runner.trained", "runner.train"),  # what it was trained with answers
     ("runner.model", "runner.network"),  # a model bound to its data is a network
     ("runner.__main__", "runner.cli"),
     ("runner.tracking", "runner.serving"),  # the model that tracking logs serves itself
