@@ -70,8 +70,9 @@ def parse(config: dict[str, Any], library: Iterable[str] = (), verbs: Records = 
     `library` names the blocks that could have been used. `verbs` may be read lazily: of it, only those records are
     looked up whose verb is a key of the mapping, or all of them where another key is unknown.
     """
-    unknown = set(config) - {*Layout.model_fields, *verbs}
-    used = {verb: verbs[verb] for verb in verbs if unknown or verb in config}
+    others = [key for key in config if key not in Layout.model_fields]
+    known = [key for key in others if key in verbs]
+    used = {verb: verbs[verb] for verb in (sorted(known) if len(known) == len(others) else verbs)}
     found = parse_as(layout(used), config, library)
     return Configuration(
         experiment=Experiment.model_construct(**{name: getattr(found, name) for name in Experiment.model_fields}),

@@ -111,19 +111,3 @@ class Train(Record):
         if self.batch_size % self.accumulate:
             return [must("train.accumulate", f"divide train.batch_size ({self.batch_size})", self.accumulate)]
         return []
-
-
-class Describe(Record):
-    """How `describe` prints."""
-
-    format: Literal["table", "json"] = Field("table", description="A table for people, or one JSON object.")
-    lowerings: bool = Field(
-        False, description="Say how each convolution would be computed here, by the device, its type and its shape."
-    )
-
-
-class Ui(Record):
-    """Where the MLflow UI is served."""
-
-    host: str = Field("127.0.0.1", description="The address it listens on; 127.0.0.1 is this machine alone.")
-    port: Annotated[int, Ge(1), Le(65535)] = Field(5000, description="The port it listens on.")

@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from runner import cli, composition
+from runner.command import Command
 from runner.configuration import Configuration
 from runner.errors import ConfigError
 from runner.experiment import Experiment
@@ -46,14 +47,19 @@ def composed(*overrides: str) -> dict[str, Any]:
     return copy.deepcopy(_composed(overrides))
 
 
+def command(*arguments: str) -> Command:
+    """The command of these arguments."""
+    return cli.read(arguments)
+
+
 def parse(config: dict[str, Any], library: Iterable[str] = ()) -> Experiment:
     """The experiment of a whole configuration in plain containers."""
-    return cli.parse(config, library).experiment
+    return command().parse(config, library).experiment
 
 
 def configured(*overrides: str) -> Configuration:
     """The configuration of a command line."""
-    return cli.parse(composed(*overrides))
+    return command().parse(composed(*overrides))
 
 
 def experiment(*overrides: str) -> Experiment:

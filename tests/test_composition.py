@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 from commands import Runner
-from configurations import composed, parse
+from configurations import command, composed, parse
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from runner import cli, composition, launchable
+from runner import composition, launchable
 from runner.composition import folders, trust
 from runner.composition.complaints import one_line, own_name
 from runner.errors import ConfigError
@@ -122,7 +122,7 @@ def test_what_a_task_raises_comes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr("sys.argv", ["runner"])
     with pytest.raises(ValueError, match="a mistake of ours"):
-        composition.look([], cli.parse, use)
+        composition.look(command(), use)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_place_that_cannot_be_written_to_is_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr("sys.argv", ["runner"])
     with pytest.raises(ConfigError) as caught:
-        composition.train(["hydra.run.dir=file/below"], cli.parse, lambda job: (), "")
+        composition.train(command("hydra.run.dir=file/below"), lambda job: ())
     assert str(caught.value) == "file/below: must be a place to write to, got Not a directory"
 
 

@@ -63,15 +63,18 @@ FLOORS = {
     "runner.serving": 5,
     "runner.schema": 11,
     "runner.withheld": 0,
-    "runner.composition": 11,
+    "runner.command": 11,
+    "runner.composition": 12,
+    "runner.verb": 13,
+    "runner.verbs": 14,
     "runner.launchable": 2,
     "runner.strict_yaml": 1,
     "runner.console": 7,
     "runner.profile": 7,
     "runner.recording": 7,
     "runner.run": 8,
-    "runner.cli": 12,
-    "runner.__main__": 12,
+    "runner.cli": 15,
+    "runner.__main__": 15,
 }
 # Neighbours on one floor, where the first may import the second.
 NEIGHBOURS = {

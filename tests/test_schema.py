@@ -14,10 +14,10 @@ from configurations import composed, with_value
 from omegaconf import OmegaConf
 
 from runner import schema
-from runner.cli import SETTINGS
 from runner.composition import shipped
 from runner.configuration import layout
 from runner.layers import KINDS
+from runner.verbs import SETTINGS
 
 SCHEMAS = schema.schemas(SETTINGS)
 GROUPS = sorted(set(layout(SETTINGS).model_fields) - {"seed"})

@@ -9,12 +9,11 @@ from runner.composition.loading import register
 from runner.composition.places import BlockLibrary, groups, shipped
 from runner.composition.resolving import plain, resolve
 from runner.composition.spelling import as_given, free
-from runner.composition.training import Parse
+from runner.composition.stores import tracking
 
 __all__ = [
     "BlockLibrary",
     "Job",
-    "Parse",
     "as_given",
     "free",
     "groups",
@@ -23,5 +22,6 @@ __all__ = [
     "register",
     "resolve",
     "shipped",
+    "tracking",
     "train",
 ]

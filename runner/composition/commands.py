@@ -14,12 +14,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from runner import endings, folders, withheld
+from runner.command import Command
 from runner.composition import loading, options
 from runner.composition.complaints import told
 from runner.composition.places import BlockLibrary, shipped
 from runner.composition.resolving import resolve
 from runner.composition.spelling import as_given, free
-from runner.composition.training import Parse, Training
+from runner.composition.training import Training
 from runner.configuration import Configuration
 from runner.errors import ConfigError, ConvrunnerError
 from runner.launchable import Place
@@ -43,32 +44,35 @@ class Job:
     folder: Path  # to write to
 
 
-def look(arguments: Sequence[str], parse: Parse, use: Callable[[Job], int]) -> int:
-    """Hands on every configuration that the arguments describe; writes nothing. Returns the worst exit status."""
+def look(command: Command, use: Callable[[Job], int]) -> int:
+    """Hands on every configuration that the command describes; writes nothing. Returns the worst exit status."""
     statuses: list[int] = []
-    worst = run(lambda job: statuses.append(use(job)), [*arguments, *_NO_FOLDER], parse)
+    worst = _run(command, [*command.arguments, *_NO_FOLDER], lambda job: statuses.append(use(job)))
     return max([worst, *statuses])
 
 
-def train(arguments: Sequence[str], parse: Parse, use: Callable[[Job], tuple[float, ...]], command: str) -> int:
+def train(command: Command, use: Callable[[Job], tuple[float, ...]]) -> int:
     """Has one configuration trained by `use`, and a sweep by `runner.sweep`. Returns the worst exit status.
 
-    `use` returns the values by which a sweeper compares members, and `command` is the command line to record.
+    `use` returns the values by which a sweeper compares members.
     """
+    arguments = list(command.arguments)
     chooses = any(argument.startswith("sweep=") for argument in arguments)
     if chooses and not options.actions(options.read(arguments)):  # `sweep=NAME` implies --multirun
-        arguments = [*arguments, "--multirun"]
-    training = Training(command, parse)
+        arguments.append("--multirun")
+    training = Training(command)
 
     def measured(job: Job) -> float | tuple[float, ...]:
         values = use(job)
         return values[0] if len(values) == 1 else values  # what Hydra's sweepers expect
 
-    worst = run(measured, arguments, parse, training)
+    worst = _run(command, arguments, measured, training)
     return max([worst, *training.statuses])
 
 
-def run(use: Callable[[Job], Any], arguments: Sequence[str], parse: Parse, training: Training | None = None) -> int:
+def _run(
+    command: Command, arguments: Sequence[str], use: Callable[[Job], Any], training: Training | None = None
+) -> int:
     """Hands on every configuration that the arguments describe. Returns the worst exit status of the errors.
 
     The plugins in `hydra_plugins/` find what a sweep needs of this project as the attribute `training` of the task.
@@ -79,7 +83,7 @@ def run(use: Callable[[Job], Any], arguments: Sequence[str], parse: Parse, train
 
     def task(config: DictConfig) -> Any:
         try:
-            return use(_job(config, parse))
+            return use(_job(config, command))
         except ConvrunnerError as error:
             # Said here, so that the other members of a sweep go on; the run's log file has it too.
             logging.getLogger(__name__).info("%s", error)
@@ -100,8 +104,9 @@ def run(use: Callable[[Job], Any], arguments: Sequence[str], parse: Parse, train
     sys.argv[1:] = free(options.ordered(arguments))
     entry = hydra.main(version_base="1.3", config_path=str(shipped()), config_name="config")(task)
     try:
-        asked = RunMode.MULTIRUN if options.read(sys.argv[1:]).multirun else RunMode.RUN
-        with loading.in_place(asked):
+        found = options.read(sys.argv[1:])
+        mode = RunMode.MULTIRUN if found.multirun else RunMode.RUN
+        with loading.in_place(mode, command.help() if found.help else None):
             entry()
     except Exception as error:
         if isinstance(error, ConvrunnerError | BrokenPipeError) or any(error is own for own in raised):
@@ -110,11 +115,11 @@ def run(use: Callable[[Job], Any], arguments: Sequence[str], parse: Parse, train
     return max(statuses, default=0)
 
 
-def _job(config: DictConfig, parse: Parse) -> Job:
+def _job(config: DictConfig, command: Command) -> Job:
     own = HydraConfig.get()
     # As they are written: their items alone would be resolved, and tell what the environment holds.
     lines: Any = OmegaConf.to_container(own.overrides.task, resolve=False)
     library = BlockLibrary()
     found = resolve(config, library)
-    configuration = parse(found.values, library)
+    configuration = command.parse(found.values, library)
     return Job(configuration, found.values, found.from_environment, as_given(lines), Path(own.runtime.output_dir))

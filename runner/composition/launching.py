@@ -14,11 +14,12 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from runner.command import Command
 from runner.composition.complaints import one_line
 from runner.composition.places import BlockLibrary, groups
 from runner.composition.resolving import Resolved, resolve
 from runner.composition.spelling import as_given
-from runner.composition.training import Parse, Training
+from runner.composition.training import Training
 from runner.errors import ConfigError, Fault, TrainingError, shown
 from runner.experiment import Experiment
 from runner.sweep.members import Proposed
@@ -142,15 +143,15 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     jobs = Jobs(context, config, job_overrides, first)
     if training.session is not None:
-        return _trained(training.session, jobs, context, training.parse)
-    with opened(Session(command=training.command, folder=jobs.folder, places=training.places)) as own:
-        return _trained(own, jobs, context, training.parse)
+        return _trained(training.session, jobs, context, training.command)
+    with opened(Session(command=training.command.text, folder=jobs.folder, places=training.places)) as own:
+        return _trained(own, jobs, context, training.command)
 
 
-def _trained(session: Session, jobs: Jobs, context: HydraContext, parse: Parse) -> list[JobReturn]:
+def _trained(session: Session, jobs: Jobs, context: HydraContext, command: Command) -> list[JobReturn]:
     # What a search varies is known to it, also where a batch has only some of the values.
     varied = list(session.study.space) if session.study else _varying(jobs.overrides)
-    proposed = [_proposed(jobs, index, varied, parse) for index in range(len(jobs))]
+    proposed = [_proposed(jobs, index, varied, command) for index in range(len(jobs))]
     try:
         with _logged(jobs.folder / "sweep.log"):
             session.train(proposed)
@@ -199,11 +200,11 @@ def _come_to(
     return values[0] if len(values) == 1 else values
 
 
-def _proposed(jobs: Jobs, index: int, varied: Sequence[str], parse: Parse) -> Proposed:
+def _proposed(jobs: Jobs, index: int, varied: Sequence[str], command: Command) -> Proposed:
     found, parts = Resolved({}), dict[str, Any]()
     try:
         found = jobs.resolved(index)
-        configuration = parse(found.values, jobs.library)
+        configuration = command.parse(found.values, jobs.library)
         parts = {"tracking": configuration.tracking, "sweep": configuration.sweep}
         experiment: Experiment | ConfigError = configuration.experiment
     except ConfigError as error:

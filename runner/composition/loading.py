@@ -11,7 +11,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict, read_write
 
 from runner.composition import trust
 from runner.composition.complaints import OWN_FOLDER
@@ -39,12 +39,12 @@ def register() -> None:
 class _Loader(trust.CheckedLoader):
     """Hydra's loader for one command: it composes once, and looks first into the folder of --config-dir."""
 
-    def __init__(self, asked: RunMode, config_search_path: ConfigSearchPath) -> None:
+    def __init__(self, asked: RunMode, help_text: str | None, config_search_path: ConfigSearchPath) -> None:
         # A recorded config.yaml would else be hidden by the shipped file of that name.
         places = config_search_path.get_path()
         places[:] = sorted(places, key=lambda place: place.provider != "command-line")
         super().__init__(config_search_path)
-        self._asked = asked
+        self._asked, self._help = asked, help_text
         self._looked: tuple[list[str], DictConfig] | None = None
 
     def load_configuration(
@@ -67,7 +67,7 @@ class _Loader(trust.CheckedLoader):
                 config.hydra.mode = run_mode
                 config.hydra.overrides.hydra.append(line)
                 return config
-            return super().load_configuration(config_name, overrides, run_mode, from_shell)
+            return self._with_help(super().load_configuration(config_name, overrides, run_mode, from_shell))
         try:
             config = super().load_configuration(config_name, overrides, self._asked, from_shell)
         except ConfigCompositionException as error:
@@ -78,11 +78,20 @@ class _Loader(trust.CheckedLoader):
         self._looked = list(overrides), config
         return config
 
+    def _with_help(self, config: DictConfig) -> DictConfig:
+        if self._help is not None:
+            with read_write(config), open_dict(config):
+                config.hydra.help.header = f"{config.hydra.help.header}\n\n{self._help}"
+        return config
+
 
 @contextmanager
-def in_place(asked: RunMode) -> Iterator[None]:
-    """Has Hydra start with these classes in place of its own, for a command that asks for this mode."""
-    own = {"Hydra": Settled, "ConfigLoaderImpl": partial(_Loader, asked)}
+def in_place(asked: RunMode, help_text: str | None = None) -> Iterator[None]:
+    """Has Hydra start with these classes in place of its own, for a command that asks for this mode.
+
+    `help_text` is what its help begins with, where the command asks for help.
+    """
+    own = {"Hydra": Settled, "ConfigLoaderImpl": partial(_Loader, asked, help_text)}
     its = {name: getattr(internal, name) for name in own}
     vars(internal).update(own)
     try:

@@ -43,7 +43,7 @@ def sweep(
     with ExitStack() as hold:
         study, tracking = opened_study(context, config, [*_listed(own.get("params")), *arguments], hold)
         folder = _folder(study, config, tracking)
-        session = Session(command=training.command, folder=folder, places=training.places, study=study)
+        session = Session(command=training.command.text, folder=folder, places=training.places, study=study)
         if earlier := study.earlier():
             announce_reuse(study.id, len(earlier), folder)
         returns: list[Sequence[JobReturn]] = []

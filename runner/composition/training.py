@@ -1,6 +1,6 @@
 """What Hydra's plugins find of a command that trains: how its sweep is proposed, and how a batch of jobs is trained."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -8,22 +8,21 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from runner.command import Command
 from runner.composition.options import places
-from runner.configuration import Configuration
 
 if TYPE_CHECKING:
     from runner.sweep.session import Session
 
-Parse = Callable[[dict[str, Any], Iterable[str]], Configuration]
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
 
 class Training:
     """One command that trains. `session` is its sweep while one is under way, and `statuses` how its members ended."""
 
-    def __init__(self, command: str, parse: Parse) -> None:
-        self.command, self.parse = command, parse
-        self.places = places(command)
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.places = places(command.text)
         self.session: Session | None = None
         self.statuses: list[int] = []
 

@@ -23,6 +23,11 @@ def failed(uri: str, rule: str, error: Exception) -> TrackingError:
     return TrackingError(must("tracking.uri", f"{rule} ({reason(error)})", without_secrets(uri)))
 
 
+def not_recorded(uri: str) -> TrackingError:
+    """The error of a database file that no run has made."""
+    return TrackingError(must("tracking.uri", "be a store that a run has been recorded in", without_secrets(uri)))
+
+
 def not_opened(uri: str, error: Exception) -> TrackingError:
     """The error for a store that cannot be opened."""
     return error if isinstance(error, TrackingError) else failed(uri, "be a store that MLflow can open", error)

@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
+FOLDER = "runner.folder"  # the tag of a run that holds the path of its output folder
 _IDENTITY, _PARENT = "runner.identity", "mlflow.parentRunId"
 # MLflow's own limits on one call and on one value.
 _METRICS_PER_CALL, _PAIRS_PER_CALL = 800, 100

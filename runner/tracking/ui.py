@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-from runner.errors import ConfigError, TrackingError, must
+from runner.errors import ConfigError, must
+from runner.tracking.faults import not_recorded
 from runner.tracking.settings import Tracking, absolute_uri, artifact_root, database_file, without_secrets
 from runner.tracking.store import ENVIRONMENT
 from runner.tracking.view import experiment_links
@@ -35,7 +36,7 @@ def serve_ui(tracking: Tracking, *, host: str = "127.0.0.1", port: int = 5000) -
         return 0
     file = database_file(uri)
     if file is not None and not file.is_file():
-        raise TrackingError(must("tracking.uri", "be a store that a run has been recorded in", tracking.uri))
+        raise not_recorded(tracking.uri)
     _check_listens(host, port)
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     with _interruptible(), tempfile.TemporaryFile() as log:

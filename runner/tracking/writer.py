@@ -21,7 +21,7 @@ from runner.tracking.faults import reason
 from runner.tracking.messages import Opening
 from runner.tracking.run import Run
 from runner.tracking.settings import Tracking, absolute_uri, without_secrets
-from runner.tracking.store import Store
+from runner.tracking.store import FOLDER, Store
 
 _log = logging.getLogger(__name__)
 # A call costs about 10 ms of processor time, so one call a second uses one per cent of a core.
@@ -47,7 +47,7 @@ def start(
     run. A `patient` run does not fail if the store cannot be opened: it waits for the store, and its messages are
     written to `untracked.jsonl`. Children of a patient run are patient.
     """
-    every_tag = _source_tags() | dict(tags) | dict(tracking.tags)
+    every_tag = _source_tags() | {FOLDER: str(folder.absolute())} | dict(tags) | dict(tracking.tags)
     opening = Opening(
         uri=absolute_uri(tracking.uri),
         experiment=tracking.experiment,

@@ -1,0 +1,88 @@
+"""The output folder of a run that a user names: by that folder, by its id in MLflow, or by a registered model.
+
+>>> with output_folder(".", Tracking) as folder: print(folder)
+.
+"""
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from runner.errors import ConfigError, Fault, must
+from runner.tracking.faults import not_opened, not_recorded
+from runner.tracking.settings import Tracking, absolute_uri, database_file, without_secrets
+from runner.tracking.store import FOLDER, Store
+
+_ID: Final = re.compile(r"[0-9a-f]{4,32}")
+_MODEL: Final = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
+_SHOWN: Final = 3
+
+
+@contextmanager
+def output_folder(run: str, tracking: Callable[[], Tracking]) -> Iterator[Path]:
+    """Where the output of a run lies. `tracking` says where runs are recorded, which a folder does not need.
+
+    A run has its folder as a tag. Where that folder is not on this machine, what the store keeps of the run is
+    downloaded into a folder that is removed afterwards.
+    Raises ConfigError where no run is so named, or several, and TrackingError where the store cannot be read.
+    """
+    if Path(run).is_dir():
+        yield Path(run)
+        return
+    settings = tracking() if _ID.fullmatch(run) or _MODEL.fullmatch(run) else None
+    if settings is None:
+        raise ConfigError(must("run", "be an output folder, an MLflow run or models:/NAME@ALIAS", run))
+    store = _opened(settings)
+    found = _registered(store, run) if run.startswith("models:") else _with_id(store, run)
+    folder = Path(found.data.tags.get(FOLDER, ""))
+    if folder.name and folder.is_dir():
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="convrunner-") as scratch:
+        try:
+            store.client.download_artifacts(found.info.run_id, "", scratch)
+        except Exception as error:
+            raise ConfigError(Fault("run", f"must have artifacts that can be read, but {error}")) from error
+        yield Path(scratch)
+
+
+def _opened(tracking: Tracking) -> Store:
+    file = database_file(tracking.uri)
+    if file is not None and not file.is_file():
+        raise not_recorded(tracking.uri)
+    try:
+        return Store(absolute_uri(tracking.uri))
+    except Exception as error:
+        raise not_opened(tracking.uri, error) from error
+
+
+def _with_id(store: Store, start: str) -> Any:
+    """The one run whose id begins so."""
+    experiments = [found.experiment_id for found in store.client.search_experiments()]
+    runs = store.client.search_runs(experiments, f"attributes.run_id LIKE '{start}%'", max_results=_SHOWN + 1)
+    if len(runs) > 1:
+        ids = [run.info.run_id for run in runs[:_SHOWN]]
+        others = ", …" if len(runs) > _SHOWN else ""
+        raise ConfigError(must("run", f"be the beginning of one id ({', '.join(ids)}{others})", start))
+    if not runs:
+        raise ConfigError(must("run", f"be a run that {without_secrets(store.uri)} has", start))
+    return runs[0]
+
+
+def _registered(store: Store, name: str) -> Any:
+    """The run that logged a registered model."""
+    [(model, alias, version)] = _MODEL.findall(name)
+    try:
+        entry = (
+            store.client.get_model_version_by_alias(model, alias)
+            if alias
+            else store.client.get_model_version(model, version)
+        )
+        return store.client.get_run(entry.run_id or "none")
+    except store.mlflow.MlflowException as error:
+        raise ConfigError(
+            Fault("run", f"must be a registered model of a run, but {str(error).splitlines()[0]}")
+        ) from error

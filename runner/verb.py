@@ -1,0 +1,138 @@
+"""What a verb is: a value that is called with a command and returns the exit status. Two kinds share their code here.
+
+A `ComposingVerb` takes Hydra overrides; its settings, if it has any, are a key of the configuration. A `RunVerb` takes
+the name of a run that has ended, and settings of its own:
+
+>>> class Weigh(RunSettings):
+...     unit: str = Field("kB", description="The unit of the size.")
+>>> verb = RunVerb(Weigh, lambda folder, settings: len(print(folder, settings.unit) or ""))
+>>> status = verb(Command("weigh", ("run=.", "unit=MB"), "", {}, str))
+. MB
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from pydantic import Field, ValidationError
+
+from runner import strict_yaml
+from runner.command import Command
+from runner.errors import ConfigError, must, shown
+from runner.faults import fault, first_causes
+from runner.records import R, Record, frozen
+
+if TYPE_CHECKING:
+    from runner.composition import Job
+
+_HELP: Final = ("--help", "-h")
+_RUN: Final = "An output folder, an MLflow id or its beginning, or a registered model: models:/NAME@ALIAS."
+_STORE: Final = "tracking.uri, and what else says where runs are recorded, is given as to the verb train."
+
+
+@dataclass(frozen=True)
+class ComposingVerb(Generic[R]):
+    """Hands each configuration that the overrides describe, with the verb's settings, to `use`; writes nothing."""
+
+    settings: type[R]
+    use: Callable[["Job", R], int]
+
+    def __call__(self, command: Command) -> int:
+        from runner.composition import look  # Hydra is needed by verbs of this kind alone
+
+        return look(command, lambda job: self.use(job, job.configuration.settings(command.verb, self.settings)))
+
+
+class RunSettings(Record):
+    """The settings of a verb that reads a run; a verb adds its own."""
+
+    run: str = Field(min_length=1, description=_RUN)
+
+
+S = TypeVar("S", bound=RunSettings)
+
+
+@dataclass(frozen=True)
+class RunVerb(Generic[S]):
+    """Hands the output folder of a run that has ended, with the verb's settings, to `use`."""
+
+    settings: type[S]
+    use: Callable[[Path, S], int]
+
+    def __call__(self, command: Command) -> int:
+        if set(command.arguments) & set(_HELP):
+            print(described(command.verb, self.settings))
+            return 0
+        is_store = [argument.startswith(("tracking.", "tracking=")) for argument in command.arguments]
+        own = [argument for argument, store in zip(command.arguments, is_store, strict=True) if not store]
+        store = [argument for argument, store in zip(command.arguments, is_store, strict=True) if store]
+        settings = read(self.settings, own)
+        from runner.tracking.locating import output_folder
+
+        with output_folder(settings.run, lambda: _tracking(store)) as folder:
+            return self.use(folder, settings)
+
+
+def _tracking(overrides: Sequence[str]) -> Any:
+    from runner.composition import tracking
+
+    return tracking(overrides)
+
+
+def read(kind: type[R], arguments: Sequence[str]) -> R:
+    """The record that arguments such as `top=3` and `size.height=8` describe. Raises ConfigError with every fault."""
+    values: dict[str, Any] = {}
+    texts: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
+        if not equals or not all(key.split(".")):
+            raise ConfigError(must("command line", "be made of settings such as run=RUN", argument))
+        texts[key] = text
+        _put(values, key, _value(key, text))
+    try:
+        return kind.model_validate(frozen(values))
+    except ValidationError as error:
+        wrong = {".".join(map(str, item["loc"])) for item in error.errors() if item["type"] == "string_type"}
+    for key in wrong & set(texts):  # 3 is a number, unless a text is wanted
+        _put(values, key, texts[key])
+    try:
+        return kind.model_validate(frozen(values))
+    except ValidationError as error:
+        raise ConfigError(*(fault(item, values) for item in first_causes(error.errors(include_url=False)))) from None
+
+
+def _value(key: str, text: str) -> Any:
+    """A value as YAML has it, where it is a list, a mapping or in quotes; else a number, a truth or a text."""
+    if text.startswith(("[", "{", "'", '"')):
+        return strict_yaml.read(text, key)
+    try:
+        return strict_yaml.plain_value(text)
+    except ValueError:
+        return text
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *above, last = key.split(".")
+    for name in above:
+        below = values.get(name)
+        values[name] = values = below if isinstance(below, dict) else {}
+    values[last] = value
+
+
+def described(verb: str, kind: type[Record]) -> str:
+    """What `--help` prints: each setting with its description and its default."""
+    rows = list(_rows(kind))
+    width = max(len(name) for name, _ in rows)
+    lines = [f"runner {verb} [KEY=VALUE ...]", "", inspect.getdoc(kind) or "", ""]
+    return "\n".join([*lines, *(f"  {name:<{width}}  {text}" for name, text in rows), "", _STORE])
+
+
+def _rows(kind: type[Record], above: str = "") -> Iterator[tuple[str, str]]:
+    for name, field in kind.model_fields.items():
+        if isinstance(field.default, Record):
+            yield from _rows(type(field.default), f"{above}{name}.")
+        else:
+            default = "must be given" if field.is_required() else f"default: {shown(field.get_default())}"
+            yield f"{above}{name}", f"{field.description} ({default})"

@@ -1,0 +1,147 @@
+"""Verbs: found by the file that each is in, told their settings, and asked for help."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import Runner
+from configurations import TINY, command
+from pydantic import Field
+from sweep.swept import found
+
+from runner import verbs
+from runner.composition.training import Training
+from runner.errors import ConfigError
+from runner.verb import RunSettings, read
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's affair with SQLAlchemy
+]
+
+# A run verb, as somebody would add one: this file and nothing else.
+WEIGH = '''"""`runner weigh run=RUN`: the size of the weights."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from runner.verb import RunSettings, RunVerb
+
+
+class Weigh(RunSettings):
+    """How `weigh` prints."""
+
+    unit: Literal["B", "kB"] = Field("kB", description="The unit of the size.")
+
+
+def weigh(folder: Path, settings: Weigh) -> int:
+    """Prints the size."""
+    size = (folder / "weights.safetensors").stat().st_size
+    print(f"{size if settings.unit == 'B' else size // 1000} {settings.unit}")
+    return 0
+
+
+VERB = RunVerb(Weigh, weigh)
+'''
+
+
+@pytest.fixture
+def _weigh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The verb `weigh`, added to the package by its file."""
+    folder = tmp_path / "verbs"
+    folder.mkdir()
+    (folder / "weigh.py").write_text(WEIGH)
+    monkeypatch.setattr(verbs, "__path__", [*verbs.__path__, str(folder)])
+    yield
+    sys.modules.pop("runner.verbs.weigh", None)
+    vars(verbs).pop("weigh", None)
+
+
+@pytest.mark.usefixtures("_weigh")
+def test_a_run_verb_is_added_by_one_short_file(runner: Runner) -> None:
+    assert len(WEIGH.splitlines()) < 30
+    assert runner(*TINY, "train.epochs=1", "tracking.enabled=true", "hydra.run.dir=outputs/run").status == 0
+    size = Path("outputs/run/weights.safetensors").stat().st_size
+    [run_id] = [run.info.run_id for run in found()[0]]
+    for run in ("outputs/run", run_id, run_id[:10]):
+        done = runner("weigh", f"run={run}", "unit=B")
+        assert (done.status, done.out, done.err) == (0, f"{size} B\n", "")
+    assert runner("weigh", "run=outputs/run").out == f"{size // 1000} kB\n"
+    assert "\n  weigh      the size of the weights\n" in runner("--help").out
+
+
+@pytest.mark.usefixtures("_weigh")
+def test_a_mistake_in_the_settings_of_a_run_verb_is_one_line(runner: Runner) -> None:
+    for arguments, line in (
+        ((), "run: must be given, got nothing"),
+        (("run=.", "unti=B"), 'unti: unknown key "unti"; did you mean "unit"?'),
+        (("run=.", "unit=kg"), "unit: must be one of B, kB, got kg"),
+        (("outputs",), "command line: must be made of settings such as run=RUN, got outputs"),
+        (("run=",), "run: must not be empty, got ''"),
+    ):
+        done = runner("weigh", *arguments)
+        assert (done.status, done.out, done.err) == (2, "", f"{line}\n")
+    assert runner("weihg").err == 'command line: unknown verb "weihg"; did you mean "weigh"?\n'
+
+
+@pytest.mark.usefixtures("_weigh")
+def test_the_help_of_a_run_verb_lists_its_settings(runner: Runner) -> None:
+    assert runner("weigh", "--help").out == (
+        "runner weigh [KEY=VALUE ...]\n\nHow `weigh` prints.\n\n"
+        "  run   An output folder, an MLflow id or its beginning, or a registered model: models:/NAME@ALIAS. "
+        "(must be given)\n"
+        "  unit  The unit of the size. (default: kB)\n\n"
+        "tracking.uri, and what else says where runs are recorded, is given as to the verb train.\n"
+    )
+
+
+@pytest.mark.usefixtures("_weigh")
+def test_the_settings_of_a_run_verb_are_no_key_of_the_configuration(runner: Runner) -> None:
+    done = runner("describe", "weigh.unit=B")
+    assert done.err.startswith('weigh: unknown key "weigh"')
+
+
+class Many(RunSettings):
+    """Settings of every type."""
+
+    top: int = Field(1, description="A number.")
+    names: tuple[str, ...] = Field((), description="Texts.")
+    note: str | None = Field(None, description="A text.")
+    soft: bool = Field(False, description="A truth.")
+
+
+def test_settings_are_read_by_their_types() -> None:
+    many = read(Many, ["run=12345678", "top=3", "names=[a, 'b c']", "note=1e3", "soft=true"])
+    assert many == Many(run="12345678", top=3, names=("a", "b c"), note="1e3", soft=True)
+    assert read(Many, ["run=0b12", "note=null"]) == Many(run="0b12")
+    with pytest.raises(ConfigError) as caught:
+        read(Many, ["top=x", "soft=3"])
+    assert str(caught.value).splitlines() == [
+        "run: must be given, got nothing",
+        "top: must be a whole number, got x",
+        "soft: must be true or false, got 3",
+    ]
+
+
+def test_a_start_imports_no_verb_but_its_own() -> None:
+    program = (
+        "import sys; from runner import cli; command = cli.read(['describe', 'seed=1']); "
+        "from runner import verbs; verbs.verb(command.verb); "
+        "print(sorted(name for name in sys.modules if name.startswith('runner.verbs.')), 'hydra' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "['runner.verbs.describe'] False\n"
+
+
+def test_what_plugins_find_of_a_command_goes_to_other_processes_without_its_session() -> None:
+    training = Training(command("-m", "seed=1,2"))
+    with training.during(object()):  # type: ignore[arg-type]
+        again = pickle.loads(pickle.dumps(training))
+    assert again.session is None
+    assert again.command.text == "runner -m seed=1,2"
+    assert training.session is None
