@@ -20,9 +20,10 @@ from hydra import compose, initialize_config_dir
 
 from runner import composition, data, train
 from runner.configuration import parse
-from runner.loop import Loop
 from runner.ops import native
 from runner.placement import choose
+from runner.training.alone import Training
+from runner.training.plan import planned
 
 HERE = Path(__file__).resolve().parent
 WORKLOADS = {"lenet5": (28, 28, 1), "vgg6_cifar": (32, 32, 3), "resnet20_cifar": (32, 32, 3)}
@@ -42,9 +43,9 @@ class Steps:
         experiment = parse(config, composition.BlockLibrary()).experiment
         self.dataset = data.load(experiment.data)
         here = choose("cpu", keep_memory=True)
-        loop = Loop(experiment, self.dataset, here)
-        self.state, self.values, self.batch = loop.state, loop.values, batch
-        self.advance = train.compiled(loop.program, here).advance
+        training = Training(planned(experiment, self.dataset, here))
+        self.state, self.values, self.batch = training.state, training.plan.values, batch
+        self.advance = train.compiled(training.plan.program, here).advance
         self.rng = np.random.default_rng(0)
         self.take(3)
 

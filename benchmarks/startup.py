@@ -50,25 +50,25 @@ def child(stamps: Path, started: float) -> None:
 
 
 def _run(stamps: Path, stamp: Stamp, stamped: Callable[[object, str, str], None], found: dict[str, float]) -> None:
-    import jax
-
-    from runner import cli, data, loop, run
+    from runner import cli, data, run
     from runner.tracking.store import Store
+    from runner.training.alone import Chunk
+    from runner.training.member import Member
+    from runner.training.observer import Events
 
     stamp("imports")
     stamped(cli, "parse", "configuration")
     stamped(data, "load", "data")
     stamped(Store, "begin", "store")
-    original = loop.Loop._call
+    original = Events.chunk
 
-    def call(self: loop.Loop, name: str, *args: object) -> object:
-        result = original(self, name, *args)
-        if name == "advance" and "step" not in found:
-            jax.block_until_ready(result)
+    def chunk(self: Events, member: Member, chunk: Chunk) -> None:
+        if "step" not in found:
+            chunk.wait()
             stamp("step")
-        return result
+        original(self, member, chunk)
 
-    loop.Loop._call = call  # type: ignore[method-assign]
+    Events.chunk = chunk  # type: ignore[method-assign]
     assert run
     sys.argv = ["runner", "train.epochs=1"]
     try:

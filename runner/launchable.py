@@ -57,11 +57,11 @@ def as_yaml(config: Any, written: Mapping[Place, str] | None = None) -> str:
     return text
 
 
-def launchable(config: dict[str, Any], stem: str, about: str, written: Mapping[Place, str] | None = None) -> str:
+def launchable(config: Mapping[str, Any], stem: str, about: str, written: Mapping[Place, str] | None = None) -> str:
     """A whole configuration as the file `stem`.yaml, whose first line says how it is launched."""
     return (
         f"# {HOW.format(stem=stem)}        {about}; FOLDER is the folder of this file\n"
-        "defaults: [shipped, _self_]\n" + as_yaml(config, written)
+        "defaults: [shipped, _self_]\n" + as_yaml(dict(config), written)
     )
 
 

@@ -13,13 +13,16 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from runner import cli, composition
+from runner import cli, composition, data
 from runner.command import Command
 from runner.configuration import Configuration
+from runner.data import Dataset, Examples
 from runner.errors import ConfigError
 from runner.experiment import Experiment
 from runner.placement import Placement
 from runner.tracking import Tracking
+from runner.training.alone import Training
+from runner.training.plan import planned
 
 # A network that compiles in a moment, on few of the embedded digits.
 TINY = (
@@ -75,6 +78,16 @@ def tiny(*overrides: str) -> Experiment:
 def here() -> Placement:
     """Where tests train."""
     return Placement(jax.devices()[0])
+
+
+def begun(experiment: Experiment, dataset: Dataset | None = None) -> Training:
+    """The training of an experiment before its first step, on its own data or those given."""
+    return Training(planned(experiment, dataset or data.load(experiment.data), here()))
+
+
+def probabilities(training: Training, examples: Examples) -> np.ndarray:
+    """The class probabilities (n, k) of examples by what a training kept."""
+    return training.trained({}).probabilities(examples.inputs, here())
 
 
 def steps(path: str) -> list[int | str]:

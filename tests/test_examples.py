@@ -24,7 +24,7 @@ from configurations import experiment as described
 from PIL import Image
 from test_house import files, module
 
-from runner import data, tracking, train, trained
+from runner import data, tracking, train
 from runner.composition.reading import read
 from runner.experiment import Experiment
 from runner.geometry import Window
@@ -32,15 +32,16 @@ from runner.launchable import as_yaml
 from runner.layers.conv import Conv
 from runner.layers.dense import Classifier
 from runner.layers.reshape import Flatten
-from runner.loop import Epoch, Loop
 from runner.model import Model
 from runner.ops import native
-from runner.recording import Context
 from runner.sweep.members import Proposed
-from runner.sweep.results import MemberResult
 from runner.sweep.settings import Sweep
 from runner.sweep.study import Asked, open_study
 from runner.tracking.messages import Opening
+from runner.training.alone import Training
+from runner.training.member import Context
+from runner.training.outcome import Outcome
+from runner.training.plan import planned
 
 TINY = (*SMALL, "model.layers=[flatten, classifier]")
 KNOWN = {"Path": Path, "np": np, "jax": jax, "optax": optax, "operator": operator, "Annotated": Annotated, "Ge": Ge}
@@ -118,25 +119,22 @@ def training() -> dict[str, Any]:
     """An experiment that is about to train, and its first epoch."""
     own = experiment()
     dataset = data.load(own["experiment"].data)
-    loop = Loop(own["experiment"], dataset, here())
-    program = loop.program
+    plan = planned(own["experiment"], dataset, here())
     inputs, labels = jax.numpy.asarray(dataset.val.inputs), jax.numpy.asarray(dataset.val.labels)
     steps = {"step": 0, "start": np.int32(0), "count": np.int32(2), "learning_rates": jax.numpy.full(2, 0.1)}
     batch = {"inputs": inputs, "labels": labels, "weights": jax.numpy.ones(len(labels))}
-    feed = train.Feed(jax.numpy.asarray(dataset.train.inputs), jax.numpy.asarray(dataset.train.labels), loop.order(1))
-    Path("outputs/now").mkdir(parents=True)
-    loops = {"loop": loop, "loops": [Loop(own["experiment"], dataset, here())], "examples": dataset.train}
-    first = Epoch(1, 4, {"train/loss": 1.0})
-    return own | steps | batch | loops | {"dataset": dataset, "program": program, "feed": feed, "epoch": first}
+    feed = train.Feed(jax.numpy.asarray(dataset.train.inputs), jax.numpy.asarray(dataset.train.labels), plan.order(1))
+    plans = {"planned": planned, "plans": [plan], "dataset": dataset, "examples": dataset.train}
+    return own | steps | batch | plans | {"program": plan.program, "feed": feed}
 
 
 def having_trained() -> dict[str, Any]:
     """A network that trained for no step, and images for it."""
     own = training()
-    loop = own["loop"]
-    made = trained.of(loop.experiment, loop.program, loop.dataset, train.evaluated(loop.state), {"val/loss": 1.0})
+    made = Training(own["plans"][0]).trained({"val/loss": 1.0})
     folder, config = Path("outputs/now"), as_yaml(composed(*TINY))
-    return own | {"trained": made, "folder": folder, "config": config, "images": loop.dataset.val.inputs[:5]}
+    folder.mkdir(parents=True)
+    return own | {"trained": made, "folder": folder, "config": config, "images": own["dataset"].val.inputs[:5]}
 
 
 def sweeping() -> dict[str, Any]:
@@ -147,8 +145,8 @@ def sweeping() -> dict[str, Any]:
     ]
     settings = Sweep()
 
-    def trained(one: Asked) -> MemberResult:
-        return MemberResult(one.number, "", one.overrides, one.varied, "FINISHED")
+    def trained(one: Asked) -> Outcome:
+        return Outcome(one.number, "", one.overrides, one.varied, "FINISHED")
 
     own = {"space": read(["seed=0,1"], settings), "settings": settings, "base": {}, "open_study": open_study}
     return own | {"proposed": proposed, "train": trained}
@@ -172,20 +170,15 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.configuration": lambda: {"values": composed(*TINY)},
     "runner.describe": experiment,
     "runner.experiment": experiment,
-    "runner.feed": training,
     "runner.figures": drawing,
-    "runner.fused": training,
     "runner.layers.passes": in_float32,
     "runner.layers.places": lambda: {"k": 0, "b": 0},
-    "runner.loop": training,
     "runner.losses": in_float32,
     "runner.model": in_float32,
     "runner.network": in_float32,
     "runner.ops.lowering": convolution,
     "runner.ops.native": convolution,
     "runner.optim": lambda: {"step": 0, "decays": {}},
-    "runner.profile": training,
-    "runner.recording": training,
     "runner.run": experiment,
     "runner.state_dicts": stored,
     "runner.sweep.session": sweeping,
@@ -194,6 +187,10 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.tracking.untracked": beginning,
     "runner.train": training,
     "runner.trained": having_trained,
+    "runner.training.alone": training,
+    "runner.training.feed": training,
+    "runner.training.mapped": training,
+    "runner.training.plan": training,
     "runner.weights": stored,
 }
 

@@ -1,4 +1,4 @@
-"""A whole run: what lands in MLflow, that it can be launched again, and that its model answers as the loop did."""
+"""A whole run: what lands in MLflow, that it can be launched again, and that its model answers as the training did."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +9,17 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
-from configurations import TINY, UNTRACKED, composed, configured, here, parse, tiny
+from configurations import TINY, UNTRACKED, begun, composed, configured, parse, probabilities, tiny
 from mlflow.entities import Run
 
 from runner import data
 from runner.configuration import Configuration
 from runner.errors import DataError, NonFiniteError, TrainingError
-from runner.launchable import as_yaml
-from runner.loop import Loop
-from runner.recording import Context, group, run_name
-from runner.run import Outcome, run
+from runner.observers.recorder import run_name
+from runner.run import run
+from runner.training.alone import Training
+from runner.training.member import Context
+from runner.training.outcome import Outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's affair with SQLAlchemy
 
@@ -47,8 +48,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     config, configuration = recorded(folder, *OVERRIDES)
     context = Context(
         folder / "output",
-        tracking=configuration.tracking,
-        config=as_yaml(config),
+        configuration.tracking,
+        config=config,
         overrides=OVERRIDES,
         command="runner seed=3",
         tags={"course": "first"},
@@ -96,9 +97,9 @@ def test_metrics_have_the_names_of_the_design(finished: Recorded) -> None:
 
 
 def test_the_metrics_are_those_of_the_loop(finished: Recorded) -> None:
-    loop = Loop(finished.configuration.experiment, data.load(finished.configuration.experiment.data), here())
-    *_, last = loop.epochs()
-    expected = last.metrics | loop.test()
+    training = begun(finished.configuration.experiment, data.load(finished.configuration.experiment.data))
+    *_, last = training.epochs()
+    expected = last.metrics | training.test()
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
         assert finished.run.data.metrics[name] == expected[name], name
 
@@ -129,7 +130,9 @@ def test_tags_say_with_what_and_how(finished: Recorded) -> None:
 
 def test_the_configuration_can_be_launched_again(finished: Recorded) -> None:
     text = artifact(finished, "config.yaml").read_text()
-    assert parse(yaml.safe_load(text)) == finished.configuration.experiment
+    values = yaml.safe_load(text)
+    assert values.pop("defaults") == ["shipped", "_self_"]
+    assert parse(values) == finished.configuration.experiment
     assert yaml.safe_load(artifact(finished, "overrides.yaml").read_text()) == list(OVERRIDES)
     assert "classifier" in artifact(finished, "describe.txt").read_text()
 
@@ -151,17 +154,18 @@ def test_the_model_answers_as_the_loop_did(finished: Recorded, monkeypatch: pyte
     monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.configuration.tracking.uri)
     model = mlflow.pyfunc.load_model(f"runs:/{finished.outcome.run_id}/model")
     dataset = data.load(finished.configuration.experiment.data)
-    loop = Loop(finished.configuration.experiment, dataset, here())
-    list(loop.epochs())
+    training = begun(finished.configuration.experiment, dataset)
+    list(training.epochs())
     answers = model.predict(dataset.val.inputs)
-    np.testing.assert_allclose(answers, loop.probabilities(dataset.val), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(answers, probabilities(training, dataset.val), rtol=1e-4, atol=1e-6)
     assert model.metadata.signature is not None
     assert model.metadata.saved_input_example_info is not None
 
 
 def test_the_outcome_says_what_it_came_to(finished: Recorded) -> None:
-    assert finished.outcome.epochs == 2
-    assert finished.outcome.end_reason == ""
+    assert finished.outcome.status == "FINISHED"
+    assert len(finished.outcome.history) == 2
+    assert finished.outcome.reason == ""
     assert finished.outcome.metrics["best/epoch"] in (1.0, 2.0)
 
 
@@ -189,7 +193,7 @@ def test_an_interrupted_run_is_killed(tmp_path: Path, monkeypatch: pytest.Monkey
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runner.loop.Loop._train_epoch", interrupted)
+    monkeypatch.setattr(Training, "advance", interrupted)
     _, asked = recorded(tmp_path, *TINY)
     with pytest.raises(KeyboardInterrupt):
         run(asked.experiment, Context(tmp_path, asked.tracking))
@@ -200,7 +204,7 @@ def test_a_device_without_room_is_said_in_one_line(tmp_path: Path, monkeypatch: 
     def full(*args: object) -> None:
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.\nMore of that.")
 
-    monkeypatch.setattr("runner.loop.Loop._train_epoch", full)
+    monkeypatch.setattr(Training, "advance", full)
     with pytest.raises(TrainingError) as caught:
         run(tiny(), Context(tmp_path, UNTRACKED))
     assert str(caught.value) == (
@@ -234,7 +238,7 @@ def test_a_run_is_named_after_the_model_and_what_was_changed(overrides: tuple[st
 def test_runs_of_one_program_are_of_one_group() -> None:
     dataset = data.load(tiny().data)
     groups = [
-        group(Loop(tiny(change), dataset, here()))
+        begun(tiny(change), dataset).plan.group
         for change in ("seed=1", "optimizer.learning_rate=0.1", "train.batch_size=16")
     ]
     assert groups[0] == groups[1] != groups[2]

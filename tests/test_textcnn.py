@@ -12,15 +12,14 @@ import jax
 import mlflow
 import numpy as np
 import pytest
-from configurations import composed, configured, experiment, here, report
+from configurations import begun, composed, configured, experiment, probabilities, report
 
 from runner import data, describe
 from runner.data.vocabulary import tokens, words
 from runner.errors import ConfigError
-from runner.loop import Loop
-from runner.recording import Context
 from runner.run import run
 from runner.serving import ServedModel
+from runner.training.member import Context
 
 SMALL = (
     "model=textcnn",
@@ -125,10 +124,10 @@ def test_a_text_that_is_broken_is_one_line(reviews: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_tokens_are_neither_fitted_nor_normalised(reviews: Path, precision: str) -> None:
     found = experiment(*SMALL, f"data.root={reviews}", f"train.precision={precision}")
-    loop = Loop(found, data.load(found.data), here())
-    params = loop.state.params
-    vectors = np.asarray(params["0_embedding"]["table"], np.float32)[loop.dataset.val.inputs[..., 0]]
-    vectors *= loop.dataset.val.inputs > 0
+    training = begun(found, data.load(found.data))
+    params = training.state.params
+    vectors = np.asarray(params["0_embedding"]["table"], np.float32)[training.plan.dataset.val.inputs[..., 0]]
+    vectors *= training.plan.dataset.val.inputs > 0
     ends = []
     for path, width in enumerate((3, 4, 5)):
         own = params["1_branches"][str(path)]["0_conv"]
@@ -139,16 +138,16 @@ def test_tokens_are_neither_fitted_nor_normalised(reviews: Path, precision: str)
     logits = np.concatenate(ends, axis=1) @ np.asarray(last["kernel"]) + np.asarray(last["bias"])
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     tolerance = 1e-5 if precision == "float32" else 3e-2
-    np.testing.assert_allclose(loop.probabilities(loop.dataset.val), expected, atol=tolerance)
+    np.testing.assert_allclose(probabilities(training, training.plan.dataset.val), expected, atol=tolerance)
 
 
 def test_a_declared_vocabulary_is_the_table_whether_or_not_words_fill_it(reviews: Path) -> None:
     for size in (10, 500):
         found = experiment(*SMALL, f"data.root={reviews}", f"data.vocabulary={size}", "data.classes=2")
-        loop = Loop(found, data.load(found.data), here())
-        assert loop.state.params["0_embedding"]["table"].shape == (size, 16)
+        training = begun(found, data.load(found.data))
+        assert training.state.params["0_embedding"]["table"].shape == (size, 16)
         described = json.loads(describe.as_json(found))
-        assert described["totals"]["parameters"] == sum(leaf.size for leaf in jax.tree.leaves(loop.state.params))
+        assert described["totals"]["parameters"] == sum(leaf.size for leaf in jax.tree.leaves(training.state.params))
 
 
 # What a run leaves behind

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from configurations import here, tiny
+from configurations import begun, here, probabilities, tiny
 
 from runner import data, train
 from runner.data import Dataset
 from runner.experiment import Experiment, Program
 from runner.layers.passes import Pass, Tap
-from runner.loop import Loop
+from runner.training.alone import Training
 
 SMOOTH = (
     "model.layers=[{conv: {filters: 3, kernel_size: 3, padding: same}}, tanh, {avg_pool: {size: 2}}, "
@@ -35,16 +35,20 @@ def digits() -> Dataset:
 
 def started(experiment: Experiment) -> tuple[Program, train.State, train.Feed]:
     """The program of an experiment on the digits, its first state, and the training images in the first order."""
-    loop = Loop(experiment, digits(), here())
+    training = begun(experiment, digits())
     examples = digits().train
-    order = loop.order(1)
-    return loop.program, loop.state, train.Feed(jnp.asarray(examples.inputs), jnp.asarray(examples.labels), order)
+    order = training.plan.order(1)
+    return (
+        training.plan.program,
+        training.state,
+        train.Feed(jnp.asarray(examples.inputs), jnp.asarray(examples.labels), order),
+    )
 
 
 def advanced(
     program: Program, state: train.State, feed: train.Feed, rates: list[float], start: int = 0
 ) -> tuple[train.State, train.Sums]:
-    """The state after one step at each of the rates, dispatched one by one as the loop does it."""
+    """The state after one step at each of the rates, dispatched one by one as the host does it."""
     functions, values = train.compiled(program, here()), train.leaves(program)
     state = jax.tree.map(jnp.copy, state)  # the program is given its argument's memory
     sums = state.sums
@@ -53,11 +57,11 @@ def advanced(
     return state, sums
 
 
-def trained(*overrides: str) -> Loop:
+def trained(*overrides: str) -> Training:
     """A tiny experiment trained to its end."""
-    loop = Loop(tiny(*overrides), digits(), here())
-    list(loop.epochs())
-    return loop
+    training = begun(tiny(*overrides), digits())
+    list(training.epochs())
+    return training
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -107,12 +111,12 @@ def lenet_like(params: Any, images: jax.Array) -> jax.Array:
     ids=["adam", "momentum", "clipped adamw"],
 )
 def test_the_first_steps_are_those_of_a_plain_loop(overrides: tuple[str, ...], transformation: Any) -> None:
-    loop = Loop(tiny(LENET_LIKE, "loss.label_smoothing=0.1", *overrides), digits(), here())
-    start, rates, size = jax.tree.map(np.asarray, loop.state.params), loop.learning_rates, 32
-    epoch = next(loop.epochs())
+    training = begun(tiny(LENET_LIKE, "loss.label_smoothing=0.1", *overrides), digits())
+    start, rates, size = jax.tree.map(np.asarray, training.state.params), training.plan.learning_rates, 32
+    epoch = next(training.epochs())
 
     examples = digits().train
-    order = loop.order(1)
+    order = training.plan.order(1)
     assert sorted(order) == list(range(len(examples)))
     pixels = examples.inputs[order].astype(np.float32) / 255
     images = jnp.asarray((pixels - (examples.inputs / 255).mean()) / (examples.inputs / 255).std(), jnp.float32)
@@ -135,23 +139,23 @@ def test_the_first_steps_are_those_of_a_plain_loop(overrides: tuple[str, ...], t
             losses.append(float(loss))
     assert epoch.step == len(losses) == 5
     assert epoch.metrics["train/loss"] == pytest.approx(np.mean(losses), rel=1e-5)
-    assert_close(loop.state.params, params, rtol=1e-3, atol=2e-5)
+    assert_close(training.state.params, params, rtol=1e-3, atol=2e-5)
 
 
 def test_the_sums_are_what_numpy_counts() -> None:
-    loop = trained("train.evaluation_batch_size=48")
+    training = trained("train.evaluation_batch_size=48")
     for split in ("val", "test"):
         examples = getattr(digits(), split)
         inputs = jnp.asarray(examples.inputs)
-        scores = np.asarray(train.outputs(loop.program, *train.evaluated(loop.state), inputs), np.float64)
+        scores = np.asarray(train.outputs(training.plan.program, *train.evaluated(training.state), inputs), np.float64)
         shifted = scores - scores.max(axis=1, keepdims=True)
         log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         losses = -log_probabilities[np.arange(len(examples)), examples.labels]
         correct = scores.argmax(axis=1) == examples.labels
-        measured = loop.test() if split == "test" else loop.history[-1].metrics
+        measured = training.test() if split == "test" else training.ledger.history[-1].metrics
         assert measured[f"{split}/loss"] == pytest.approx(losses.mean(), rel=1e-5)
         assert measured[f"{split}/accuracy"] == pytest.approx(correct.mean())
-        np.testing.assert_allclose(loop.probabilities(examples), np.exp(log_probabilities), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(probabilities(training, examples), np.exp(log_probabilities), rtol=1e-4, atol=1e-6)
 
 
 LAYERED = (
@@ -270,7 +274,7 @@ def test_the_gradient_of_the_whole_objective_is_that_of_finite_differences(accum
 def test_parts_of_a_batch_add_up_to_the_whole() -> None:
     whole, parts = (trained(LENET_LIKE, "optimizer=momentum", f"train.accumulate={pieces}") for pieces in (1, 4))
     assert_close(whole.state.params, parts.state.params, rtol=1e-3, atol=1e-5)
-    for one, other in zip(whole.history, parts.history, strict=True):
+    for one, other in zip(whole.ledger.history, parts.ledger.history, strict=True):
         assert one.metrics["train/loss"] == pytest.approx(other.metrics["train/loss"], rel=1e-4)
         assert one.metrics["train/accuracy"] == other.metrics["train/accuracy"]
 
@@ -336,16 +340,18 @@ def test_the_average_is_that_of_pytorch() -> None:
 
 
 def test_what_is_evaluated_is_the_average_of_parameters_and_statistics() -> None:
-    loop = trained(SMOOTH, "train.ema_decay=0.9")
-    average = loop.state.average
+    training = trained(SMOOTH, "train.ema_decay=0.9")
+    average = training.state.average
     assert average is not None
-    assert not np.allclose(average.statistics["4_batch_norm"]["mean"], loop.state.statistics["4_batch_norm"]["mean"])
+    assert not np.allclose(
+        average.statistics["4_batch_norm"]["mean"], training.state.statistics["4_batch_norm"]["mean"]
+    )
     val = digits().val
-    scores = np.asarray(train.outputs(loop.program, *average, jnp.asarray(val.inputs)))
+    scores = np.asarray(train.outputs(training.plan.program, *average, jnp.asarray(val.inputs)))
     accuracy = (scores.argmax(axis=1) == val.labels).mean()
-    assert loop.history[-1].metrics["val/accuracy"] == pytest.approx(accuracy)
-    np.testing.assert_array_equal(loop.probabilities(val).argmax(axis=1), scores.argmax(axis=1))
-    plain = loop.state._replace(average=None)
+    assert training.ledger.history[-1].metrics["val/accuracy"] == pytest.approx(accuracy)
+    np.testing.assert_array_equal(probabilities(training, val).argmax(axis=1), scores.argmax(axis=1))
+    plain = training.state._replace(average=None)
     assert train.evaluated(plain) == (plain.params, plain.statistics)
 
 
@@ -353,7 +359,7 @@ def test_the_average_of_a_short_training_has_forgotten_the_initial_parameters() 
     """A decay of 0.999 without a warm-up keeps 98 % of them over 20 steps, which classify by chance."""
     knobs = (SMOOTH, "train.epochs=4", "train.batch_size=32", "optimizer.learning_rate=0.01", "schedule=constant")
     plain, averaged = trained(*knobs), trained(*knobs, "train.ema_decay=0.999")
-    found, usual = (loop.history[-1].metrics["val/accuracy"] for loop in (averaged, plain))
+    found, usual = (training.ledger.history[-1].metrics["val/accuracy"] for training in (averaged, plain))
     assert usual > 0.4
     assert found > 0.75 * usual
 
@@ -377,7 +383,7 @@ def test_the_same_experiment_gives_the_same_numbers_bit_for_bit() -> None:
     knobs = (SMOOTH, "augment=mixup", "train.ema_decay=0.9", "loss.label_smoothing=0.1")
     one, other = trained(*knobs), trained(*knobs)
     assert_same(one.state, other.state)
-    for first, second in zip(one.history, other.history, strict=True):
+    for first, second in zip(one.ledger.history, other.ledger.history, strict=True):
         assert first.metrics | {"images_per_second": 0} == second.metrics | {"images_per_second": 0}
     assert one.test() == other.test()
 
@@ -392,7 +398,7 @@ def test_the_seed_changes_every_stream() -> None:
 
 
 def test_every_epoch_has_an_order_of_its_own() -> None:
-    orders = [Loop(tiny(), digits(), here()).order(number) for number in (1, 2, 3)]
+    orders = [begun(tiny(), digits()).plan.order(number) for number in (1, 2, 3)]
     assert all(sorted(order) == list(range(160)) for order in orders)
     assert len({order.tobytes() for order in orders}) == 3
 
@@ -425,8 +431,8 @@ def test_a_changed_value_compiles_nothing(compilations: list[str]) -> None:
 
     def run(*change: str) -> dict[str, float]:
         del compilations[:]
-        loop = trained(*knobs, *change)
-        return loop.history[-1].metrics | loop.test()
+        training = trained(*knobs, *change)
+        return training.ledger.history[-1].metrics | training.test()
 
     base = run()
     assert compilations  # it is heard

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import Runner
-from configurations import arrays_file, composed, here, parse
+from configurations import arrays_file, begun, composed, here, parse
 from golden.cases import write_texts
 
-from runner import data, train, trained
+from runner import train, trained
 from runner.errors import ConfigError
 from runner.launchable import as_yaml
-from runner.loop import Loop
 from runner.trained import Trained
+from runner.training.alone import Training
+from runner.training.plan import Batch
 
 SMALL = ("model.name=small", "model.input=null", "data.limit=160", "train.batch_size=32", "train.epochs=1")
 NORMALISED = (
@@ -26,15 +27,20 @@ NORMALISED = (
 )
 
 
-def left(folder: Path, *overrides: str) -> tuple[Loop, Trained]:
-    """A loop that trained, and what its folder holds after it."""
+def left(folder: Path, *overrides: str) -> tuple[Training, Trained]:
+    """A training that ended, and what its folder holds after it."""
     config: dict[str, Any] = composed(*SMALL, *overrides)
-    experiment = parse(config)
-    loop = Loop(experiment, data.load(experiment.data), here())
-    list(loop.epochs())
-    made = trained.of(experiment, loop.program, loop.dataset, train.evaluated(loop.state), loop.history[-1].metrics)
-    made.save(folder, as_yaml(config))
-    return loop, trained.load(folder)
+    training = begun(parse(config))
+    list(training.epochs())
+    training.trained(training.ledger.history[-1].metrics).save(folder, as_yaml(config))
+    return training, trained.load(folder)
+
+
+def evaluated(training: Training, batches: list[Batch]) -> np.ndarray:
+    """The class probabilities by the program and the batches of the run's own evaluation."""
+    predict = train.compiled(training.plan.program, here()).predict
+    found = [np.asarray(predict(training.plan.values, *training.learnt, batch.inputs)) for batch in batches]
+    return np.concatenate(found)[: sum(int(batch.weights.sum()) for batch in batches)]
 
 
 CASES: dict[str, tuple[str, ...]] = {
@@ -60,27 +66,28 @@ def test_what_is_loaded_answers_as_the_run_did_bit_for_bit(
     monkeypatch.chdir(tmp_path)
     arrays_file(tmp_path)
     write_texts(tmp_path)
-    loop, loaded = left(tmp_path, *CASES[name])
-    found = loaded.probabilities(loop.dataset.test.inputs, here())
-    np.testing.assert_array_equal(found, loop.probabilities(loop.dataset.test))
-    assert loaded.program == loop.program
-    assert loaded.classes == loop.dataset.classes
-    assert loaded.vocabulary == loop.dataset.vocabulary
-    assert loaded.facts == trained.Facts(loaded.facts.version, loop.dataset.digest, {**loop.history[-1].metrics})
+    training, loaded = left(tmp_path, *CASES[name])
+    dataset, metrics = training.plan.dataset, training.ledger.history[-1].metrics
+    found = loaded.probabilities(dataset.test.inputs, here())
+    np.testing.assert_array_equal(found, evaluated(training, training.plan.test))
+    assert loaded.program == training.plan.program
+    assert loaded.classes == dataset.classes
+    assert loaded.vocabulary == dataset.vocabulary
+    assert loaded.facts == trained.Facts(loaded.facts.version, dataset.digest, {**metrics})
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Loop, Trained]:
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Training, Trained]:
     folder = tmp_path_factory.mktemp("saved")
     return folder, *left(folder, NORMALISED, "train.evaluation_batch_size=16")
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17])
-def test_any_number_of_inputs_is_answered(saved: tuple[Path, Loop, Trained], count: int) -> None:
-    _, loop, loaded = saved
-    found = loaded.probabilities(loop.dataset.val.inputs[:count], here())
+def test_any_number_of_inputs_is_answered(saved: tuple[Path, Training, Trained], count: int) -> None:
+    _, training, loaded = saved
+    found = loaded.probabilities(training.plan.dataset.val.inputs[:count], here())
     assert found.shape == (count, 10)
-    np.testing.assert_array_equal(found, loop.probabilities(loop.dataset.val)[:count])
+    np.testing.assert_array_equal(found, evaluated(training, training.plan.val)[:count])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +98,7 @@ def test_any_number_of_inputs_is_answered(saved: tuple[Path, Loop, Trained], cou
     ],
 )
 def test_other_inputs_than_those_of_training_are_refused(
-    saved: tuple[Path, Loop, Trained], inputs: np.ndarray, got: str
+    saved: tuple[Path, Training, Trained], inputs: np.ndarray, got: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         saved[2].probabilities(inputs, here())
@@ -110,7 +117,7 @@ def test_other_inputs_than_those_of_training_are_refused(
     ],
 )
 def test_a_folder_says_which_part_it_lacks(
-    saved: tuple[Path, Loop, Trained], tmp_path: Path, missing: list[str], named: str
+    saved: tuple[Path, Training, Trained], tmp_path: Path, missing: list[str], named: str
 ) -> None:
     for path in saved[0].iterdir():
         if path.name not in missing:
@@ -123,7 +130,7 @@ def test_a_folder_says_which_part_it_lacks(
     )
 
 
-def test_a_part_that_was_cut_short_is_said_to_be(saved: tuple[Path, Loop, Trained], tmp_path: Path) -> None:
+def test_a_part_that_was_cut_short_is_said_to_be(saved: tuple[Path, Training, Trained], tmp_path: Path) -> None:
     for path in saved[0].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     for text, got in (
@@ -137,7 +144,7 @@ def test_a_part_that_was_cut_short_is_said_to_be(saved: tuple[Path, Loop, Traine
 
 
 def test_a_text_that_the_environment_gives_is_no_part_of_the_network(
-    saved: tuple[Path, Loop, Trained], tmp_path: Path
+    saved: tuple[Path, Training, Trained], tmp_path: Path
 ) -> None:
     for path in saved[0].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

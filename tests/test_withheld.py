@@ -34,7 +34,7 @@ def test_an_error_is_recorded_without_values_of_the_environment(
     def fail(*arguments: object, **named: object) -> None:
         raise TrainingError(Fault("data", f"must lie in /data/{SECRET}/x, {shown(SECRET, 12)} or {SECRET!r}"))
 
-    monkeypatch.setattr("runner.loop.Loop.test", fail)
+    monkeypatch.setattr("runner.training.alone.Training.test", fail)
     done = runner(
         *TRACKED,
         "train.epochs=1",
@@ -44,7 +44,7 @@ def test_an_error_is_recorded_without_values_of_the_environment(
         *mode,
     )
     assert done.status == 1
-    client = mlflow.MlflowClient(tracking_uri="sqlite:///outputs/mlflow.db")
+    client = mlflow.MlflowClient(f"sqlite:///{Path('outputs/mlflow.db').absolute()}")
     runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     failures = [run.data.tags["failure"] for run in runs if "failure" in run.data.tags]
     host = "${oc.env:SECRET}"

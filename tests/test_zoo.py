@@ -19,14 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from configurations import composed, experiment, group, here, option
+from configurations import begun, composed, experiment, group, here, option
 
 from runner import composition, data, launchable, train
 from runner.describe import as_json, bound
 from runner.experiment import Experiment
 from runner.layers.base import Row, Shape
 from runner.layers.passes import Pass
-from runner.loop import Loop
 from runner.network import Network
 
 PARAMETERS = {
@@ -328,12 +327,12 @@ def test_one_training_step_on_tiny_inputs(name: str) -> None:
     shrunk = [f"model.input.{side}={sizes[name]}" for side in ("height", "width") if name in sizes]
     found = experiment(f"model={name}", "data=digits", "data.limit=20", "optimizer=sgd", "train.batch_size=2", *shrunk)
     dataset = data.load(found.data)
-    loop = Loop(found, dataset, here())
-    before = jax.tree.map(np.asarray, loop.state.params)
-    order = loop.order(1)
+    training = begun(found, dataset)
+    before = jax.tree.map(np.asarray, training.state.params)
+    order = training.plan.order(1)
     feed = train.Feed(jnp.asarray(dataset.train.inputs), jnp.asarray(dataset.train.labels), order)
-    state, sums = train.compiled(loop.program, here()).advance(
-        train.leaves(loop.program), loop.state, feed, np.float32([1e-3]), np.int32(0), np.int32(1)
+    state, sums = train.compiled(training.plan.program, here()).advance(
+        train.leaves(training.plan.program), training.state, feed, np.float32([1e-3]), np.int32(0), np.int32(1)
     )
     assert np.isfinite(float(sums.loss))
     assert int(sums.bad_step) == -1

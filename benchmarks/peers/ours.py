@@ -1,4 +1,4 @@
-"""Convrunner, through the loop that every run goes through; a block of steps is an epoch."""
+"""Convrunner, through the training that every run goes through; a block of steps is an epoch."""
 
 import numpy as np
 from blocks import arguments, read, report
@@ -7,8 +7,9 @@ from hydra import compose, initialize_config_dir
 from runner import composition
 from runner.configuration import parse
 from runner.data import Dataset, Examples
-from runner.loop import Loop
 from runner.placement import choose
+from runner.training.alone import Training
+from runner.training.plan import planned
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
         config = composition.plain(compose("config", overrides=composition.free(overrides)))
     experiment = parse(config).experiment
     here = choose("auto", keep_memory=experiment.train.keep_memory)
-    epochs = Loop(experiment, dataset, here).epochs()
+    epochs = Training(planned(experiment, dataset, here)).epochs()
     report(options, lambda: next(epochs).metrics["train/loss"])
 
 

@@ -51,7 +51,7 @@ def look(command: Command, use: Callable[[Job], int]) -> int:
     return max([worst, *statuses])
 
 
-def train(command: Command, use: Callable[[Job], tuple[float, ...]]) -> int:
+def train(command: Command, use: Callable[[Job], tuple[float | None, ...]]) -> int:
     """Has one configuration trained by `use`, and a sweep by `runner.sweep`. Returns the worst exit status.
 
     `use` returns the values by which a sweeper compares members.
@@ -62,7 +62,7 @@ def train(command: Command, use: Callable[[Job], tuple[float, ...]]) -> int:
         arguments.append("--multirun")
     training = Training(command)
 
-    def measured(job: Job) -> float | tuple[float, ...]:
+    def measured(job: Job) -> float | tuple[float | None, ...] | None:
         values = use(job)
         return values[0] if len(values) == 1 else values  # what Hydra's sweepers expect
 

@@ -23,8 +23,11 @@ from runner.composition.training import Training
 from runner.errors import ConfigError, Fault, TrainingError, shown
 from runner.experiment import Experiment
 from runner.sweep.members import Proposed
-from runner.sweep.results import MemberResult, Objectives, Value, objective
+from runner.sweep.results import objective
 from runner.sweep.session import Session, opened
+from runner.sweep.settings import Objectives
+from runner.training.member import Value
+from runner.training.outcome import Outcome
 
 _log = logging.getLogger(__name__)
 _BY_NUMBER = "${hydra.job.num}"
@@ -157,11 +160,11 @@ def _trained(session: Session, jobs: Jobs, context: HydraContext, command: Comma
             session.train(proposed)
     finally:
         # Also of a batch that was interrupted, those that ended are handed to Hydra.
-        ended = session.children.results
+        ended = session.outcomes
         returns = [
             run_job(
                 hydra_context=context,
-                task_function=functools.partial(_come_to, ended[jobs.first + index], session.children.objectives),
+                task_function=functools.partial(_come_to, ended[jobs.first + index], session.objectives),
                 config=jobs.config(index),
                 job_dir_key="hydra.sweep.dir",
                 job_subdir_key="hydra.sweep.subdir",
@@ -186,9 +189,7 @@ def _logged(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _come_to(
-    result: MemberResult, objectives: Objectives, config: DictConfig
-) -> float | tuple[float | None, ...] | None:
+def _come_to(result: Outcome, objectives: Objectives, config: DictConfig) -> float | tuple[float | None, ...] | None:
     """What a job returns to Hydra, written to its log as it was when it trained."""
     for number, metrics in enumerate(result.history, start=1):
         _log.info("epoch %d: %s", number, ", ".join(f"{name} {value:.6g}" for name, value in metrics.items()))

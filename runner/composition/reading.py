@@ -15,9 +15,9 @@ from hydra.errors import HydraException
 
 from runner.composition import overriding
 from runner.errors import ConfigError, Fault, must, shown
-from runner.sweep.results import Value
 from runner.sweep.settings import Sweep
 from runner.sweep.space import Choice, Dimension, Interval, Space
+from runner.training.member import Value
 
 
 def read(arguments: Sequence[str], settings: Sweep, parser: OverridesParser | None = None) -> Space:

@@ -20,11 +20,12 @@ from runner.configuration import part
 from runner.errors import ConfigError, must, shown
 from runner.sweep.publishing import announce_reuse, present
 from runner.sweep.reconciling import reconcile
-from runner.sweep.results import MemberResult, Objectives, said
+from runner.sweep.results import said
 from runner.sweep.session import Session, opened
-from runner.sweep.settings import COSTS, Sweep
+from runner.sweep.settings import COSTS, Objectives, Sweep
 from runner.sweep.study import Asked, Study, open_study
 from runner.tracking.settings import Tracking, absolute_uri, database_file, without_secrets
+from runner.training.outcome import Outcome
 from runner.withheld import withheld
 
 _FOLDER: Final = "folder"
@@ -152,7 +153,7 @@ def _told(study: Study, asked: Sequence[Asked], returns: Sequence[JobReturn]) ->
     return [job for _, job in others if job.status is JobStatus.FAILED]
 
 
-def _result(one: Asked, job: JobReturn, objectives: Objectives) -> MemberResult:
+def _result(one: Asked, job: JobReturn, objectives: Objectives) -> Outcome:
     own: dict[str, Any] = {"status": "FINISHED"}
     try:
         values = job.return_value if isinstance(job.return_value, tuple | list) else (job.return_value,)
@@ -161,7 +162,7 @@ def _result(one: Asked, job: JobReturn, objectives: Objectives) -> MemberResult:
         own |= {name: value for name, value in found.items() if name in COSTS}
     except Exception as error:  # noqa: BLE001 - whatever it failed of
         own = {"status": "FAILED", "reason": withheld(str(error).split("\n")[0])}
-    return MemberResult(
+    return Outcome(
         number=one.number,
         name=" ".join(f"{path.split('.')[-1]}={said(value)}" for path, value in one.varied.items()),
         overrides=as_given(one.overrides),

@@ -1,43 +1,47 @@
 """What the terminal shows of a sweep while it goes on: a line for every member that ended."""
 
 import logging
+import threading
 
 from rich.console import Console
 from rich.text import Text
 
-from runner.sweep.results import MemberResult, objective
+from runner.sweep.results import objective
+from runner.trained import Trained
+from runner.training.member import Member
+from runner.training.observer import Observer
+from runner.training.outcome import Outcome
 
 _log = logging.getLogger(__name__)
 _STYLES = {"FAILED": "red", "PRUNED": "dim", "KILLED": "dim"}
 
 
-class Announcer:
-    """Prints members as they end; `metric` is what they are compared by."""
+class Announcer(Observer):
+    """Prints members as they end; `metric` is what they are compared by. So many ended before."""
 
-    def __init__(self, metric: str) -> None:
+    def __init__(self, metric: str, before: int = 0) -> None:
         self.metric = metric
-        self.total = 0
+        self.total = self._count = before
         self._console = Console(highlight=False)
-        self._count = 0
+        self._lock = threading.Lock()
 
     def expect(self, count: int) -> None:
         """So many members more are to come."""
         self.total += count
 
-    def goes_on_from(self, count: int) -> None:
-        """So many members ended before."""
-        self.total += count
-        self._count += count
+    def ends(self, member: Member, outcome: Outcome, trained: Trained | None) -> None:
+        if outcome.status != "KILLED":
+            with self._lock:
+                self._count += 1
+                self._print(outcome)
 
-    def ended(self, result: MemberResult) -> None:
-        """Prints a member's line."""
-        self._count += 1
+    def _print(self, result: Outcome) -> None:
         width = len(str(self.total))
         line = f"  {self._count:>{width}}/{self.total}  {result.name}  {self._came_to(result)}"
         _log.info(line.strip())
         self._console.print(Text(line, style=_STYLES.get(result.status, "")), soft_wrap=True)
 
-    def _came_to(self, result: MemberResult) -> str:
+    def _came_to(self, result: Outcome) -> str:
         if result.status == "FAILED":
             return f"failed: {result.reason}"
         value = objective(result, self.metric)

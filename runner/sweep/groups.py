@@ -10,9 +10,10 @@ from runner.data import Dataset
 from runner.data.source import Source
 from runner.errors import ConfigError
 from runner.experiment import Experiment
-from runner.loop import Loop
 from runner.placement import Placement, choose
-from runner.sweep.members import Faults, Member
+from runner.sweep.members import Faults
+from runner.training.member import Member
+from runner.training.plan import planned
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,16 @@ def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
         here = placements[device]
         here.use()
         try:
-            loop = Loop(experiment, datasets.of(experiment), here)
+            plan = planned(experiment, datasets.of(experiment), here)
         except ConfigError as error:
-            faults.note(member.proposed, error)
+            faults.note(member, error)
             continue
-        key = (here, jax.tree.structure(loop.program))
+        key = (here, plan.structure)
         settings = experiment.train
-        steps = (id(loop.dataset), loop.total_steps, settings.evaluation_batch_size, settings.keep)
+        given = jax.tree.structure(plan.given)  # those with a weights file are mapped apart from those without
+        steps = (id(plan.dataset), plan.total_steps, settings.evaluation_batch_size, settings.keep, given)
         found.setdefault(key, {}).setdefault(steps, []).append(member)
-        costs[key] = loop.totals.multiply_adds * settings.batch_size
+        costs[key] = plan.totals.multiply_adds * settings.batch_size
     faults.raise_any(len(members))
     return [
         Group(

@@ -8,10 +8,11 @@ from typing import Any
 from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
 from runner.launchable import Place
-from runner.recording import run_name
-from runner.sweep.results import Value, said
+from runner.observers.recorder import run_name
+from runner.sweep.results import said
 from runner.sweep.settings import Sweep
 from runner.tracking import Tracking
+from runner.training.member import Context, Member, Value
 
 
 @dataclass(frozen=True)
@@ -34,43 +35,39 @@ class Proposed:
         return " ".join(f"{path.split('.')[-1]}={said(value)}" for path, value in self.varied.items())
 
 
-@dataclass(frozen=True, eq=False)
-class Member:
-    """A member that can be trained."""
-
-    proposed: Proposed
-    experiment: Experiment
-
-    @property
-    def number(self) -> int:
-        return self.proposed.number
-
-    @property
-    def name(self) -> str:
-        """What the member's run is called."""
-        changes = tuple(f"{path}={said(value)}" for path, value in self.proposed.varied.items())
-        return run_name(self.experiment, changes)
-
-
-def validated(proposed: Sequence[Proposed]) -> list[Member]:
+def validated(proposed: Sequence[Proposed], tags: Mapping[str, str], command: str) -> list[Member]:
     """The members, in order. Raises ConfigError with every fault of every member, each told once."""
     members, faults = [], Faults()
     for one in proposed:
         if isinstance(one.experiment, ConfigError):
             faults.note(one, one.experiment)
         else:
-            members.append(Member(one, one.experiment))
+            members.append(_member(one, one.experiment, tags, command))
     faults.raise_any(len(proposed))
     return members
+
+
+def _member(one: Proposed, experiment: Experiment, tags: Mapping[str, str], command: str) -> Member:
+    changes = tuple(f"{path}={said(value)}" for path, value in one.varied.items())
+    context = Context(
+        folder=one.folder,
+        tracking=one.tracking,
+        config=one.config,
+        from_environment=one.from_environment,
+        overrides=one.overrides,
+        command=command,
+        tags=tags,
+    )
+    return Member(one.number, run_name(experiment, changes), experiment, context, one.varied, one.name)
 
 
 class Faults:
     """What is wrong with members, so that a fault of many is told once, and says whose it is."""
 
     def __init__(self) -> None:
-        self._found: dict[Fault, list[Proposed]] = {}
+        self._found: dict[Fault, list[Proposed | Member]] = {}
 
-    def note(self, one: Proposed, error: ConfigError) -> None:
+    def note(self, one: Proposed | Member, error: ConfigError) -> None:
         """Remembers why a member cannot be trained."""
         for fault in error.faults:
             self._found.setdefault(fault, []).append(one)
@@ -81,7 +78,7 @@ class Faults:
             raise ConfigError(*(_told(fault, whose, count) for fault, whose in self._found.items()))
 
 
-def _told(fault: Fault, whose: list[Proposed], count: int) -> Fault:
+def _told(fault: Fault, whose: list[Proposed | Member], count: int) -> Fault:
     if len(whose) == count:  # then it is no member's own
         return fault
     others = f" and {len(whose) - 1} more" if len(whose) > 1 else ""

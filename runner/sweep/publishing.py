@@ -10,8 +10,9 @@ from rich.text import Text
 from runner import endings, folders, tracking
 from runner.launchable import launchable
 from runner.sweep import report
-from runner.sweep.members import Member
-from runner.sweep.results import MemberResult, SweepResult, objective, ranked
+from runner.sweep.results import SweepResult, objective, ranked
+from runner.training.member import Member
+from runner.training.outcome import Outcome
 
 BEST: Final = "best.yaml"
 _BEST_RUN: Final = "best.run_id"
@@ -64,7 +65,7 @@ def announce_reuse(sweep: str, count: int, folder: Path) -> None:
     console.print(Text(line + "sweep.resume=never or another sweep.name begins a new sweep"), soft_wrap=True)
 
 
-def _metrics(result: SweepResult, leaders: list[MemberResult]) -> dict[str, float]:
+def _metrics(result: SweepResult, leaders: list[Outcome]) -> dict[str, float]:
     counts = Counter(member.status for member in result.members)
     found = {f"members/{status.lower()}": float(count) for status, count in counts.items()}
     found |= {
@@ -85,9 +86,9 @@ def _metrics(result: SweepResult, leaders: list[MemberResult]) -> dict[str, floa
     return found
 
 
-def _best_config(best: Member, leader: MemberResult, result: SweepResult) -> str:
+def _best_config(best: Member, leader: Outcome, result: SweepResult) -> str:
     """The best member's whole configuration, as a file that can be launched."""
     metric = result.objectives[0][0]
     value, count = objective(leader, metric), len(result.members)
     about = f"trains {leader.name} again: {metric} {value:.6g}, the best of {count} ({result.name})"
-    return launchable(best.proposed.config, "best", " ".join(about.split()), best.proposed.from_environment)
+    return launchable(best.context.config, "best", " ".join(about.split()), best.context.from_environment)

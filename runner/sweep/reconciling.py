@@ -9,11 +9,11 @@ import json
 import logging
 from typing import Final
 
-from runner.sweep.children import RUN_ID, Search
-from runner.sweep.results import MemberResult, Status
 from runner.sweep.tags import MEMBER, STATUS
+from runner.sweep.tally import RUN_ID, Search
 from runner.tracking import Tracking
 from runner.tracking.reading import Reader, Recorded
+from runner.training.outcome import Outcome, Status
 
 _log = logging.getLogger(__name__)
 _DONE: Final = ("FINISHED", "PRUNED")
@@ -50,12 +50,12 @@ def _reconcile(study: Search, reader: Reader) -> None:
                 study.adopt(_result(run, reader))
 
 
-def _result(run: Recorded, reader: Reader) -> MemberResult:
+def _result(run: Recorded, reader: Reader) -> Outcome:
     """A member from its run alone."""
     own = json.loads(run.tags[MEMBER])
     status: Status = "PRUNED" if run.tags[STATUS] == "PRUNED" else "FINISHED"
     epochs = reader.history(run.run_id, [name for name in run.metrics if not name.startswith(("best/", "test/"))])
-    return MemberResult(
+    return Outcome(
         number=own["number"],
         name=own["name"],
         overrides=tuple(own["overrides"]),

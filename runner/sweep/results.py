@@ -1,34 +1,12 @@
-"""What a sweep and its members came to: plain values, from which the table, the report and the state are made."""
+"""The result of a sweep: plain values, from which the table and the report are made."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
-Status = Literal["FINISHED", "FAILED", "PRUNED", "KILLED"]
-Direction = Literal["maximize", "minimize"]
-Objectives = tuple[tuple[str, Direction], ...]  # (metric name, direction); the first ranks
-Value = int | float | bool | str | None
-
-
-@dataclass(frozen=True)
-class MemberResult:
-    """What one member came to. `number` is Hydra's job number, which is unique in a sweep."""
-
-    number: int
-    name: str  # what varies, as the run is called: "learning_rate=0.01 seed=3"
-    overrides: tuple[str, ...]  # as one would write them on the command line
-    varied: dict[str, Value]  # by dotted path or group name, what the sweep varies; typed, not text
-    status: Status
-    reason: str = ""  # why it ended early or failed, in one line
-    run_id: str = ""  # MLflow's; empty where tracking is off
-    folder: str = ""
-    group: str = ""  # the compiled program that it shares
-    metrics: dict[str, float] = field(default_factory=dict)  # of the last epoch, and best/…, test/…
-    history: tuple[dict[str, float], ...] = ()  # metrics of every epoch
-    parameters: int = 0
-    multiply_adds: int = 0
-    seconds: float = 0.0  # of training
+from runner.sweep.settings import Objectives
+from runner.training.member import Value
+from runner.training.outcome import Outcome
 
 
 @dataclass(frozen=True)
@@ -39,7 +17,7 @@ class SweepResult:
     command: str
     objectives: Objectives
     space: dict[str, str]  # what is varied, as it was written
-    members: tuple[MemberResult, ...]
+    members: tuple[Outcome, ...]
     importances: dict[str, float] = field(default_factory=dict)  # share of the variance, by what is varied
     seconds: float = 0.0  # of wall time
     groups: int = 0  # structures
@@ -56,14 +34,14 @@ def said(value: Value) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def objective(result: MemberResult, name: str) -> float | None:
+def objective(result: Outcome, name: str) -> float | None:
     """What a member came to by a metric or a cost; None where it never came to one."""
     if name in ("parameters", "multiply_adds", "seconds"):
         return float(getattr(result, name))
     return result.metrics.get(name)
 
 
-def ranked(results: Iterable[MemberResult], objectives: Objectives) -> list[MemberResult]:
+def ranked(results: Iterable[Outcome], objectives: Objectives) -> list[Outcome]:
     """Members that finished, the best by the first objective first; the earlier one where two are as good."""
     name, direction = objectives[0]
     sign = -1.0 if direction == "maximize" else 1.0

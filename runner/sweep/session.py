@@ -1,30 +1,43 @@
 """One sweep, from its first batch to its report: a parent run in MLflow, and under it a run for every member.
 
     >>> with opened(Session(command="runner -m seed=1,2", folder=Path("outputs/sweeps/now"))) as session:
-    ...     results = session.train(proposed)
+    ...     outcomes = session.train(proposed)
 
 Batches that a search proposes are trained in one session.
 """
 
 import functools
+import json
 import logging
 import time
+import traceback
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from runner import folders, placement, tracking
-from runner.loop import Loop
+from runner.errors import ConvrunnerError
+from runner.observers.nan_search import NanSearch
+from runner.observers.profiler import Profiler
+from runner.observers.recorder import Recorder
 from runner.placement import Placement
-from runner.sweep import strategies
-from runner.sweep.children import RUN_ID, Children, Search
+from runner.sweep.announcing import Announcer
 from runner.sweep.compiles import Compiles
+from runner.sweep.engines import check_strategy, train_group
 from runner.sweep.groups import Datasets, grouped
-from runner.sweep.members import Member, Proposed, validated
+from runner.sweep.members import Proposed, validated
 from runner.sweep.publishing import publish
-from runner.sweep.results import MemberResult, SweepResult
-from runner.sweep.tags import SWEEP, SWEEP_IDENTITY
+from runner.sweep.results import SweepResult
+from runner.sweep.settings import Objectives
+from runner.sweep.tags import MEMBER, STATUS, SWEEP, SWEEP_IDENTITY
+from runner.sweep.tally import RUN_ID, Leader, Pruner, Search, Tally
+from runner.training.driver import Ended
+from runner.training.member import Member
+from runner.training.observer import Events, Observer
+from runner.training.outcome import Outcome
+from runner.training.plan import Plan, planned
 from runner.withheld import withheld
 
 _log = logging.getLogger(__name__)
@@ -37,98 +50,156 @@ class Session:
         self, *, command: str, folder: Path, places: tuple[str, ...] = (), study: Search | None = None
     ) -> None:
         self.command, self.places, self.folder, self.study = command, places, folder, study
-        objectives = study.objectives if study else (("val/accuracy", "maximize"),)
-        self.children = Children(study.tags if study else _tags(folder), command, objectives, study)
-        self.parent: tracking.Run | None = None
+        self.tags = study.tags if study else _tags(folder)
+        self.objectives: Objectives = study.objectives if study else (("val/accuracy", "maximize"),)
         self._began = time.perf_counter()
-        self._name = "sweep"
         self._datasets = Datasets(_log.info)
         self._compiles = Compiles()
         self._space: dict[str, str] = study.space if study else {}
+        self._opened: _Opened | None = None
 
-    def train(self, proposed: Sequence[Proposed]) -> list[MemberResult]:
-        """Trains members, and returns what they came to, in their order.
+    def train(self, proposed: Sequence[Proposed]) -> list[Outcome]:
+        """Trains members, and returns their outcomes, in their order.
 
         Raises ConfigError, before any of them begins, with every fault of every one.
         """
-        members = validated(proposed)
-        self._open(members[0], proposed)
+        members, settings = validated(proposed, self.tags, self.command), proposed[0].sweep
+        check_strategy(members, settings.strategy)
+        opened = self._opened = self._opened or self._open(members[0], proposed)
         groups = grouped(members, self._datasets)
-        settings = members[0].proposed.sweep
-        self.children.announcer.expect(len(members))
+        opened.announcer.total += len(members)
         with self._compiles.counted():
             for group in groups:
-                loop_of = functools.partial(self._loop_of, group.placement)
-                strategies.train(group, settings.strategy, loop_of, self.children, most=settings.max_members)
-        self.children.settle(wait=True)
-        return [self.children.results[member.number] for member in members]
+                _note_errors(
+                    train_group(group, settings, functools.partial(self._plan_of, group.placement), opened.events)
+                )
+        opened.tally.settle(wait=True)
+        return [opened.tally.outcomes[member.number] for member in members]
 
-    def _loop_of(self, here: Placement, member: Member) -> Loop:
-        return Loop(member.experiment, self._datasets.of(member.experiment), here)
+    @property
+    def outcomes(self) -> dict[int, Outcome]:
+        """The outcomes of all members that ended, by number."""
+        return self._opened.tally.outcomes if self._opened else {}
 
-    def _open(self, first: Member, proposed: Sequence[Proposed]) -> None:
+    def _plan_of(self, here: Placement, member: Member) -> Plan:
+        return planned(member.experiment, self._datasets.of(member.experiment), here)
+
+    def _open(self, first: Member, proposed: Sequence[Proposed]) -> "_Opened":
         """Begins the parent run, or goes on with that of a sweep that was interrupted."""
-        if self.parent is not None:
-            return
-        experiment, settings = first.experiment, first.proposed.tracking
-        if self.study is None:  # another sweeper proposes the members, whose results are compared by sweep.metric
-            self.children.compare_by(first.proposed.sweep.objectives)
+        experiment, settings = first.experiment, proposed[0].sweep
+        if self.study is None:  # another sweeper proposes the members, which are compared by sweep.metric
+            self.objectives = settings.objectives
         self.folder.mkdir(parents=True, exist_ok=True)
         # Memory is kept from here on: once JAX has started, it would be too late.
         here = placement.choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
         self._space = self._space or _varied(proposed)
         varied = " × ".join(path.split(".")[-1] for path in self._space)
         name = f"sweep {experiment.model.name}" + (f": {varied}" if varied else "")
-        self._name = withheld(settings.run_name or name)  # reports and best.yaml repeat it
+        name = withheld(first.context.tracking.run_name or name)  # reports and best.yaml repeat it
         known = self.study.recall(RUN_ID) if self.study else None
-        self.parent = tracking.start(
-            settings,
-            run_name=self._name,
+        parent = tracking.start(
+            first.context.tracking,
+            run_name=name,
             tags={
-                **self.children.tags,
+                **self.tags,
                 "mlflow.source.name": self.command,
                 "device": str(here),
             },
             params={} if known else {f"space.{path}": text for path, text in self._space.items()},
             folder=self.folder,
             run_id=known,
-            patient=True,  # what members come to is kept in the sweep's folder whatever happens to the store
+            patient=True,  # outcomes of members are kept in the sweep's folder whatever happens to the store
         )
-        self.children.parent = self.parent
-        self.children.log_models = first.proposed.sweep.log_models
+        earlier = self.study.earlier() if self.study else []
+        leader = Leader(self.objectives, earlier)
+        recorder = Recorder(
+            here,
+            parent=parent,
+            models=settings.log_models,
+            is_best=leader.is_beaten_by,
+            begin_tags=_identity,
+            end_tags=_ending,
+        )
+        announcer = Announcer(self.objectives[0][0], len(earlier))
+        tally = Tally(recorder, parent, self.study)
+        pruners: list[Observer] = [Pruner(self.study)] if self.study else []
+        events = Events([NanSearch(), Profiler(), recorder, *pruners, announcer, tally])
+        return _Opened(name, parent, recorder, announcer, tally, events)
 
     def close(self, error: BaseException | None) -> None:
-        """Ends what still trains, writes the report, and ends the parent run."""
-        if self.parent is None:
+        """Ends members that still train, writes the report, and ends the parent run."""
+        if self._opened is None:
             return
-        self.children.interrupt()
-        self.children.settle(wait=True)
-        self.children.log_best()
-        best = self.children.best
-        member, recorded = (best.member, best.recorded) if best else (None, None)
-        publish(self.result(), self.parent, self.folder, member, recorded)
+        _, parent, recorder, _, tally, events = self._opened
+        recorder.wait()
+        tally.settle(wait=True)
+        recorder.log_best()
+        best = recorder.best
+        publish(self.result(), parent, self.folder, best, recorder.run_of(best.number) if best else None)
         interrupted = error is not None and not isinstance(error, Exception)
-        self.parent.finish("KILLED" if interrupted else "FAILED" if error else "FINISHED")
+        parent.finish("KILLED" if interrupted else "FAILED" if error else "FINISHED")
+        if error is None and events.errors:
+            raise events.errors[0]
 
     def result(self) -> SweepResult:
-        """What the sweep came to, so far."""
-        children = self.children
-        spent = children.compile_seconds.values()
+        """The result of the sweep so far."""
+        opened, outcomes = self._opened, self.outcomes
+        spent = opened.tally.compile_seconds.values() if opened else ()
         return SweepResult(
-            name=self._name,
+            name=opened.name if opened else "sweep",
             command=self.command,
             places=self.places,
-            objectives=children.objectives,
+            objectives=self.objectives,
             space=self._space,
-            members=tuple(children.results[number] for number in sorted(children.results)),
+            members=tuple(outcomes[number] for number in sorted(outcomes)),
             importances=self.study.importances() if self.study else {},
             seconds=time.perf_counter() - self._began,
-            groups=len({result.group for result in children.results.values() if result.group}),
+            groups=len({outcome.group for outcome in outcomes.values() if outcome.group}),
             compiles=self._compiles.count,
             # Alone, each would have compiled, or read back, what the first of its group did.
             seconds_saved=sum(max(own) * len(own) - sum(own) for own in spent),
-            run_id=self.parent.known_id if self.parent else "",
+            run_id=opened.parent.known_id if opened else "",
         )
+
+
+class _Opened(NamedTuple):
+    """What a session has once its first batch is valid."""
+
+    name: str
+    parent: tracking.Run
+    recorder: Recorder
+    announcer: Announcer
+    tally: Tally
+    events: Events
+
+
+def _identity(member: Member, plan: Plan) -> dict[str, str]:
+    """The tag by which a sweep that was killed finds its member again. The store must have it as soon as the run."""
+    identity = {
+        "number": member.number,
+        "name": member.name,
+        "varied": member.varied,
+        "overrides": member.context.overrides,
+        "folder": str(member.context.folder),
+        "parameters": plan.totals.parameters,
+        "multiply_adds": plan.totals.multiply_adds,
+    }
+    return {MEMBER: json.dumps(identity)}
+
+
+def _ending(outcome: Outcome) -> dict[str, str]:
+    """The tags of how a member ended; of one that was killed there are none, as it is trained again."""
+    if outcome.status == "KILLED":
+        return {}
+    reason = {"end_reason": outcome.reason} if outcome.reason and outcome.status != "FAILED" else {}
+    return {STATUS: outcome.status} | reason
+
+
+def _note_errors(ended: Iterable[Ended]) -> None:
+    """Writes to the log where errors come from that no user can be blamed for."""
+    for outcome, error in ended:
+        if error is not None and not isinstance(error, ConvrunnerError):
+            _log.info("%s\n%s", outcome.reason, withheld("".join(traceback.format_exception(error))))
 
 
 def _tags(folder: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from runner.records import Record
 from runner.settings import Direction, natural_direction
 
 Strategy = Literal["auto", "vmap", "loop", "parallel"]
+Objectives = tuple[tuple[str, Direction], ...]  # (metric name, direction); members are ranked by the first
 _MEASURED = ("val/accuracy", "val/loss", "best/val_accuracy", "best/val_loss")
 COSTS = ("parameters", "multiply_adds", "seconds")
 

@@ -11,24 +11,23 @@ if TYPE_CHECKING:
 def train(command: Command) -> int:
     """Trains what the overrides describe. Returns the worst exit status of its runs."""
     from runner import composition
-    from runner.launchable import launchable
 
-    def one(job: "Job") -> tuple[float, ...]:
-        from runner.recording import Context
+    def one(job: "Job") -> tuple[float | None, ...]:
         from runner.run import run  # training takes more to import than a mistake should cost
+        from runner.sweep.results import objective
+        from runner.training.member import Context
 
         configuration = job.configuration
         context = Context(
             folder=job.folder,
             tracking=configuration.tracking,
-            config=launchable(job.values, "config", "trains this again", job.from_environment),
+            config=job.values,
             from_environment=job.from_environment,
             overrides=job.overrides,
             command=command.text,
         )
         outcome = run(configuration.experiment, context)
-        known = outcome.metrics | outcome.costs
-        return tuple(known[name] for name, _ in configuration.sweep.objectives)
+        return tuple(objective(outcome, name) for name, _ in configuration.sweep.objectives)
 
     return composition.train(command, one)
 

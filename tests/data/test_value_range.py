@@ -10,15 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from configurations import here, tiny
+from configurations import begun, tiny
 from pydantic import ValidationError
 
 from runner import train
 from runner.data import Arrays, Augment, Dataset, fit, load
 from runner.data.value_range import UNIT, Range, measured, value_range
 from runner.errors import DataError
-from runner.loop import Loop
-from runner.recording import shown_range
+from runner.observers.recorder import shown_range
 
 # Mean and deviation of ImageNet's channels, as torchvision standardises: each channel's black is another number.
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -87,12 +86,14 @@ def test_bytes_need_no_scaling(fractions: jax.Array) -> None:
 def test_a_program_augments_in_the_range_of_its_data(tmp_path: Path) -> None:
     # Cut out of images in 9 … 10 is a black of 9; a fill of 0 would be far from all of them.
     x = np.random.default_rng(0).uniform(9, 10, (60, 8, 8)).astype(np.float32)
-    loop = Loop(tiny("augment.cutout={size: 100.0}"), arrays(tmp_path, x, range=(9.0, 10.0)), here())
-    black, white = train.value_range_of(loop.program)
+    training = begun(tiny("augment.cutout={size: 100.0}"), arrays(tmp_path, x, range=(9.0, 10.0)))
+    black, white = train.value_range_of(training.plan.program)
     assert (black.tolist(), white.tolist()) == ([9.0], [10.0])
-    found = loop.program.augment.apply(jnp.asarray(x[..., None]), jnp.zeros((60, 3)), key=KEY, values=(black, white))[0]
+    found = training.plan.program.augment.apply(
+        jnp.asarray(x[..., None]), jnp.zeros((60, 3)), key=KEY, values=(black, white)
+    )[0]
     assert set(np.unique(found)) == {9.0}
-    assert shown_range(loop.dataset.range) == "9 … 10"
+    assert shown_range(training.plan.dataset.range) == "9 … 10"
 
 
 def test_pixels_that_move_in_are_black(fractions: jax.Array) -> None:

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from configurations import experiment, here
+from configurations import begun, experiment
 
 from runner import data
 from runner.errors import ConfigError
 from runner.layers.whitening import whitening
-from runner.loop import Loop
 
 
 def outputs(images: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -50,15 +49,15 @@ def test_a_network_begins_with_filters_of_its_images_and_learns_on() -> None:
         "train.freeze=[0_conv.kernel]",
         "tracking.enabled=false",
     )
-    loop = Loop(chosen, data.load(chosen.data), here())
-    kernel = np.asarray(loop.state.params["0_conv"]["kernel"])
-    images = loop.dataset.train.inputs.astype(np.float32) / 255
-    mean, std = (np.asarray(value, np.float32) for value in (loop.program.mean, loop.program.std))
+    training = begun(chosen, data.load(chosen.data))
+    kernel = np.asarray(training.state.params["0_conv"]["kernel"])
+    images = training.plan.dataset.train.inputs.astype(np.float32) / 255
+    mean, std = (np.asarray(value, np.float32) for value in (training.plan.program.mean, training.plan.program.std))
     found = outputs((images - mean) / std, kernel)
     covariance = found @ found.T / found.shape[1]
     np.testing.assert_allclose(np.diag(covariance), 1, atol=0.02)  # all but the epsilon
-    list(loop.epochs())
-    np.testing.assert_array_equal(loop.state.params["0_conv"]["kernel"], kernel)
+    list(training.epochs())
+    np.testing.assert_array_equal(training.state.params["0_conv"]["kernel"], kernel)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from configurations import here, tiny
+from configurations import begun, here, tiny
 from convolutions import CASES, SQUARE, Case, assert_same, installed
 
 from runner import data, serving, train
-from runner.loop import Loop
 from runner.ops.conv import NATIVE, chosen, conv
 from runner.ops.lowering import Choice, lowered
 from runner.placement import Placement
+from runner.training.alone import Training
 
 
 def convolved(case: Case, choice: Choice) -> Any:
@@ -58,50 +58,52 @@ LAYERS = (
 )
 
 
-def looped(*overrides: str) -> Loop:
+def looped(*overrides: str) -> Training:
     experiment = tiny(LAYERS, *overrides)
-    return Loop(experiment, data.load(experiment.data), here())
+    return begun(experiment, data.load(experiment.data))
 
 
 @installed
 def test_native_training_works() -> None:
     ours, reference = (looped("optimizer=sgd", f"train.lowering={choice}") for choice in ("auto", "reference"))
-    for loop in (ours, reference):
-        list(loop.epochs())
+    for training in (ours, reference):
+        list(training.epochs())
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4),
-        *(train.evaluated(loop.state) for loop in (ours, reference)),
+        *(train.evaluated(training.state) for training in (ours, reference)),
     )
 
 
 @installed
 def test_training_twice_gives_the_same_bits() -> None:
     one, other = looped(), looped()
-    for loop in (one, other):
-        list(loop.epochs())
+    for training in (one, other):
+        list(training.epochs())
     assert_same(one.state, other.state)
 
 
 @installed
 def test_an_exported_model_runs_without_it(tmp_path: Path) -> None:
-    loop = looped()
-    assert loop.program.lowering == "auto"
-    variables = train.evaluated(loop.state)
+    training = looped()
+    assert training.plan.program.lowering == "auto"
+    variables = train.evaluated(training.state)
     facts = serving.save_model(
         tmp_path / "model",
-        function=lambda variables, images: train.predict(loop.program, variables[0], variables[1], images),
+        function=lambda variables, images: train.predict(training.plan.program, variables[0], variables[1], images),
         variables=variables,
-        images=loop.dataset.val.inputs,
-        classes=loop.dataset.classes,
+        images=training.plan.dataset.val.inputs,
+        classes=training.plan.dataset.classes,
     )
     assert facts.platforms == ("cpu", "cuda", "tpu")
     # By the names of its calls: the program also holds the paths of source files, whose folder may be called anything.
     calls = [f"convrunner_{name}".encode() for name in ("forward", "input_gradient", "kernel_gradient", "moments")]
     program = (tmp_path / "model" / "model.jax_export").read_bytes()
     assert not [call for call in calls if call in program]
-    ours = train.compiled(loop.program, here()).predict(train.leaves(loop.program), *variables, loop.dataset.val.inputs)
+    ours = train.compiled(training.plan.program, here()).predict(
+        train.leaves(training.plan.program), *variables, training.plan.dataset.val.inputs
+    )
     np.testing.assert_allclose(
-        serving.ServedModel(tmp_path / "model").predict(loop.dataset.val.inputs), ours, atol=1e-5
+        serving.ServedModel(tmp_path / "model").predict(training.plan.dataset.val.inputs), ours, atol=1e-5
     )
 
 

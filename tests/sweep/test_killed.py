@@ -15,10 +15,11 @@ import pytest
 from commands import Runner
 from swept import TRACKED, found, varied
 
-from runner.loop import Epoch, Loop
-from runner.sweep.children import RUN_ID
 from runner.sweep.study import Study
+from runner.sweep.tally import RUN_ID
 from runner.tracking.store import Store
+from runner.training.alone import Training
+from runner.training.ledger import Epoch
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
@@ -27,16 +28,16 @@ pytestmark = [
 
 
 def test_an_interrupt_keeps_what_ended(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = Loop.record
+    advance = Training.advance
 
-    def interrupted(self: Loop, number: int, *rest: Any) -> Epoch:
-        if self.experiment.seed == 2 and number == 2:
+    def interrupted(self: Training, *rest: Any) -> Epoch:
+        if self.plan.experiment.seed == 2 and len(self.ledger.history) == 1:
             raise KeyboardInterrupt
-        return record(self, number, *rest)
+        return advance(self, *rest)
 
     command = ("-m", *TRACKED, "seed=range(0,4)", "sweep.strategy=loop")
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "record", interrupted)
+        patch.setattr(Training, "advance", interrupted)
         assert runner(*command).status == 130
     [parent], members = found()
     assert parent.info.status == "KILLED"
@@ -52,12 +53,12 @@ def test_a_sweep_whose_run_the_search_does_not_know_goes_on_with_it(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a kill between the making of the sweep's run in MLflow and the search's note of it."""
-    record, remember = Loop.record, Study.remember
+    advance, remember = Training.advance, Study.remember
 
-    def interrupted(self: Loop, number: int, *rest: Any) -> Epoch:
-        if self.experiment.seed == 1:
+    def interrupted(self: Training, *rest: Any) -> Epoch:
+        if self.plan.experiment.seed == 1:
             raise KeyboardInterrupt
-        return record(self, number, *rest)
+        return advance(self, *rest)
 
     def forgetful(self: Study, name: str, text: str) -> None:
         if name != RUN_ID:
@@ -65,7 +66,7 @@ def test_a_sweep_whose_run_the_search_does_not_know_goes_on_with_it(
 
     command = ("-m", *TRACKED, "seed=range(0,2)", "sweep.strategy=loop")
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "record", interrupted)
+        patch.setattr(Training, "advance", interrupted)
         patch.setattr(Study, "remember", forgetful)
         assert runner(*command).status == 130
     [before], members = found()

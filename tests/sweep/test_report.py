@@ -17,12 +17,11 @@ from scipy import stats
 
 from runner.sweep import report
 from runner.sweep.report.statistics import front, over_seeds
-from runner.sweep.results import MemberResult, SweepResult, ranked
+from runner.sweep.results import SweepResult, ranked
+from runner.training.outcome import Outcome
 
 
-def member(
-    number: int, accuracy: float = 0.5, status: str = "FINISHED", epochs: int = 3, **fields: Any
-) -> MemberResult:
+def member(number: int, accuracy: float = 0.5, status: str = "FINISHED", epochs: int = 3, **fields: Any) -> Outcome:
     own: dict[str, Any] = {
         "number": number,
         "name": f"learning_rate=0.0{number} seed={number}",
@@ -37,10 +36,10 @@ def member(
         "seconds": 1.5,
         "group": "abc",
     }
-    return MemberResult(**(own | fields))
+    return Outcome(**(own | fields))
 
 
-def sweep(*members: MemberResult, **fields: Any) -> SweepResult:
+def sweep(*members: Outcome, **fields: Any) -> SweepResult:
     own: dict[str, Any] = {
         "name": "sweep lenet5: learning_rate × seed",
         "command": "runner -m optimizer.learning_rate=0.01,0.02 seed=0,1",

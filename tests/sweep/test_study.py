@@ -14,9 +14,9 @@ import pytest
 from runner.composition.reading import read
 from runner.errors import ConfigError
 from runner.records import frozen
-from runner.sweep.results import MemberResult
 from runner.sweep.settings import Sweep
 from runner.sweep.study import Asked, Study, open_study
+from runner.training.outcome import Outcome
 
 GRID = ("++optimizer.learning_rate=0.1,0.01", "seed=range(0,3)")
 WIDE = (
@@ -32,7 +32,7 @@ def opened(folder: Path, arguments: tuple[str, ...] = GRID, base: dict[str, str]
     return open_study(read(arguments, settings), settings, base=base or {"loss.name": "x"}, storage=storage, epochs=9)
 
 
-def came(asked: Asked, value: float = 0.5, status: str = "FINISHED", **more: Any) -> MemberResult:
+def came(asked: Asked, value: float = 0.5, status: str = "FINISHED", **more: Any) -> Outcome:
     fields: dict[str, Any] = {
         "number": asked.number,
         "name": str(asked.varied),
@@ -43,7 +43,7 @@ def came(asked: Asked, value: float = 0.5, status: str = "FINISHED", **more: Any
         "history": ({"val/accuracy": value / 2}, {"val/accuracy": value}),
         "run_id": f"run{asked.number}",
     }
-    return MemberResult(**(fields | more))
+    return Outcome(**(fields | more))
 
 
 def test_a_grid_is_proposed_once_as_a_whole(tmp_path: Path) -> None:

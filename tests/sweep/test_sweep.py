@@ -12,8 +12,9 @@ from commands import Runner
 from configurations import TINY
 from swept import TRACKED, UNTRACKED, found, store
 
-from runner import memory, placement
-from runner.sweep import strategies
+from runner import memory, placement, serving
+from runner.sweep import session
+from runner.training.alone import Training
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
@@ -34,7 +35,8 @@ def test_48_members_of_two_structures_compile_two_programs(runner: Runner) -> No
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
         sweep = ("optimizer.learning_rate=0.001,0.003,0.01", "seed=range(0,8)", "model.width=1,2")
-        done = runner("-m", *UNTRACKED, *sweep, "model.name=counted")
+        # A batch size of its own: another test of this process may have compiled the program of the usual one.
+        done = runner("-m", *UNTRACKED, *sweep, "train.batch_size=21")
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
     assert done.status == 0, done.err
@@ -50,7 +52,7 @@ def test_48_members_of_two_structures_compile_two_programs(runner: Runner) -> No
 def test_all_that_is_wrong_with_all_members_is_told_before_anything_runs(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strategies, "train", lambda *arguments, **named: pytest.fail("trained"))
+    monkeypatch.setattr(session, "train_group", lambda *arguments, **named: pytest.fail("trained"))
     done = runner("-m", *UNTRACKED, "train.epochs=1,0", "optimizer.learning_rate=0.1,-1", "seed=0,1")
     assert done.status == 2
     assert done.err.splitlines() == [
@@ -238,3 +240,64 @@ def test_the_printed_command_trains_the_best_member_again_bit_for_bit(runner: Ru
     [new] = set(Path("outputs").rglob("weights.safetensors")) - before
     assert len(swept) == 2
     assert new.read_bytes() in swept
+
+
+# What fails at the end of a member
+
+
+@pytest.mark.parametrize("strategy", ["loop", "parallel", "vmap"])
+def test_a_member_whose_test_fails_costs_no_other(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    test = Training.test
+
+    def failing(self: Training) -> dict[str, float]:
+        if self.plan.experiment.seed == 1:
+            raise ZeroDivisionError("of ours")
+        return test(self)
+
+    monkeypatch.setattr(Training, "test", failing)
+    done = runner("-m", *TRACKED, "seed=0,1,2", f"sweep.strategy={strategy}")
+    assert done.status == 1
+    assert len([line for line in done.out.splitlines() if "seed=1  failed: of ours" in line]) == 1
+    [parent], members = found()
+    assert parent.info.status == "FINISHED"
+    assert [run.info.status for run in members] == ["FINISHED", "FAILED", "FINISHED"]
+    assert members[1].data.tags["failure"] == "of ours"
+
+
+@pytest.mark.parametrize("strategy", ["loop", "parallel", "vmap"])
+def test_a_model_that_cannot_be_recorded_costs_no_member(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    save = serving.save_model
+
+    def failing(folder: Path, **named: Any) -> Any:
+        if folder.parent.name == "1":
+            raise ZeroDivisionError("of ours")
+        return save(folder, **named)
+
+    monkeypatch.setattr(serving, "save_model", failing)
+    done = runner("-m", *TRACKED, "seed=0,1,2", f"sweep.strategy={strategy}", "sweep.log_models=all")
+    assert done.status == 1
+    assert "unexpected error" in done.err
+    [parent], members = found()
+    assert [run.info.status for run in [parent, *members]] == ["FINISHED"] * 4
+    assert all("test/accuracy" in run.data.metrics for run in members)
+    assert runner("-m", *TRACKED, "seed=0,1,2", f"sweep.strategy={strategy}").out.count("seed=") == 0
+
+
+def test_members_with_a_file_of_weights_and_without_one_are_mapped_apart(runner: Runner) -> None:
+    assert runner(*TRACKED, "train.epochs=1", "hydra.run.dir=first").status == 0
+    done = runner("-m", *UNTRACKED, "model.weights=null,first/weights.safetensors", "sweep.strategy=vmap")
+    assert done.status == 0, done.err
+    assert done.out.count("val/accuracy") >= 2
+
+
+def test_a_profile_is_written_for_each_member(runner: Runner) -> None:
+    done = runner("-m", *UNTRACKED, "seed=0,1", "debug=profile", "hydra.sweep.dir=mine")
+    assert done.status == 0, done.err
+    assert sorted(path.parent.name for path in Path("mine").rglob("trace.json.gz")) == ["0", "1"]
+    done = runner("-m", *UNTRACKED, "seed=0,1", "debug=profile", "sweep.strategy=vmap")
+    assert done.status == 2
+    assert done.err.splitlines() == ["sweep.strategy: must be auto or loop with train.profile, got vmap"]

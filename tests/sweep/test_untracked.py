@@ -13,12 +13,13 @@ from commands import Runner
 from configurations import TINY
 from tracking_server import Server
 
-from runner.loop import Epoch, Loop
 from runner.tracking import __main__ as command
 from runner.tracking import run as run_module
 from runner.tracking import writer
 from runner.tracking.reading import Reader
 from runner.tracking.store import Store
+from runner.training.alone import Training
+from runner.training.ledger import Epoch
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
@@ -136,16 +137,16 @@ def test_a_sweep_outlives_a_server_that_is_killed(runner: Runner, tmp_path: Path
     server.start()
     process = server.process
     assert process is not None
-    record = Loop.record
+    advance = Training.advance
 
-    def killing(self: Loop, number: int, *rest: Any) -> Epoch:
-        if self.experiment.seed == 2:
+    def killing(self: Training, *rest: Any) -> Epoch:
+        if self.plan.experiment.seed == 2:
             server.kill()
-        return record(self, number, *rest)
+        return advance(self, *rest)
 
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Loop, "record", killing)
+            patch.setattr(Training, "advance", killing)
             done = runner(*ONCE, "seed=1,2", "sweep.strategy=loop", f"tracking.uri={server.uri}")
         assert done.status == 0, done.err
         assert {path.name for path in Path("mine").iterdir()} >= KEPT - {"untracked.jsonl"}

@@ -7,7 +7,8 @@ from importlib import resources
 from typing import Any
 
 from runner.sweep.report.statistics import front, over_seeds
-from runner.sweep.results import MemberResult, SweepResult, ranked, said
+from runner.sweep.results import SweepResult, ranked, said
+from runner.training.outcome import Outcome
 
 # Significant digits: a page with a thousand members stays small enough for browsers.
 _DIGITS = 6
@@ -69,7 +70,7 @@ def _data(result: SweepResult) -> dict[str, Any]:
     }
 
 
-def _member(member: MemberResult) -> dict[str, Any]:
+def _member(member: Outcome) -> dict[str, Any]:
     kept = ("train/loss", "val/loss", "val/accuracy")
     costs = {"parameters": member.parameters, "multiply_adds": member.multiply_adds, "seconds": member.seconds}
     return {

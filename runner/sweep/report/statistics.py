@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from scipy import special
 
-from runner.sweep.results import MemberResult, Objectives, Value, objective
+from runner.sweep.results import objective
+from runner.sweep.settings import Objectives
+from runner.training.member import Value
+from runner.training.outcome import Outcome
 
 SEED = "seed"
 
@@ -23,7 +26,7 @@ class Mean:
     interval: float
 
 
-def over_seeds(members: Sequence[MemberResult], name: str) -> list[Mean]:
+def over_seeds(members: Sequence[Outcome], name: str) -> list[Mean]:
     """The means of a metric over seeds, in the order of the members; groups with only one seed are left out.
 
     The interval is Student's, for few values: t(0.975, n − 1) s / √n.
@@ -43,7 +46,7 @@ def over_seeds(members: Sequence[MemberResult], name: str) -> list[Mean]:
     return found
 
 
-def front(members: Sequence[MemberResult], objectives: Objectives) -> list[MemberResult]:
+def front(members: Sequence[Outcome], objectives: Objectives) -> list[Outcome]:
     """The Pareto front: finished members, unless another is at least as good in all objectives and better in one."""
     scored = []
     for member in members:
@@ -53,7 +56,7 @@ def front(members: Sequence[MemberResult], objectives: Objectives) -> list[Membe
             signed = (value if way == "minimize" else -value for value, (_, way) in zip(known, objectives, strict=True))
             scored.append((tuple(signed), member))
     # In this order, a dominated member comes after one that dominates it.
-    optimal: list[tuple[tuple[float, ...], MemberResult]] = []
+    optimal: list[tuple[tuple[float, ...], Outcome]] = []
     for own, member in sorted(scored, key=lambda entry: (entry[0], entry[1].number)):
         if not any(other != own and all(a <= b for a, b in zip(other, own, strict=True)) for other, _ in optimal):
             optimal.append((own, member))

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from runner.launchable import single
 from runner.sweep.report.statistics import Mean, front, over_seeds
-from runner.sweep.results import MemberResult, SweepResult, objective, ranked, said
+from runner.sweep.results import SweepResult, objective, ranked, said
+from runner.training.outcome import Outcome
 
 _ROWS = 10
 
@@ -37,7 +38,7 @@ def measured(name: str, value: float | None) -> str:
     return f"{value:,.0f}" if name in ("parameters", "multiply_adds") else f"{value:.4g}"
 
 
-def _leaderboard(result: SweepResult, leaders: list[MemberResult], what: str) -> Table:
+def _leaderboard(result: SweepResult, leaders: list[Outcome], what: str) -> Table:
     paths = list(dict.fromkeys(path for member in leaders for path in member.varied))
     names = [name for name, _ in result.objectives]
     names += [name for name in ("best/val_accuracy", "test/accuracy", "seconds") if name not in names]

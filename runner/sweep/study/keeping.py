@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from runner.sweep.results import MemberResult
+from runner.training.outcome import Outcome
 
 _MEMBER: Final = "member"
 DONE: Final = ("FINISHED", "PRUNED")
@@ -23,7 +23,7 @@ class StoredMember:
     trial: FrozenTrial
     place: int  # the number of its trial during training
     chosen: dict[str, str]
-    result: MemberResult
+    result: Outcome
 
     @property
     def is_done(self) -> bool:
@@ -31,7 +31,7 @@ class StoredMember:
         return self.result.status in DONE
 
 
-def packed(trial: FrozenTrial, chosen: Mapping[str, str], result: MemberResult) -> FrozenTrial:
+def packed(trial: FrozenTrial, chosen: Mapping[str, str], result: Outcome) -> FrozenTrial:
     """Converts a trial for storage."""
     member = {
         "place": trial.number,
@@ -66,7 +66,7 @@ def _unpacked(stored: FrozenTrial) -> StoredMember:
         intermediate_values={int(epoch): value for epoch, value in member["reports"].items()},
         system_attrs=member["marks"],
     )
-    result = MemberResult(overrides=overrides, history=history, **fields)
+    result = Outcome(overrides=overrides, history=history, **fields)
     return StoredMember(trial, member["place"], member["chosen"], result)
 
 

@@ -21,12 +21,14 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from runner.errors import ConfigError, must
-from runner.sweep.results import MemberResult, Objectives, Value, objective
-from runner.sweep.settings import Sweep
+from runner.sweep.results import objective
+from runner.sweep.settings import Objectives, Sweep
 from runner.sweep.space import Space
 from runner.sweep.study import proposals
 from runner.sweep.study.keeping import StoredMember, packed, renumbered, unpacked
 from runner.sweep.tags import SWEEP, SWEEP_IDENTITY
+from runner.training.member import Value
+from runner.training.outcome import Outcome
 
 IDENTITY: Final = "identity"
 _TRIALS: Final = 20
@@ -180,7 +182,7 @@ class Study:
         """Whether `tell` has not been called for a proposed member."""
         return number in self._live
 
-    def tell(self, result: MemberResult) -> None:
+    def tell(self, result: Outcome) -> None:
         """Stores the result of a member. A failed member is tried again in the next session."""
         with self._lock:
             live = self._live.pop(result.number)
@@ -188,7 +190,7 @@ class Study:
             self._study.tell(live.trial, values, state=state)
             self._stored.add_trial(packed(self._frozen(live.trial), live.chosen, result))
 
-    def adopt(self, result: MemberResult) -> None:
+    def adopt(self, result: Outcome) -> None:
         """Stores a member that ended in an earlier session, which was killed before `tell`."""
         with self._lock:
             lines = (line.lstrip("+").partition("=") for line in result.overrides)
@@ -217,7 +219,7 @@ class Study:
     def _frozen(self, trial: Trial) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[trial.number]
 
-    def _ended(self, result: MemberResult) -> tuple[TrialState, list[float] | None]:
+    def _ended(self, result: Outcome) -> tuple[TrialState, list[float] | None]:
         """Optuna's state and values of an ended member. A member without a finite objective counts as pruned."""
         if result.status not in ("FINISHED", "PRUNED"):
             return TrialState.FAIL, None
@@ -229,7 +231,7 @@ class Study:
 
     # Stored facts -----------------------------------------------------------------------------------------------
 
-    def earlier(self) -> list[MemberResult]:
+    def earlier(self) -> list[Outcome]:
         """The members that ended in earlier sessions, without those to be tried again."""
         return list(self._earlier)
 

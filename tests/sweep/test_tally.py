@@ -6,28 +6,20 @@ from typing import Any
 
 import pytest
 
-from runner.sweep import children as module
-from runner.sweep.children import Children
-from runner.sweep.results import MemberResult, Objectives, ranked
+from runner.sweep import tally
+from runner.sweep.results import ranked
 from runner.sweep.session import Session
+from runner.sweep.settings import Objectives
+from runner.sweep.tally import Leader
+from runner.training.outcome import Outcome
 
 ACCURACY: Objectives = (("val/accuracy", "maximize"),)
 LOSS: Objectives = (("val/loss", "minimize"),)
 
 
-def result(number: int, value: float, status: Any = "FINISHED") -> MemberResult:
+def result(number: int, value: float, status: Any = "FINISHED") -> Outcome:
     metrics = {"val/accuracy": value, "val/loss": value}
-    return MemberResult(number, str(number), (), {}, status, metrics=metrics)
-
-
-class Earlier:
-    """A search that knows members of an earlier session."""
-
-    def __init__(self, results: list[MemberResult]) -> None:
-        self.results = results
-
-    def earlier(self) -> list[MemberResult]:
-        return self.results
+    return Outcome(number, str(number), (), {}, status, metrics=metrics)
 
 
 @pytest.mark.parametrize("count", [1, 50, 1000])
@@ -43,29 +35,26 @@ def test_the_best_member_is_found_by_comparing_each_with_one_other(
         )
         for number in range(before + count)
     ]
-    study: Any = Earlier(results[:before])
-    children = Children({}, "", objectives, study)
-    children.log_models = "none"
     compared: list[int] = []
 
-    def counted(found: list[MemberResult], by: Objectives) -> list[MemberResult]:
+    def counted(found: list[Outcome], by: Objectives) -> list[Outcome]:
         compared.append(len(found))
         return ranked(found, by)
 
-    monkeypatch.setattr(module, "ranked", counted)
-    absent: Any = None
+    leader = Leader(objectives, results[:before])
+    monkeypatch.setattr(tally, "ranked", counted)
+    best = None
     for one in results[before:]:
-        children._keep(one, absent, absent, one)  # type: ignore[arg-type]  # what the member is makes no difference
+        best = one if leader.is_beaten_by(one) else best
     leaders = ranked(results, objectives)
-    expected = leaders[0] if leaders and leaders[0].number >= before else None
-    assert (children.best and children.best.member) is expected
+    assert best is (leaders[0] if leaders and leaders[0].number >= before else None)
     assert len(compared) == count
     assert max(compared) <= 2
 
 
 def test_sweeps_of_two_days_share_no_tag() -> None:
     def tags(folder: str) -> dict[str, str]:
-        return Session(command="", folder=Path(folder).absolute()).children.tags  # type: ignore[return-value]
+        return Session(command="", folder=Path(folder).absolute()).tags
 
     first, second = (tags(f"outputs/sweeps/2026-01-0{day}/05-12-33") for day in (1, 2))
     assert first["sweep"] == "outputs/sweeps/2026-01-01/05-12-33"

@@ -5,15 +5,16 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from configurations import here, tiny
+from configurations import begun, here, tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import data, feed
-from runner.feed import Feeder, order
-from runner.fused import Fused
-from runner.loop import Loop
+from runner import data
 from runner.placement import Placement
+from runner.training import feed
+from runner.training.alone import Training
+from runner.training.feed import Feeder, order
+from runner.training.mapped import Mapped
 
 PLAIN = "{filters: 4, kernel_size: 3}"
 LARGE = "{filters: 64, kernel_size: 3}"
@@ -37,21 +38,21 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Placement, "platform", "gpu")
 
 
-def trained(*overrides: str) -> Loop:
+def trained(*overrides: str) -> Training:
     experiment = tiny("train.epochs=2", "train.lowering=reference", *overrides)  # whose last word counts
-    loop = Loop(experiment, data.load(experiment.data), here())
-    list(loop.epochs())
-    return loop
+    training = begun(experiment, data.load(experiment.data))
+    list(training.epochs())
+    return training
 
 
 @pytest.mark.parametrize("steps", ["train.epochs=2", "train.steps=7"])
 def test_held_images_train_as_fed_ones_do(steps: str, request: pytest.FixtureRequest) -> None:
     fed = trained(steps)
-    assert (fed.feeder.resident, fed.feeder.steps) == (False, 1)
+    assert (fed.plan.feeder.resident, fed.plan.feeder.steps) == (False, 1)
     request.getfixturevalue("accelerator")
     held = trained(steps)
-    assert (held.feeder.resident, held.feeder.steps) == (True, 5)
-    for one, two in zip(fed.history, held.history, strict=True):
+    assert (held.plan.feeder.resident, held.plan.feeder.steps) == (True, 5)
+    for one, two in zip(fed.ledger.history, held.ledger.history, strict=True):
         assert one.step == two.step
         for name in ("train/loss", "val/loss", "learning_rate"):
             assert one.metrics[name] == pytest.approx(two.metrics[name], rel=1e-4)
@@ -62,11 +63,11 @@ def test_steps_that_are_dispatched_together_train_as_single_ones_do(
     steps: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     several = trained(steps, "train.lowering=portable")
-    assert several.feeder.steps == 16
+    assert several.plan.feeder.steps == 16
     monkeypatch.setattr(feed, "_DISPATCHED_WORK", 0.0)
     single = trained(steps, "train.lowering=portable")
-    assert single.feeder.steps == 1
-    for one, two in zip(several.history, single.history, strict=True):
+    assert single.plan.feeder.steps == 1
+    for one, two in zip(several.ledger.history, single.ledger.history, strict=True):
         assert one.step == two.step
         for name in ("train/loss", "val/loss", "learning_rate"):
             assert one.metrics[name] == pytest.approx(two.metrics[name], rel=1e-4)
@@ -86,7 +87,7 @@ def test_steps_that_are_dispatched_together_train_as_single_ones_do(
 )
 def test_short_steps_are_dispatched_together(overrides: tuple[str, ...], expected: int) -> None:
     experiment = tiny("model.input=null", "data.limit=64", *overrides)
-    assert Loop(experiment, data.load(experiment.data), here()).feeder.steps == expected
+    assert begun(experiment, data.load(experiment.data)).plan.feeder.steps == expected
 
 
 def test_what_does_not_fit_is_fed_some_steps_at_once(
@@ -94,24 +95,27 @@ def test_what_does_not_fit_is_fed_some_steps_at_once(
 ) -> None:
     monkeypatch.setattr(Placement, "memory_bytes", 100.0)
     monkeypatch.setattr(feed, "_STREAMED_STEPS", 2)
-    loop = trained()  # 5 steps an epoch: 2, 2 and 1
-    assert (loop.feeder.resident, loop.feeder.steps) == (False, 2)
+    training = trained()  # 5 steps an epoch: 2, 2 and 1
+    assert (training.plan.feeder.resident, training.plan.feeder.steps) == (False, 2)
     monkeypatch.undo()
-    assert loop.history[-1].metrics["val/loss"] == pytest.approx(trained().history[-1].metrics["val/loss"], rel=1e-4)
+    assert training.ledger.history[-1].metrics["val/loss"] == pytest.approx(
+        trained().ledger.history[-1].metrics["val/loss"], rel=1e-4
+    )
 
 
 def test_members_share_the_images_that_are_held(accelerator: None) -> None:
     experiments = [tiny("train.epochs=2", "train.lowering=reference", f"seed={seed}") for seed in range(3)]
     dataset = data.load(experiments[0].data)
-    loops = [Loop(experiment, dataset, here()) for experiment in experiments]
-    fused = Fused(loops)
-    while fused.members:
-        fused.advance()
-        fused.retire()
-    chunks = [next(loop.feeder.chunks(order(0, 0, 160), 5)) for loop in loops]
+    plans = [begun(experiment, dataset).plan for experiment in experiments]
+    ended: dict[int, Training] = {}
+    mapped = Mapped(plans)
+    while mapped.members:
+        mapped.advance()
+        ended |= dict(mapped.retire())
+    chunks = [next(plan.feeder.chunks(order(0, 0, 160), 5)) for plan in plans]
     assert all(chunk.feed.inputs is chunks[0].feed.inputs for chunk in chunks)
-    assert loops[2].history[-1].metrics["val/loss"] == pytest.approx(
-        trained("seed=2").history[-1].metrics["val/loss"], rel=1e-3
+    assert ended[2].ledger.history[-1].metrics["val/loss"] == pytest.approx(
+        trained("seed=2").ledger.history[-1].metrics["val/loss"], rel=1e-3
     )
 
 
@@ -140,17 +144,19 @@ def test_data_of_another_size_more_epochs_and_other_numbers_compile_nothing() ->
     trained("model.name=first")
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        loop = trained("data.limit=130", "train.epochs=3", "seed=7", "optimizer.learning_rate=0.01", "model.name=first")
-        loop.test()
+        training = trained(
+            "data.limit=130", "train.epochs=3", "seed=7", "optimizer.learning_rate=0.01", "model.name=first"
+        )
+        training.test()
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
-    assert len(loop.dataset.train) == 130
+    assert len(training.plan.dataset.train) == 130
     assert [name for name in heard if any(own in name for own in ("init", "advance", "evaluate"))] == []
 
 
 def test_images_lie_on_the_device_once_whatever_the_batch_size(accelerator: None) -> None:
     experiments = [tiny(f"train.batch_size={size}") for size in (16, 32)]
     dataset = data.load(experiments[0].data)
-    chunks = [next(Loop(one, dataset, here()).feeder.chunks(order(0, 0, 160), 5)) for one in experiments]
+    chunks = [next(begun(one, dataset).plan.feeder.chunks(order(0, 0, 160), 5)) for one in experiments]
     assert chunks[0].feed.inputs is chunks[1].feed.inputs
-    assert Loop(experiments[0], dataset, here()).val is Loop(experiments[1], dataset, here()).val
+    assert begun(experiments[0], dataset).plan.val is begun(experiments[1], dataset).plan.val

@@ -10,12 +10,15 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from configurations import arrays_file, here, tiny
+from configurations import arrays_file, begun, here, probabilities, tiny
 
-from runner import data, recording
+from runner import data
 from runner.data import Dataset
 from runner.errors import ConfigError, NonFiniteError
-from runner.loop import Loop, Progress, batches
+from runner.training import alone
+from runner.training.alone import Chunk, Training
+from runner.training.outcome import best_of
+from runner.training.plan import batches
 
 
 @functools.cache
@@ -23,68 +26,68 @@ def digits(limit: int | None = 160) -> Dataset:
     return data.load(tiny(f"data.limit={'null' if limit is None else limit}").data)
 
 
-def trained(*overrides: str, limit: int | None = 160) -> Loop:
+def trained(*overrides: str, limit: int | None = 160) -> Training:
     """A tiny experiment trained to its end."""
-    loop = Loop(tiny(*overrides), digits(limit), here())
-    list(loop.epochs())
-    return loop
+    training = begun(tiny(*overrides), digits(limit))
+    list(training.epochs())
+    return training
 
 
 # How long
 
 
 def test_epochs_are_whole_batches_of_the_training_images() -> None:
-    loop = trained(
+    training = trained(
         "train.epochs=3", "train.batch_size=48"
     )  # 160 = 3 × 48 + 16: the last 16 of an order wait their turn
-    assert [(epoch.number, epoch.step) for epoch in loop.history] == [(1, 3), (2, 6), (3, 9)]
-    assert (loop.epoch_count, loop.total_steps) == (3, 9)
-    assert int(loop.state.step) == 9
-    assert loop.end_reason == ""
+    assert [(epoch.number, epoch.step) for epoch in training.ledger.history] == [(1, 3), (2, 6), (3, 9)]
+    assert (training.plan.epochs, training.plan.total_steps) == (3, 9)
+    assert int(training.state.step) == 9
+    assert training.ledger.end_reason == ""
 
 
 def test_steps_take_the_place_of_epochs() -> None:
-    loop = trained("train.steps=7", "optimizer.learning_rate=0.001")
-    assert [(epoch.number, epoch.step) for epoch in loop.history] == [(1, 5), (2, 7)]
-    assert int(loop.state.step) == 7
+    training = trained("train.steps=7", "optimizer.learning_rate=0.001")
+    assert [(epoch.number, epoch.step) for epoch in training.ledger.history] == [(1, 5), (2, 7)]
+    assert int(training.state.step) == 7
     # The schedule ends where training does: a cosine is 0 one step after the last.
     expected = 0.5 * (1 + np.cos(np.pi * np.arange(7) / 7)) * 0.001
-    np.testing.assert_allclose(loop.learning_rates, expected, rtol=1e-4, atol=1e-9)
-    assert loop.history[-1].metrics["learning_rate"] == pytest.approx(expected[-1], rel=1e-4)
+    np.testing.assert_allclose(training.plan.learning_rates, expected, rtol=1e-4, atol=1e-9)
+    assert training.ledger.history[-1].metrics["learning_rate"] == pytest.approx(expected[-1], rel=1e-4)
 
 
 def test_a_batch_larger_than_the_training_set_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
-        Loop(tiny("train.batch_size=161"), digits(), here())
+        begun(tiny("train.batch_size=161"), digits())
     assert str(caught.value) == "train.batch_size: must be at most the 160 training images, got 161"
 
 
 def test_more_steps_than_can_be_counted_are_refused() -> None:
     for change in ("train.epochs=1000000000000", "train.steps=1000000000000"):
         with pytest.raises(ConfigError) as caught:
-            Loop(tiny(change), digits(), here())
+            begun(tiny(change), digits())
         name = change.partition("=")[0]
         assert str(caught.value).startswith(f"{name}: must come to at most 100000000 steps, got ")
 
 
 def test_training_ends_when_validation_no_longer_improves() -> None:
-    loop = trained(
+    training = trained(
         "train.epochs=9",
         "optimizer.learning_rate=0.0",
         "train.monitor.metric=val/loss",
         "train.early_stopping={patience: 2}",
     )
-    assert len(loop.history) == 3
-    assert loop.end_reason == "val/loss has not improved for 2 epochs"
+    assert len(training.ledger.history) == 3
+    assert training.ledger.end_reason == "val/loss has not improved for 2 epochs"
 
 
 def test_training_ends_when_the_images_are_learnt() -> None:
-    loop = trained(
+    training = trained(
         "train.epochs=300", "train.until_accuracy=1.0", "optimizer.learning_rate=0.02", "schedule=constant", limit=32,
     )  # fmt: skip
-    assert loop.end_reason == "train/accuracy reached 1"
-    assert loop.history[-1].metrics["train/accuracy"] == 1.0
-    assert len(loop.history) < 300
+    assert training.ledger.end_reason == "train/accuracy reached 1"
+    assert training.ledger.history[-1].metrics["train/accuracy"] == 1.0
+    assert len(training.ledger.history) < 300
 
 
 # What is kept, measured and reported
@@ -98,30 +101,30 @@ def test_one_metric_says_what_is_kept_what_is_best_and_when_to_stop() -> None:
     )  # fmt: skip
     numbers = []
     for metric, sign in (("val/loss", 1), ("val/accuracy", -1)):
-        loop = trained(*knobs, f"train.monitor.metric={metric}")
-        values = [sign * epoch.metrics[metric] for epoch in loop.history]
-        assert len(loop.history) < 25
-        assert loop.best is not None
-        assert values[loop.best.number - 1] == min(values)
-        assert values.index(min(values)) + 1 == len(loop.history) - 4
-        assert loop.end_reason == f"{metric} has not improved for 4 epochs"
-        kept = loop.probabilities(digits().val)[np.arange(len(digits().val)), digits().val.labels]
-        assert -np.log(kept).mean() == pytest.approx(loop.best.metrics["val/loss"], rel=1e-5)
-        assert recording.best(loop) == {
-            "best/val_accuracy": loop.best.metrics["val/accuracy"],
-            "best/val_loss": loop.best.metrics["val/loss"],
-            "best/epoch": loop.best.number,
+        training = trained(*knobs, f"train.monitor.metric={metric}")
+        values = [sign * epoch.metrics[metric] for epoch in training.ledger.history]
+        assert len(training.ledger.history) < 25
+        assert training.ledger.best is not None
+        assert values[training.ledger.best.number - 1] == min(values)
+        assert values.index(min(values)) + 1 == len(training.ledger.history) - 4
+        assert training.ledger.end_reason == f"{metric} has not improved for 4 epochs"
+        kept = probabilities(training, digits().val)[np.arange(len(digits().val)), digits().val.labels]
+        assert -np.log(kept).mean() == pytest.approx(training.ledger.best.metrics["val/loss"], rel=1e-5)
+        assert best_of(training.ledger) == {
+            "best/val_accuracy": training.ledger.best.metrics["val/accuracy"],
+            "best/val_loss": training.ledger.best.metrics["val/loss"],
+            "best/epoch": training.ledger.best.number,
         }
-        numbers.append(loop.best.number)
+        numbers.append(training.ledger.best.number)
     assert numbers[0] != numbers[1]
 
 
 def test_a_run_whose_validation_is_never_finite_has_no_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Loop, "_measured", lambda *_: {"val/loss": math.nan, "val/accuracy": 0.5})
-    loop = trained("train.monitor.metric=val/loss", "train.keep=best")
-    assert loop.best is None
-    assert recording.best(loop) == {}
-    assert int(loop.state.step) == loop.total_steps
+    monkeypatch.setattr(Training, "measured", lambda *_: {"val/loss": math.nan, "val/accuracy": 0.5})
+    training = trained("train.monitor.metric=val/loss", "train.keep=best")
+    assert training.ledger.best is None
+    assert best_of(training.ledger) == {}
+    assert int(training.state.step) == training.plan.total_steps
 
 
 def test_the_best_epoch_is_kept_where_asked() -> None:
@@ -131,45 +134,47 @@ def test_the_best_epoch_is_kept_where_asked() -> None:
         "schedule={name: piecewise_constant_schedule, boundaries_in: epochs, boundaries_and_scales: {3: 1000}}",
     )  # fmt: skip
     last, best = trained(*ruinous), trained(*ruinous, "train.keep=best")
-    assert [epoch.metrics["val/loss"] for epoch in last.history] == [
-        epoch.metrics["val/loss"] for epoch in best.history
+    assert [epoch.metrics["val/loss"] for epoch in last.ledger.history] == [
+        epoch.metrics["val/loss"] for epoch in best.ledger.history
     ]
-    ranks = [(epoch.metrics["val/accuracy"], -epoch.metrics["val/loss"]) for epoch in best.history]
-    chosen = best.history[int(np.argmax([accuracy * 1e6 + loss for accuracy, loss in ranks]))]
-    assert best.best == chosen
+    ranks = [(epoch.metrics["val/accuracy"], -epoch.metrics["val/loss"]) for epoch in best.ledger.history]
+    chosen = best.ledger.history[int(np.argmax([accuracy * 1e6 + loss for accuracy, loss in ranks]))]
+    assert best.ledger.best == chosen
     assert chosen.number < 6
-    accuracy = (best.probabilities(digits().val).argmax(axis=1) == digits().val.labels).mean()
+    accuracy = (probabilities(best, digits().val).argmax(axis=1) == digits().val.labels).mean()
     assert accuracy == pytest.approx(chosen.metrics["val/accuracy"])
     # The same parameters as a run that ends there.
-    ended = Loop(tiny(*ruinous), digits(), here())
+    ended = begun(tiny(*ruinous), digits())
     for epoch in ended.epochs():
         if epoch.number == chosen.number:
             break
-    jax.tree.map(np.testing.assert_array_equal, best.state.params, ended.state.params)
-    assert not np.array_equal(last.state.params["0_conv"]["kernel"], best.state.params["0_conv"]["kernel"])
+    jax.tree.map(np.testing.assert_array_equal, best.learnt.params, ended.state.params)
+    assert not np.array_equal(last.state.params["0_conv"]["kernel"], best.learnt.params["0_conv"]["kernel"])
 
 
 def test_an_epoch_has_the_metrics_of_the_design() -> None:
-    reports: list[Progress] = []
-    loop = Loop(tiny(), digits(), here())
-    for epoch in loop.epochs(reports.append):
+    reports: list[Chunk] = []
+    training = begun(tiny(), digits())
+    for epoch in training.epochs(reports.append):
         assert set(epoch.metrics) == {
             "train/loss", "train/accuracy", "val/loss", "val/accuracy", "learning_rate", "images_per_second",
         }  # fmt: skip
         assert all(np.isfinite(value) for value in epoch.metrics.values())
-    assert set(loop.test()) == {"test/loss", "test/accuracy"}
-    assert loop.train_seconds > 0
-    assert loop.compile_seconds > 0
-    assert all(0 < report.step <= loop.total_steps for report in reports)
+    assert set(training.test()) == {"test/loss", "test/accuracy"}
+    assert training.ledger.train_seconds > 0
+    assert training.ledger.compile_seconds > 0
+    assert all(0 < report.step <= training.plan.total_steps for report in reports)
 
 
 def test_progress_is_reported_no_faster_than_eyes_can_follow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.loop._SECONDS_BETWEEN_READINGS", 0.0)
-    reports: list[Progress] = []
-    loop = Loop(tiny("train.lowering=reference"), digits(), here())  # a dispatch for every step
-    list(loop.epochs(reports.append))
-    assert [report.step for report in reports if report.epoch == 1] == [1, 2, 3, 4, 5][: len(reports)]
-    assert all(0 <= report.accuracy <= 1 and report.loss > 0 for report in reports)
+    monkeypatch.setattr(alone, "_SECONDS_BETWEEN_READINGS", 0.0)
+    reports: list[Chunk] = []
+    training = begun(tiny("train.lowering=reference"), digits())  # a dispatch for every step
+    list(training.epochs(reports.append))
+    assert [report.step for report in reports if report.epoch == 1] == [1, 2, 3, 4, 5]
+    readings = [report.reading for report in reports if report.reading]
+    assert len(readings) == len(reports)
+    assert all(0 <= reading.accuracy <= 1 and reading.loss > 0 for reading in readings)
 
 
 def test_what_only_fills_a_batch_up_counts_nothing() -> None:
@@ -179,7 +184,7 @@ def test_what_only_fills_a_batch_up_counts_nothing() -> None:
     assert sum(float(batch.weights.sum()) for batch in cut) == len(examples)
     found = np.concatenate([np.asarray(batch.inputs)[np.asarray(batch.weights) > 0] for batch in cut])
     np.testing.assert_array_equal(found, examples.inputs)
-    sizes = [trained(f"train.evaluation_batch_size={size}").history[-1].metrics for size in (7, 64, 500)]
+    sizes = [trained(f"train.evaluation_batch_size={size}").ledger.history[-1].metrics for size in (7, 64, 500)]
     assert sizes[0]["val/loss"] == pytest.approx(sizes[1]["val/loss"], rel=1e-5) == pytest.approx(sizes[2]["val/loss"])
     assert sizes[0]["val/accuracy"] == sizes[1]["val/accuracy"] == sizes[2]["val/accuracy"]
 
@@ -188,9 +193,9 @@ def test_what_only_fills_a_batch_up_counts_nothing() -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_training_with_what_is_known() -> None:
-    loop = Loop(tiny("optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant"), digits(), here())
+    training = begun(tiny("optimizer=sgd", "optimizer.learning_rate=1e30", "schedule=constant"), digits())
     with pytest.raises(NonFiniteError) as caught:
-        list(loop.epochs())
+        list(training.epochs())
     [line] = str(caught.value).splitlines()
     first = float(line.split("last finite loss ")[1].rstrip(")"))
     assert line == (
@@ -208,12 +213,12 @@ def test_the_last_good_epoch_is_named_too() -> None:
         "schedule={name: piecewise_constant_schedule, boundaries_in: epochs, boundaries_and_scales: {2: 1e38}}",
         "optimizer.learning_rate=1e-6",
     )  # fmt: skip
-    loop = Loop(tiny(*overrides), digits(), here())
+    training = begun(tiny(*overrides), digits())
     with pytest.raises(
         NonFiniteError, match=r"was not at step 12 under learning rate 1e\+32 \(last finite loss .*, "
     ) as caught:
-        list(loop.epochs())
-    accuracy = loop.history[-1].metrics["val/accuracy"]
+        list(training.epochs())
+    accuracy = training.ledger.history[-1].metrics["val/accuracy"]
     assert str(caught.value).endswith(f", epoch 2: val/accuracy {accuracy:.4f})")
 
 
@@ -226,9 +231,9 @@ def test_textbook_gradient_descent_on_squared_errors_learns_the_digits() -> None
         "loss=squared_error", "optimizer=sgd", "optimizer.learning_rate=1.0", "schedule=constant", "train.epochs=20",
         "data.limit=null",
     )  # fmt: skip
-    loop = trained(*textbook, limit=None)
-    assert loop.test()["test/accuracy"] > 0.93
-    losses = [epoch.metrics["train/loss"] for epoch in loop.history]
+    training = trained(*textbook, limit=None)
+    assert training.test()["test/accuracy"] > 0.93
+    losses = [epoch.metrics["train/loss"] for epoch in training.ledger.history]
     assert losses[-1] < losses[0] / 4
 
 
@@ -239,9 +244,9 @@ def test_textbook_gradient_descent_on_squared_errors_learns_the_digits() -> None
 )
 def test_it_learns_also_with(overrides: tuple[str, ...]) -> None:
     steady = ("optimizer.learning_rate=0.01", "train.epochs=4", "data.limit=null")
-    loop = trained(*steady, *overrides, limit=None)
-    assert loop.test()["test/accuracy"] > 0.7
-    assert {leaf.dtype.name for leaf in jax.tree.leaves(loop.state.params)} == {"float32"}
+    training = trained(*steady, *overrides, limit=None)
+    assert training.test()["test/accuracy"] > 0.7
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(training.state.params)} == {"float32"}
 
 
 def test_one_dimensional_signals_are_learnt(tmp_path: Path) -> None:
@@ -251,10 +256,10 @@ def test_one_dimensional_signals_are_learnt(tmp_path: Path) -> None:
         "classifier]",
         "train.epochs=30", "train.batch_size=16",
     )  # fmt: skip
-    loop = Loop(signals, data.load(signals.data), here())
-    assert loop.program.network.input_shape == (16, 1)
-    list(loop.epochs())
-    assert loop.test()["test/accuracy"] > 0.9
+    training = begun(signals, data.load(signals.data))
+    assert training.plan.program.network.input_shape == (16, 1)
+    list(training.epochs())
+    assert training.test()["test/accuracy"] > 0.9
 
 
 # The same in another process
@@ -262,22 +267,23 @@ def test_one_dimensional_signals_are_learnt(tmp_path: Path) -> None:
 PROGRAM = """
 import hashlib, sys
 import jax, numpy as np
-sys.path.insert(0, sys.argv[1])
-from test_loop import digest
+sys.path[:0] = sys.argv[1:]
+from test_alone import digest
 print(digest())
 """
 
 
 def digest() -> str:
     """What a short training comes to, to the last bit."""
-    loop = trained("augment=crop_flip", "optimizer=momentum")
-    sha = hashlib.sha256(repr([epoch.metrics | {"images_per_second": 0} for epoch in loop.history]).encode())
-    for leaf in jax.tree.leaves(loop.state.params):
+    training = trained("augment=crop_flip", "optimizer=momentum")
+    sha = hashlib.sha256(repr([epoch.metrics | {"images_per_second": 0} for epoch in training.ledger.history]).encode())
+    for leaf in jax.tree.leaves(training.state.params):
         sha.update(np.asarray(leaf).tobytes())
     return sha.hexdigest()
 
 
 def test_another_process_comes_to_the_same_numbers() -> None:
-    here = Path(__file__).parent
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(here)], cwd=here.parent, capture_output=True, text=True)
+    tests = Path(__file__).parent.parent
+    command = [sys.executable, "-c", PROGRAM, str(tests), str(tests / "training")]
+    done = subprocess.run(command, cwd=tests.parent, capture_output=True, text=True)
     assert done.stdout.strip() == digest(), done.stderr

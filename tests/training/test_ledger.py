@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.settings import EarlyStopping, Monitor
-from runner.watching import Patience, better
+from runner.settings import EarlyStopping, Monitor, Train
+from runner.training.ledger import Epoch, Ledger, after, better
 
 # Few values, so that many are equal.
 numbers = st.sampled_from([0.1, 0.25, 0.5, 0.75, math.nan, math.inf])
@@ -64,10 +64,12 @@ def test_patience_is_that_of_pytorch(
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, mode=direction[:3], patience=10**6, threshold=min_delta, threshold_mode="abs"
     )
-    ours = Patience(EarlyStopping(patience=patience, min_delta=min_delta), monitor)
+    ours = settings(monitor, EarlyStopping(patience=patience, min_delta=min_delta))
+    ledger = Ledger()
     for metrics in history:
         plateau.step(metrics[monitor.metric])
-        reason = ours.after(metrics)
+        ledger = following(ledger, metrics, ours)
+        reason = ledger.end_reason
         waited = plateau.num_bad_epochs
         wanted = f"{monitor.metric} has not improved for {waited} epochs" if waited >= patience else ""
         assert reason == wanted
@@ -76,5 +78,26 @@ def test_patience_is_that_of_pytorch(
 
 
 def test_without_early_stopping_nothing_is_waited_for() -> None:
-    patience = Patience(None, Monitor())
-    assert [patience.after({"val/accuracy": 0.1, "val/loss": 1.0}) for _ in range(9)] == [""] * 9
+    ledger = Ledger()
+    for _ in range(9):
+        ledger = following(ledger, {"val/accuracy": 0.1, "val/loss": 1.0}, settings(Monitor(), None))
+    assert (ledger.end_reason, len(ledger.history)) == ("", 9)
+
+
+@given(history=histories, monitor=monitors)
+def test_a_ledger_comes_back_from_json_bit_for_bit(history: list[dict[str, float]], monitor: Monitor) -> None:
+    ledger = Ledger()
+    for metrics in history:
+        ledger = following(ledger, metrics, settings(monitor, EarlyStopping(patience=100)))
+        again = Ledger.from_json(ledger.as_json())
+        assert repr(again) == repr(ledger)  # NaN is not equal to itself
+    assert ledger.train_seconds == pytest.approx(0.1 * len(history))
+
+
+def settings(monitor: Monitor, early_stopping: EarlyStopping | None) -> Train:
+    return Train(epochs=10, batch_size=1, monitor=monitor, early_stopping=early_stopping)
+
+
+def following(ledger: Ledger, metrics: dict[str, float], settings: Train) -> Ledger:
+    number = len(ledger.history) + 1
+    return after(ledger, Epoch(number, number, metrics | {"train/accuracy": 0.5}), 0.1, 0.0, settings)

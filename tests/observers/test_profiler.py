@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configurations import here, tiny
+from configurations import UNTRACKED, tiny
 
-from runner import data
-from runner.loop import Loop
-from runner.profile import traced
+from runner.observers.profiler import TRACE
+from runner.run import run
+from runner.training.member import Context
 
 
-def trace_of(path: Path, *overrides: str, dispatches: int | None) -> list[dict[str, Any]]:
-    experiment = tiny("train.lowering=reference", "data.limit=160", *overrides)
-    loop = Loop(experiment, data.load(experiment.data), here())
-    with traced(loop, dispatches, path):
-        list(loop.epochs())
+def trace_of(folder: Path, *overrides: str, dispatches: int | None) -> list[dict[str, Any]]:
+    profile = f"train.profile={'null' if dispatches is None else dispatches}"
+    run(tiny("train.lowering=reference", "data.limit=160", profile, *overrides), Context(folder, UNTRACKED))
+    path = folder / TRACE
     if not path.exists():
         return []
     # https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU: what Perfetto calls JSON traces.
@@ -27,7 +26,7 @@ def trace_of(path: Path, *overrides: str, dispatches: int | None) -> list[dict[s
 
 @pytest.mark.parametrize("dispatches", [3, 1000])
 def test_operations_of_the_step_are_in_it_as_often_as_it_ran(tmp_path: Path, dispatches: int) -> None:
-    events = trace_of(tmp_path / "trace.json.gz", "train.epochs=2", dispatches=dispatches)
+    events = trace_of(tmp_path, "train.epochs=2", dispatches=dispatches)
     complete = [event for event in events if event.get("ph") == "X"]
     assert all({"name", "ts", "dur", "pid", "tid"} <= set(event) for event in complete)
     calls = sorted((event["ts"], -event["dur"]) for event in complete if event["name"] == "PjitFunction(advance)")
@@ -42,4 +41,4 @@ def test_operations_of_the_step_are_in_it_as_often_as_it_ran(tmp_path: Path, dis
 
 
 def test_nothing_is_traced_unless_asked(tmp_path: Path) -> None:
-    assert trace_of(tmp_path / "trace.json.gz", dispatches=None) == []
+    assert trace_of(tmp_path, dispatches=None) == []

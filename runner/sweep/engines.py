@@ -1,0 +1,53 @@
+"""How the members of a group share the device: in sequence, in threads on a CPU's cores, or as one mapped program."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from runner import cores
+from runner.errors import ConfigError, must
+from runner.sweep.groups import Group
+from runner.sweep.settings import Strategy, Sweep
+from runner.training.driver import Ended, Mode, Planned, train
+from runner.training.member import Member
+from runner.training.observer import Events
+
+# Beyond this many multiply-adds, a step has work enough for all cores by itself.
+_SMALL_STEP: Final = 2_000_000_000
+_MODES: Final[dict[Strategy, Mode]] = {"loop": "sequential", "parallel": "threaded", "vmap": "vmapped"}
+
+
+def check_strategy(members: Sequence[Member], strategy: Strategy) -> None:
+    """Raises ConfigError if members need sequential training and the strategy is another one.
+
+    The search for NaNs and the profiler change what JAX does in the whole process.
+    """
+    for member in members:
+        if (name := _needs_sequence(member)) and strategy in ("parallel", "vmap"):
+            raise ConfigError(must("sweep.strategy", f"be auto or loop with train.{name}", strategy))
+
+
+def mode_of(strategy: Strategy, group: Group) -> Mode:
+    """The mode of a group; `auto` maps on accelerators, and on a CPU trains in threads if a step is small."""
+    if any(map(_needs_sequence, group.members)):
+        return "sequential"
+    if strategy != "auto":
+        return _MODES[strategy]
+    if group.placement.platform != "cpu":
+        return "vmapped"
+    return (
+        "threaded" if len(group) > 1 and cores.available() > 1 and group.multiply_adds < _SMALL_STEP else "sequential"
+    )
+
+
+def train_group(group: Group, settings: Sweep, plan_of: Planned, events: Events) -> list[Ended]:
+    """Trains every member of a group."""
+    group.placement.use()
+    mode = mode_of(settings.strategy, group)
+    parts = group.lockstep if mode == "vmapped" else (group.members,)
+    return [ended for part in parts for ended in train(part, plan_of, events, mode=mode, most=settings.max_members)]
+
+
+def _needs_sequence(member: Member) -> str:
+    """The setting of `train` for which a member has to train alone in its process; empty if there is none."""
+    settings = member.experiment.train
+    return "debug_nans" if settings.debug_nans else "profile" if settings.profile else ""

@@ -1,0 +1,209 @@
+"""One training, epoch by epoch: the host's loop around the compiled program.
+
+>>> training = Training(planned(experiment, dataset, placement))
+>>> for epoch in training.epochs(): print(epoch.metrics)
+>>> training.test()
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from runner import train, trained
+from runner.errors import Fault, NonFiniteError, shown
+from runner.training.ledger import Epoch, Ledger, after
+from runner.training.plan import Batch, Plan
+
+# To read the sums, the host waits for the device, so this is not done more often than a person can follow.
+_SECONDS_BETWEEN_READINGS: Final = 0.25
+# Members of a sweep that train in threads share programs, and would else each make and compile their own.
+_compiling = threading.RLock()
+
+
+class Reading(NamedTuple):
+    """What was measured in an epoch so far: means over its images, and the speed without compiling."""
+
+    loss: float
+    accuracy: float
+    images_per_second: float
+
+
+class Chunk(NamedTuple):
+    """Some steps that were given to the device: the epoch (from 1) and the steps of the training up to their end.
+
+    `reading` is None most of the time, as the host waits for the device to read it. `wait` waits for the device.
+    """
+
+    epoch: int
+    step: int
+    reading: Reading | None
+    wait: Callable[[], None]
+
+
+class Snapshot(NamedTuple):
+    """All that an exact resume of one training needs, between two epochs."""
+
+    state: train.State
+    best: train.State | None  # the state after the best epoch, with `train.keep=best`
+    ledger: Ledger
+
+
+class Training:
+    """A training under way: its plan, which never changes, and its ledger and state, which change with each epoch."""
+
+    def __init__(self, plan: Plan, snapshot: Snapshot | None = None) -> None:
+        """A training before its first step, or one that goes on from a snapshot."""
+        self.plan = plan
+        self.ledger = Ledger()
+        self._state: train.State | None = None
+        self._best: train.State | None = None
+        if snapshot is not None:
+            self._state, self._best, self.ledger = snapshot
+        with _compiling:
+            self._functions = train.compiled(plan.program, plan.placement, donate=not plan.experiment.train.debug_nans)
+        self._called: set[str] = set()
+        self._compile_seconds = 0.0
+
+    @property
+    def state(self) -> train.State:
+        """What training changes; drawn, or loaded, when it is first asked for."""
+        if self._state is None:
+            self._state = self._call("init", *self.plan.given)
+        return self._state
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """All that is needed to go on from here. Its arrays are copies: the next step takes the memory of the state."""
+        return Snapshot(jax.tree.map(jnp.copy, self.state), self._best, self.ledger)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is no epoch left, or a reason to train none of them."""
+        return bool(self.ledger.end_reason) or len(self.ledger.history) >= self.plan.epochs
+
+    @property
+    def learnt(self) -> train.Variables:
+        """The parameters and statistics to evaluate and keep: of the best epoch so far, or of the last one."""
+        return train.evaluated(self._kept)
+
+    def trained(self, metrics: Mapping[str, float]) -> trained.Trained:
+        """The network as a value, with its metrics."""
+        plan = self.plan
+        return trained.of(plan.experiment, plan.program, plan.dataset, self.learnt, metrics)
+
+    @property
+    def _kept(self) -> train.State:
+        return self.state if self._best is None else self._best
+
+    def epochs(self, report: Callable[[Chunk], None] | None = None) -> Iterator[Epoch]:
+        """Trains to the end, and gives each epoch. Raises NonFiniteError if the loss is not finite."""
+        while not self.has_ended:
+            yield self.advance(report)
+
+    def advance(self, report: Callable[[Chunk], None] | None = None) -> Epoch:
+        """Trains one epoch and validates. Raises NonFiniteError if the loss is not finite."""
+        number = len(self.ledger.history) + 1
+        sums, seconds = self._trained(number, report)
+        epoch = epoch_of(self.plan, self.ledger, sums, seconds, self.measured("val", self.plan.val))
+        self.ledger = after(self.ledger, epoch, seconds, self._compile_seconds, self.plan.experiment.train)
+        self._compile_seconds = 0.0
+        if self.ledger.best is epoch and self.plan.experiment.train.keep == "best":
+            self._best = jax.tree.map(jnp.copy, self.state)
+        return epoch
+
+    def end(self, reason: str) -> None:
+        """Lets training end here."""
+        self.ledger = replace(self.ledger, end_reason=reason)
+
+    def test(self) -> dict[str, float]:
+        """`test/loss` and `test/accuracy` of what was kept. Asked once, at the end."""
+        return self.measured("test", self.plan.test)
+
+    def measured(self, split: str, batches: list[Batch]) -> dict[str, float]:
+        """Mean loss and accuracy over batches, of what is kept."""
+        state = self.state if split == "val" else self._kept
+        return averages(split, [self._call("evaluate", state, *batch) for batch in batches])
+
+    def _trained(self, number: int, report: Callable[[Chunk], None] | None) -> tuple[train.Sums, float]:
+        """The sums of an epoch, and its seconds without compiling."""
+        _ = self.state  # drawn or loaded now, as that is no part of an epoch
+        plan, feeder, steps = self.plan, self.plan.feeder, self.plan.steps_of(number)
+        compiled_before, began = self._compile_seconds, time.perf_counter()
+        read_at, done = began, steps.start
+
+        def seconds() -> float:
+            return time.perf_counter() - began - (self._compile_seconds - compiled_before)
+
+        for chunk in feeder.chunks(plan.order(number), len(steps)):
+            rates = plan.rates(done, feeder.steps)
+            self._state, sums = self._call("advance", self.state, chunk.feed, rates, chunk.start, np.int32(chunk.steps))
+            done += chunk.steps
+            if report:
+                reading = None
+                if time.perf_counter() - read_at > _SECONDS_BETWEEN_READINGS:
+                    loss, accuracy, count = checked(plan, self.ledger, sums)
+                    reading = Reading(loss, accuracy, count / max(seconds(), 1e-9))
+                    read_at = time.perf_counter()
+                report(Chunk(number, done, reading, self._wait))
+        sums = jax.device_get(self.state.sums)
+        self._state = self.state._replace(sums=train.no_sums())
+        return sums, seconds()
+
+    def _wait(self) -> None:
+        jax.block_until_ready(self._state)
+
+    def _call(self, name: str, *args: Any) -> Any:
+        """Calls one of the program's functions. Its first call compiles it."""
+        function = getattr(self._functions, name)
+        if name in self._called:
+            return function(self.plan.values, *args)
+        self._called.add(name)
+        with _compiling:
+            began = time.perf_counter()
+            result = function(self.plan.values, *args)
+            self._compile_seconds += time.perf_counter() - began
+        return result
+
+
+def epoch_of(plan: Plan, ledger: Ledger, sums: train.Sums, seconds: float, measured: dict[str, float]) -> Epoch:
+    """The epoch that follows those of a ledger, from its sums on the host. Raises NonFiniteError."""
+    number = len(ledger.history) + 1
+    last = plan.steps_of(number)[-1]
+    loss, accuracy, count = checked(plan, ledger, sums)
+    metrics = {
+        "train/loss": loss,
+        "train/accuracy": accuracy,
+        "learning_rate": float(plan.learning_rates[last]),
+        "images_per_second": count / max(seconds, 1e-9),
+    }
+    return Epoch(number, last + 1, metrics | measured)
+
+
+def checked(plan: Plan, ledger: Ledger, sums: train.Sums) -> tuple[float, float, float]:
+    """Mean loss, mean accuracy and the number of images. Raises NonFiniteError if the loss was not finite."""
+    loss, correct, count, last, bad = (float(value) for value in jax.device_get(sums))
+    if bad >= 0:
+        step = int(bad)
+        good = f"last finite loss {last:.4g}" if math.isfinite(last) else "no loss was finite before"
+        if ledger.history:
+            past = ledger.history[-1]
+            good += f", epoch {past.number}: val/accuracy {past.metrics['val/accuracy']:.4f}"
+        rate = shown(float(f"{plan.learning_rates[step]:.6g}"))
+        text = f"must stay finite, was not at step {step + 1} under learning rate {rate} ({good})"
+        raise NonFiniteError(Fault("loss", text))
+    return loss / count, correct / count, count
+
+
+def averages(split: str, sums: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean loss and accuracy from the sums of batches."""
+    loss, correct, count = (
+        math.fsum(float(each[name]) for each in jax.device_get(sums)) for name in ("loss", "correct", "count")
+    )
+    return {f"{split}/loss": loss / count, f"{split}/accuracy": correct / count}

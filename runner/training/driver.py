@@ -1,0 +1,210 @@
+"""The driver: trains any number of members in one of three modes, and tells observers of it.
+
+    sequential   one after another
+    threaded     in as many threads as there are processors, each member as it would be alone
+    vmapped      members that take the same steps as one mapped program
+
+In sequence and in threads, each member runs the very program that it would run alone, and has the same numbers bit for
+bit. Mapped, its numbers are the same to within rounding.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, NamedTuple
+
+import jax
+
+from runner import cores, endings, nans
+from runner.errors import ConvrunnerError, Fault, TrainingError
+from runner.training.alone import Chunk, Training
+from runner.training.mapped import Mapped
+from runner.training.member import Member
+from runner.training.observer import Events
+from runner.training.outcome import PRUNED, Outcome, outcome_of
+from runner.training.plan import Plan
+from runner.withheld import withheld
+
+Mode = Literal["sequential", "threaded", "vmapped"]
+Planned = Callable[[Member], Plan]  # raises ConvrunnerError if the member cannot be planned
+
+
+class Ended(NamedTuple):
+    """How a member ended: its outcome, and the error if there was one."""
+
+    outcome: Outcome
+    error: Exception | None
+
+
+def train(
+    members: Sequence[Member], plan_of: Planned, events: Events, *, mode: Mode = "sequential", most: int | None = None
+) -> list[Ended]:
+    """Trains every member, and tells observers of the events. Returns how each ended, in the order of the members.
+
+    With mode vmapped all members take the same steps on the same data; `most` is how many are mapped at once.
+    An error of one member ends that member alone. Raises KeyboardInterrupt, after the members under way have ended as
+    KILLED.
+    """
+    driver = _Driver(plan_of, events)
+    try:
+        match mode:
+            case "sequential":
+                for member in members:
+                    driver.alone(member)
+            case "threaded":
+                driver.in_threads(members)
+            case "vmapped":
+                for part in _parts(members, most or len(members)):
+                    driver.mapped(part)
+    except BaseException:
+        driver.kill()
+        raise
+    return [driver.ended[member.number] for member in members]
+
+
+class _Driver:
+    """One call of `train`."""
+
+    def __init__(self, plan_of: Planned, events: Events) -> None:
+        self.plan_of, self.events = plan_of, events
+        self.started: list[Member] = []
+        self.ended: dict[int, Ended] = {}
+
+    def alone(self, member: Member, stop: threading.Event | None = None) -> None:
+        """Trains one member by itself."""
+
+        def report(chunk: Chunk) -> None:
+            if stop is not None and stop.is_set():
+                raise _Stopped
+            self.events.chunk(member, chunk)
+
+        training = None
+        self.started.append(member)
+        try:
+            training = Training(self.plan_of(member))
+            self.events.begins(member, training.plan)
+            while not training.has_ended:
+                epoch = training.advance(report)
+                if stop is not None and stop.is_set():
+                    raise _Stopped
+                if reason := self.events.epoch(member, epoch, training.ledger):
+                    training.end(reason)
+        except Exception as error:  # noqa: BLE001 - an error of one member, even one of ours, costs no other
+            self.fails(member, training, error)
+        else:
+            self.ends(member, training)
+
+    def in_threads(self, members: Sequence[Member]) -> None:
+        """Trains members in as many threads as there are processors; the programs' own threads are one pool."""
+        stop = threading.Event()
+
+        def work(member: Member) -> None:
+            if not stop.is_set():
+                self.alone(member, stop)
+
+        with ThreadPoolExecutor(cores.available(), thread_name_prefix="member") as pool:
+            futures = [pool.submit(work, member) for member in members]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def mapped(self, members: Sequence[Member]) -> None:
+        """Trains members as one program. If they do not fit in memory, each half by itself."""
+        if not self._fits(members):
+            # Only now: while the error was handled, it kept all that is on the device.
+            for part in _parts(members, (len(members) + 1) // 2):
+                self.mapped(part)
+
+    def _fits(self, members: Sequence[Member]) -> bool:
+        """Whether the members fit in memory together; if they do, they are trained."""
+        left = dict(enumerate(members))
+        errors: dict[int, Exception] = {}
+        has_trained = False
+        self.started.extend(members)
+        try:
+            mapped = Mapped([self.plan_of(member) for member in members])
+            for index, member in left.items():
+                self.events.begins(member, mapped.plans[index])
+            while mapped.members:
+                for index, epoch in mapped.advance(lambda index, chunk: self.events.chunk(members[index], chunk)):
+                    has_trained = True
+                    if isinstance(epoch, Exception):
+                        errors[index] = epoch
+                        continue
+                    try:
+                        reason = self.events.epoch(members[index], epoch, mapped.ledgers[index])
+                    except ConvrunnerError as error:
+                        errors[index], reason = error, str(error)
+                    if reason:
+                        mapped.end(index, reason)
+                for index, training in mapped.retire():
+                    member = left.pop(index)
+                    if index in errors:
+                        self.fails(member, training, errors[index])
+                    else:
+                        self.ends(member, training)
+        except Exception as error:  # noqa: BLE001 - see `alone`
+            if len(members) > 1 and not has_trained and is_out_of_memory(error):
+                return False
+            for member in left.values():
+                self.fails(member, None, error)
+        return True
+
+    def ends(self, member: Member, training: Training) -> None:
+        """Ends a member that was trained: here it is measured on the test images."""
+        reason = training.ledger.end_reason
+        try:
+            outcome = outcome_of(member, training, "PRUNED" if reason == PRUNED else "FINISHED", reason)
+            network = training.trained(outcome.metrics)
+        except Exception as error:  # noqa: BLE001 - see `alone`
+            self.fails(member, training, error)
+            return
+        self.ended[member.number] = Ended(outcome, None)
+        self.events.ends(member, outcome, network)
+
+    def fails(self, member: Member, training: Training | None, raised: Exception) -> None:
+        """Ends a member by an error."""
+        error = explained(raised)
+        outcome = outcome_of(member, training, "FAILED", withheld(str(error).split("\n")[0]))
+        self.ended[member.number] = Ended(outcome, error)
+        self.events.ends(member, outcome, None)
+
+    def kill(self) -> None:
+        """Ends the members that started and have not ended, as the whole was interrupted."""
+        for member in self.started:
+            if member.number not in self.ended:
+                self.events.ends(member, outcome_of(member, None, "KILLED"), None)
+
+
+class _Stopped(BaseException):
+    """The training was interrupted, so that a member's thread ends where it is."""
+
+
+def explained(error: Exception) -> Exception:
+    """The error that a user can understand: for memory that is full, and for a NaN that was searched for."""
+    match error:
+        case MemoryError():
+            found: Exception = endings.out_of_memory(error)
+        case FloatingPointError():
+            found = nans.located(error)
+        case _ if is_out_of_memory(error):
+            reason = str(error).split("\n")[0]
+            found = TrainingError(Fault("train.batch_size", f"must leave room in the device's memory ({reason})"))
+        case _:
+            return error
+    found.__cause__ = error
+    return found
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether JAX says that the memory of the device is full."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error).split("\n")[0]
+
+
+def _parts(members: Sequence[Member], size: int) -> Iterator[Sequence[Member]]:
+    for start in range(0, len(members), size):
+        yield members[start : start + size]

@@ -1,0 +1,198 @@
+"""A training before its first step: the program, the steps, the learning rates, the costs and the data.
+
+>>> plan = planned(experiment, dataset, placement)    # raises ConfigError if the experiment does not fit the data
+>>> plan.epochs, plan.total_steps
+(2, 10)
+"""
+
+import functools
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from runner import limits, train, weights
+from runner.data import Dataset, Examples
+from runner.data.fit import normalise
+from runner.errors import ConfigError, must
+from runner.experiment import Experiment, Program
+from runner.layers import places
+from runner.layers.base import Tree
+from runner.network import Network, Totals
+from runner.placement import Placement
+from runner.training.feed import Feeder, order, steps_on_cpu
+
+# As many as the source of whitening takes.
+_IMAGES_TO_WHITEN: Final = 5_000
+
+
+class Batch(NamedTuple):
+    """Examples on the device; `weights` (n,) are 0 for those that only fill the batch up."""
+
+    inputs: jax.Array
+    labels: jax.Array
+    weights: jax.Array
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What one training does. Two plans are never equal, even if their fields are."""
+
+    experiment: Experiment
+    dataset: Dataset
+    placement: Placement
+    program: Program
+    steps_per_epoch: int
+    total_steps: int
+    learning_rates: np.ndarray  # float32 (total_steps,)
+    given: tuple[weights.Loaded, ...]  # the values that training begins with in place of drawn ones; at most one
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs; the last one can be shorter than the others."""
+        return math.ceil(self.total_steps / self.steps_per_epoch)
+
+    def steps_of(self, epoch: int) -> range:
+        """The steps of an epoch (from 1), counted through training from 0."""
+        first = (epoch - 1) * self.steps_per_epoch
+        return range(first, min(first + self.steps_per_epoch, self.total_steps))
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The order of the training images in an epoch: int32 (n,)."""
+        return order(self.experiment.seed, epoch - 1, len(self.dataset.train))
+
+    def rates(self, first: int, count: int) -> np.ndarray:
+        """The learning rates of `count` steps from step `first` on; zeros after the last step: float32 (count,)."""
+        found: np.ndarray = self.learning_rates[first : first + count]
+        return np.pad(found, (0, count - len(found)))
+
+    @functools.cached_property
+    def feeder(self) -> Feeder:
+        """The training images on their way to the device."""
+        settings = self.experiment.train
+        return Feeder(
+            self.dataset.train,
+            self.placement,
+            batch_size=settings.batch_size,
+            steps_per_epoch=self.steps_per_epoch,
+            steps_on_cpu=1 if settings.debug_nans else steps_on_cpu(self.program, self.totals.multiply_adds),
+        )
+
+    @property
+    def val(self) -> list[Batch]:
+        """The validation images on the device."""
+        return _held_out(self.dataset, self.placement, self.experiment.train.evaluation_batch_size)[0]
+
+    @property
+    def test(self) -> list[Batch]:
+        """The test images on the device."""
+        return _held_out(self.dataset, self.placement, self.experiment.train.evaluation_batch_size)[1]
+
+    @functools.cached_property
+    def values(self) -> tuple[Any, ...]:
+        """The traced values of the program."""
+        return train.leaves(self.program)
+
+    @property
+    def totals(self) -> Totals:
+        """The costs of the network, for one image."""
+        return self.program.network.totals
+
+    @property
+    def structure(self) -> Any:
+        """What plans share that use one compiled program."""
+        return jax.tree.structure(self.program)
+
+    @functools.cached_property
+    def group(self) -> str:
+        """A short name of the compiled program. Runs that share it differ only in traced values."""
+        return hashlib.sha256(str(self.structure).encode()).hexdigest()[:12]
+
+
+def planned(experiment: Experiment, dataset: Dataset, placement: Placement) -> Plan:
+    """The plan of an experiment on its data. Raises ConfigError if they do not fit."""
+    mean, std = dataset.statistics
+    vocabulary = experiment.data.vocabulary_size or len(dataset.vocabulary) or None
+    network = experiment.network(dataset.shape, len(dataset.classes), vocabulary)
+    program = experiment.program(
+        network, mean=experiment.data.mean or mean, std=experiment.data.std or std, values=dataset.range
+    )
+    steps_per_epoch, total_steps = _steps(experiment, len(dataset.train))
+    return Plan(
+        experiment=experiment,
+        dataset=dataset,
+        placement=placement,
+        program=program,
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
+        learning_rates=experiment.schedule.learning_rates(
+            experiment.optimizer.learning_rate, total_steps=total_steps, steps_per_epoch=steps_per_epoch
+        ),
+        given=_given(experiment, program, dataset),
+    )
+
+
+def batches(examples: Examples, size: int, placement: Placement) -> list[Batch]:
+    """Examples cut into batches of one size on a device, the last one filled up with zeros of weight 0."""
+    found = []
+    for start in range(0, len(examples), size):
+        inputs, labels = (array[start : start + size] for array in (examples.inputs, examples.labels))
+        missing = size - len(labels)
+        weights = np.ones(len(labels), np.float32)
+        padded = (
+            np.pad(array, ((0, missing),) + ((0, 0),) * (array.ndim - 1)) if missing else array
+            for array in (inputs, labels, weights)
+        )
+        found.append(Batch(*(jax.device_put(array, placement.device) for array in padded)))
+    return found
+
+
+def _steps(experiment: Experiment, images: int) -> tuple[int, int]:
+    """The steps of an epoch and of the whole training. Raises ConfigError."""
+    settings = experiment.train
+    in_an_epoch = images // settings.batch_size
+    if not in_an_epoch:
+        raise ConfigError(must("train.batch_size", f"be at most the {images} training images", settings.batch_size))
+    in_all = settings.steps or settings.epochs * in_an_epoch
+    if in_all > limits.TRAINING_STEPS:
+        name = "steps" if settings.steps else "epochs"
+        rule = f"come to at most {limits.TRAINING_STEPS} steps"
+        raise ConfigError(must(f"train.{name}", rule, getattr(settings, name)))
+    return in_an_epoch, in_all
+
+
+def _given(experiment: Experiment, program: Program, dataset: Dataset) -> tuple[weights.Loaded, ...]:
+    """The values that training begins with: those of a weights file, and filters that are made of the images."""
+    model = experiment.model
+    white = _whitening(dataset, program.network, program.mean, program.std)
+    if model.weights is None:
+        return (weights.Loaded(white, {}),) if white else ()
+    params, statistics = weights.load(model.weights, program.network, fresh=model.weights_except)
+    return (weights.Loaded(places.merged(white, params), statistics),)
+
+
+# Members of a sweep share what lies on the device. Only the last two data sets are kept.
+@functools.lru_cache(maxsize=2)
+def _held_out(dataset: Dataset, placement: Placement, size: int) -> tuple[list[Batch], list[Batch]]:
+    """The batches of the validation and the test images on the device."""
+    return batches(dataset.val, size, placement), batches(dataset.test, size, placement)
+
+
+@functools.lru_cache(maxsize=2)
+def _whitening(dataset: Dataset, network: Network, mean: tuple[float, ...], std: tuple[float, ...]) -> Tree:
+    """The parameters that are made of training images."""
+    if not network.whitened():
+        return {}
+    inputs = dataset.train.inputs
+    # From all over the set, which may be sorted by class. The patches of these images are enough.
+    some = inputs[np.linspace(0, len(inputs) - 1, min(len(inputs), _IMAGES_TO_WHITEN)).astype(int)]
+    images = normalise(
+        network.fitted(jnp.asarray(some), np.asarray(dataset.range.black, np.float32)),
+        jnp.asarray(mean),
+        jnp.asarray(std),
+    )
+    return network.whitening(np.asarray(images))
