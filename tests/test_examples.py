@@ -35,8 +35,8 @@ from runner.layers.reshape import Flatten
 from runner.model import Model
 from runner.ops import native
 from runner.sweep.members import Proposed
+from runner.sweep.search import Asked, open_study
 from runner.sweep.settings import Sweep
-from runner.sweep.study import Asked, open_study
 from runner.tracking.messages import Opening
 from runner.training.alone import Training
 from runner.training.member import Context
@@ -182,7 +182,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.run": experiment,
     "runner.state_dicts": stored,
     "runner.sweep.session": sweeping,
-    "runner.sweep.study.study": sweeping,
+    "runner.sweep.search.study": sweeping,
     "runner.tracking": lambda: {"Tracking": functools.partial(tracking.Tracking, enabled=False)},
     "runner.tracking.untracked": beginning,
     "runner.train": training,

@@ -13,7 +13,7 @@ from pydantic import Field
 from sweep.swept import found
 
 from runner import verbs
-from runner.composition.training import Training
+from runner.composition.train_command import Training
 from runner.errors import ConfigError
 from runner.verb import RunSettings, read
 

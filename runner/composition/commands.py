@@ -20,7 +20,7 @@ from runner.composition.complaints import told
 from runner.composition.places import BlockLibrary, shipped
 from runner.composition.resolving import resolve
 from runner.composition.spelling import as_given, free
-from runner.composition.training import Training
+from runner.composition.train_command import TrainCommand
 from runner.configuration import Configuration
 from runner.errors import ConfigError, ConvrunnerError
 from runner.launchable import Place
@@ -60,7 +60,7 @@ def train(command: Command, use: Callable[[Job], tuple[float | None, ...]]) -> i
     chooses = any(argument.startswith("sweep=") for argument in arguments)
     if chooses and not options.actions(options.read(arguments)):  # `sweep=NAME` implies --multirun
         arguments.append("--multirun")
-    training = Training(command)
+    training = TrainCommand(command)
 
     def measured(job: Job) -> float | tuple[float | None, ...] | None:
         values = use(job)
@@ -71,7 +71,7 @@ def train(command: Command, use: Callable[[Job], tuple[float | None, ...]]) -> i
 
 
 def _run(
-    command: Command, arguments: Sequence[str], use: Callable[[Job], Any], training: Training | None = None
+    command: Command, arguments: Sequence[str], use: Callable[[Job], Any], training: TrainCommand | None = None
 ) -> int:
     """Hands on every configuration that the arguments describe. Returns the worst exit status of the errors.
 

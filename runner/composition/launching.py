@@ -19,7 +19,7 @@ from runner.composition.complaints import one_line
 from runner.composition.places import BlockLibrary, groups
 from runner.composition.resolving import Resolved, resolve
 from runner.composition.spelling import as_given
-from runner.composition.training import Training
+from runner.composition.train_command import TrainCommand
 from runner.errors import ConfigError, Fault, TrainingError, shown
 from runner.experiment import Experiment
 from runner.sweep.members import Proposed
@@ -131,7 +131,7 @@ class Jobs:
 
 
 def launch(
-    training: Training,
+    training: TrainCommand,
     context: HydraContext,
     config: DictConfig,
     job_overrides: Sequence[Sequence[str]],

@@ -15,15 +15,15 @@ from runner.composition.complaints import one_line
 from runner.composition.folders import is_named, put_sweep
 from runner.composition.reading import read
 from runner.composition.spelling import as_given, free
-from runner.composition.training import Launch, Training
+from runner.composition.train_command import Launch, TrainCommand
 from runner.configuration import part
 from runner.errors import ConfigError, must, shown
-from runner.sweep.publishing import announce_reuse, present
-from runner.sweep.reconciling import reconcile
+from runner.sweep.report.publishing import announce_reuse, present
 from runner.sweep.results import said
+from runner.sweep.search import Asked, Study, open_study
+from runner.sweep.search.reconciling import reconcile
 from runner.sweep.session import Session, opened
 from runner.sweep.settings import COSTS, Objectives, Sweep
-from runner.sweep.study import Asked, Study, open_study
 from runner.tracking.settings import Tracking, absolute_uri, database_file, without_secrets
 from runner.training.outcome import Outcome
 from runner.withheld import withheld
@@ -34,7 +34,7 @@ _NO_BASE: Final = ("sweep", "tracking", "ui", "describe")
 
 
 def sweep(
-    training: Training, context: HydraContext, config: DictConfig, arguments: Sequence[str], launch: Launch
+    training: TrainCommand, context: HydraContext, config: DictConfig, arguments: Sequence[str], launch: Launch
 ) -> list[Sequence[JobReturn]]:
     """Runs the sweep that a configuration and the arguments of a command line describe.
 

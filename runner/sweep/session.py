@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner import folders, placement, tracking
-from runner.errors import ConvrunnerError
+from runner.errors import ConvrunnerError, Fault, TrainingError
 from runner.observers.nan_search import NanSearch
 from runner.observers.profiler import Profiler
 from runner.observers.recorder import Recorder
 from runner.placement import Placement
-from runner.sweep.announcing import Announcer
-from runner.sweep.compiles import Compiles
 from runner.sweep.engines import check_strategy, train_group
-from runner.sweep.groups import Datasets, grouped
+from runner.sweep.engines.compiles import Compiles
+from runner.sweep.engines.groups import Datasets, grouped
 from runner.sweep.members import Proposed, validated
-from runner.sweep.publishing import publish
+from runner.sweep.report.announcing import Announcer
+from runner.sweep.report.publishing import publish
 from runner.sweep.results import SweepResult
 from runner.sweep.settings import Objectives
 from runner.sweep.tags import MEMBER, STATUS, SWEEP, SWEEP_IDENTITY
@@ -139,7 +139,9 @@ class Session:
         interrupted = error is not None and not isinstance(error, Exception)
         parent.finish("KILLED" if interrupted else "FAILED" if error else "FINISHED")
         if error is None and events.errors:
-            raise events.errors[0]
+            first, log = events.errors[0], folders.short(self.folder / "sweep.log")
+            reason = withheld(f"{type(first).__name__}: {first}".split("\n")[0])
+            raise TrainingError(Fault("unexpected error", f"{reason}; please report it with {log}"))
 
     def result(self) -> SweepResult:
         """The result of the sweep so far."""

@@ -21,7 +21,7 @@ RUN_ID: Final = "run_id"
 
 
 class Search(Protocol):
-    """What a sweep needs of the search that proposes its members; see `runner.sweep.study`."""
+    """What a sweep needs of the search that proposes its members; see `runner.sweep.search`."""
 
     @property
     def id(self) -> str: ...

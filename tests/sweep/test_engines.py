@@ -9,7 +9,7 @@ from runner import cores, weights
 from runner.errors import ConfigError
 from runner.placement import Placement
 from runner.sweep.engines import check_strategy, mode_of
-from runner.sweep.groups import Datasets, Group, grouped
+from runner.sweep.engines.groups import Datasets, Group, grouped
 from runner.sweep.members import Proposed, validated
 from runner.training.alone import Training
 from runner.training.member import Member, Value

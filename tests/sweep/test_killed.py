@@ -15,7 +15,7 @@ import pytest
 from commands import Runner
 from swept import TRACKED, found, varied
 
-from runner.sweep.study import Study
+from runner.sweep.search import Study
 from runner.sweep.tally import RUN_ID
 from runner.tracking.store import Store
 from runner.training.alone import Training
@@ -168,7 +168,7 @@ def test_a_sweep_that_is_killed_trains_no_finished_member_twice_and_loses_none(t
 _KILLED_AT = """
 import os, signal, sys
 from runner import cli
-from runner.sweep.study import Study
+from runner.sweep.search import Study
 from runner.tracking.store import Store
 
 owner, name, when, of = sys.argv.pop(1).split()

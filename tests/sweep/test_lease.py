@@ -17,8 +17,8 @@ from commands import Runner
 from configurations import TINY
 
 from runner.errors import ConfigError
-from runner.sweep.study import opening
-from runner.sweep.study.lease import RENEWAL_SECONDS, STALE_SECONDS, WATCH_SECONDS, Lease, Owner, _started, _text
+from runner.sweep.search import opening
+from runner.sweep.search.lease import RENEWAL_SECONDS, STALE_SECONDS, WATCH_SECONDS, Lease, Owner, _started, _text
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Hydra leaves its log files open
 
@@ -121,7 +121,7 @@ def test_an_owner_on_another_machine_is_dead_if_it_does_not_renew(
             elsewhere._owner = replace(owner, renewed=owner.renewed + watched)
             assert elsewhere._swap(_text(owner), _text(elsewhere._owner))
 
-    monkeypatch.setattr("runner.sweep.study.lease.time.sleep", sleep)
+    monkeypatch.setattr("runner.sweep.search.lease.time.sleep", sleep)
     if is_taken:
         Lease(storage, number).take("a")
     else:

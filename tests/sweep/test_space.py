@@ -13,9 +13,8 @@ from runner import expressions
 from runner.composition.reading import read, typed
 from runner.errors import ConfigError
 from runner.records import frozen
-from runner.sweep import constraints
 from runner.sweep.settings import Sweep
-from runner.sweep.space import Choice, Interval
+from runner.sweep.space import Choice, Interval, constraints
 
 PATHS = ("++optimizer.learning_rate", "seed", "optimizer", "++train.epochs", "++a.b.c")
 VALUES = st.one_of(

@@ -14,8 +14,8 @@ import pytest
 from runner.composition.reading import read
 from runner.errors import ConfigError
 from runner.records import frozen
+from runner.sweep.search import Asked, Study, open_study
 from runner.sweep.settings import Sweep
-from runner.sweep.study import Asked, Study, open_study
 from runner.training.outcome import Outcome
 
 GRID = ("++optimizer.learning_rate=0.1,0.01", "seed=range(0,3)")
@@ -131,7 +131,7 @@ def test_a_search_ends_when_everything_was_tried(tmp_path: Path, sampler: str) -
 def test_a_sampler_that_repeats_excluded_values_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stubborn = optuna.samplers.RandomSampler(seed=0)
     monkeypatch.setattr(stubborn, "sample_independent", lambda *_: 1)
-    monkeypatch.setattr("runner.sweep.study.proposals.sampler", lambda *_: stubborn)
+    monkeypatch.setattr("runner.sweep.search.proposals.sampler", lambda *_: stubborn)
     study = opened(tmp_path, ("++a=range(0,50)",), sampler="gp", trials=5, constraints=["a > 1"])
     asked = [one.varied["a"] for one in study.ask()]
     assert len(set(asked)) == 5

@@ -1,6 +1,6 @@
 """The search of a sweep by Optuna: proposes members, ends some early, and stores results. Only it imports Optuna."""
 
-from runner.sweep.study.opening import open_study
-from runner.sweep.study.study import Asked, Study
+from runner.sweep.search.opening import open_study
+from runner.sweep.search.study import Asked, Study
 
 __all__ = ["Asked", "Study", "open_study"]

@@ -12,10 +12,10 @@ from typing import Final
 import optuna
 
 from runner.errors import ConfigError, Fault, must, shown, unknown
+from runner.sweep.search import lease
+from runner.sweep.search.study import IDENTITY, Study
 from runner.sweep.settings import Sweep
 from runner.sweep.space import Space
-from runner.sweep.study import lease
-from runner.sweep.study.study import IDENTITY, Study
 from runner.tracking.settings import Tracking, absolute_uri, database_file, without_secrets
 from runner.tracking.template import complete
 

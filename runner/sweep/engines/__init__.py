@@ -5,7 +5,7 @@ from typing import Final
 
 from runner import cores
 from runner.errors import ConfigError, must
-from runner.sweep.groups import Group
+from runner.sweep.engines.groups import Group
 from runner.sweep.settings import Strategy, Sweep
 from runner.training.driver import Ended, Mode, Planned, train
 from runner.training.member import Member

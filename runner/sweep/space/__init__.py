@@ -10,7 +10,7 @@ from typing import Final
 
 from runner import limits
 from runner.errors import ConfigError, Fault, must, shown
-from runner.sweep import constraints
+from runner.sweep.space import constraints
 from runner.training.member import Value
 
 MOST_COMBINATIONS: Final = limits.SWEEP_VALUES

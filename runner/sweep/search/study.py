@@ -22,10 +22,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from runner.errors import ConfigError, must
 from runner.sweep.results import objective
+from runner.sweep.search import proposals
+from runner.sweep.search.keeping import StoredMember, packed, renumbered, unpacked
 from runner.sweep.settings import Objectives, Sweep
 from runner.sweep.space import Space
-from runner.sweep.study import proposals
-from runner.sweep.study.keeping import StoredMember, packed, renumbered, unpacked
 from runner.sweep.tags import SWEEP, SWEEP_IDENTITY
 from runner.training.member import Value
 from runner.training.outcome import Outcome

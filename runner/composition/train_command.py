@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
 
-class Training:
+class TrainCommand:
     """One command that trains. `session` is its sweep while one is under way, and `statuses` how its members ended."""
 
     def __init__(self, command: Command) -> None:
