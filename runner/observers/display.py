@@ -45,7 +45,7 @@ class Display(Observer):
     def chunk(self, member: Member, chunk: Chunk) -> None:
         if self._bar is not None and (now := chunk.reading) is not None:
             text = f"loss {now.loss:.4f}  accuracy {now.accuracy:.1%}  {now.images_per_second:,.0f} images/s"
-            self._bar.update(self._task, completed=chunk.step, reading=text)
+            self._bar.update(self._task, completed=now.step, reading=text)
 
     def epoch(self, member: Member, epoch: Epoch, ledger: Ledger) -> str:
         found = epoch.metrics

@@ -8,6 +8,7 @@
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -21,15 +22,18 @@ from runner.errors import Fault, NonFiniteError, shown
 from runner.training.ledger import Epoch, Ledger, after
 from runner.training.plan import Batch, Plan
 
-# To read the sums, the host waits for the device, so this is not done more often than a person can follow.
+# The sums are not read more often than a person can follow.
 _SECONDS_BETWEEN_READINGS: Final = 0.25
+# Dispatches that the host is ahead of the device. Without a bound, readings come seconds late.
+_AHEAD: Final = 2
 # Members of a sweep that train in threads share programs, and would else each make and compile their own.
 _compiling = threading.RLock()
 
 
 class Reading(NamedTuple):
-    """What was measured in an epoch so far: means over its images, and the speed without compiling."""
+    """What was measured in an epoch up to a step of the training: means over its images, and the speed."""
 
+    step: int
     loss: float
     accuracy: float
     images_per_second: float
@@ -38,7 +42,7 @@ class Reading(NamedTuple):
 class Chunk(NamedTuple):
     """Some steps that were given to the device: the epoch (from 1) and the steps of the training up to their end.
 
-    `reading` is None most of the time, as the host waits for the device to read it. `wait` waits for the device.
+    `reading` is None most of the time, and of steps that the device has finished. `wait` waits for these steps.
     """
 
     epoch: int
@@ -137,6 +141,7 @@ class Training:
         plan, feeder, steps = self.plan, self.plan.feeder, self.plan.steps_of(number)
         compiled_before, began = self._compile_seconds, time.perf_counter()
         read_at, done = began, steps.start
+        unfinished: deque[tuple[int, train.Sums]] = deque()
 
         def seconds() -> float:
             return time.perf_counter() - began - (self._compile_seconds - compiled_before)
@@ -145,12 +150,16 @@ class Training:
             rates = plan.rates(done, feeder.steps)
             self._state, sums = self._call("advance", self.state, chunk.feed, rates, chunk.start, np.int32(chunk.steps))
             done += chunk.steps
-            if report:
-                reading = None
-                if time.perf_counter() - read_at > _SECONDS_BETWEEN_READINGS:
+            unfinished.append((done, sums))
+            reading = None
+            if len(unfinished) > _AHEAD:
+                step, sums = unfinished.popleft()
+                jax.block_until_ready(sums)
+                if report and time.perf_counter() - read_at > _SECONDS_BETWEEN_READINGS:
                     loss, accuracy, count = checked(plan, self.ledger, sums)
-                    reading = Reading(loss, accuracy, count / max(seconds(), 1e-9))
+                    reading = Reading(step, loss, accuracy, count / max(seconds(), 1e-9))
                     read_at = time.perf_counter()
+            if report:
                 report(Chunk(number, done, reading, self._wait))
         sums = jax.device_get(self.state.sums)
         self._state = self.state._replace(sums=train.no_sums())

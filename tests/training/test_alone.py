@@ -166,15 +166,19 @@ def test_an_epoch_has_the_metrics_of_the_design() -> None:
     assert all(0 < report.step <= training.plan.total_steps for report in reports)
 
 
-def test_progress_is_reported_no_faster_than_eyes_can_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readings_follow_the_device_and_are_those_of_a_training_that_ends_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(alone, "_SECONDS_BETWEEN_READINGS", 0.0)
     reports: list[Chunk] = []
-    training = begun(tiny("train.lowering=reference"), digits())  # a dispatch for every step
-    list(training.epochs(reports.append))
+    one_step_each = ("train.lowering=reference", "schedule=constant")
+    list(begun(tiny(*one_step_each), digits()).epochs(reports.append))
     assert [report.step for report in reports if report.epoch == 1] == [1, 2, 3, 4, 5]
-    readings = [report.reading for report in reports if report.reading]
-    assert len(readings) == len(reports)
-    assert all(0 <= reading.accuracy <= 1 and reading.loss > 0 for reading in readings)
+    readings = [report.reading for report in reports if report.epoch == 1 and report.reading]
+    assert [reading.step for reading in readings] == [1, 2, 3]  # two dispatches behind the host
+    for reading in readings:
+        ended = trained(*one_step_each, f"train.steps={reading.step}").ledger.history[-1].metrics
+        assert (reading.loss, reading.accuracy) == (ended["train/loss"], ended["train/accuracy"])
 
 
 def test_what_only_fills_a_batch_up_counts_nothing() -> None:
