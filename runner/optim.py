@@ -41,7 +41,7 @@ _LEARNING_RATE: Final = {"polyak_sgd": "max_learning_rate"}
 _WEIGHT_DECAY: Final = {"adafactor": "weight_decay_rate"}
 _MASKS: Final = ("mask", "weight_decay_mask")
 
-_REFUSED: Final = {
+REFUSED: Final = {
     "dpsgd": "needs the gradient of every example",
     "optimistic_adam": "was replaced by optimistic_adam_v2",
     "schedule_free": "wraps another optimiser",
@@ -62,7 +62,7 @@ def optimizers() -> Mapping[str, Callable[..., optax.GradientTransformation]]:
     functions = {}
     for module in (optax.contrib, optax):
         for name, function in vars(module).items():
-            if name.startswith(("_", "scale_by")) or name in _REFUSED:
+            if name.startswith(("_", "scale_by")) or name in REFUSED:
                 continue
             if not isinstance(function, FunctionType | functools.partial):  # nadam is a partial
                 continue
@@ -214,8 +214,8 @@ def _moved(name: str) -> dict[str, str]:
 def _checked(data: dict[str, Any], cls: type[Optimizer]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
     """The data with its arguments converted for Optax, and all faults of the arguments."""
     name = data["name"]
-    if name in _REFUSED:
-        return data, [fault("name", must("", f"be another optimiser, as this one {_REFUSED[name]}", name).text, name)]
+    if name in REFUSED:
+        return data, [fault("name", must("", f"be another optimiser, as this one {REFUSED[name]}", name).text, name)]
     if name not in optimizers():
         return data, [fault("name", unknown("", "optimizer", name, optimizers()).text, name)]
     given = {key: value for key, value in data.items() if isinstance(key, str) and key not in cls.model_fields}

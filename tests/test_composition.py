@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from runner import composition, launchable
-from runner.composition import folders, trust
+from runner.composition import trust
 from runner.composition.complaints import one_line, own_name
 from runner.errors import ConfigError
 
@@ -210,22 +210,22 @@ def test_a_command_is_composed_once(
     runner: Runner, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     composed_as: list[Any] = []
-    kept: list[DictConfig] = []
+    found: list[DictConfig] = []
     load = trust.CheckedLoader._load_configuration_impl
 
     def counted(*positional: Any, **named: Any) -> DictConfig:
         composed_as.append(named["run_mode"].name)
-        return load(*positional, **named)
+        found.append(load(*positional, **named))
+        return found[-1]
 
-    def stop(config: DictConfig, mode: Any) -> None:
-        kept.append(config)
+    def stop(folder: Path) -> Path:
         raise ConfigError()
 
     monkeypatch.setattr(trust.CheckedLoader, "_load_configuration_impl", counted)
-    monkeypatch.setattr(folders, "_settle", stop)
+    monkeypatch.setattr("runner.folders.make", stop)
     assert runner("train", *arguments).status == 2
     mode = "RUN" if arguments == ("seed=1",) else "MULTIRUN"
     assert composed_as == [mode]
-    [config] = kept
+    [config] = found
     assert config.hydra.mode.name == mode
     assert config.hydra.overrides.hydra[-1] == f"hydra.mode={mode}"

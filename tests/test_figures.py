@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 
@@ -43,8 +44,8 @@ def overlaps(figure: Figure) -> list[tuple[str, str]]:
     figure.draw_without_rendering()
     boxes = []
     for axes in figure.axes:
-        for text in [*axes.texts, axes.title, axes._left_title, axes._right_title, axes.xaxis.label, axes.yaxis.label]:
-            boxes.append(text)
+        boxes += [text for text in axes.get_children() if isinstance(text, Text)]  # the three titles among them
+        boxes += [axes.xaxis.label, axes.yaxis.label]
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
             # Locators tick beyond the edges too, where nothing is drawn.

@@ -221,6 +221,35 @@ print(ChannelScale().parameter_count((4, 4, 3)), *y[1, 2, 3])
     assert done.stdout.split() == ["3", "0.0", "1.0", "2.0"], done.stderr
 
 
+# What tests may name though it begins with an underscore.
+NAMED = {
+    "_replace", "_fields", "_asdict",  # of named tuples, whose names these are in public
+    "_load_pyfunc",  # MLflow calls a model's loader by this name
+    "_load_configuration_impl",  # Hydra composes here, once for each configuration; its public methods call one another
+}  # fmt: skip
+
+
+def private_names(path: Path) -> Iterator[tuple[int, str]]:
+    """The private names of others that a test reads, imports or replaces, with the lines in which it does."""
+    private = re.compile(r"(?:.*\.)?(_[A-Za-z]\w*)")
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls"):
+            names = [node.attr]
+        elif isinstance(node, ast.ImportFrom):
+            names = [name.name for name in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("setattr", "getattr", "delattr")):
+            names = [item.value for item in node.args if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+        for found in filter(None, map(private.fullmatch, names)):
+            if found[1] not in NAMED:
+                yield node.lineno, found[1]
+
+
+@pytest.mark.parametrize("path", files("tests", suffixes=(".py",)), ids=lambda path: str(path.relative_to(ROOT)))
+def test_tests_know_what_is_public(path: Path) -> None:
+    assert list(private_names(path)) == []
+
+
 def test_nothing_is_called_a_drawer() -> None:
     for path in files(*CODE, "conf"):
         for part in path.relative_to(ROOT).with_suffix("").parts:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from commands import Runner
 from configurations import TINY, composed, experiment
-from omegaconf import Node
+from omegaconf import ValueNode
 
 from runner import data, limits, serving, weights
 from runner.composition import interpolations, trust
@@ -199,15 +199,14 @@ BOMBS = {
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The length of every text, and 1 for all else, that OmegaConf resolves."""
     found: list[int] = []
-    own = interpolations._resolve
+    own = interpolations.resolve_parse_tree
 
     def noted(*arguments: Any, **named: Any) -> Any:
         value = own(*arguments, **named)
-        text = value._value() if isinstance(value, Node) else value
-        found.append(len(text) if isinstance(text, str) else 1)
+        found.append(len(str(value)) if isinstance(value, str | ValueNode) else 1)
         return value
 
-    monkeypatch.setattr(interpolations, "_resolve", noted)
+    monkeypatch.setattr(interpolations, "resolve_parse_tree", noted)
     return found
 
 

@@ -52,7 +52,7 @@ class _Work:
 
 
 _work: Final = _Work()
-_resolve: Final = Container.resolve_parse_tree
+resolve_parse_tree: Final = Container.resolve_parse_tree
 
 
 def _counted(self: Container, *arguments: Any, **named: Any) -> Any:
@@ -61,7 +61,7 @@ def _counted(self: Container, *arguments: Any, **named: Any) -> Any:
         _work.begins()
         _work.depth += 1
         try:
-            value = _resolve(self, *arguments, **named)
+            value = resolve_parse_tree(self, *arguments, **named)
         finally:
             _work.depth -= 1
         _work.ends(value)

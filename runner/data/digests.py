@@ -26,7 +26,7 @@ from runner.errors import DataError, must
 _CLOCK_NANOSECONDS: Final = 2 * 10**9
 _STAT: Final = struct.Struct("<5Q")  # device, inode, size, mtime, ctime
 _THREADS: Final = 16
-_SPARE: Final = 1000  # entries that a cache file may have beyond two for each file
+SPARE: Final = 1000  # entries that a cache file may have beyond two for each file
 
 
 class Digests:
@@ -39,7 +39,7 @@ class Digests:
         self._algorithm = algorithm
         self._bytes = hashlib.new(algorithm, usedforsecurity=False).digest_size
         self._cache_file = cache_file
-        self._max_entries = 2 * files + _SPARE
+        self._max_entries = 2 * files + SPARE
         self._by_path: dict[Path, bytes] = {}
         self._by_stat: dict[bytes, bytes] = {}  # of files whose digests may be cached
 

@@ -30,7 +30,7 @@ _TAGS = "\U000e0020-\U000e007f"  # the letters of regional flags
 # Visible format characters: Arabic and Kaithi number signs, drawn over the digits after them, and a Syriac sign.
 _VISIBLE_FORMATS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 # The planes of all marks and format characters: searching every code point would take a quarter of a second.
-_PLANES = (range(0x80, 0x20000), range(0xE0000, 0xE0200))
+PLANES = (range(0x80, 0x20000), range(0xE0000, 0xE0200))
 
 
 def words(text: str) -> list[str]:
@@ -62,7 +62,7 @@ class _Rules(NamedTuple):
 @functools.cache
 def _rules() -> _Rules:
     """The patterns for all scripts, made once from Unicode's categories."""
-    signs = {sign: unicodedata.category(sign) for plane in _PLANES for sign in map(chr, plane)}
+    signs = {sign: unicodedata.category(sign) for plane in PLANES for sign in map(chr, plane)}
     marks = [sign for sign, category in signs.items() if category[0] == "M"]
     formats = [sign for sign, category in signs.items() if category == "Cf" and sign not in _VISIBLE_FORMATS]
     controls = [sign for sign, category in signs.items() if category == "Cc"]

@@ -34,8 +34,8 @@ _MOST_ROW: Final = 128  # values in a row of the input, up to which a band matri
 _FEW_CHANNELS: Final = 8
 # Limits for cutting the batch into pieces.
 _MOST_PIECES: Final = 16
-_LEAST_PIECE: Final = 8  # images
-_LARGE: Final = 2**19  # values of the input
+LEAST_PIECE: Final = 8  # images
+LARGE: Final = 2**19  # values of the input
 
 
 def serves(x_shape: Shape, kernel_shape: Shape, dtype: Any, windows: Windows, groups: int) -> bool:
@@ -82,8 +82,8 @@ def kernel_gradient(x: jax.Array, g: jax.Array, kernel_shape: Shape, windows: Wi
 
 def _correlated(x: jax.Array, g: jax.Array, sizes: Shape, windows: Windows) -> jax.Array:
     """The gradient with respect to a kernel with a window of `sizes`, float32."""
-    pieces = _MOST_PIECES if x.size >= _LARGE else 1
-    while pieces > 1 and (len(x) % pieces or len(x) // pieces < _LEAST_PIECE):
+    pieces = _MOST_PIECES if x.size >= LARGE else 1
+    while pieces > 1 and (len(x) % pieces or len(x) // pieces < LEAST_PIECE):
         pieces //= 2
     x = _padded(x, windows)
     axes = tuple(range(2, x.ndim))  # the spatial ones of (pieces, n, *spatial, c)

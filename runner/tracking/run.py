@@ -25,7 +25,7 @@ _NAME_CHARACTERS = 250
 
 _log = logging.getLogger(__name__)
 # Time limits for the last messages at the end of a run: while the store does not answer, and while it answers.
-_AWAY_SECONDS, _BUSY_SECONDS = 15.0, 600.0
+AWAY_SECONDS, _BUSY_SECONDS = 15.0, 600.0
 
 
 class Run:
@@ -173,7 +173,7 @@ class Run:
                 now = time.monotonic()
                 if not self.away.is_set():
                     answered = now
-                limit = 0.0 if self.timed_out.is_set() else _AWAY_SECONDS
+                limit = 0.0 if self.timed_out.is_set() else AWAY_SECONDS
                 if now - answered > limit or now - began > _BUSY_SECONDS:
                     self.timed_out.set()
                     break

@@ -26,7 +26,7 @@ from runner.tracking.store import FOLDER, Store
 _log = logging.getLogger(__name__)
 # A call costs about 10 ms of processor time, so one call a second uses one per cent of a core.
 _GATHER_SECONDS = 1.0
-_RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
+RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
 
 
 def start(
@@ -147,7 +147,7 @@ class Writer(threading.Thread):
                     failures = 0
                     self.timed_out.clear()
             # A run that ends sets `wake`, so that it need not wait.
-            self.wake.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS)) - 1] if failures else _GATHER_SECONDS)
+            self.wake.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1] if failures else _GATHER_SECONDS)
             self.wake.clear()
 
     def _is_away(self, failures: int, error: Exception) -> None:

@@ -23,7 +23,7 @@ from runner.training.ledger import Epoch, Ledger, after
 from runner.training.plan import Batch, Plan
 
 # The sums are not read more often than a person can follow.
-_SECONDS_BETWEEN_READINGS: Final = 0.25
+SECONDS_BETWEEN_READINGS: Final = 0.25
 # Dispatches that the host is ahead of the device. Without a bound, readings come seconds late.
 _AHEAD: Final = 2
 # Members of a sweep that train in threads share programs, and would else each make and compile their own.
@@ -155,7 +155,7 @@ class Training:
             if len(unfinished) > _AHEAD:
                 step, sums = unfinished.popleft()
                 jax.block_until_ready(sums)
-                if report and time.perf_counter() - read_at > _SECONDS_BETWEEN_READINGS:
+                if report and time.perf_counter() - read_at > SECONDS_BETWEEN_READINGS:
                     loss, accuracy, count = checked(plan, self.ledger, sums)
                     reading = Reading(step, loss, accuracy, count / max(seconds(), 1e-9))
                     read_at = time.perf_counter()

@@ -27,9 +27,9 @@ from runner.train import Feed
 # Of an accelerator's memory, what images may take; the rest is the network's.
 _RESIDENT_SHARE: Final = 0.4
 # Steps in one dispatch where images do not fit: enough to hide the copying of the next.
-_STREAMED_STEPS: Final = 16
+STREAMED_STEPS: Final = 16
 # The work of one dispatch on a CPU, in floating-point operations: a tenth of a second or less.
-_DISPATCHED_WORK: Final = 10e9
+DISPATCHED_WORK: Final = 10e9
 
 
 class Chunk(NamedTuple):
@@ -62,7 +62,7 @@ class Feeder:
         self.examples, self.batch_size = examples, batch_size
         on_cpu, room = placement.platform == "cpu", _RESIDENT_SHARE * placement.memory_bytes
         self.resident = not on_cpu and examples.inputs.nbytes < room
-        self.steps = steps_on_cpu if on_cpu else steps_per_epoch if self.resident else _STREAMED_STEPS
+        self.steps = steps_on_cpu if on_cpu else steps_per_epoch if self.resident else STREAMED_STEPS
         self._held = _held(examples, placement) if self.resident else None
 
     def chunks(self, order: np.ndarray, steps: int) -> Iterator[Chunk]:
@@ -85,7 +85,7 @@ def steps_on_cpu(program: Program, multiply_adds: int) -> int:
     if program.lowering == "reference" or any(layer.grouped for layer in sequence.every(program.network.layers)):
         return 1
     work = 6 * multiply_adds * program.batch_size  # a step is three passes, and a multiply-add two operations
-    return max(1, min(_STREAMED_STEPS, int(_DISPATCHED_WORK / max(work, 1))))
+    return max(1, min(STREAMED_STEPS, int(DISPATCHED_WORK / max(work, 1))))
 
 
 # Members of a sweep share the images on the device, whatever their batch sizes; of other data nothing is kept.

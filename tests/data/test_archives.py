@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from configurations import experiment
 from hypothesis import given
 from hypothesis import strategies as st
 from stores import png
 
 from runner import limits
-from runner.data import Dataset, Folder, ImageSize, Text, files, load
-from runner.data.cifar import _unpacked
+from runner.data import Dataset, Folder, ImageSize, Text, load
 from runner.data.files import FolderTree, ZipTree
 from runner.data.idx import read_idx
 from runner.errors import DataError
@@ -139,14 +139,18 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
 def inflated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many bytes came of each decompression of a member."""
     sizes: list[int] = []
-    inflate = files._inflated
+    begin = zlib.decompressobj
 
-    def counted(content: memoryview, size: int) -> bytes:
-        plain = inflate(content, size)
-        sizes.append(len(plain))
-        return plain
+    class Counted:
+        def __init__(self, *arguments: int) -> None:
+            self.own = begin(*arguments)
 
-    monkeypatch.setattr(files, "_inflated", counted)
+        def decompress(self, content: bytes, *most: int) -> bytes:
+            plain = self.own.decompress(content, *most)
+            sizes.append(len(plain))
+            return plain
+
+    monkeypatch.setattr(zlib, "decompressobj", Counted)
     return sizes
 
 
@@ -252,7 +256,7 @@ def test_a_tar_is_unpacked_to_a_limit(tmp_path: Path, monkeypatch: pytest.Monkey
     path = tar(tmp_path / "a.tar.gz", *sizes)
     taken = unpacked_bytes(monkeypatch)
     with pytest.raises(DataError, match=f"^{path}: must unpack to at most 100,000 bytes, got more$"):
-        _unpacked(path)
+        load(experiment("data=cifar10", f"data.root={path}").data)
     assert sum(taken) == 100_001
 
 
@@ -262,7 +266,7 @@ def test_a_tar_with_a_huge_sparse_member_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(gzip.compress(member.tobuf() + bytes(2048)))
     with pytest.raises(DataError, match=f"^{path}: must unpack to at most 1,073,741,824 bytes, got more$"):
-        _unpacked(path)
+        load(experiment("data=cifar10", f"data.root={path}").data)
 
 
 @pytest.mark.parametrize("suffix", ["xz", "bz2"])
@@ -273,7 +277,7 @@ def test_a_tar_with_broken_compression_is_refused(tmp_path: Path, suffix: str) -
     whole = path.read_bytes()
     path.write_bytes(whole[:20] + bytes(8) + whole[28:])
     with pytest.raises(DataError, match=r"must be a whole \.tar\.gz archive, got a broken one"):
-        _unpacked(path)
+        load(experiment("data=cifar10", f"data.root={path}").data)
 
 
 @pytest.mark.parametrize(

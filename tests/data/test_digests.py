@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,13 +17,13 @@ from runner.errors import DataError
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were read."""
     names: list[str] = []
-    digest = Digests._digest
+    digest = hashlib.file_digest
 
-    def counted(self: Digests, path: Path) -> bytes:
-        names.append(path.name)
-        return digest(self, path)
+    def counted(file: Any, *arguments: Any) -> Any:
+        names.append(Path(file.name).name)
+        return digest(file, *arguments)
 
-    monkeypatch.setattr(Digests, "_digest", counted)
+    monkeypatch.setattr(hashlib, "file_digest", counted)
     return names
 
 
@@ -87,15 +88,15 @@ def test_the_digest_of_a_file_that_changes_while_read_is_not_cached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [path] = written(tmp_path / "files", 1)
-    digest = Digests._digest
+    digest = hashlib.file_digest
 
-    def overtaken(self: Digests, path: Path) -> bytes:
-        found = digest(self, path)
+    def overtaken(*arguments: Any) -> Any:
+        found = digest(*arguments)
         path.write_bytes(b"another")
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(Digests, "_digest", overtaken)
+        patch.setattr(hashlib, "file_digest", overtaken)
         of([path])
     assert of([path]) == expected([path])
 
@@ -113,7 +114,7 @@ def test_a_damaged_cache_file_is_replaced(tmp_path: Path, hashed: list[str], dam
 
 @pytest.mark.usefixtures("later")
 def test_digests_of_deleted_files_leave_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests_module, "_SPARE", 2)
+    monkeypatch.setattr(digests_module, "SPARE", 2)
     for _ in range(5):
         for path in written(tmp_path / "files", 3):
             path.write_bytes(path.read_bytes()[::-1])
@@ -128,7 +129,7 @@ def test_the_cache_holds_digests_of_every_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[str]
 ) -> None:
     # The last part, which is small, must not push out the first.
-    monkeypatch.setattr(digests_module, "_SPARE", 1)
+    monkeypatch.setattr(digests_module, "SPARE", 1)
     paths = written(tmp_path / "files", 60)
     for start in range(2):
         digests = Digests("sha256", Path("cache/sha256.sealed"), files=60)

@@ -28,13 +28,16 @@ def cache(tmp_path):
 def decodings(monkeypatch):
     """How many images were decoded in each call."""
     counts = []
-    original = decode.Images._decoded
+    original = image_cache.cached
 
-    def counted(self, chosen, size):
-        counts.append(len(chosen))
-        return original(self, chosen, size)
+    def counted(key, shape, *, digest, decode):
+        def noted():
+            counts.append(shape[0])
+            return decode()
 
-    monkeypatch.setattr(decode.Images, "_decoded", counted)
+        return original(key, shape, digest=digest, decode=noted)
+
+    monkeypatch.setattr(decode, "cached", counted)
     return counts
 
 

@@ -120,7 +120,7 @@ def test_invisible_characters_are_no_words(text: str, expected: list[str]) -> No
 
 
 def test_the_planes_contain_every_mark_and_format_character() -> None:
-    looked_for = {code for plane in room._PLANES for code in plane}
+    looked_for = {code for plane in room.PLANES for code in plane}
     special = ("M", "Cf", "Cc")
     assert not [
         hex(code)

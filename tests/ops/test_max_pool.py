@@ -1,6 +1,7 @@
 """Max pooling against XLA's window reduction and its search for the winner, and against PyTorch's rule for ties."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax import lax
 
 from runner.geometry import Window
 from runner.ops import max_pool as op
@@ -28,6 +30,45 @@ def windows(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[Window, ...]]:
     return (2, *sizes, 3), tuple(found)
 
 
+def remembered(x: jax.Array, slid: tuple[Window, ...]) -> jax.Array:
+    """Max pooling that remembers which tap won."""
+    with lowered("portable"):
+        return op.max_pool(x, slid)
+
+
+def reduced(x: jax.Array, slid: tuple[Window, ...]) -> jax.Array:
+    """XLA's own reduction over windows."""
+    found: jax.Array = lax.reduce_window(
+        x,
+        np.asarray(-np.inf, x.dtype),
+        lax.max,
+        window_dimensions=(1, *(window.size for window in slid), 1),
+        window_strides=(1, *(window.stride for window in slid), 1),
+        padding=((0, 0), *((window.low, window.high) for window in slid), (0, 0)),
+        window_dilation=(1, *(window.dilation for window in slid), 1),
+    )
+    return found
+
+
+def pulled(
+    pool: Callable[..., jax.Array], x: jax.Array, slid: tuple[Window, ...], g: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The largest values and the gradient by the input: one program, which is new since the lowering may differ."""
+
+    @jax.jit
+    def program(x: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
+        y, pull = jax.vjp(lambda x: pool(x, slid), x)
+        return y, pull(g)[0]
+
+    found: tuple[jax.Array, jax.Array] = program(x, g)
+    return found
+
+
+def positions(shape: tuple[int, ...], slid: tuple[Window, ...]) -> tuple[int, ...]:
+    sizes = (window.output_size(size) for window, size in zip(slid, shape[1:-1], strict=True))
+    return (shape[0], *sizes, shape[-1])
+
+
 @given(windows(), st.integers(0, 2**32 - 1))
 @settings(max_examples=20)
 def test_equals_the_window_reduction_and_its_gradient(
@@ -36,14 +77,12 @@ def test_equals_the_window_reduction_and_its_gradient(
     shape, slid = case
     # Distinct values, so that which one wins is no matter of taste.
     x = jnp.asarray(np.random.default_rng(seed).permutation(np.prod(shape)).reshape(shape), jnp.float32)
-    ours, pull_ours = jax.vjp(lambda x: op._remembering(x, slid), x)
-    theirs = op._reference(x, slid)
-    np.testing.assert_array_equal(ours, theirs)
-    if any(window.dilation > 1 for window in slid):
-        return  # XLA has no gradient to compare with
-    g = jnp.asarray(np.random.default_rng(seed).integers(-9, 9, theirs.shape), jnp.float32)
-    _, pull_theirs = jax.vjp(lambda x: op._reference(x, slid), x)
-    np.testing.assert_array_equal(pull_ours(g)[0], pull_theirs(g)[0])
+    g = jnp.asarray(np.random.default_rng(seed).integers(-9, 9, positions(shape, slid)), jnp.float32)
+    if any(window.dilation > 1 for window in slid):  # XLA has no gradient to compare with
+        np.testing.assert_array_equal(pulled(remembered, x, slid, g)[0], reduced(x, slid))
+    else:
+        for ours, theirs in zip(pulled(remembered, x, slid, g), pulled(reduced, x, slid, g), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_the_gradient_of_dilated_windows_goes_to_the_maximum() -> None:
@@ -54,8 +93,9 @@ def test_the_gradient_of_dilated_windows_goes_to_the_maximum() -> None:
 
 def test_dilation_keeps_its_gradient_however_many_taps_there_are() -> None:
     x = jnp.arange(60, dtype=jnp.float32).reshape(1, 60, 1)
-    gradient = jax.grad(lambda x: jnp.sum(op.max_pool(x, (Window(30, 1, 2),))))(x)
-    assert gradient.sum() == op.max_pool(x, (Window(30, 1, 2),)).size
+    slid = (Window(30, 1, 2),)
+    _, gradient = pulled(op.max_pool, x, slid, jnp.ones(positions(x.shape, slid)))
+    assert gradient.sum() == math.prod(positions(x.shape, slid))
 
 
 @pytest.fixture(params=["reference", "portable"])
@@ -95,7 +135,8 @@ def test_keeps_the_type(way: str, dtype: jnp.dtype) -> None:
 def test_many_taps_use_the_reduction() -> None:
     slid = (Window(6), Window(6))
     x = jax.random.normal(jax.random.key(0), (1, 8, 8, 2))
-    np.testing.assert_array_equal(op.max_pool(x, slid), op._reference(x, slid))
+    np.testing.assert_array_equal(remembered(x, slid), reduced(x, slid))
+    assert "reduce_window" in str(jax.make_jaxpr(lambda x: remembered(x, slid))(x))
 
 
 @given(windows(), st.integers(0, 2**32 - 1))
@@ -109,9 +150,9 @@ def test_adjacent_windows_in_bfloat16_have_the_same_gradient(
         return
     rng = np.random.default_rng(seed)
     x = jnp.asarray(rng.integers(-3, 4, shape), jnp.float32)  # with ties
-    g = jnp.asarray(rng.integers(-9, 9, op._reference(x, touching).shape), jnp.float32)
-    wide = jax.vjp(lambda x: op._remembering(x, touching), x)[1](g)[0]
-    narrow = jax.vjp(lambda x: op._remembering(x, touching), x.astype(jnp.bfloat16))[1](g.astype(jnp.bfloat16))[0]
+    g = jnp.asarray(rng.integers(-9, 9, positions(shape, touching)), jnp.float32)
+    _, wide = pulled(remembered, x, touching, g)
+    _, narrow = pulled(remembered, x.astype(jnp.bfloat16), touching, g.astype(jnp.bfloat16))
     np.testing.assert_array_equal(narrow.astype(jnp.float32), wide)
 
 
@@ -119,7 +160,7 @@ def test_adjacent_windows_in_bfloat16_have_the_same_gradient(
 def test_overlapping_windows_add_gradients_in_float32_and_round_once(way: str, slid: tuple[Window, ...]) -> None:
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.integers(-3, 4, (2, 12, 12, 3)), jnp.float32)
-    g = jnp.asarray(rng.integers(128, 256, jax.eval_shape(lambda x: op.max_pool(x, slid), x).shape), jnp.float32)
-    wide = jax.vjp(lambda x: op.max_pool(x, slid), x)[1](g)[0]  # whole numbers: exact
-    narrow = jax.vjp(lambda x: op.max_pool(x, slid), x.astype(jnp.bfloat16))[1](g.astype(jnp.bfloat16))[0]
+    g = jnp.asarray(rng.integers(128, 256, positions(x.shape, slid)), jnp.float32)
+    _, wide = pulled(op.max_pool, x, slid, g)  # whole numbers: exact
+    _, narrow = pulled(op.max_pool, x.astype(jnp.bfloat16), slid, g.astype(jnp.bfloat16))
     np.testing.assert_array_equal(narrow, wide.astype(jnp.bfloat16))

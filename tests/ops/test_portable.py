@@ -1,4 +1,4 @@
-"""The portable convolutions against the reference: bit against bit where whole numbers allow it."""
+"""The portable convolutions against NumPy: bit against bit where whole numbers allow it."""
 
 from typing import Any
 
@@ -23,19 +23,19 @@ LEFT_OVER = Case((4, 8, 8, 4), (3, 3, 4, 5), (Window(3, 2, 1, 0, 0),) * 2)  # th
 SHAPES = [FEW, COLOURS, NARROW, WIDE, LEFT_OVER, *(case for case in CASES if case.groups == 1)]
 
 
-@pytest.fixture(params=[portable._LARGE, 0], ids=["whole", "in pieces"])
+@pytest.fixture(params=[portable.LARGE, 0], ids=["whole", "in pieces"])
 def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel's gradient from the batch as a whole, and in pieces of two images."""
-    monkeypatch.setattr(portable, "_LARGE", request.param)
-    monkeypatch.setattr(portable, "_LEAST_PIECE", 2)
+    monkeypatch.setattr(portable, "LARGE", request.param)
+    monkeypatch.setattr(portable, "LEAST_PIECE", 2)
 
 
 @given(cases(most_groups=1), st.integers(0, 2**32 - 1))
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_equals_the_reference_and_its_gradients(case: Case, seed: int) -> None:
     assert portable.serves(case.x, case.kernel, jnp.float32, case.windows, 1)
     arrays = case.arrays(seed, whole=True)
-    assert_same(case.all(*arrays, portable), case.reference(*arrays))
+    assert_same(case.compiled(*arrays, portable), case.reference(*arrays))
 
 
 @pytest.mark.usefixtures("pieces")
@@ -96,6 +96,6 @@ def test_what_it_does_not_serve() -> None:
 def test_values_that_are_not_finite_are_not_lost() -> None:
     x, kernel, g = SQUARE.arrays(whole=True)
     spoilt = (x.at[2, 3, 4, 1].set(jnp.nan), kernel, g)
-    found, expected = SQUARE.all(*spoilt, portable), SQUARE.reference(*spoilt)
+    found, expected = SQUARE.compiled(*spoilt, portable), SQUARE.reference(*spoilt)
     for ours, theirs in zip(found, expected, strict=True):
         assert np.isnan(ours)[np.isnan(theirs)].all()  # it may reach columns that were folded with it as well

@@ -106,7 +106,7 @@ def check(launched: Launched, jobs: Jobs, order: Sequence[int]) -> list[bool]:
         if values is not None and its is not None:
             # `repr` tells 1 from 1.0 and true, and the order of keys.
             assert repr(as_hydra_has_it(values, its)) == repr(its)
-            assert OmegaConf.to_container(jobs.config(index)) == whole[index]
+            assert repr(OmegaConf.to_container(jobs.config(index))) == repr(whole[index])
     return taken
 
 

@@ -16,9 +16,11 @@ import pytest
 from commands import Runner
 from configurations import TINY
 
+from runner.composition.reading import read
 from runner.errors import ConfigError
-from runner.sweep.search import opening
-from runner.sweep.search.lease import RENEWAL_SECONDS, STALE_SECONDS, WATCH_SECONDS, Lease, Owner, _started, _text
+from runner.sweep.search import open_study
+from runner.sweep.search.lease import RENEWAL_SECONDS, STALE_SECONDS, WATCH_SECONDS, Lease, Owner
+from runner.sweep.settings import Sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Hydra leaves its log files open
 
@@ -39,12 +41,19 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def study(path: str = "sweeps.db") -> tuple[Any, int]:
-    storage = opening._opened(f"sqlite:///{Path(path).absolute()}")
-    return storage, optuna.create_study(study_name="a", storage=storage, load_if_exists=True)._study_id
+    """A storage that holds the sweep `a`, and the number of that sweep in it."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{Path(path).absolute()}")
+    optuna.create_study(study_name="a", storage=storage, load_if_exists=True)
+    return storage, storage.get_study_id_from_name("a")
 
 
 def owned(process: "subprocess.Popen[bytes]") -> Owner:
-    return replace(Owner.here(), pid=process.pid, started=_started(process.pid) or "", token="other")
+    try:
+        # When the process started: field 22 of https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html.
+        started = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:  # a system without /proc
+        started = ""
+    return replace(Owner.here(), pid=process.pid, started=started, token="other")
 
 
 def test_only_one_of_many_gets_the_lease() -> None:
@@ -118,8 +127,9 @@ def test_an_owner_on_another_machine_is_dead_if_it_does_not_renew(
         slept.append(watched)
         assert len(slept) == 1, "it was watched once"
         if renews:  # by its own clock
-            elsewhere._owner = replace(owner, renewed=owner.renewed + watched)
-            assert elsewhere._swap(_text(owner), _text(elsewhere._owner))
+            with monkeypatch.context() as patch:
+                patch.setattr("runner.sweep.search.lease.time.time", lambda: owner.renewed + watched)
+                assert elsewhere.renew()
 
     monkeypatch.setattr("runner.sweep.search.lease.time.sleep", sleep)
     if is_taken:
@@ -133,7 +143,9 @@ def test_an_owner_on_another_machine_is_dead_if_it_does_not_renew(
 
 
 def opened_in_a_process(path: str) -> int:
-    return len(optuna.get_all_study_names(study(path)[0]))
+    url, settings = f"sqlite:///{path}", Sweep(name="a")
+    open_study(read(["++seed=1,2"], settings), settings, base={}, storage=url, epochs=1)
+    return len(optuna.get_all_study_names(url))
 
 
 def test_processes_can_create_one_storage_at_once() -> None:
@@ -159,4 +171,4 @@ def test_a_sweep_that_another_process_trains_is_refused(
     assert not Path("outputs/sweeps").exists()
     kill(other)
     assert runner(*command).status == 0
-    assert Lease(storage, number)._read() == "null"  # it was given back
+    Lease(storage, number).take("a")  # it was given back: this very process, which trained, still lives

@@ -32,6 +32,20 @@ def opened(folder: Path, arguments: tuple[str, ...] = GRID, base: dict[str, str]
     return open_study(read(arguments, settings), settings, base=base or {"loss.name": "x"}, storage=storage, epochs=9)
 
 
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[optuna.Study]:
+    """Optuna's own studies in the order in which they are made; the last is that of the search opened last."""
+    made: list[optuna.Study] = []
+    create = optuna.create_study
+
+    def noted(*arguments: Any, **named: Any) -> optuna.Study:
+        made.append(create(*arguments, **named))
+        return made[-1]
+
+    monkeypatch.setattr(optuna, "create_study", noted)
+    return made
+
+
 def came(asked: Asked, value: float = 0.5, status: str = "FINISHED", **more: Any) -> Outcome:
     fields: dict[str, Any] = {
         "number": asked.number,
@@ -79,7 +93,7 @@ def test_ended_members_are_stored_and_failed_ones_tried_again(tmp_path: Path) ->
     assert len(opened(tmp_path).earlier()) == 6
 
 
-def test_a_sampler_continues_with_stored_trials(tmp_path: Path) -> None:
+def test_a_sampler_continues_with_stored_trials(tmp_path: Path, searches: list[optuna.Study]) -> None:
     study = opened(tmp_path, WIDE, sampler="tpe", trials=6, batch=4)
     batches = []
     while asked := study.ask():
@@ -91,7 +105,7 @@ def test_a_sampler_continues_with_stored_trials(tmp_path: Path) -> None:
             study.tell(came(one, value=float(one.varied["train.batch_size"] or 0) / 100))
     assert batches == [4, 2]
     more = opened(tmp_path, WIDE, sampler="tpe", trials=8, batch=4)
-    assert len(more._study.trials) == 6
+    assert len(searches[-1].trials) == 6
     assert [one.number for one in more.ask()] == [6, 7]
 
 
@@ -128,14 +142,16 @@ def test_a_search_ends_when_everything_was_tried(tmp_path: Path, sampler: str) -
     assert opened(tmp_path, arguments, sampler=sampler, trials=50, constraints=["a != b"]).ask() == []
 
 
-def test_a_sampler_that_repeats_excluded_values_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sampler_that_repeats_excluded_values_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, searches: list[optuna.Study]
+) -> None:
     stubborn = optuna.samplers.RandomSampler(seed=0)
     monkeypatch.setattr(stubborn, "sample_independent", lambda *_: 1)
     monkeypatch.setattr("runner.sweep.search.proposals.sampler", lambda *_: stubborn)
     study = opened(tmp_path, ("++a=range(0,50)",), sampler="gp", trials=5, constraints=["a > 1"])
     asked = [one.varied["a"] for one in study.ask()]
     assert len(set(asked)) == 5
-    assert study._study.sampler is stubborn
+    assert searches[-1].sampler is stubborn
 
 
 def test_no_more_members_are_proposed_than_wanted(tmp_path: Path) -> None:
@@ -156,12 +172,12 @@ def test_a_member_with_nan_is_neither_best_nor_tried_again(tmp_path: Path) -> No
     assert len(again.ask()) == 3
 
 
-def test_an_epoch_that_is_trained_again_counts_once(tmp_path: Path) -> None:
+def test_an_epoch_that_is_trained_again_counts_once(tmp_path: Path, searches: list[optuna.Study]) -> None:
     study = opened(tmp_path, pruner={"name": "median"})
     first, *_ = study.ask()
     for epoch, value in ((1, 0.1), (2, 0.2), (1, 0.9), (2, 0.9), (3, 0.3)):
         study.report(first.number, epoch, value)
-    assert study._live[first.number].trial._get_latest_trial().intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
+    assert searches[-1].trials[0].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
 
 
 def test_trials_of_other_programs_are_ignored(tmp_path: Path) -> None:
@@ -239,38 +255,45 @@ def test_pruning_does_not_depend_on_interruptions(tmp_path: Path, pruner: str) -
     assert ends[0] == ends[1]
 
 
-def test_trials_keep_their_numbers(tmp_path: Path) -> None:
+def test_trials_keep_their_numbers(tmp_path: Path, searches: list[optuna.Study]) -> None:
     limits: dict[str, Any] = {"sampler": "random", "constraints": ["a < 300"], "batch": 4}
     study = opened(tmp_path, ("++a=range(0,1000)",), trials=8, **limits)
-    places = {}
     while asked := study.ask():
         for one in asked:
-            places[study._live[one.number].trial.number] = one.varied["a"]
             study.tell(came(one))
-    assert max(places) > 7
-    again = opened(tmp_path, ("++a=range(0,1000)",), trials=8, **limits)
-    assert {trial.number: trial.params["a"] for trial in again._study.trials if trial.params} == places
+
+    def places() -> dict[int, Any]:
+        ended = searches[-1].get_trials(states=[optuna.trial.TrialState.COMPLETE])
+        return {trial.number: trial.params["a"] for trial in ended}
+
+    before = places()
+    assert len(before) == 8
+    assert max(before) > 7
+    opened(tmp_path, ("++a=range(0,1000)",), trials=8, **limits)
+    assert places() == before
 
 
-def test_generations_continue_after_a_restart(tmp_path: Path) -> None:
-    def generations(study: Study) -> list[int]:
-        ended = study._study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+def test_generations_continue_after_a_restart(tmp_path: Path, searches: list[optuna.Study]) -> None:
+    def generations() -> list[int]:
+        ended = searches[-1].get_trials(states=[optuna.trial.TrialState.COMPLETE])
         return [trial.system_attrs["NSGAIISampler:generation"] for trial in ended]
 
     study = opened(tmp_path, WIDE, sampler="nsga2", trials=12, batch=4)
     while asked := study.ask():
         for one in asked:
             study.tell(came(one))
-    assert max(generations(study)) == 2
-    assert generations(opened(tmp_path, WIDE, sampler="nsga2", trials=16, batch=4)) == generations(study)
+    before = generations()
+    assert max(before) == 2
+    opened(tmp_path, WIDE, sampler="nsga2", trials=16, batch=4)
+    assert generations() == before
 
 
-def test_several_metrics_have_a_direction_each(tmp_path: Path) -> None:
+def test_several_metrics_have_a_direction_each(tmp_path: Path, searches: list[optuna.Study]) -> None:
     study = opened(tmp_path, WIDE, sampler="nsga2", trials=4, metric=["val/accuracy", "multiply_adds"])
     for one in study.ask():
         study.tell(came(one, multiply_adds=100 * one.number))
     assert study.objectives == (("val/accuracy", "maximize"), ("multiply_adds", "minimize"))
-    assert [trial.values for trial in study._study.best_trials] == [[0.5, 0.0]]
+    assert [trial.values for trial in searches[-1].best_trials] == [[0.5, 0.0]]
 
 
 def test_the_path_with_an_effect_is_important(tmp_path: Path) -> None:

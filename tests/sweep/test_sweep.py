@@ -12,7 +12,7 @@ from commands import Runner
 from configurations import TINY
 from swept import TRACKED, UNTRACKED, found, store
 
-from runner import memory, placement, serving
+from runner import memory, serving
 from runner.sweep import session
 from runner.training.alone import Training
 
@@ -180,9 +180,9 @@ def test_ready_made_sweeps_run(runner: Runner, name: str) -> None:
 
 def test_memory_is_kept_before_jax_starts(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    devices = placement._devices
+    devices = jax.devices
     monkeypatch.setattr(memory, "keep", lambda: asked.append("keep"))
-    monkeypatch.setattr(placement, "_devices", lambda name: (asked.append("devices"), devices(name))[1])
+    monkeypatch.setattr(jax, "devices", lambda *platform: (asked.append("devices"), devices(*platform))[1])
     done = runner("-m", *UNTRACKED, "seed=0,1")
     assert done.status == 0, done.err
     assert asked[:2] == ["keep", "devices"]

@@ -38,8 +38,8 @@ KEPT = {"members.csv", "report.html", "best.yaml", "untracked.jsonl", "0", "1"}
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "_RETRY_SECONDS", (0.05,))
-    monkeypatch.setattr(run_module, "_AWAY_SECONDS", 0.3)
+    monkeypatch.setattr(writer, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(run_module, "AWAY_SECONDS", 0.3)
 
 
 def unanswered() -> str:

@@ -58,7 +58,7 @@ def test_training_outlives_a_killed_server_and_nothing_is_lost(
 def test_messages_to_a_killed_server_are_sent_when_it_is_back(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "_AWAY_SECONDS", 3.0)
+    monkeypatch.setattr(run_module, "AWAY_SECONDS", 3.0)
     run = begin(server.uri, tmp_path / "run")
     run.check()
     run.log_metrics({"loss": 1.0}, step=1)

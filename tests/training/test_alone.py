@@ -169,7 +169,7 @@ def test_an_epoch_has_the_metrics_of_the_design() -> None:
 def test_readings_follow_the_device_and_are_those_of_a_training_that_ends_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(alone, "_SECONDS_BETWEEN_READINGS", 0.0)
+    monkeypatch.setattr(alone, "SECONDS_BETWEEN_READINGS", 0.0)
     reports: list[Chunk] = []
     one_step_each = ("train.lowering=reference", "schedule=constant")
     list(begun(tiny(*one_step_each), digits()).epochs(reports.append))

@@ -64,7 +64,7 @@ def test_steps_that_are_dispatched_together_train_as_single_ones_do(
 ) -> None:
     several = trained(steps, "train.lowering=portable")
     assert several.plan.feeder.steps == 16
-    monkeypatch.setattr(feed, "_DISPATCHED_WORK", 0.0)
+    monkeypatch.setattr(feed, "DISPATCHED_WORK", 0.0)
     single = trained(steps, "train.lowering=portable")
     assert single.plan.feeder.steps == 1
     for one, two in zip(several.ledger.history, single.ledger.history, strict=True):
@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_fed_some_steps_at_once(
     accelerator: None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setattr(Placement, "memory_bytes", 100.0)
-    monkeypatch.setattr(feed, "_STREAMED_STEPS", 2)
+    monkeypatch.setattr(feed, "STREAMED_STEPS", 2)
     training = trained()  # 5 steps an epoch: 2, 2 and 1
     assert (training.plan.feeder.resident, training.plan.feeder.steps) == (False, 2)
     monkeypatch.undo()
