@@ -39,7 +39,7 @@ class Steps:
         overrides = [f"model={model}", "data=arrays", f"data.root={images}", f"train.batch_size={batch}"]
         overrides += [f"train.lowering={choice}", "tracking.enabled=false"]
         with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
-            config = composition.plain(compose("config", overrides=composition.free(overrides)))
+            config = composition.plain(compose("config", overrides=composition.for_hydra(overrides)))
         experiment = parse(config, composition.BlockLibrary()).experiment
         self.dataset = data.load(experiment.data)
         here = choose("cpu", keep_memory=True)

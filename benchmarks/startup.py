@@ -45,7 +45,7 @@ def child(stamps: Path, started: float) -> None:
 
     from runner import memory
 
-    with memory.collected_seldom():
+    with memory.rare_collections():
         _run(stamps, stamp, stamped, found)
 
 

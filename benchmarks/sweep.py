@@ -53,7 +53,7 @@ class Contest:
         self.ours = [f"data={name}", *([f"data.root={root}"] if root else []), f"train.epochs={EPOCHS[name]}"]
         self.arrays = folder / "data.npz"
         with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
-            config = composition.plain(compose("config", overrides=composition.free(self.ours)))
+            config = composition.plain(compose("config", overrides=composition.for_hydra(self.ours)))
         found = data.load(parse(config).experiment.data)
         np.savez(
             self.arrays,

@@ -148,7 +148,9 @@ def arrays(source: str, folder: Path, options: argparse.Namespace) -> Path:
         else ["data=folder", f"data.root={options.cifar}"]
     )
     with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
-        config = composition.plain(compose("config", overrides=composition.free([*named, "data.val_fraction=0.01"])))
+        config = composition.plain(
+            compose("config", overrides=composition.for_hydra([*named, "data.val_fraction=0.01"]))
+        )
     examples = data.load(parse(config).experiment.data).train
     np.savez(path, x_train=examples.inputs[:20000], y_train=examples.labels[:20000])
     return path

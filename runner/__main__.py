@@ -9,7 +9,7 @@ def main() -> None:
     from runner import memory, output
 
     output.settle()
-    with memory.collected_seldom():
+    with memory.rare_collections():
         from runner import cli
 
         interrupts.raise_again()

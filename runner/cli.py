@@ -22,7 +22,7 @@ def main() -> None:
         command = read(sys.argv[1:])
         status = verbs.verb(command.verb)(command)
     except BaseException as error:  # noqa: BLE001 - a user is told in one line, whatever it is
-        status = endings.told(error)
+        status = endings.report_error(error)
     sys.exit(status)
 
 

@@ -20,7 +20,7 @@ from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
 from runner.geometry import ReceptiveField
 from runner.layers import KINDS
-from runner.layers.base import by_product
+from runner.layers.base import shape_text
 from runner.layers.passes import Pass
 from runner.network import Network, as_number
 from runner.ops.conv import recorded
@@ -102,7 +102,7 @@ def table(experiment: Experiment, width: int = 100, *, with_lowerings: bool = Fa
     Numbers stand in full if they fit, else in three digits; then paths lose their middle.
     """
     network = bound(experiment)
-    title = f"{experiment.model.name} on {experiment.data.name}: {by_product(network.input_shape)} input"
+    title = f"{experiment.model.name} on {experiment.data.name}: {shape_text(network.input_shape)} input"
     paths = [_short(row.path) for row in network.rows]
     ways = lowerings(experiment, network) if with_lowerings else None
     full = _table(network, paths, title, _in_full, ways)
@@ -154,7 +154,7 @@ def _table(
         fields = row.output.fields
         found.add_row(
             escape(path),
-            by_product(row.output.shape),
+            shape_text(row.output.shape),
             *_costs(row.parameters, row.multiply_adds, row.activation_bytes, number),
             *(_fields(fields) if ways is None else (ways[index],)),
         )

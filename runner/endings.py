@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 _PACKAGE: Final = Path(__file__).resolve().parent
 
 
-def told(error: BaseException) -> int:
+def report_error(error: BaseException) -> int:
     """Prints the error on one line per fault and returns the exit status. Raises SystemExit and similar again."""
     if os.environ.get(WHOLE) and not isinstance(error, SystemExit):
         traceback.print_exception(error)
@@ -54,7 +54,7 @@ def _file_fault(error: OSError) -> Fault:
 
 
 @contextmanager
-def going_on(what: str) -> Iterator[None]:
+def warn_on_file_errors(what: str) -> Iterator[None]:
     """Continues if a file cannot be written, for example on a full disk; a warning names the file."""
     try:
         yield

@@ -21,7 +21,7 @@ from runner.data import Data, Source
 from runner.data.augment import Augment
 from runner.data.value_range import UNIT, Range
 from runner.errors import ConfigError, Fault, must, shown, unknown
-from runner.faults import fault, first_causes, first_uses, unwritable
+from runner.faults import fault, first_causes, unwritable, without_repeats
 from runner.layers import KINDS, places
 from runner.layers.base import Row, Shape, Step
 from runner.layers.repair import repaired
@@ -212,7 +212,7 @@ def _parsed(kind: type[E], raw: dict[str, Any], library: frozenset[str]) -> E:
         if data.shape is not None and data.class_count is not None and not data.undeclared:
             faults = faults or experiment.faults(data.shape, data.class_count, data.vocabulary_size)
     if faults:
-        raise ConfigError(*first_uses(_in_order(faults, list(kind.model_fields))))
+        raise ConfigError(*without_repeats(_in_order(faults, list(kind.model_fields))))
     return experiment
 
 

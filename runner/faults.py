@@ -66,7 +66,7 @@ def first_causes(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
     return [error for error in errors if error["type"] != "too_short" or error["loc"] not in places]
 
 
-def first_uses(faults: Iterable[Fault]) -> Iterator[Fault]:
+def without_repeats(faults: Iterable[Fault]) -> Iterator[Fault]:
     """Removes repeats: of the same fault of a block, used several times within one entry of the model's layers."""
     seen: set[tuple[str, str, str]] = set()
     for fault in faults:

@@ -32,7 +32,7 @@ def keep() -> bool:
 
 
 @contextmanager
-def collected_seldom() -> Iterator[None]:
+def rare_collections() -> Iterator[None]:
     """Makes Python's garbage collections rare, and skips the last one at exit.
 
     JAX, MLflow and matplotlib create a million permanent objects, which Python would scan repeatedly during import:

@@ -17,9 +17,9 @@ from runner.data.fit import Fit, fitted_shape
 from runner.errors import ConfigError, Fault, must
 from runner.geometry import ReceptiveField
 from runner.layers import LayerList, places, sequence
-from runner.layers.base import FeatureMap, Precision, Shape, Step, Survey, by_product
+from runner.layers.base import FeatureMap, Precision, Shape, Step, Survey, shape_text
 from runner.layers.passes import TOP, Located
-from runner.layers.places import Names
+from runner.layers.places import LayerNames
 from runner.layers.sequence import Layers
 from runner.network import Network
 from runner.records import Record
@@ -51,7 +51,7 @@ class Model(Record):
         description="A .safetensors or .npz file of parameters and statistics to begin with: that of another run, or a "
         "PyTorch state dict.",
     )
-    weights_except: Names = Field(
+    weights_except: LayerNames = Field(
         (),
         description="Layers that begin with fresh values all the same, by kind (classifier), path (3_dense) or place "
         "(layers[3]); what is none of the model's is left out of the file.",
@@ -100,7 +100,7 @@ class Model(Record):
         if not (found.faults or guessed) and end.shape != (classes,):
             last = f"model.layers[{len(self.layers) - 1}]"
             rule = f"give one output for each of {classes} classes (end with classifier)"
-            found.faults.append(must(last, rule, by_product(end.shape)))
+            found.faults.append(must(last, rule, shape_text(end.shape)))
         return found
 
     def _bound(self, classes: int, vocabulary: int | None, precision: Precision = "float32") -> Layers:
@@ -123,7 +123,7 @@ class Model(Record):
         if self.input is None:
             return ()
         if len(data_shape) != 3:
-            return (must("model.input", f"be null for data of one axis ({by_product(data_shape)})", "a size"),)
+            return (must("model.input", f"be null for data of one axis ({shape_text(data_shape)})", "a size"),)
         try:
             fitted_shape(data_shape, (self.input.height, self.input.width), self.input.fit)
         except ConfigError as error:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from runner import limits
 from runner.errors import Fault, must
-from runner.layers.places import Names
+from runner.layers.places import LayerNames
 from runner.ops.lowering import Choice
 from runner.optim import Clip
 from runner.records import TRACED, Record
@@ -58,7 +58,7 @@ class Train(Record):
     accumulate: Annotated[int, Ge(1)] = Field(
         1, description="Parts a batch is split into, whose gradients are averaged: the same step in less memory."
     )
-    freeze: Names = Field(
+    freeze: LayerNames = Field(
         (),
         description="Layers that stay as they begin, by kind (batch_norm), path (3_bottleneck) or place (layers[3]): "
         "their parameters are not updated, and their running statistics are used but not moved.",

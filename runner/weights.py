@@ -21,7 +21,7 @@ import safetensors.numpy
 from runner.data.npz import check_sizes
 from runner.errors import ConfigError, DataError, Fault, must
 from runner.layers import places
-from runner.layers.base import Shape, Tree, by_product
+from runner.layers.base import Shape, Tree, shape_text
 from runner.layers.passes import Located
 from runner.network import Network
 from runner.state_dicts import Array, slots, translated
@@ -147,15 +147,15 @@ def _by_name(
     faults = []
 
     def printed(name: str) -> str:
-        return f"{places.place_of(name, located)} {by_product(shapes[name])}"
+        return f"{places.place_of(name, located)} {shape_text(shapes[name])}"
 
     for name, shape in wanted.items():
         if name not in held:
             faults.append(must(_WHERE, f"hold {printed(name)} as {name}", "nothing of that name"))
         elif held[name].shape != shape:
-            faults.append(must(_WHERE, f"fit {printed(name)}", f"{name} {by_product(held[name].shape)}"))
+            faults.append(must(_WHERE, f"fit {printed(name)}", f"{name} {shape_text(held[name].shape)}"))
     faults += [
-        must(_WHERE, "hold this model's layers alone", f"{name} {by_product(array.shape)}")
+        must(_WHERE, "hold this model's layers alone", f"{name} {shape_text(array.shape)}")
         for name, array in held.items()
         if name not in wanted
     ]

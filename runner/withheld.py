@@ -1,6 +1,6 @@
 """Keeps values of environment variables out of records: in texts, each is replaced by its interpolation.
 
-    >>> answered("/secret", "${oc.env:FOLDER}")
+    >>> remember("/secret", "${oc.env:FOLDER}")
     >>> withheld("no images in /secret/train")
     'no images in ${oc.env:FOLDER}/train'
 
@@ -17,11 +17,11 @@ _LONGEST_SHOWN: Final = 500  # characters of a value in a message; a longer valu
 _written: Final[dict[str, str]] = {}
 
 
-def answered(value: Any, written: str) -> None:
+def remember(value: Any, written: str) -> None:
     """Remembers the value of an interpolation: a text, a number, or lists and mappings of them."""
     if isinstance(value, dict | list | tuple):
         for item in value.values() if isinstance(value, dict) else value:
-            answered(item, written)
+            remember(item, written)
     elif not isinstance(value, bool) and value is not None and len(text := str(value)) >= _SHORTEST:
         _written.setdefault(text, written)
         _written.setdefault(repr(text)[1:-1], written)

@@ -42,7 +42,7 @@ UNTRACKED = Tracking(enabled=False)
 @functools.cache
 def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
-        return composition.plain(compose("config", overrides=composition.free(list(overrides))))
+        return composition.plain(compose("config", overrides=composition.for_hydra(list(overrides))))
 
 
 def composed(*overrides: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner import composition, launchable
 from runner.composition import trust
-from runner.composition.complaints import one_line, own_name
+from runner.composition.complaints import as_config_errors, own_name
 from runner.errors import ConfigError
 
 
@@ -27,8 +27,8 @@ def write(path: str, text: str) -> None:
 def here(*overrides: str) -> dict[str, Any]:
     """What a command line comes to in the current folder."""
     composition.register()
-    with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())), one_line():
-        return composition.plain(compose("config", overrides=composition.free(list(overrides))))
+    with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())), as_config_errors():
+        return composition.plain(compose("config", overrides=composition.for_hydra(list(overrides))))
 
 
 MODEL = "name: mine\nlayers: [flatten, classifier]\n"
@@ -92,7 +92,7 @@ def test_a_value_is_set_whether_a_file_mentions_it_or_not() -> None:
     ],
 )
 def test_only_changed_values_are_freed(argument: str, freed: str) -> None:
-    assert composition.free([argument]) == [freed]
+    assert composition.for_hydra([argument]) == [freed]
 
 
 def test_a_part_can_be_written_out_on_the_command_line() -> None:

@@ -13,7 +13,7 @@ from commands import Runner
 from configurations import TINY
 
 from runner import data, endings
-from runner.endings import told
+from runner.endings import report_error
 from runner.errors import ConfigError, must
 
 
@@ -26,7 +26,7 @@ def raised(error: BaseException) -> BaseException:
 
 
 def test_a_users_mistake_prints_only_its_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(raised(ConfigError(must("seed", "be ≥ 0", -1)))) == 2
+    assert report_error(raised(ConfigError(must("seed", "be ≥ 0", -1)))) == 2
     assert capsys.readouterr().err == "seed: must be ≥ 0, got -1\n"
 
 
@@ -35,7 +35,7 @@ def test_a_bug_is_written_to_the_log_of_the_run(
 ) -> None:
     with closing(logging.FileHandler(tmp_path / "run.log", encoding="utf-8")) as handler:
         monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
-        assert told(raised(RuntimeError("the ×\nis lost"))) == 1
+        assert report_error(raised(RuntimeError("the ×\nis lost"))) == 1
     line = f"unexpected error, please report it with {tmp_path / 'run.log'}: RuntimeError: the ×\n"
     assert capsys.readouterr().err == line
     kept = (tmp_path / "run.log").read_text(encoding="utf-8")
@@ -48,12 +48,12 @@ def test_without_a_log_the_traceback_is_in_a_new_file(
 ) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     monkeypatch.setattr(endings.tempfile, "tempdir", str(tmp_path))
-    assert told(raised(KeyError("x"))) == 1
+    assert report_error(raised(KeyError("x"))) == 1
     found = re.fullmatch(r"unexpected error, please report it with (.*): KeyError: 'x'\n", capsys.readouterr().err)
     assert found
     assert "KeyError" in Path(found[1]).read_text(encoding="utf-8")
     monkeypatch.setattr(endings.tempfile, "tempdir", str(tmp_path / "no folder"))
-    assert told(raised(KeyError("x"))) == 1
+    assert report_error(raised(KeyError("x"))) == 1
     assert capsys.readouterr().err.startswith("Traceback"), "what can be kept nowhere is shown"
 
 
@@ -61,14 +61,14 @@ def test_the_whole_traceback_is_shown_on_request(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CONVRUNNER_TRACEBACK", "1")
-    assert told(raised(ConfigError(must("seed", "be ≥ 0", -1)))) == 2
+    assert report_error(raised(ConfigError(must("seed", "be ≥ 0", -1)))) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("Traceback")
     assert shown.endswith("\nseed: must be ≥ 0, got -1\n")
 
 
 def test_a_file_that_cannot_be_used_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(raised(OSError(28, "No space left on device", "outputs/x"))) == 1
+    assert report_error(raised(OSError(28, "No space left on device", "outputs/x"))) == 1
     line = "outputs/x: must be readable and writable, but: No space left on device\n"
     assert capsys.readouterr().err == line
 

@@ -35,7 +35,7 @@ from runner.layers.reshape import Flatten
 from runner.model import Model
 from runner.ops import native
 from runner.sweep.members import Proposed
-from runner.sweep.search import Asked, open_study
+from runner.sweep.search import Suggestion, open_study
 from runner.sweep.settings import Sweep
 from runner.tracking.messages import Opening
 from runner.training.alone import Training
@@ -145,7 +145,7 @@ def sweeping() -> dict[str, Any]:
     ]
     settings = Sweep()
 
-    def trained(one: Asked) -> Outcome:
+    def trained(one: Suggestion) -> Outcome:
         return Outcome(one.number, "", one.overrides, one.varied, "FINISHED")
 
     own = {"space": read(["seed=0,1"], settings), "settings": settings, "base": {}, "open_study": open_study}

@@ -81,9 +81,9 @@ def test_overrides_survive_a_real_shell() -> None:
 
 def test_an_override_is_given_again_as_it_was() -> None:
     given_once = ["seed=1", "model=lenet5", "+mine/group=x", "~augment", "model.name='a b'", "++model.name=b"]
-    freed = composition.free(given_once)
-    assert composition.free(list(composition.as_given(freed))) == freed
-    assert composition.as_given(freed)[:3] == ("seed=1", "model=lenet5", "+mine/group=x")
+    freed = composition.for_hydra(given_once)
+    assert composition.for_hydra(list(composition.as_typed(freed))) == freed
+    assert composition.as_typed(freed)[:3] == ("seed=1", "model=lenet5", "+mine/group=x")
 
 
 def launched_by(path: Path) -> list[str]:

@@ -39,7 +39,7 @@ def test_garbage_collections_are_rare_and_skipped_at_exit() -> None:
     program = """
 import gc
 from runner import memory
-with memory.collected_seldom():
+with memory.rare_collections():
     looked = []
     gc.callbacks.append(lambda phase, _: looked.append(phase))
     kept = [[] for _ in range(50_000)]

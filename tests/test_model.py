@@ -10,7 +10,7 @@ from configurations import experiment
 
 from runner.data.fit import fit
 from runner.errors import Fault
-from runner.layers.base import by_product
+from runner.layers.base import shape_text
 from runner.layers.passes import Pass
 from runner.model import Model
 from runner.network import Network
@@ -229,7 +229,7 @@ def test_what_guesses_may_have_caused_is_not_told() -> None:
 
 def test_classes_are_those_of_the_data_wherever_a_classifier_stands() -> None:
     bound = model("flatten", {"repeat": {"times": 1, "layers": ["classifier"]}}).bind((2, 2, 1), 7)
-    assert by_product(bound.rows[-1].output.shape) == "7"
+    assert shape_text(bound.rows[-1].output.shape) == "7"
 
 
 # Width

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import limits, strict_yaml
-from runner.composition.complaints import one_line
+from runner.composition.complaints import as_config_errors
 from runner.errors import ConfigError
 from runner.strict_yaml import read
 
@@ -140,5 +140,5 @@ values = st.recursive(
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.text(), max_size=3))
 def test_quoted_scalars_are_texts(value: dict[str, str]) -> None:
     text = yaml.safe_dump(value, default_style='"', allow_unicode=True)
-    with one_line():
+    with as_config_errors():
         assert read(text, "x") == yaml.safe_load(text) == value

@@ -66,20 +66,20 @@ def test_a_traceback_is_kept_without_values_of_the_environment(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    withheld.answered(SECRET, "${oc.env:SECRET}")
-    assert endings.told(RuntimeError(f"lost {SECRET}")) == 1
+    withheld.remember(SECRET, "${oc.env:SECRET}")
+    assert endings.report_error(RuntimeError(f"lost {SECRET}")) == 1
     [kept] = tmp_path.glob("convrunner-*.log")
     assert "lost ${oc.env:SECRET}" in kept.read_text()
     assert recorded() == []
 
 
 def test_short_values_are_not_replaced() -> None:
-    withheld.answered({"a": [1, True, None, "abc", "12345"]}, "${x}")
+    withheld.remember({"a": [1, True, None, "abc", "12345"]}, "${x}")
     assert withheld.withheld("1 True None abc 12345 123") == "1 True None abc ${x} 123"
 
 
 def test_a_value_that_is_cut_short_is_replaced() -> None:
     long = "".join(chr(ord("a") + index % 26) for index in range(300))
-    withheld.answered(long, "${x}")
+    withheld.remember(long, "${x}")
     for longest in (10, 60, 299, 300):
         assert withheld.withheld(f"got {shown(long, longest)}") in ("got ${x}...", "got ${x}")

@@ -33,7 +33,7 @@ def main() -> None:
         f"train.lowering={options.variant or 'auto'}",
     ]
     with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())):
-        config = composition.plain(compose("config", overrides=composition.free(overrides)))
+        config = composition.plain(compose("config", overrides=composition.for_hydra(overrides)))
     experiment = parse(config).experiment
     here = choose("auto", keep_memory=experiment.train.keep_memory)
     epochs = Training(planned(experiment, dataset, here)).epochs()

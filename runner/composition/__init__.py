@@ -1,6 +1,6 @@
 """The one room that knows Hydra: a command line, and the files in `conf/`, become configurations.
 
->>> free(["train.epochs=3", "optimizer=sgd"])      # as Hydra takes them
+>>> for_hydra(["train.epochs=3", "optimizer=sgd"])      # as Hydra takes them
 ['++train.epochs=3', 'optimizer=sgd']
 """
 
@@ -8,14 +8,14 @@ from runner.composition.commands import Job, look, train
 from runner.composition.loading import register
 from runner.composition.places import BlockLibrary, groups, shipped
 from runner.composition.resolving import plain, resolve
-from runner.composition.spelling import as_given, free
+from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.stores import tracking
 
 __all__ = [
     "BlockLibrary",
     "Job",
-    "as_given",
-    "free",
+    "as_typed",
+    "for_hydra",
     "groups",
     "look",
     "plain",

@@ -16,10 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from runner import endings, folders, withheld
 from runner.command import Command
 from runner.composition import loading, options
-from runner.composition.complaints import told
+from runner.composition.complaints import fault_of
 from runner.composition.places import BlockLibrary, shipped
 from runner.composition.resolving import resolve
-from runner.composition.spelling import as_given, free
+from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.train_command import TrainCommand
 from runner.configuration import Configuration
 from runner.errors import ConfigError, ConvrunnerError
@@ -89,7 +89,7 @@ def _run(
             logging.getLogger(__name__).info("%s", error)
             if error.exit_status == 2:  # nothing was trained, and the user will try again
                 folders.release(Path(HydraConfig.get().runtime.output_dir))
-            statuses.append(endings.told(error))
+            statuses.append(endings.report_error(error))
             return None
         except BaseException as error:
             raised.append(error)
@@ -101,7 +101,7 @@ def _run(
     withheld.from_logs()
     # Hydra prints what it catches, with advice about its own internals; uncaught it becomes one line here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = free(options.ordered(arguments))
+    sys.argv[1:] = for_hydra(options.ordered(arguments))
     entry = hydra.main(version_base="1.3", config_path=str(shipped()), config_name="config")(task)
     try:
         found = options.read(sys.argv[1:])
@@ -111,7 +111,7 @@ def _run(
     except Exception as error:
         if isinstance(error, ConvrunnerError | BrokenPipeError) or any(error is own for own in raised):
             raise
-        raise ConfigError(told(error)) from error
+        raise ConfigError(fault_of(error)) from error
     return max(statuses, default=0)
 
 
@@ -122,4 +122,4 @@ def _job(config: DictConfig, command: Command) -> Job:
     library = BlockLibrary()
     found = resolve(config, library)
     configuration = command.parse(found.values, library)
-    return Job(configuration, found.values, found.from_environment, as_given(lines), Path(own.runtime.output_dir))
+    return Job(configuration, found.values, found.from_environment, as_typed(lines), Path(own.runtime.output_dir))

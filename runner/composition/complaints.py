@@ -21,23 +21,23 @@ _STRUCTURED: Final = re.compile(r"""\s*(?:[\[{'"]|\w+\()""")
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
+def as_config_errors() -> Iterator[None]:
     """Raises ConfigError in place of what Hydra, OmegaConf, YAML and Python raise about what a user wrote."""
     try:
         yield
     except ConvrunnerError:
         raise
     except Exception as error:
-        raise ConfigError(told(error)) from error
+        raise ConfigError(fault_of(error)) from error
 
 
-def told(error: Exception) -> Fault:
+def fault_of(error: Exception) -> Fault:
     """What is wrong, and where, by an error that was raised while a configuration was composed or resolved."""
     match error:
         case MissingConfigException():
             return _missing(error)
         case OverrideParseException():
-            return _unparsed(error.override.removeprefix("++"))  # see `free`
+            return _unparsed(error.override.removeprefix("++"))  # see `for_hydra`
         case TooMuchError():
             return Fault(_key(error), first_line(error.msg or error))
         case OmegaConfBaseException():
@@ -80,13 +80,13 @@ def _composed(error: HydraException) -> Fault:
     causes = _causes(error)
     for cause in causes:
         if isinstance(cause, TooMuchError):
-            return told(cause)
+            return fault_of(cause)
     refused = re.match(r"Could not override '([^']*)'", lines[0]) if lines else None
     if refused:
         return Fault(refused[1], "must be a value that exists" + (f" ({lines[-1]})" if len(lines) > 1 else ""))
     if lines and lines[0].startswith("Error merging override") and (override := _override(error)):
         return Fault(override.key_or_group, f"must be a place that exists ({first_line(causes[-1])})")
-    said = (lines[0] if lines else first_line(causes[-1])).replace("'++", "'")  # see `free`
+    said = (lines[0] if lines else first_line(causes[-1])).replace("'++", "'")  # see `for_hydra`
     return Fault("command line", f"must compose, but {said}")
 
 

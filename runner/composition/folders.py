@@ -28,7 +28,7 @@ def put_sweep(config: DictConfig, folder: Path) -> None:
         config.hydra.overrides.hydra.append(f"{folders.SWEEP}={quoted}")
 
 
-def _settle(config: DictConfig, mode: RunMode) -> None:
+def _make_folder(config: DictConfig, mode: RunMode) -> None:
     """Makes the folder of what Hydra is about to run, and has Hydra write there."""
     if config.hydra.output_subdir is None:  # nothing is described, as for `runner describe`
         return
@@ -51,7 +51,7 @@ def _settle(config: DictConfig, mode: RunMode) -> None:
             put_sweep(config, made.absolute())
 
 
-class Settled(internal.Hydra):
+class FolderMakingHydra(internal.Hydra):
     """Hydra, but that folders are made as soon as a configuration is composed, before anything is written."""
 
     def compose_config(
@@ -67,5 +67,5 @@ class Settled(internal.Hydra):
             config_name, overrides, run_mode, with_log_configuration, from_shell, validate_sweep_overrides
         )
         if with_log_configuration:  # without, Hydra only looks at the configuration
-            _settle(config, run_mode)
+            _make_folder(config, run_mode)
         return config

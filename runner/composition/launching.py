@@ -15,10 +15,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner.command import Command
-from runner.composition.complaints import one_line
+from runner.composition.complaints import as_config_errors
 from runner.composition.places import BlockLibrary, groups
 from runner.composition.resolving import Resolved, resolve
-from runner.composition.spelling import as_given
+from runner.composition.spelling import as_typed
 from runner.composition.train_command import TrainCommand
 from runner.errors import ConfigError, Fault, TrainingError, shown
 from runner.experiment import Experiment
@@ -65,13 +65,13 @@ class Jobs:
         overrides = self.overrides[index]
         key = self._key(overrides)
         if key not in self._patterns:
-            with one_line():
+            with as_config_errors():
                 whole = self._composed(overrides)
             own = _without_hydra(whole)
             self._patterns[key] = _Pattern(whole, own, _container(own))
         pattern = self._patterns[key]
         values = copy.deepcopy(pattern.values)
-        with one_line():
+        with as_config_errors():
             for override in self._valued(overrides):
                 _put(values, override.key_or_group.split("."), override.value())
                 # The members of a pattern set the same places, so that no value of one stays for the next.
@@ -97,7 +97,7 @@ class Jobs:
         """Where a job writes, below the sweep's folder."""
         if self._is_by_number:
             return Path(str(self.first + index))
-        with one_line():
+        with as_config_errors():
             return Path(str(OmegaConf.select(self.config(index), "hydra.sweep.subdir")))
 
     def _composed(self, overrides: Sequence[Override]) -> DictConfig:
@@ -164,7 +164,7 @@ def _trained(session: Session, jobs: Jobs, context: HydraContext, command: Comma
         returns = [
             run_job(
                 hydra_context=context,
-                task_function=functools.partial(_come_to, ended[jobs.first + index], session.objectives),
+                task_function=functools.partial(_return_value, ended[jobs.first + index], session.objectives),
                 config=jobs.config(index),
                 job_dir_key="hydra.sweep.dir",
                 job_subdir_key="hydra.sweep.subdir",
@@ -189,7 +189,9 @@ def _logged(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _come_to(result: Outcome, objectives: Objectives, config: DictConfig) -> float | tuple[float | None, ...] | None:
+def _return_value(
+    result: Outcome, objectives: Objectives, config: DictConfig
+) -> float | tuple[float | None, ...] | None:
     """What a job returns to Hydra, written to its log as it was when it trained."""
     for number, metrics in enumerate(result.history, start=1):
         _log.info("epoch %d: %s", number, ", ".join(f"{name} {value:.6g}" for name, value in metrics.items()))
@@ -212,7 +214,7 @@ def _proposed(jobs: Jobs, index: int, varied: Sequence[str], command: Command) -
         experiment = error
     return Proposed(
         number=jobs.first + index,
-        overrides=as_given((str(override.input_line) for override in jobs.overrides[index]), jobs.groups),
+        overrides=as_typed((str(override.input_line) for override in jobs.overrides[index]), jobs.groups),
         varied=_values(jobs.overrides[index], varied),
         folder=jobs.folder / jobs.subfolder(index),
         experiment=experiment,

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from runner.composition import trust
 from runner.composition.complaints import OWN_FOLDER
-from runner.composition.folders import Settled
+from runner.composition.folders import FolderMakingHydra
 from runner.composition.places import shipped
 
 
@@ -91,7 +91,7 @@ def in_place(asked: RunMode, help_text: str | None = None) -> Iterator[None]:
 
     `help_text` is what its help begins with, where the command asks for help.
     """
-    own = {"Hydra": Settled, "ConfigLoaderImpl": partial(_Loader, asked, help_text)}
+    own = {"Hydra": FolderMakingHydra, "ConfigLoaderImpl": partial(_Loader, asked, help_text)}
     its = {name: getattr(internal, name) for name in own}
     vars(internal).update(own)
     try:

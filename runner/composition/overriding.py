@@ -17,7 +17,7 @@ _BRACKETS: Final = re.compile(r"\\.|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[\[\]
 
 def check_text(text: str, place: str = "command line") -> None:
     """Raises ConfigError for an override that Hydra's parser should not be given."""
-    text = text.removeprefix("++")  # see `spelling.free`
+    text = text.removeprefix("++")  # see `spelling.for_hydra`
     shown = text[:40]
     if len(text) > limits.TEXT_CHARACTERS:
         rule = f"have overrides of at most {limits.TEXT_CHARACTERS:,} characters"

@@ -10,7 +10,7 @@ from omegaconf.resolvers import oc
 from runner import withheld
 from runner.blocks import Library, used
 from runner.composition import interpolations
-from runner.composition.complaints import one_line
+from runner.composition.complaints import as_config_errors
 from runner.composition.places import BlockLibrary
 from runner.errors import ConfigError, must
 from runner.launchable import Place
@@ -26,7 +26,7 @@ class Resolved:
     from_environment: dict[Place, str] = field(default_factory=dict)
 
 
-class _Asked:
+class _EnvironmentReads:
     """Counts what is asked of the environment."""
 
     count = 0
@@ -34,11 +34,11 @@ class _Asked:
     def env(self, *arguments: Any) -> Any:
         self.count += 1
         value = oc.env(*arguments)
-        withheld.answered(value, f"${{oc.env:{arguments[0]}}}")
+        withheld.remember(value, f"${{oc.env:{arguments[0]}}}")
         return value
 
 
-_asked = _Asked()
+_reads = _EnvironmentReads()
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def resolve(config: DictConfig, library: Library | None = None, values: dict[str
     `values` are its plain containers, interpolations and all, where the caller has them; they are changed.
     Raises ConfigError where it cannot be resolved.
     """
-    with one_line():
+    with as_config_errors():
         found = _resolved(config, values)
     return replace(found, values=_with_blocks(found.values, BlockLibrary() if library is None else library))
 
@@ -74,7 +74,7 @@ def _resolved(config: DictConfig, values: dict[str, Any] | None = None) -> Resol
     `values` are its plain containers, interpolations and all, where the caller has them; they are changed.
     Raises OmegaConf's errors, and ConfigError for a text that is ???.
     """
-    OmegaConf.register_new_resolver("oc.env", _asked.env, replace=True)
+    OmegaConf.register_new_resolver("oc.env", _reads.env, replace=True)
     if values is None:
         found: Any = OmegaConf.to_container(config, resolve=False, throw_on_missing=True)
         values = {str(key): value for key, value in found.items()}
@@ -92,13 +92,13 @@ def _filled(values: Any, config: Any, path: Place) -> Iterator[tuple[Place, str]
         if isinstance(written, dict | list):
             yield from _filled(written, config._get_node(key), below)
         elif isinstance(written, str) and "${" in written:
-            before = _asked.count
+            before = _reads.count
             value = config[key]
             is_config = OmegaConf.is_config(value)
             plain = OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if is_config else value
             values[key] = plain
-            if _asked.count > before:
-                withheld.answered(plain, written)
+            if _reads.count > before:
+                withheld.remember(plain, written)
                 yield below, written
 
 

@@ -11,16 +11,16 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from runner import folders
-from runner.composition.complaints import one_line
+from runner.composition.complaints import as_config_errors
 from runner.composition.folders import is_named, put_sweep
 from runner.composition.reading import read
-from runner.composition.spelling import as_given, free
+from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.train_command import Launch, TrainCommand
 from runner.configuration import part
 from runner.errors import ConfigError, must, shown
 from runner.sweep.report.publishing import announce_reuse, present
-from runner.sweep.results import said
-from runner.sweep.search import Asked, Study, open_study
+from runner.sweep.results import value_text
+from runner.sweep.search import Study, Suggestion, open_study
 from runner.sweep.search.reconciling import reconcile
 from runner.sweep.session import Session, opened
 from runner.sweep.settings import COSTS, Objectives, Sweep
@@ -52,7 +52,7 @@ def sweep(
         with opened(session), training.during(session):
             while asked := study.ask(own.get("max_batch_size")):
                 returns.append(launch([one.overrides for one in asked], asked[0].number))
-                failed += _told(study, asked, returns[-1])
+                failed += _report_failures(study, asked, returns[-1])
         if not returns:
             present(session.result(), folder)
     for job in failed:
@@ -94,7 +94,7 @@ def _place(config: DictConfig, tracking: Tracking) -> dict[str, str]:
 
 def _listed(params: Mapping[str, Any] | None) -> list[str]:
     """What Hydra's own sweeper takes from its configuration, as arguments."""
-    return free([f"{path}={text}" for path, text in (params or {}).items()])
+    return for_hydra([f"{path}={text}" for path, text in (params or {}).items()])
 
 
 def opened_study(
@@ -105,7 +105,7 @@ def opened_study(
     Raises ConfigError.
     """
     own = {str(key): value for key, value in config.items() if key != "hydra"}
-    with one_line():
+    with as_config_errors():
         raw: Any = OmegaConf.to_container(OmegaConf.create(own), resolve=False)
         # Where results go, as each member resolves it; all else of a sweep is kept, and known again, as it is written.
         places = {"tracking": OmegaConf.to_container(config.tracking, resolve=True)}
@@ -145,7 +145,7 @@ def _flat(value: Any, varied: Mapping[str, object], path: str = "") -> dict[str,
     return found
 
 
-def _told(study: Study, asked: Sequence[Asked], returns: Sequence[JobReturn]) -> list[JobReturn]:
+def _report_failures(study: Study, asked: Sequence[Suggestion], returns: Sequence[JobReturn]) -> list[JobReturn]:
     """Has the search know what became of members that a launcher of somebody else's has run; those that failed."""
     others = [(one, job) for one, job in zip(asked, returns, strict=False) if study.is_waiting_for(one.number)]
     for one, job in others:
@@ -153,7 +153,7 @@ def _told(study: Study, asked: Sequence[Asked], returns: Sequence[JobReturn]) ->
     return [job for _, job in others if job.status is JobStatus.FAILED]
 
 
-def _result(one: Asked, job: JobReturn, objectives: Objectives) -> Outcome:
+def _result(one: Suggestion, job: JobReturn, objectives: Objectives) -> Outcome:
     own: dict[str, Any] = {"status": "FINISHED"}
     try:
         values = job.return_value if isinstance(job.return_value, tuple | list) else (job.return_value,)
@@ -164,8 +164,8 @@ def _result(one: Asked, job: JobReturn, objectives: Objectives) -> Outcome:
         own = {"status": "FAILED", "reason": withheld(str(error).split("\n")[0])}
     return Outcome(
         number=one.number,
-        name=" ".join(f"{path.split('.')[-1]}={said(value)}" for path, value in one.varied.items()),
-        overrides=as_given(one.overrides),
+        name=" ".join(f"{path.split('.')[-1]}={value_text(value)}" for path, value in one.varied.items()),
+        overrides=as_typed(one.overrides),
         varied=one.varied,
         folder=str(job.working_dir or ""),
         **own,

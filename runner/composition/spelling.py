@@ -12,7 +12,7 @@ _CHANGE: Final = re.compile(r"^[A-Za-z_][\w.\-]*=")
 _NO_NAME: Final = re.compile(r"(?i)[+-]?(nan|inf|null|true|false|\d[\w.+\-]*)")
 
 
-def free(arguments: list[str], known: Collection[str] | None = None) -> list[str]:
+def for_hydra(arguments: list[str], known: Collection[str] | None = None) -> list[str]:
     """Hydra's arguments, so that a value can be set whether a file in `conf/` mentions it or not.
 
     Hydra refuses a key that no file mentions, unless it is written `++key`. Here the schema decides what a key may
@@ -20,18 +20,18 @@ def free(arguments: list[str], known: Collection[str] | None = None) -> list[str
     `known` are the `groups`, where the caller has them.
     """
     known = groups() if known is None else known
-    return [_freed(argument, known) for argument in arguments]
+    return [_one_for_hydra(argument, known) for argument in arguments]
 
 
-def as_given(lines: Iterable[str], known: Collection[str] | None = None) -> tuple[str, ...]:
-    """Overrides as a user would give them: without the ++ that `free` puts before them."""
+def as_typed(lines: Iterable[str], known: Collection[str] | None = None) -> tuple[str, ...]:
+    """Overrides as a user would give them: without the ++ that `for_hydra` puts before them."""
     lines = list(lines)
     short = [line.removeprefix("++") for line in lines]
-    again = free(short, known)
-    return tuple(own if freed == line else line for own, freed, line in zip(short, again, lines, strict=True))
+    again = for_hydra(short, known)
+    return tuple(own if converted == line else line for own, converted, line in zip(short, again, lines, strict=True))
 
 
-def _freed(argument: str, groups: Collection[str]) -> str:
+def _one_for_hydra(argument: str, groups: Collection[str]) -> str:
     if not _CHANGE.match(argument) or argument.startswith("hydra"):
         return argument
     key, _, value = argument.partition("=")

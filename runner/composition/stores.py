@@ -8,9 +8,9 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from runner.composition import loading
-from runner.composition.complaints import one_line
+from runner.composition.complaints import as_config_errors
 from runner.composition.places import shipped
-from runner.composition.spelling import free
+from runner.composition.spelling import for_hydra
 from runner.configuration import part
 from runner.tracking import Tracking
 
@@ -19,7 +19,7 @@ def tracking(overrides: Sequence[str] = ()) -> Tracking:
     """Where runs are recorded. Raises ConfigError."""
     loading.register()
     GlobalHydra.instance().clear()
-    with one_line(), loading.in_place(RunMode.RUN), initialize_config_dir(str(shipped()), version_base="1.3"):
-        config = compose("config", free(list(overrides)))
+    with as_config_errors(), loading.in_place(RunMode.RUN), initialize_config_dir(str(shipped()), version_base="1.3"):
+        config = compose("config", for_hydra(list(overrides)))
         values = {"tracking": OmegaConf.to_container(config.tracking, resolve=True)}
     return part(values, "tracking", Tracking)

@@ -12,7 +12,7 @@ from runner.data.class_names import check_recordable
 from runner.data.examples import Part, Parts
 from runner.data.source import Source
 from runner.errors import DataError, must
-from runner.layers.base import by_product
+from runner.layers.base import shape_text
 
 Split = Literal["train", "val", "test"]
 
@@ -87,8 +87,8 @@ def _check_inputs(data: Source, parts: dict[Split, Part]) -> None:
     for split, part in parts.items():
         place, other = _inputs_place(data, split, part), _inputs_place(data, "train", train)
         if part.inputs.shape[1:] != train.inputs.shape[1:]:
-            rule = f"hold inputs of size {by_product(train.inputs.shape[1:])}, as {other} does"
-            raise DataError(must(place, rule, by_product(part.inputs.shape[1:])))
+            rule = f"hold inputs of size {shape_text(train.inputs.shape[1:])}, as {other} does"
+            raise DataError(must(place, rule, shape_text(part.inputs.shape[1:])))
         if part.inputs.dtype != train.inputs.dtype:
             raise DataError(must(place, f"be of type {train.inputs.dtype}, as {other} is", part.inputs.dtype))
 

@@ -7,7 +7,7 @@ from runner.data.examples import Dataset, Examples, Part, Report, digest_of
 from runner.data.source import Source, Undivided
 from runner.data.split import hold_out, limited
 from runner.errors import DataError, must
-from runner.layers.base import by_product
+from runner.layers.base import shape_text
 
 
 def load(data: Source, *, report: Report | None = None) -> Dataset:
@@ -25,7 +25,7 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
         raise DataError(must(str(error.filename or data.root), "be readable", error.strerror or error)) from error
     found = train.inputs.shape[1:]
     if data.shape is not None and found != data.shape:
-        raise DataError(must("data.image", f"be {by_product(found)}, as the images are", by_product(data.shape)))
+        raise DataError(must("data.image", f"be {shape_text(found)}, as the images are", shape_text(data.shape)))
     for name in ("mean", "std"):
         values = getattr(data, name)
         if values is not None and len(values) != found[-1]:

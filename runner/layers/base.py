@@ -245,7 +245,7 @@ class Layer(Record):
         """Raises Misfit where `at` is not what the layer computes on: as a rule numbers, and not tokens."""
         if at.vocabulary is not None:
             rule = "have an embedding before it, as the data are tokens"
-            raise Misfit("", rule, by_product(at.shape), otherwise=output)
+            raise Misfit("", rule, shape_text(at.shape), otherwise=output)
 
     def survey(self, at: FeatureMap, here: Located, into: Survey) -> FeatureMap:
         """Notes this layer's row, or why it does not fit, and returns its output for the input `at`."""
@@ -273,7 +273,7 @@ def kinds(root: type[Layer] = Layer) -> Iterator[type[Layer]]:
         yield from kinds(child)
 
 
-def by_product(shape: Shape) -> str:
+def shape_text(shape: Shape) -> str:
     """A shape as it is written in text: 28×28×6."""
     return "×".join(str(size) for size in shape)
 

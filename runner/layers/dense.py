@@ -6,7 +6,7 @@ import jax
 from annotated_types import Ge
 from pydantic import Field
 
-from runner.layers.base import SCALED, Layer, Misfit, Parameter, Precision, Shape, Tree, biased, by_product
+from runner.layers.base import SCALED, Layer, Misfit, Parameter, Precision, Shape, Tree, biased, shape_text
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.passes import Pass
 
@@ -24,7 +24,7 @@ class _FullyConnected(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         otherwise = (self.unit_count(),)
         if len(shape) != 1:
-            raise Misfit("", "have a flat input (put flatten before it)", by_product(shape), otherwise=otherwise)
+            raise Misfit("", "have a flat input (put flatten before it)", shape_text(shape), otherwise=otherwise)
         for name, parameter in self.parameters(shape).items():
             if rule := parameter.init.refuses(parameter.shape):
                 raise Misfit(f"{name}_init", rule, parameter.shape, otherwise=otherwise)

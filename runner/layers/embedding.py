@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from pydantic import Field
 
-from runner.layers.base import FeatureMap, Layer, Misfit, Parameter, Precision, Shape, Tree, by_product
+from runner.layers.base import FeatureMap, Layer, Misfit, Parameter, Precision, Shape, Tree, shape_text
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.passes import Pass
 
@@ -50,7 +50,7 @@ class Embedding(Layer):
         return (shape[0], self.dim)
 
     def _misfit(self, shape: Shape) -> Misfit:
-        return Misfit("", "have tokens before it, as data=text gives", by_product(shape), otherwise=shape)
+        return Misfit("", "have tokens before it, as data=text gives", shape_text(shape), otherwise=shape)
 
     def parameters(self, shape: Shape) -> Tree:
         return {"table": Parameter((self._rows(), self.dim), self.table_init, decays=True)}

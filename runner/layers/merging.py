@@ -12,7 +12,7 @@ from pydantic import Field
 
 from runner.geometry import ReceptiveField
 from runner.layers import sequence
-from runner.layers.base import Array, Layer, Misfit, Shape, Tree, by_product
+from runner.layers.base import Array, Layer, Misfit, Shape, Tree, shape_text
 from runner.layers.composite import Composite, End, Straight, below
 from runner.layers.passes import Pass
 from runner.layers.sequence import Layers
@@ -41,8 +41,8 @@ class Residual(Composite):
         made, passed = ends
         if made != passed:
             beside = "its shortcut" if self.shortcut else "its input, the shortcut"
-            rule = f"end in the shape of {beside}, {by_product(passed)}"
-            raise Misfit("layers", rule, by_product(made), otherwise=made)
+            rule = f"end in the shape of {beside}, {shape_text(passed)}"
+            raise Misfit("layers", rule, shape_text(made), otherwise=made)
         return made
 
     def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
@@ -79,7 +79,7 @@ class Branches(Composite):
         }
         if not agree[self.merge]:
             what = "height and width" if self.merge == "concat" else "shape"
-            got = ", ".join(by_product(end) for end in ends)
+            got = ", ".join(shape_text(end) for end in ends)
             raise Misfit("paths", f"end in one {what} to {self.merge}", got, otherwise=largest)
         return (*largest[:-1], sum(end[-1] for end in ends)) if self.merge == "concat" else largest
 
@@ -115,8 +115,8 @@ class DenseConnection(Composite):
     def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
         (made,) = ends
         if made[:-1] != shape[:-1]:
-            rule = f"keep the height and width of their input, {by_product(shape)}"
-            raise Misfit("layers", rule, by_product(made), otherwise=made)
+            rule = f"keep the height and width of their input, {shape_text(shape)}"
+            raise Misfit("layers", rule, shape_text(made), otherwise=made)
         return (*shape[:-1], shape[-1] + made[-1])
 
     def merged_fields(

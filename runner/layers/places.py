@@ -30,7 +30,7 @@ _LIKE_A_PLACE = re.compile(r"(?:model\.)?layers(?![^.\[])")
 _NAME_SCHEMA = {"type": "string", "minLength": 1}
 
 # One name may be written without brackets.
-Names = Annotated[
+LayerNames = Annotated[
     tuple[Annotated[str, MinLen(1)], ...],
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
     WithJsonSchema({"anyOf": [_NAME_SCHEMA, {"type": "array", "items": _NAME_SCHEMA}]}),

@@ -10,7 +10,7 @@ from jax import lax
 from pydantic import Field
 
 from runner.geometry import Window
-from runner.layers.base import Fallback, Layer, Misfit, Parameter, Shape, Tree, along_channels, by_product, whole
+from runner.layers.base import Fallback, Layer, Misfit, Parameter, Shape, Tree, along_channels, shape_text, whole
 from runner.layers.initializers import initializer
 from runner.layers.passes import Pass
 from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
@@ -170,7 +170,7 @@ class _GlobalPool(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) == 1:
-            raise Misfit("", "have an input with spatial axes", by_product(shape), otherwise=shape)
+            raise Misfit("", "have an input with spatial axes", shape_text(shape), otherwise=shape)
         return shape[-1:]
 
 

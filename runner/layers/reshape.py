@@ -12,7 +12,7 @@ from pydantic import Field
 
 from runner import limits
 from runner.geometry import ReceptiveField, Window
-from runner.layers.base import Array, FeatureMap, Layer, Misfit, Shape, Tree, by_product, whole
+from runner.layers.base import Array, FeatureMap, Layer, Misfit, Shape, Tree, shape_text, whole
 from runner.layers.passes import Pass
 from runner.layers.window import Pixels
 
@@ -73,7 +73,7 @@ class Upsample(Layer):
         axes = len(shape) - 1
         factors = self.size if isinstance(self.size, tuple) else (self.size,) * axes
         if not axes:
-            raise Misfit("", "have an input with spatial axes", by_product(shape), otherwise=shape)
+            raise Misfit("", "have an input with spatial axes", shape_text(shape), otherwise=shape)
         if len(factors) != axes:
             raise Misfit("size", f"give one value for each of {axes} axes", self.size, otherwise=shape)
         return factors

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from runner import geometry, limits
 from runner.errors import shown
 from runner.geometry import Window
-from runner.layers.base import Fallback, Misfit, Shape, by_product
+from runner.layers.base import Fallback, Misfit, Shape, shape_text
 
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 _NAMED_PADDINGS = ("valid", "same", "full", "causal")
@@ -100,7 +100,7 @@ def slide(
     """The window along each spatial axis of `shape`. Raises Misfit, naming the field (`name` is that of the size)."""
     axes = len(shape) - 1
     if axes not in (1, 2):
-        raise Misfit("", "have an input of one or two spatial axes", by_product(shape), otherwise=otherwise)
+        raise Misfit("", "have an input of one or two spatial axes", shape_text(shape), otherwise=otherwise)
 
     def each(field: str, value: PerAxis) -> tuple[Any, ...]:
         values = value if isinstance(value, tuple) else (value,) * axes
@@ -128,8 +128,8 @@ def slide(
     if must_fit and not all(window.fits(length) for window, length in zip(windows, shape, strict=False)):
         extents = tuple(window.extent for window in windows)
         needs = max(window.extent - window.low - window.high for window in windows)
-        rule = f"fit the {by_product(shape)} input"
-        raise Misfit(name, rule, by_product(extents), otherwise=otherwise, needs=needs)
+        rule = f"fit the {shape_text(shape)} input"
+        raise Misfit(name, rule, shape_text(extents), otherwise=otherwise, needs=needs)
     return windows
 
 

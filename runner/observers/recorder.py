@@ -296,7 +296,7 @@ def _worst_texts(dataset: Dataset, probabilities: np.ndarray, count: int = 24) -
     return "\n".join(paragraphs)
 
 
-@endings.going_on("the model")
+@endings.warn_on_file_errors("the model")
 def _log_model(recorded: tracking.Run, found: _Finished) -> None:
     """The parameters that were kept, and the model as it can be served; written to the member's folder first."""
     if not found.member.context.tracking.log_model:
@@ -331,7 +331,7 @@ def _input_range(dataset: Dataset) -> tuple[float, float] | None:
     return min(dataset.range.black), max(dataset.range.white)
 
 
-@endings.going_on(WEIGHTS)
+@endings.warn_on_file_errors(WEIGHTS)
 def _log_weights(recorded: tracking.Run, found: _Finished) -> None:
     """The parameters that were kept, as a file that training can begin with, and all else that `trained` loads."""
     if found.member.context.tracking.log_model:

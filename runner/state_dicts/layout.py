@@ -13,7 +13,7 @@ import numpy as np
 
 from runner.errors import ConfigError, must
 from runner.layers import places, sequence
-from runner.layers.base import Array, Parameter, Shape, Statistic, by_product
+from runner.layers.base import Array, Parameter, Shape, Statistic, shape_text
 from runner.layers.base import Misfit as DoesNotFit
 from runner.layers.composite import Composite, route_name
 from runner.layers.passes import Located
@@ -48,7 +48,7 @@ class Module:
     def described(self, last: str = "") -> str:
         """The name and shape of one array for errors, by default the weight: `features.3.weight 16×6×3×3`."""
         last = last or next((name for name in self.arrays if name == "weight"), next(iter(self.arrays)))
-        return f"{self.name}.{last} {by_product(self.arrays[last].shape)}".lstrip(".")
+        return f"{self.name}.{last} {shape_text(self.arrays[last].shape)}".lstrip(".")
 
 
 class Misfit(NamedTuple):
@@ -123,7 +123,7 @@ def arranged(slot: Slot, module: Module) -> dict[str, Array]:
 
 
 def _described(slot: Slot, name: str) -> str:
-    return f"{slot.place}.{name} {by_product(slot.shapes[name])}"
+    return f"{slot.place}.{name} {shape_text(slot.shapes[name])}"
 
 
 def _oriented(slot: Slot, ours: str, array: Array) -> Array | None:

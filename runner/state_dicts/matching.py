@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from runner.errors import ConfigError, Fault, must
-from runner.layers.base import by_product
+from runner.layers.base import shape_text
 from runner.state_dicts.layout import Module, Slot, alike, likeness, misfit
 
 _WHERE: Final = "model.weights"
@@ -167,7 +167,7 @@ class _Search:
         slot = self.wanted[self.furthest]
         if not self.tried:
             name, shape = next(iter(slot.shapes.items()))
-            return must(_WHERE, f"hold {slot.place}.{name} {by_product(shape)}", "no further module")
+            return must(_WHERE, f"hold {slot.place}.{name} {shape_text(shape)}", "no further module")
         likely = max(self.tried, key=lambda module: likeness(slot, module))
         why = misfit(slot, likely)
         assert why is not None, "what fits was not refused"

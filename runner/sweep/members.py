@@ -9,7 +9,7 @@ from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
 from runner.launchable import Place
 from runner.observers.recorder import run_name
-from runner.sweep.results import said
+from runner.sweep.results import value_text
 from runner.sweep.settings import Sweep
 from runner.tracking import Tracking
 from runner.training.member import Context, Member, Value
@@ -32,7 +32,7 @@ class Proposed:
     @property
     def name(self) -> str:
         """What varies, in words: `learning_rate=0.01 seed=3`."""
-        return " ".join(f"{path.split('.')[-1]}={said(value)}" for path, value in self.varied.items())
+        return " ".join(f"{path.split('.')[-1]}={value_text(value)}" for path, value in self.varied.items())
 
 
 def validated(proposed: Sequence[Proposed], tags: Mapping[str, str], command: str) -> list[Member]:
@@ -48,7 +48,7 @@ def validated(proposed: Sequence[Proposed], tags: Mapping[str, str], command: st
 
 
 def _member(one: Proposed, experiment: Experiment, tags: Mapping[str, str], command: str) -> Member:
-    changes = tuple(f"{path}={said(value)}" for path, value in one.varied.items())
+    changes = tuple(f"{path}={value_text(value)}" for path, value in one.varied.items())
     context = Context(
         folder=one.folder,
         tracking=one.tracking,
@@ -75,10 +75,10 @@ class Faults:
     def raise_any(self, count: int) -> None:
         """Raises ConfigError where there are faults, among `count` members."""
         if self._found:
-            raise ConfigError(*(_told(fault, whose, count) for fault, whose in self._found.items()))
+            raise ConfigError(*(_with_member(fault, whose, count) for fault, whose in self._found.items()))
 
 
-def _told(fault: Fault, whose: list[Proposed | Member], count: int) -> Fault:
+def _with_member(fault: Fault, whose: list[Proposed | Member], count: int) -> Fault:
     if len(whose) == count:  # then it is no member's own
         return fault
     others = f" and {len(whose) - 1} more" if len(whose) > 1 else ""

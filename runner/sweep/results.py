@@ -27,7 +27,7 @@ class SweepResult:
     places: tuple[str, ...] = ()  # of the command's options, those that say where configurations lie
 
 
-def said(value: Value) -> str:
+def value_text(value: Value) -> str:
     """A value as one would write it, numbers to four digits."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]

@@ -76,7 +76,7 @@ Conditions = Annotated[
     BeforeValidator(_conditions),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "object"}}),
 ]
-Names = Annotated[
+Constraints = Annotated[
     tuple[str, ...],
     BeforeValidator(_listed),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
@@ -132,7 +132,7 @@ class Sweep(Record):
     zip: tuple[tuple[str, ...], ...] = Field(
         (), description="Paths that vary together, the first value of one with the first of the other: [[a, b]]."
     )
-    constraints: Names = Field(
+    constraints: Constraints = Field(
         (), description="What has to hold of a member: 'train.batch_size * optimizer.learning_rate < 1'."
     )
     sampler: Literal["grid", "random", "tpe", "gp", "cmaes", "nsga2"] = Field(

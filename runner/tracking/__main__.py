@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
         for run_id in replay(Path(arguments[0]), *arguments[1:]):
             print(f"sent to run {run_id}", flush=True)
     except BaseException as error:  # noqa: BLE001 - every error is printed in one line
-        return endings.told(error)
+        return endings.report_error(error)
     return 0
 
 

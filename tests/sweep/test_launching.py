@@ -38,7 +38,7 @@ class Launched(NamedTuple):
     config: DictConfig
 
     def jobs(self, lines: Sequence[Sequence[str]]) -> Jobs:
-        return Jobs(self.context, self.config, [composition.free([*BASE, *own]) for own in lines], 0)
+        return Jobs(self.context, self.config, [composition.for_hydra([*BASE, *own]) for own in lines], 0)
 
     def alone(self, jobs: Jobs, index: int) -> DictConfig | None:
         """The whole configuration of a job as Hydra's own launcher composes it; None where Hydra refuses it."""
@@ -173,7 +173,7 @@ def batches(draw: st.DrawFn) -> list[list[str]]:
 def is_read(line: str) -> bool:
     """Whether a line is one of Hydra's overrides; a command line with another is refused before any job."""
     try:
-        [override] = OverridesParser.create().parse_overrides(composition.free([line]))
+        [override] = OverridesParser.create().parse_overrides(composition.for_hydra([line]))
     except HydraException:
         return False
     return not override.is_sweep_override()
@@ -214,7 +214,7 @@ def calls(found: Jobs) -> Counter[str]:
         for index in range(len(found)):
             found.resolved(index)
             found.subfolder(index)
-            composition.as_given((str(line.input_line) for line in found.overrides[index]), found.groups)
+            composition.as_typed((str(line.input_line) for line in found.overrides[index]), found.groups)
     finally:
         sys.setprofile(None)
     return counted

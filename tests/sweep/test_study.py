@@ -14,7 +14,7 @@ import pytest
 from runner.composition.reading import read
 from runner.errors import ConfigError
 from runner.records import frozen
-from runner.sweep.search import Asked, Study, open_study
+from runner.sweep.search import Suggestion, Study, open_study
 from runner.sweep.settings import Sweep
 from runner.training.outcome import Outcome
 
@@ -46,7 +46,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[optuna.Study]:
     return made
 
 
-def came(asked: Asked, value: float = 0.5, status: str = "FINISHED", **more: Any) -> Outcome:
+def came(asked: Suggestion, value: float = 0.5, status: str = "FINISHED", **more: Any) -> Outcome:
     fields: dict[str, Any] = {
         "number": asked.number,
         "name": str(asked.varied),

@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 from runner.sweep.report.statistics import front, over_seeds
-from runner.sweep.results import SweepResult, ranked, said
+from runner.sweep.results import SweepResult, ranked, value_text
 from runner.training.outcome import Outcome
 
 # Significant digits: a page with a thousand members stays small enough for browsers.
@@ -54,7 +54,7 @@ def _data(result: SweepResult) -> dict[str, Any]:
         "importances": result.importances,
         "means": [
             {
-                "name": " ".join(f"{path.split('.')[-1]}={said(value)}" for path, value in mean.varied.items())
+                "name": " ".join(f"{path.split('.')[-1]}={value_text(value)}" for path, value in mean.varied.items())
                 or "all",
                 "values": mean.values,
                 "mean": mean.mean,

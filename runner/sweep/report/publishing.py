@@ -28,12 +28,12 @@ def publish(
     leaders = ranked(result.members, result.objectives)
     # A member of an earlier session left its file here, and leads still unless one of this session does.
     if best is not None and leaders and leaders[0].number == best.number:
-        with endings.going_on(BEST):
+        with endings.warn_on_file_errors(BEST):
             (folder / BEST).write_text(_best_config(best, leaders[0], result), encoding="utf-8")
     if (folder / BEST).is_file():
         parent.log_artifact(folder / BEST)
     for name, text in (("members.csv", report.table_csv(result)), ("report.html", report.html(result))):
-        with endings.going_on(name):
+        with endings.warn_on_file_errors(name):
             (folder / name).write_text(text, encoding="utf-8")
             parent.log_artifact(folder / name, "report" if name.endswith("html") else "")
     for name, draw in report.figures(result).items():

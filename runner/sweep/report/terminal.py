@@ -8,7 +8,7 @@ from rich.text import Text
 
 from runner.launchable import single
 from runner.sweep.report.statistics import Mean, front, over_seeds
-from runner.sweep.results import SweepResult, objective, ranked, said
+from runner.sweep.results import SweepResult, objective, ranked, value_text
 from runner.training.outcome import Outcome
 
 _ROWS = 10
@@ -53,7 +53,7 @@ def _leaderboard(result: SweepResult, leaders: list[Outcome], what: str) -> Tabl
     for member in leaders:
         table.add_row(
             str(member.number),
-            *(said(member.varied[path]) if path in member.varied else "" for path in paths),
+            *(value_text(member.varied[path]) if path in member.varied else "" for path in paths),
             *(measured(name, objective(member, name)) for name in names),
         )
     return table
@@ -70,7 +70,7 @@ def _means(means: list[Mean], metric: str) -> Table:
         if metric.endswith("accuracy"):  # an accuracy lies in 0 … 1
             low, high = max(low, 0.0), min(high, 1.0)
         table.add_row(
-            *(said(value) for value in mean.varied.values()),
+            *(value_text(value) for value in mean.varied.values()),
             str(len(mean.values)),
             measured(metric, mean.mean),
             measured(metric, mean.deviation),

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Suggestion:
     """A proposed member. `number` is Hydra's job number, unique in the sweep and increasing."""
 
     number: int
@@ -93,7 +93,7 @@ class Study:
 
     # Asking -----------------------------------------------------------------------------------------------------
 
-    def ask(self, most: int | None = None) -> list[Asked]:
+    def ask(self, most: int | None = None) -> list[Suggestion]:
         """Returns the next members to train together, at most `most`; none if the search is over.
 
         A grid is returned as a whole. Raises ConfigError if the constraints exclude everything.
@@ -113,7 +113,7 @@ class Study:
     def _is_new(self, chosen: Mapping[str, str]) -> bool:
         return _key(chosen) not in self._taken
 
-    def _sampled(self) -> Asked | None:
+    def _sampled(self) -> Suggestion | None:
         """A failed member to try again, or a new proposal of the sampler; None if nothing is left."""
         while self._retries:
             chosen = self._retries.pop(0)
@@ -159,12 +159,12 @@ class Study:
         self._study.enqueue_trial(params)
         return self._at_random(functools.partial(self._study.ask, distributions))
 
-    def _start(self, trial: Trial, chosen: dict[str, str]) -> Asked:
+    def _start(self, trial: Trial, chosen: dict[str, str]) -> Suggestion:
         number, self._next = self._next, self._next + 1
         self._live[number] = _Live(trial, chosen)
         self._taken.add(_key(chosen))
         varied = {path: self._space.typed(value) for path, value in chosen.items()}
-        return Asked(number, self._space.overrides(chosen), varied)
+        return Suggestion(number, self._space.overrides(chosen), varied)
 
     # Results ----------------------------------------------------------------------------------------------------
 
