@@ -17,17 +17,17 @@ from runner.errors import ConfigError, unknown
 
 
 def main() -> None:
-    """Runs the verb that the command line names, and exits with its status."""
+    """Runs the verb of the command line, and exits with its status."""
     try:
         command = read(sys.argv[1:])
         status = verbs.verb(command.verb)(command)
-    except BaseException as error:  # noqa: BLE001 - a user is told in one line, whatever it is
+    except BaseException as error:  # noqa: BLE001 - every error is reported in one line
         status = endings.report_error(error)
     sys.exit(status)
 
 
 def read(arguments: Sequence[str]) -> Command:
-    """The command of these arguments, whose verb may be left out. Raises ConfigError for a verb that does not exist."""
+    """The command of these arguments; the default verb is `train`. Raises ConfigError for an unknown verb."""
     first, known = arguments[0] if arguments else "", verbs.names()
     if first.isidentifier() and first not in known:
         raise ConfigError(unknown("command line", "verb", first, known))

@@ -1,4 +1,4 @@
-"""One command line: the verb, its arguments, and what is known of all verbs."""
+"""One command line: the verb, its arguments, and the settings and help of all verbs."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from runner.configuration import Configuration, Records
 
 @dataclass(frozen=True)
 class Command:
-    """What a user entered. `text` is the whole of it, as it is recorded."""
+    """A parsed command line. `text` is the whole line, as recorded in runs."""
 
     verb: str
     arguments: tuple[str, ...]
     text: str
-    records: Records  # by verb, of those whose settings stand in the configuration
+    records: Records  # by verb, of verbs whose settings are part of the configuration
     help: Callable[[], str]  # a line for each verb
 
     def parse(self, values: dict[str, Any], library: Iterable[str] = ()) -> Configuration:
-        """The configuration that plain containers describe. Raises ConfigError with every fault in it."""
+        """The configuration of plain containers. Raises ConfigError with every fault."""
         return configuration.parse(values, library, self.records)

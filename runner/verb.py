@@ -1,7 +1,7 @@
-"""What a verb is: a value that is called with a command and returns the exit status. Two kinds share their code here.
+"""A verb is called with a command and returns the exit status. Two kinds of verb are defined here.
 
 A `ComposingVerb` takes Hydra overrides; its settings, if it has any, are a key of the configuration. A `RunVerb` takes
-the name of a run that has ended, and settings of its own:
+the name of a finished run, and its own settings:
 
 >>> class Weigh(RunSettings):
 ...     unit: str = Field("kB", description="The unit of the size.")
@@ -34,19 +34,19 @@ _STORE: Final = "tracking.uri, and what else says where runs are recorded, is gi
 
 @dataclass(frozen=True)
 class ComposingVerb(Generic[R]):
-    """Hands each configuration that the overrides describe, with the verb's settings, to `use`; writes nothing."""
+    """Calls `use` with each configuration of the overrides and the verb's settings; writes nothing."""
 
     settings: type[R]
     use: Callable[["Job", R], int]
 
     def __call__(self, command: Command) -> int:
-        from runner.composition import look  # Hydra is needed by verbs of this kind alone
+        from runner.composition import look  # only verbs of this kind need Hydra
 
         return look(command, lambda job: self.use(job, job.configuration.settings(command.verb, self.settings)))
 
 
 class RunSettings(Record):
-    """The settings of a verb that reads a run; a verb adds its own."""
+    """The base class of the settings of a `RunVerb`."""
 
     run: str = Field(min_length=1, description=_RUN)
 
@@ -56,7 +56,7 @@ S = TypeVar("S", bound=RunSettings)
 
 @dataclass(frozen=True)
 class RunVerb(Generic[S]):
-    """Hands the output folder of a run that has ended, with the verb's settings, to `use`."""
+    """Calls `use` with the output folder of a finished run and the verb's settings."""
 
     settings: type[S]
     use: Callable[[Path, S], int]
@@ -82,7 +82,7 @@ def _tracking(overrides: Sequence[str]) -> Any:
 
 
 def read(kind: type[R], arguments: Sequence[str]) -> R:
-    """The record that arguments such as `top=3` and `size.height=8` describe. Raises ConfigError with every fault."""
+    """The record from arguments such as `top=3` and `size.height=8`. Raises ConfigError with every fault."""
     values: dict[str, Any] = {}
     texts: dict[str, str] = {}
     for argument in arguments:
@@ -95,7 +95,7 @@ def read(kind: type[R], arguments: Sequence[str]) -> R:
         return kind.model_validate(frozen(values))
     except ValidationError as error:
         wrong = {".".join(map(str, item["loc"])) for item in error.errors() if item["type"] == "string_type"}
-    for key in wrong & set(texts):  # 3 is a number, unless a text is wanted
+    for key in wrong & set(texts):  # 3 is read as a number; the field needs a text
         _put(values, key, texts[key])
     try:
         return kind.model_validate(frozen(values))
@@ -104,7 +104,7 @@ def read(kind: type[R], arguments: Sequence[str]) -> R:
 
 
 def _value(key: str, text: str) -> Any:
-    """A value as YAML has it, where it is a list, a mapping or in quotes; else a number, a truth or a text."""
+    """A value as in YAML, if it is a list, a mapping or in quotes; else a number, a bool or a text."""
     if text.startswith(("[", "{", "'", '"')):
         return strict_yaml.read(text, key)
     try:
@@ -122,7 +122,7 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def described(verb: str, kind: type[Record]) -> str:
-    """What `--help` prints: each setting with its description and its default."""
+    """The text of `--help`: each setting with its description and its default."""
     rows = list(_rows(kind))
     width = max(len(name) for name, _ in rows)
     lines = [f"runner {verb} [KEY=VALUE ...]", "", inspect.getdoc(kind) or "", ""]

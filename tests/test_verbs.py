@@ -13,7 +13,7 @@ from pydantic import Field
 from sweep.swept import found
 
 from runner import verbs
-from runner.composition.train_command import Training
+from runner.composition.train_command import TrainCommand
 from runner.errors import ConfigError
 from runner.verb import RunSettings, read
 
@@ -139,7 +139,7 @@ def test_a_start_imports_no_verb_but_its_own() -> None:
 
 
 def test_what_plugins_find_of_a_command_goes_to_other_processes_without_its_session() -> None:
-    training = Training(command("-m", "seed=1,2"))
+    training = TrainCommand(command("-m", "seed=1,2"))
     with training.during(object()):  # type: ignore[arg-type]
         again = pickle.loads(pickle.dumps(training))
     assert again.session is None

@@ -1,4 +1,4 @@
-"""Hydra's door to batches that are trained as a few programs: the launcher `fused`, which is the default for `-m`."""
+"""The Hydra launcher `fused`, the default for `-m`: trains a batch of jobs as a few programs."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 
-# A plain node: this file is executed at every start of every Hydra program, before it is a module.
+# A plain dict: Hydra executes this file at every start of any Hydra program, before it is importable as a module.
 ConfigStore.instance().store(
     group="hydra/launcher",
     name="fused",
@@ -16,7 +16,7 @@ ConfigStore.instance().store(
 
 
 class FusedLauncher(BasicLauncher):
-    """Hands over a batch of jobs as a whole, where the task trains; else job by job, as Hydra does."""
+    """Trains a batch of jobs together, if the task trains; otherwise runs job by job, as Hydra does."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         training = getattr(self.task_function, "training", None)

@@ -1,4 +1,4 @@
-"""Hydra's door to searches that are gone on with: the sweeper `search`, which is the default for `-m`."""
+"""The Hydra sweeper `search`, the default for `-m`: runs a search that can be continued."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-# A plain node: this file is executed at every start of every Hydra program, before it is a module.
+# A plain dict: Hydra executes this file at every start of any Hydra program, before it is importable as a module.
 ConfigStore.instance().store(
     group="hydra/sweeper",
     name="search",
@@ -22,7 +22,7 @@ ConfigStore.instance().store(
 
 
 class SearchSweeper(BasicSweeper):
-    """Has the search of `conf/sweep` ask for jobs, where the task trains; else every combination, as Hydra does."""
+    """Runs the jobs that the search of `conf/sweep` proposes, if the task trains; else every combination."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)

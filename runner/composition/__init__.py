@@ -1,4 +1,4 @@
-"""The one room that knows Hydra: a command line, and the files in `conf/`, become configurations.
+"""The only package that uses Hydra: it makes configurations from a command line and the files in `conf/`.
 
 >>> for_hydra(["train.epochs=3", "optimizer=sgd"])      # as Hydra takes them
 ['++train.epochs=3', 'optimizer=sgd']

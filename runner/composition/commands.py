@@ -1,4 +1,4 @@
-"""A command line composed by Hydra, which hands each configuration that it describes to a verb."""
+"""Composes a command line with Hydra, and calls a verb with each resulting configuration."""
 
 import logging
 import os
@@ -35,26 +35,26 @@ _NO_FOLDER: Final = (
 
 @dataclass(frozen=True)
 class Job:
-    """A configuration that a command line describes, validated."""
+    """One validated configuration of a command line."""
 
     configuration: Configuration
-    values: dict[str, Any]  # as plain containers, resolved
-    from_environment: Mapping[Place, str]  # by path, interpolations to record as they are
-    overrides: tuple[str, ...]  # as a user writes them
-    folder: Path  # to write to
+    values: dict[str, Any]  # plain containers, resolved
+    from_environment: Mapping[Place, str]  # by path, interpolations to record unresolved
+    overrides: tuple[str, ...]  # as typed by the user
+    folder: Path  # of the output
 
 
 def look(command: Command, use: Callable[[Job], int]) -> int:
-    """Hands on every configuration that the command describes; writes nothing. Returns the worst exit status."""
+    """Calls `use` with every configuration of the command; writes nothing. Returns the worst exit status."""
     statuses: list[int] = []
     worst = _run(command, [*command.arguments, *_NO_FOLDER], lambda job: statuses.append(use(job)))
     return max([worst, *statuses])
 
 
 def train(command: Command, use: Callable[[Job], tuple[float | None, ...]]) -> int:
-    """Has one configuration trained by `use`, and a sweep by `runner.sweep`. Returns the worst exit status.
+    """Trains one configuration by `use`, or a sweep by `runner.sweep`. Returns the worst exit status.
 
-    `use` returns the values by which a sweeper compares members.
+    `use` returns the objective values of a member, for the sweeper.
     """
     arguments = list(command.arguments)
     chooses = any(argument.startswith("sweep=") for argument in arguments)
@@ -73,10 +73,10 @@ def train(command: Command, use: Callable[[Job], tuple[float | None, ...]]) -> i
 def _run(
     command: Command, arguments: Sequence[str], use: Callable[[Job], Any], training: TrainCommand | None = None
 ) -> int:
-    """Hands on every configuration that the arguments describe. Returns the worst exit status of the errors.
+    """Calls `use` with every configuration of the arguments. Returns the worst exit status of the errors.
 
-    The plugins in `hydra_plugins/` find what a sweep needs of this project as the attribute `training` of the task.
-    Raises ConfigError where something does not compose; what `use` raises comes as it is.
+    The plugins in `hydra_plugins/` read the attribute `training` of the task. Raises ConfigError if a configuration
+    does not compose. Errors of `use` are raised unchanged.
     """
     statuses: list[int] = []
     raised: list[BaseException] = []
@@ -85,9 +85,9 @@ def _run(
         try:
             return use(_job(config, command))
         except ConvrunnerError as error:
-            # Said here, so that the other members of a sweep go on; the run's log file has it too.
+            # Reported here, so that the other members of a sweep continue; also written to the log of the run.
             logging.getLogger(__name__).info("%s", error)
-            if error.exit_status == 2:  # nothing was trained, and the user will try again
+            if error.exit_status == 2:  # nothing was trained; a corrected command may use the same folder
                 folders.release(Path(HydraConfig.get().runtime.output_dir))
             statuses.append(endings.report_error(error))
             return None
@@ -99,7 +99,7 @@ def _run(
     loading.register()
     withheld.forget()
     withheld.from_logs()
-    # Hydra prints what it catches, with advice about its own internals; uncaught it becomes one line here.
+    # Without it Hydra prints errors itself, with advice about its internals.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = for_hydra(options.ordered(arguments))
     entry = hydra.main(version_base="1.3", config_path=str(shipped()), config_name="config")(task)
@@ -117,7 +117,7 @@ def _run(
 
 def _job(config: DictConfig, command: Command) -> Job:
     own = HydraConfig.get()
-    # As they are written: their items alone would be resolved, and tell what the environment holds.
+    # Unresolved: items read one by one would be resolved, and show values of the environment.
     lines: Any = OmegaConf.to_container(own.overrides.task, resolve=False)
     library = BlockLibrary()
     found = resolve(config, library)

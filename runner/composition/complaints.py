@@ -1,4 +1,4 @@
-"""One line for each complaint of Hydra, OmegaConf, YAML and Python about a configuration, with its place."""
+"""Converts errors of Hydra, OmegaConf, YAML and Python about a configuration to faults: one line, with its place."""
 
 import re
 import shlex
@@ -16,13 +16,13 @@ from runner.errors import ConfigError, ConvrunnerError, Fault, must, unknown
 OWN_FOLDER: Final = "conf"
 _PATH: Final = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@-]*")
 _CHOICE_WITH_NULL: Final = re.compile(r"choice\((.*\bnull\b.*)\)")
-# A list, a mapping, a function or a text in quotes that cannot be read has another fault than missing quotes.
+# If a list, a mapping, a function or a quoted text cannot be read, missing quotes are not the reason.
 _STRUCTURED: Final = re.compile(r"""\s*(?:[\[{'"]|\w+\()""")
 
 
 @contextmanager
 def as_config_errors() -> Iterator[None]:
-    """Raises ConfigError in place of what Hydra, OmegaConf, YAML and Python raise about what a user wrote."""
+    """Converts errors of Hydra, OmegaConf, YAML and Python in the block to ConfigError."""
     try:
         yield
     except ConvrunnerError:
@@ -32,23 +32,23 @@ def as_config_errors() -> Iterator[None]:
 
 
 def fault_of(error: Exception) -> Fault:
-    """What is wrong, and where, by an error that was raised while a configuration was composed or resolved."""
+    """The fault for an error that was raised while a configuration was composed or resolved."""
     match error:
         case MissingConfigException():
-            return _missing(error)
+            return _missing_fault(error)
         case OverrideParseException():
-            return _unparsed(error.override.removeprefix("++"))  # see `for_hydra`
+            return _syntax_fault(error.override.removeprefix("++"))  # see `for_hydra`
         case TooMuchError():
             return Fault(_key(error), first_line(error.msg or error))
         case OmegaConfBaseException():
-            return _unresolved(error)
+            return _resolution_fault(error)
         case HydraException():
-            return _composed(error)
+            return _composition_fault(error)
         case _:
-            return _stumbled(error)
+            return _python_fault(error)
 
 
-def _missing(error: MissingConfigException) -> Fault:
+def _missing_fault(error: MissingConfigException) -> Fault:
     name = (error.missing_cfg_file or "").removesuffix(".yaml")
     group, _, choice = name.rpartition("/")
     if not group or not error.options:
@@ -56,8 +56,8 @@ def _missing(error: MissingConfigException) -> Fault:
     return unknown(group.lstrip("/"), group.lstrip("/").replace("/", " "), choice, error.options)
 
 
-def _unparsed(override: str) -> Fault:
-    """An override that Hydra's grammar cannot read, with the form of it that can be read."""
+def _syntax_fault(override: str) -> Fault:
+    """The fault of an override that Hydra's grammar cannot read, with the correct form if it is known."""
     path, _, value = override.partition("=")
     if _PATH.fullmatch(path) and (listed := _CHOICE_WITH_NULL.fullmatch(value)):
         return must(path, f"be written as {shlex.quote(f'{path}={listed[1]}')}, as choice() takes no null", value)
@@ -67,7 +67,7 @@ def _unparsed(override: str) -> Fault:
     return must("command line", "be made of overrides such as train.epochs=5", override)
 
 
-def _unresolved(error: OmegaConfBaseException) -> Fault:
+def _resolution_fault(error: OmegaConfBaseException) -> Fault:
     return Fault(_key(error), f"must be resolvable: {first_line(error.msg or error)}")
 
 
@@ -75,7 +75,7 @@ def _key(error: OmegaConfBaseException) -> str:
     return str(getattr(error, "full_key", None) or "configuration")
 
 
-def _composed(error: HydraException) -> Fault:
+def _composition_fault(error: HydraException) -> Fault:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = _causes(error)
     for cause in causes:
@@ -86,12 +86,12 @@ def _composed(error: HydraException) -> Fault:
         return Fault(refused[1], "must be a value that exists" + (f" ({lines[-1]})" if len(lines) > 1 else ""))
     if lines and lines[0].startswith("Error merging override") and (override := _override(error)):
         return Fault(override.key_or_group, f"must be a place that exists ({first_line(causes[-1])})")
-    said = (lines[0] if lines else first_line(causes[-1])).replace("'++", "'")  # see `for_hydra`
-    return Fault("command line", f"must compose, but {said}")
+    reason = (lines[0] if lines else first_line(causes[-1])).replace("'++", "'")  # see `for_hydra`
+    return Fault("command line", f"must compose, but {reason}")
 
 
-def _stumbled(error: Exception) -> Fault:
-    """What Hydra and OmegaConf do not expect, so that it is one of Python's own errors."""
+def _python_fault(error: Exception) -> Fault:
+    """The fault for an error of Python that Hydra and OmegaConf did not catch."""
     if override := _override(error):
         place, value = override.key_or_group or "command line", override.value()
         if str(error).startswith("Config group override"):
@@ -103,7 +103,7 @@ def _stumbled(error: Exception) -> Fault:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error and what led to it, the first cause last."""
+    """The error and its chain of causes, the first cause last."""
     found = [error]
     while found[-1].__cause__ is not None:
         found.append(found[-1].__cause__)
@@ -111,7 +111,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _override(error: BaseException) -> Any:
-    """The override that Hydra applied where the error was raised; None where it applied none."""
+    """The override that Hydra was applying when the error was raised, or None."""
     value, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_globals.get("__name__", "").startswith("hydra."):
@@ -121,7 +121,7 @@ def _override(error: BaseException) -> Any:
 
 
 def own_name(file: object) -> str:
-    """A file as a user calls it: `conf/model/x.yaml`, or its whole path where it lies in no `conf/`."""
+    """The short path of a file for messages: `conf/model/x.yaml`, or the whole path outside of `conf/`."""
     inside = re.search(rf"(?:^|.*/)({OWN_FOLDER}/.*)", str(file))
     return inside[1] if inside else str(file)
 

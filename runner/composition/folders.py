@@ -1,4 +1,4 @@
-"""Has Hydra write to the folders of `runner.folders`, which are made as soon as a configuration is composed."""
+"""Makes Hydra write to the folders of `runner.folders`, created as soon as a configuration is composed."""
 
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from runner import folders
 
-# The sweeper that goes on with earlier sweeps in their folders, and so chooses the folder itself.
+# This sweeper chooses the folder itself, since it continues earlier sweeps in their folders.
 _CHOOSES: Final = "hydra_plugins.convrunner_sweeper"
 
 
@@ -21,7 +21,7 @@ def is_named(config: DictConfig, key: str) -> bool:
 
 
 def put_sweep(config: DictConfig, folder: Path) -> None:
-    """Has Hydra write a sweep to a folder, also where it composes the configurations of members anew."""
+    """Makes Hydra write a sweep to a folder, also when it composes the configurations of members again."""
     quoted = QuotedString(str(folder), Quote.single).with_quotes()
     with read_write(config), open_dict(config):
         config.hydra.sweep.dir = str(folder)
@@ -29,13 +29,13 @@ def put_sweep(config: DictConfig, folder: Path) -> None:
 
 
 def _make_folder(config: DictConfig, mode: RunMode) -> None:
-    """Makes the folder of what Hydra is about to run, and has Hydra write there."""
-    if config.hydra.output_subdir is None:  # nothing is described, as for `runner describe`
+    """Creates the folder of the next run or sweep, and makes Hydra write there."""
+    if config.hydra.output_subdir is None:  # nothing is written, as for `runner describe`
         return
     key = folders.RUN if mode == RunMode.RUN else folders.SWEEP
     if key == folders.SWEEP and str(config.hydra.sweeper.get("_target_")).startswith(_CHOOSES):
         return
-    HydraConfig.instance().set_config(config)  # the folder's name may refer to Hydra's part
+    HydraConfig.instance().set_config(config)  # the folder's name may refer to ${hydra:…}
     OmegaConf.set_readonly(config.hydra, None)  # Hydra itself changes it later
     folder = Path(str(OmegaConf.select(config, key)))
     if is_named(config, key):
@@ -52,7 +52,7 @@ def _make_folder(config: DictConfig, mode: RunMode) -> None:
 
 
 class FolderMakingHydra(internal.Hydra):
-    """Hydra, but that folders are made as soon as a configuration is composed, before anything is written."""
+    """Hydra, which creates folders as soon as a configuration is composed, before anything is written."""
 
     def compose_config(
         self,
@@ -66,6 +66,6 @@ class FolderMakingHydra(internal.Hydra):
         config = super().compose_config(
             config_name, overrides, run_mode, with_log_configuration, from_shell, validate_sweep_overrides
         )
-        if with_log_configuration:  # without, Hydra only looks at the configuration
+        if with_log_configuration:  # otherwise Hydra only reads the configuration
             _make_folder(config, run_mode)
         return config

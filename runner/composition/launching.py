@@ -1,4 +1,4 @@
-"""A batch of Hydra's jobs, trained in one session: composed fast, and handed back as Hydra's own job returns."""
+"""Trains a batch of Hydra's jobs in one session: composes them fast, and returns Hydra's `JobReturn` for each."""
 
 import copy
 import functools
@@ -34,16 +34,16 @@ _BY_NUMBER = "${hydra.job.num}"
 
 
 class _Pattern(NamedTuple):
-    """What jobs share that differ only in values: Hydra's configuration, and the experiment's part of it twice."""
+    """The configuration of jobs that differ only in values, and the part without Hydra's own settings, twice."""
 
     whole: DictConfig
     own: DictConfig
-    values: dict[str, Any]  # the plain containers of `own`, interpolations and all
+    values: dict[str, Any]  # `own` as plain containers, with interpolations
 
 
 class Jobs:
-    """The configurations of a batch. Composing one takes Hydra some 60 ms; here those that differ only in values are
-    composed once, and their values put in its copies.
+    """The configurations of a batch. Hydra takes some 60 ms to compose one, so jobs that differ only in values are
+    composed once, and each sets its values in a copy.
     """
 
     def __init__(self, context: HydraContext, config: DictConfig, jobs: Sequence[Sequence[str]], first: int) -> None:
@@ -74,12 +74,12 @@ class Jobs:
         with as_config_errors():
             for override in self._valued(overrides):
                 _put(values, override.key_or_group.split("."), override.value())
-                # The members of a pattern set the same places, so that no value of one stays for the next.
+                # Jobs of one pattern set the same paths, so that no value of one job remains for the next.
                 OmegaConf.update(pattern.own, override.key_or_group, override.value(), force_add=True)
         return resolve(pattern.own, self.library, values)
 
     def config(self, index: int) -> DictConfig:
-        """A job's whole configuration, Hydra's part included, as its folder keeps it."""
+        """A job's whole configuration, with Hydra's part, as written to its folder."""
         overrides, number = self.overrides[index], self.first + index
         pattern = self._patterns[self._key(overrides)]
         found = copy.deepcopy(pattern.whole)
@@ -94,7 +94,7 @@ class Jobs:
         return found
 
     def subfolder(self, index: int) -> Path:
-        """Where a job writes, below the sweep's folder."""
+        """The folder of a job, relative to the sweep's folder."""
         if self._is_by_number:
             return Path(str(self.first + index))
         with as_config_errors():
@@ -105,7 +105,7 @@ class Jobs:
         return self._context.config_loader.load_sweep_config(self._config, lines)
 
     def _key(self, overrides: Sequence[Override]) -> tuple[str, ...]:
-        """What jobs share that differ only in plain values at places of their own."""
+        """The overrides without plain values: equal for jobs that differ only in these values."""
         return tuple(
             f"{override.key_or_group}="
             if self._is_value(override, overrides[index + 1 :])
@@ -119,7 +119,7 @@ class Jobs:
         ]
 
     def _is_value(self, override: Override, later: Sequence[Override]) -> bool:
-        """Whether an override sets a plain value at a place that no later one touches: Hydra applies them in turn."""
+        """Whether an override sets a plain value at a path that no later one changes: Hydra applies them in order."""
         plain = isinstance(override.value(), int | float | str | None)
         key = override.key_or_group
         if not plain or key in self.groups or key.startswith("hydra") or override.is_delete():
@@ -137,9 +137,9 @@ def launch(
     job_overrides: Sequence[Sequence[str]],
     first: int,
 ) -> list[JobReturn]:
-    """Trains a batch of Hydra's jobs, `first` being the number of its first.
+    """Trains a batch of Hydra's jobs; `first` is the number of the first one.
 
-    Every job ends as Hydra has it: with its folder, its log, its status and what it came to.
+    Each job has a folder, a log, a status and a return value, as Hydra's own launcher gives them.
     Raises ConfigError, before anything runs, with every fault of every job.
     """
     setup_globals()
@@ -152,14 +152,14 @@ def launch(
 
 
 def _trained(session: Session, jobs: Jobs, context: HydraContext, command: Command) -> list[JobReturn]:
-    # What a search varies is known to it, also where a batch has only some of the values.
+    # A search knows all that it varies; a batch may have only some of the values.
     varied = list(session.study.space) if session.study else _varying(jobs.overrides)
     proposed = [_proposed(jobs, index, varied, command) for index in range(len(jobs))]
     try:
         with _logged(jobs.folder / "sweep.log"):
             session.train(proposed)
     finally:
-        # Also of a batch that was interrupted, those that ended are handed to Hydra.
+        # If the batch was interrupted, the jobs that ended are still returned to Hydra.
         ended = session.outcomes
         returns = [
             run_job(
@@ -177,7 +177,7 @@ def _trained(session: Session, jobs: Jobs, context: HydraContext, command: Comma
 
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Keeps what is said of the whole batch in a file; each member has one of its own in its folder."""
+    """Writes the log messages of the whole batch to a file; each member also has a log in its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, delay=True, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -192,7 +192,7 @@ def _logged(path: Path) -> Iterator[None]:
 def _return_value(
     result: Outcome, objectives: Objectives, config: DictConfig
 ) -> float | tuple[float | None, ...] | None:
-    """What a job returns to Hydra, written to its log as it was when it trained."""
+    """The return value of a job for Hydra. Writes the metrics of the job to its log."""
     for number, metrics in enumerate(result.history, start=1):
         _log.info("epoch %d: %s", number, ", ".join(f"{name} {value:.6g}" for name, value in metrics.items()))
     if result.status == "FAILED":
@@ -225,14 +225,14 @@ def _proposed(jobs: Jobs, index: int, varied: Sequence[str], command: Command) -
 
 
 def _dirname(lines: Sequence[str], how: DictConfig) -> str:
-    """The overrides in one name, as Hydra makes it."""
+    """Hydra's `override_dirname`: the overrides in one name."""
     named = (line for line in lines if not line.startswith("hydra"))
     kept = sorted(line for line in named if line.lstrip("+").split("=")[0] not in how.exclude_keys)
     return str(how.item_sep).join(kept).replace("=", str(how.kv_sep))
 
 
 def _varying(jobs: Sequence[Sequence[Override]]) -> list[str]:
-    """What differs among jobs: groups and places, in the order in which they were named."""
+    """The groups and paths whose values differ among jobs, in the order of the overrides."""
     values: dict[str, set[str]] = {}
     for job in jobs:
         for override in job:
@@ -246,12 +246,12 @@ def _values(job: Sequence[Override], keys: Sequence[str]) -> dict[str, Value]:
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Whether one of two dotted paths leads to the other."""
+    """Whether one of two dotted paths is the other, or contains it."""
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _put(container: Any, path: list[str], value: Any) -> None:
-    """Sets a value at a dotted path of plain containers, making the mappings that are missing."""
+    """Sets a value at a path in plain containers; creates missing mappings."""
     *above, last = path
     for name in above:
         container = container[int(name)] if isinstance(container, list) else container.setdefault(name, {})
@@ -262,7 +262,7 @@ def _put(container: Any, path: list[str], value: Any) -> None:
 
 
 def _container(config: DictConfig) -> dict[str, Any]:
-    """Plain containers of a configuration, interpolations and all."""
+    """A configuration as plain containers, with interpolations."""
     found: Any = OmegaConf.to_container(config, resolve=False)
     return {str(key): value for key, value in found.items()}
 

@@ -1,4 +1,4 @@
-"""Hydra with the classes of this project in place of its own: how it searches, composes and makes folders."""
+"""Replaces classes of Hydra by classes of this project: how it searches, composes and creates folders."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from runner.composition.places import shipped
 
 
 class OwnFolderFirst(SearchPathPlugin):
-    """Puts a `conf/` in the current folder before the shipped one: where names agree, the first wins."""
+    """Searches `conf/` in the current folder before the shipped one: if both have a file, the first is used."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         own = Path.cwd() / OWN_FOLDER
@@ -29,7 +29,7 @@ class OwnFolderFirst(SearchPathPlugin):
 
 
 def register() -> None:
-    """Makes Hydra look into the current folder first."""
+    """Makes Hydra search the current folder first."""
     plugins = Plugins.instance()
     trust.register()
     if OwnFolderFirst not in plugins.discover(SearchPathPlugin):
@@ -37,10 +37,10 @@ def register() -> None:
 
 
 class _Loader(trust.CheckedLoader):
-    """Hydra's loader for one command: it composes once, and looks first into the folder of --config-dir."""
+    """Hydra's loader for one command: it composes once, and searches the folder of --config-dir first."""
 
     def __init__(self, asked: RunMode, help_text: str | None, config_search_path: ConfigSearchPath) -> None:
-        # A recorded config.yaml would else be hidden by the shipped file of that name.
+        # Otherwise the shipped config.yaml would hide a recorded one.
         places = config_search_path.get_path()
         places[:] = sorted(places, key=lambda place: place.provider != "command-line")
         super().__init__(config_search_path)
@@ -55,7 +55,7 @@ class _Loader(trust.CheckedLoader):
         from_shell: bool = True,
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
-        """Hydra composes twice: to see whether a file sets hydra.mode, and to work. The second is the first again."""
+        """Hydra composes twice: first to read hydra.mode, then for use. The second call returns the first result."""
         looked, self._looked = self._looked, None
         if validate_sweep_overrides:
             if (
@@ -73,7 +73,7 @@ class _Loader(trust.CheckedLoader):
         except ConfigCompositionException as error:
             if error.__cause__ is not None:
                 raise
-            # A list of values or a missing choice, which is wrong only where no file sets hydra.mode=MULTIRUN.
+            # A list of values or a missing choice: an error only if no file sets hydra.mode=MULTIRUN.
             return super().load_configuration(config_name, overrides, run_mode, from_shell, False)
         self._looked = list(overrides), config
         return config
@@ -87,9 +87,9 @@ class _Loader(trust.CheckedLoader):
 
 @contextmanager
 def in_place(asked: RunMode, help_text: str | None = None) -> Iterator[None]:
-    """Has Hydra start with these classes in place of its own, for a command that asks for this mode.
+    """Makes Hydra use these classes in the block, for a command in this mode.
 
-    `help_text` is what its help begins with, where the command asks for help.
+    Hydra's help begins with `help_text`, if it is given.
     """
     own = {"Hydra": FolderMakingHydra, "ConfigLoaderImpl": partial(_Loader, asked, help_text)}
     its = {name: getattr(internal, name) for name in own}

@@ -1,6 +1,6 @@
 """Hydra's options on a command line, such as `-m` and `--config-dir FOLDER`, read by Hydra's own parser.
 
-What Hydra would answer with its list of options, or with advice about itself, is one line here.
+A wrong option gives one line, instead of Hydra's list of options or advice about its internals.
 """
 
 import argparse
@@ -15,25 +15,25 @@ from runner.errors import ConfigError, Fault, must, unknown
 
 _OVERRIDE: Final = re.compile(r"[+~]{0,2}[A-Za-z_$][\w.@:/$-]*=|~")
 _RERUN: Final = "--experimental-rerun"
-# What a command does; one can be asked for.
+# What a command does; at most one may be given.
 _ACTIONS: Final = ("run", "multirun", "cfg", "info", "shell_completion")
 _PLACES: Final = ("config_dir", "config_name", "config_path")
 
 
 def is_override(argument: str) -> bool:
-    """Whether an argument changes the configuration, and is no option and no value of one."""
+    """Whether an argument is an override, and not an option or the value of one."""
     return _OVERRIDE.match(argument) is not None
 
 
 def ordered(arguments: Sequence[str]) -> list[str]:
-    """The overrides, then the options: Hydra takes what comes after an option for no override."""
+    """The overrides, then the options: Hydra does not read overrides after an option."""
     return sorted(arguments, key=lambda argument: not is_override(argument))
 
 
 def read(arguments: Sequence[str]) -> argparse.Namespace:
-    """Hydra's options. Raises ConfigError for those that it does not have, or that do not go together."""
+    """Hydra's options. Raises ConfigError for unknown options and for options that exclude each other."""
     found, rest = _parsed(arguments)
-    if found.experimental_rerun is not None:  # it unpickles a file, and so runs what the file says
+    if found.experimental_rerun is not None:  # it unpickles a file, which can run any code
         got = next(argument for argument in arguments if argument.startswith("--e"))
         raise ConfigError(must("command line", "launch a recorded config.yaml in place of a pickle", got))
     if faults := [_unread(argument) for argument in rest]:
@@ -46,12 +46,12 @@ def read(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def actions(found: argparse.Namespace) -> list[str]:
-    """What the options ask Hydra to do, as they are written."""
+    """The options that choose what Hydra does, as written on the command line."""
     return [_written(name) for name in _ACTIONS if getattr(found, name)]
 
 
 def places(command: str) -> tuple[str, ...]:
-    """The options of a command line that say where configurations lie."""
+    """The options of a command line that name the folder or file of the configuration."""
     found, _ = _parsed(shlex.split(command)[1:])
     return tuple(f"{_written(name)}={place}" for name in _PLACES if (place := getattr(found, name)))
 

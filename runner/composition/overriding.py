@@ -1,4 +1,4 @@
-"""What an override may cost: how long it is, how deep its brackets are, and how many values it lists for a sweep."""
+"""Limits for overrides: their length, the depth of their brackets, and the number of values that they list."""
 
 import math
 import re
@@ -16,7 +16,7 @@ _BRACKETS: Final = re.compile(r"\\.|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[\[\]
 
 
 def check_text(text: str, place: str = "command line") -> None:
-    """Raises ConfigError for an override that Hydra's parser should not be given."""
+    """Raises ConfigError for an override that is too long or too deep for Hydra's parser."""
     text = text.removeprefix("++")  # see `spelling.for_hydra`
     shown = text[:40]
     if len(text) > limits.TEXT_CHARACTERS:
@@ -31,7 +31,7 @@ def check_text(text: str, place: str = "command line") -> None:
 
 
 def count(override: Override) -> int:
-    """How many values an override lists for a sweep, without listing them; 1 where it lists none."""
+    """The number of values that an override lists for a sweep, computed without listing them; 1 if it lists none."""
     sweep = override.value()
     if isinstance(sweep, RangeSweep):
         start, stop, step = sweep.start or 0, sweep.stop, sweep.step
@@ -43,14 +43,14 @@ def count(override: Override) -> int:
 
 
 def check_counts(parsed: Iterable[Override]) -> None:
-    """Raises ConfigError where an entry of a sweep lists too many values. What they multiply to is the sampler's."""
+    """Raises ConfigError if an override lists too many values. The sampler limits the number of combinations."""
     faults = [fault for override in parsed for fault in _count_faults(override.key_or_group, override)]
     if faults:
         raise ConfigError(*faults)
 
 
 def combinations_fault(parsed: Iterable[Override]) -> Iterator[Fault]:
-    """What is too much for a sweeper that makes a list of every combination first, as Hydra's own does."""
+    """The fault of too many combinations for a sweeper that first lists them all, as Hydra's own does."""
     total = math.prod(count(override) for override in parsed)
     if total > limits.SWEEP_VALUES:
         yield must("command line", f"have at most {limits.SWEEP_VALUES:,} combinations", f"{total:,}")
@@ -62,7 +62,7 @@ def _count_faults(place: str, override: Override) -> Iterator[Fault]:
 
 
 def faults_of_entry(place: str, text: str) -> Iterator[Fault]:
-    """What is too much in an entry of a sweep that YAML holds; what Hydra cannot parse is told where it is used."""
+    """The faults of limits in an entry of a sweep in YAML. Entries that Hydra cannot parse are reported on use."""
     try:
         check_text(text, place)
         yield from _count_faults(place, OverridesParser.create().parse_override(text))

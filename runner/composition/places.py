@@ -1,4 +1,4 @@
-"""Where configurations lie: the folder that comes with the project, and before it one in the current folder."""
+"""The folders of configurations: `conf/` in the current folder, then the one shipped with the project."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,21 +10,21 @@ from runner.composition.complaints import OWN_FOLDER, own_name
 
 
 def shipped() -> Path:
-    """The configurations that come with the project: inside an installed package, else beside it in a checkout."""
+    """The folder of the shipped configurations: inside an installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     inside = package / OWN_FOLDER
     return inside if inside.is_dir() else package.parent / OWN_FOLDER
 
 
 def groups() -> set[str]:
-    """The config groups that can be chosen from: the folders in `conf/`."""
+    """The names of the config groups: the folders in `conf/`."""
     return {path.name for root in (shipped(), Path.cwd() / OWN_FOLDER) if root.is_dir() for path in root.iterdir()}
 
 
 class BlockLibrary(Mapping[str, Any]):
     """The blocks that a model can use without declaring them: `conf/block/*.yaml`, the current folder's first.
 
-    Each file is read when its block is asked for.
+    Each file is read when its block is looked up.
     """
 
     def __init__(self) -> None:

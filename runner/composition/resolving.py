@@ -1,4 +1,4 @@
-"""Interpolations resolved, with a note of those that the environment answered, so that no value of it is recorded."""
+"""Resolves interpolations, and notes which read environment variables, whose values must not be recorded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from runner.composition.places import BlockLibrary
 from runner.errors import ConfigError, must
 from runner.launchable import Place
 
-_MISSING: Final = "???"  # what OmegaConf takes for a value that is to be given
+_MISSING: Final = "???"  # OmegaConf's mark for a value that must be given
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Resolved:
 
 
 class _EnvironmentReads:
-    """Counts what is asked of the environment."""
+    """Counts the reads of environment variables."""
 
     count = 0
 
@@ -49,8 +49,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def resolve(config: DictConfig, library: Library | None = None, values: dict[str, Any] | None = None) -> Resolved:
     """The configuration without interpolations, with the blocks of the library that it uses.
 
-    `values` are its plain containers, interpolations and all, where the caller has them; they are changed.
-    Raises ConfigError where it cannot be resolved.
+    `values` may be given: the configuration as plain containers, with interpolations; they are modified.
+    Raises ConfigError if it cannot be resolved.
     """
     with as_config_errors():
         found = _resolved(config, values)
@@ -58,7 +58,7 @@ def resolve(config: DictConfig, library: Library | None = None, values: dict[str
 
 
 def _with_blocks(found: dict[str, Any], library: Library) -> dict[str, Any]:
-    """A plain configuration with the blocks of the library that its model uses among its own."""
+    """Adds the blocks of the library that the model uses to a plain configuration."""
     model = found.get("model")
     if isinstance(model, dict):
         own = model.get("blocks") or {}
@@ -69,11 +69,7 @@ def _with_blocks(found: dict[str, Any], library: Library) -> dict[str, Any]:
 
 
 def _resolved(config: DictConfig, values: dict[str, Any] | None = None) -> Resolved:
-    """A configuration without interpolations.
-
-    `values` are its plain containers, interpolations and all, where the caller has them; they are changed.
-    Raises OmegaConf's errors, and ConfigError for a text that is ???.
-    """
+    """`resolve`, without the blocks. Raises OmegaConf's errors, and ConfigError for a text that is ???."""
     OmegaConf.register_new_resolver("oc.env", _reads.env, replace=True)
     if values is None:
         found: Any = OmegaConf.to_container(config, resolve=False, throw_on_missing=True)
@@ -86,7 +82,7 @@ def _resolved(config: DictConfig, values: dict[str, Any] | None = None) -> Resol
 
 
 def _filled(values: Any, config: Any, path: Place) -> Iterator[tuple[Place, str]]:
-    """Puts into plain containers what their interpolations come to; those that the environment answers, by path."""
+    """Resolves the interpolations in plain containers. Yields those that read the environment, by path."""
     for key, written in list(values.items() if isinstance(values, dict) else enumerate(values)):
         below = (*path, key)
         if isinstance(written, dict | list):
@@ -103,7 +99,7 @@ def _filled(values: Any, config: Any, path: Place) -> Iterator[tuple[Place, str]
 
 
 def _places(value: Any, wanted: str, path: str = "") -> Iterator[str]:
-    """Where a text stands in plain containers, as a user writes the path: `model.layers[0]`."""
+    """The paths at which plain containers have the text `wanted`, as users write them: `model.layers[0]`."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _places(item, wanted, f"{path}.{key}".removeprefix("."))

@@ -1,4 +1,4 @@
-"""A sweep from Hydra's side: what the command line varies, asked for batch by batch and launched."""
+"""Runs a sweep for Hydra: reads the search space, and launches the proposed members batch by batch."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -29,7 +29,7 @@ from runner.training.outcome import Outcome
 from runner.withheld import withheld
 
 _FOLDER: Final = "folder"
-# What makes no difference to what a member comes to.
+# Settings that do not influence the results of a member.
 _NO_BASE: Final = ("sweep", "tracking", "ui", "describe")
 
 
@@ -38,7 +38,7 @@ def sweep(
 ) -> list[Sequence[JobReturn]]:
     """Runs the sweep that a configuration and the arguments of a command line describe.
 
-    Raises ConfigError; and, in the end, what the first of the members raised that a launcher of somebody else's ran.
+    Raises ConfigError. At the end it raises the first error of members that another launcher ran.
     """
     own = config.hydra.sweeper
     with ExitStack() as hold:
@@ -52,18 +52,18 @@ def sweep(
         with opened(session), training.during(session):
             while asked := study.ask(own.get("max_batch_size")):
                 returns.append(launch([one.overrides for one in asked], asked[0].number))
-                failed += _report_failures(study, asked, returns[-1])
+                failed += _report_others(study, asked, returns[-1])
         if not returns:
             present(session.result(), folder)
     for job in failed:
-        _ = job.return_value  # raises what it failed of
+        _ = job.return_value  # raises the error of the member
     return returns
 
 
 def _folder(study: Study, config: DictConfig, tracking: Tracking) -> Path:
-    """The sweep's folder, to which Hydra is made to write: a new one, or the one in which the sweep was begun.
+    """The sweep's folder, set in Hydra's configuration: a new one, or that of the sweep that is continued.
 
-    Raises ConfigError where the command names another one.
+    Raises ConfigError if the command names another folder than the continued sweep has.
     """
     named = is_named(config, folders.SWEEP)
     asked = Path(str(config.hydra.sweep.dir)).absolute()
@@ -85,7 +85,7 @@ def _folder(study: Study, config: DictConfig, tracking: Tracking) -> Path:
 
 
 def _place(config: DictConfig, tracking: Tracking) -> dict[str, str]:
-    """Where a sweep writes its results, as far as that is part of what it is: its store, and a folder that is named."""
+    """The part of a sweep's identity that says where it writes: its store, and its folder if the user names one."""
     place = {"tracking.uri": without_secrets(absolute_uri(tracking.uri))}
     if is_named(config, folders.SWEEP):
         place[folders.SWEEP] = str(Path(str(config.hydra.sweep.dir)).absolute())
@@ -93,21 +93,18 @@ def _place(config: DictConfig, tracking: Tracking) -> dict[str, str]:
 
 
 def _listed(params: Mapping[str, Any] | None) -> list[str]:
-    """What Hydra's own sweeper takes from its configuration, as arguments."""
+    """`hydra.sweeper.params`, as for Hydra's own sweeper, as arguments."""
     return for_hydra([f"{path}={text}" for path, text in (params or {}).items()])
 
 
 def opened_study(
     context: HydraContext, config: DictConfig, arguments: Sequence[str], hold: ExitStack | None = None
 ) -> tuple[Study, Tracking]:
-    """The search that a configuration and the arguments of a command line describe, and where it is recorded.
-
-    Raises ConfigError.
-    """
+    """The search that a configuration and the arguments describe, and its tracking settings. Raises ConfigError."""
     own = {str(key): value for key, value in config.items() if key != "hydra"}
     with as_config_errors():
         raw: Any = OmegaConf.to_container(OmegaConf.create(own), resolve=False)
-        # Where results go, as each member resolves it; all else of a sweep is kept, and known again, as it is written.
+        # Only tracking is resolved, as in members. The rest of a sweep is stored and compared unresolved.
         places = {"tracking": OmegaConf.to_container(config.tracking, resolve=True)}
         storage = config.sweep.get("storage")
     settings, tracking = part(raw, "sweep", Sweep), part(places, "tracking", Tracking)
@@ -126,7 +123,7 @@ def opened_study(
 
 
 def _beside(tracking: Tracking) -> str:
-    """Where the state of sweeps is kept: beside the tracking store, where that is a file."""
+    """The storage of sweeps: `sweeps.db` beside the tracking store if that is a file, else in `outputs`."""
     file = database_file(tracking.uri)
     place = (file.parent if file else Path("outputs").absolute()) / "sweeps.db"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +131,7 @@ def _beside(tracking: Tracking) -> str:
 
 
 def _flat(value: Any, varied: Mapping[str, object], path: str = "") -> dict[str, str]:
-    """Every value by its dotted path, but for what varies."""
+    """Every value by its dotted path, without the values that vary."""
     if path in varied:
         return {}
     if not isinstance(value, dict) or not value:
@@ -145,8 +142,8 @@ def _flat(value: Any, varied: Mapping[str, object], path: str = "") -> dict[str,
     return found
 
 
-def _report_failures(study: Study, asked: Sequence[Suggestion], returns: Sequence[JobReturn]) -> list[JobReturn]:
-    """Has the search know what became of members that a launcher of somebody else's has run; those that failed."""
+def _report_others(study: Study, asked: Sequence[Suggestion], returns: Sequence[JobReturn]) -> list[JobReturn]:
+    """Reports members that another launcher ran to the search. Returns the jobs that failed."""
     others = [(one, job) for one, job in zip(asked, returns, strict=False) if study.is_waiting_for(one.number)]
     for one, job in others:
         study.tell(_result(one, job, study.objectives))
@@ -160,7 +157,7 @@ def _result(one: Suggestion, job: JobReturn, objectives: Objectives) -> Outcome:
         found = {name: float(value) for (name, _), value in zip(objectives, values, strict=True)}
         own["metrics"] = {name: value for name, value in found.items() if name not in COSTS}
         own |= {name: value for name, value in found.items() if name in COSTS}
-    except Exception as error:  # noqa: BLE001 - whatever it failed of
+    except Exception as error:  # noqa: BLE001 - any error of a member
         own = {"status": "FAILED", "reason": withheld(str(error).split("\n")[0])}
     return Outcome(
         number=one.number,

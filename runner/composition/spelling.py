@@ -1,4 +1,4 @@
-"""Overrides as a user writes them, and as Hydra takes them."""
+"""Converts overrides between the form that users type and the form that Hydra accepts."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -8,23 +8,22 @@ from runner.composition.places import groups
 
 # An override that changes a value: no prefix of Hydra's grammar (+ ++ ~), no package, no option.
 _CHANGE: Final = re.compile(r"^[A-Za-z_][\w.\-]*=")
-# What Hydra's grammar takes for something other than a name.
+# Texts that Hydra's grammar does not read as a name.
 _NO_NAME: Final = re.compile(r"(?i)[+-]?(nan|inf|null|true|false|\d[\w.+\-]*)")
 
 
 def for_hydra(arguments: list[str], known: Collection[str] | None = None) -> list[str]:
-    """Hydra's arguments, so that a value can be set whether a file in `conf/` mentions it or not.
+    """Puts `++` before overrides, so that a value can be set even if no file in `conf/` has its key.
 
-    Hydra refuses a key that no file mentions, unless it is written `++key`. Here the schema decides what a key may
-    be, and says so with the nearest name. And a configuration may be called what would be a number: `debug=nan`.
-    `known` are the `groups`, where the caller has them.
+    Hydra rejects unknown keys without `++`. Our schema checks keys instead, and suggests the nearest name.
+    The name of a configuration that looks like a number is quoted: `debug=nan`. `known` may give the `groups`.
     """
     known = groups() if known is None else known
     return [_one_for_hydra(argument, known) for argument in arguments]
 
 
 def as_typed(lines: Iterable[str], known: Collection[str] | None = None) -> tuple[str, ...]:
-    """Overrides as a user would give them: without the ++ that `for_hydra` puts before them."""
+    """Overrides as a user types them: without the `++` of `for_hydra`."""
     lines = list(lines)
     short = [line.removeprefix("++") for line in lines]
     again = for_hydra(short, known)

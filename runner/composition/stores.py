@@ -1,4 +1,4 @@
-"""The tracking store in use: what `conf/`, and overrides such as tracking.uri=…, say of it."""
+"""The settings of the tracking store, from `conf/` and overrides such as tracking.uri=…."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from runner.tracking import Tracking
 
 
 def tracking(overrides: Sequence[str] = ()) -> Tracking:
-    """Where runs are recorded. Raises ConfigError."""
+    """The tracking settings. Raises ConfigError."""
     loading.register()
     GlobalHydra.instance().clear()
     with as_config_errors(), loading.in_place(RunMode.RUN), initialize_config_dir(str(shipped()), version_base="1.3"):

@@ -1,4 +1,4 @@
-"""What Hydra's plugins find of a command that trains: how its sweep is proposed, and how a batch of jobs is trained."""
+"""A command that trains, for Hydra's plugins: runs its sweep, and trains a batch of jobs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
 
 class TrainCommand:
-    """One command that trains. `session` is its sweep while one is under way, and `statuses` how its members ended."""
+    """One command that trains. `session` is the current sweep, if any; `statuses` are the exit statuses of members."""
 
     def __init__(self, command: Command) -> None:
         self.command = command
@@ -27,12 +27,12 @@ class TrainCommand:
         self.statuses: list[int] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the session: a launcher of another project may send the task to another process."""
+        """Without the session: another launcher may send the task to another process."""
         return vars(self) | {"session": None}
 
     @contextmanager
     def during(self, session: "Session") -> Iterator[None]:
-        """Has batches that are launched meanwhile trained in this session."""
+        """Makes `launch` train batches in this session while the block runs."""
         self.session = session
         try:
             yield

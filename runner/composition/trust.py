@@ -1,7 +1,7 @@
-"""Refuses YAML and overrides that would make Hydra or `logging` call Python.
+"""Rejects YAML and overrides that would make Hydra or `logging` call Python.
 
 Launchers and sweepers of installed plugins are chosen through Hydra's groups: `hydra/launcher=joblib`. The environment
-variable CONVRUNNER_ALLOW_TARGETS lists dotted names that are allowed too, divided by commas: `my_package.MyCallback`.
+variable CONVRUNNER_ALLOW_TARGETS lists further allowed dotted names, separated by commas: `my_package.MyCallback`.
 """
 
 import os
@@ -30,7 +30,7 @@ _TARGET: Final = "_target_"
 _RULE: Final = f"be left out, as YAML calls no Python (the environment variable {ALLOW} may allow it)"
 _MADE: Final = ("callbacks", "launcher", "sweeper")  # Hydra calls what these name
 _BASIC_SWEEPER: Final = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-_LOGGING: Final = ("job_logging", "hydra_logging")  # Python's logging does so
+_LOGGING: Final = ("job_logging", "hydra_logging")  # Python's logging calls what these name
 _LOG_FILE: Final = "${hydra.runtime.output_dir}/${hydra.job.name}.log"
 _LOG_CLASSES: Final = frozenset(
     ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "logging.Formatter")
@@ -45,7 +45,7 @@ def allowed() -> frozenset[str]:
 
 
 class StrictFiles(FileConfigSource):
-    """Hydra's source of YAML files, read as `strict_yaml` reads them, and without targets."""
+    """Hydra's source of YAML files: reads them with `strict_yaml` and rejects targets."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         name = self._normalize_file_name(config_path)
@@ -65,7 +65,7 @@ class StrictFiles(FileConfigSource):
 
 
 class InstalledPackages(ImportlibResourcesConfigSource):
-    """Hydra's source of YAML in packages: its own and those of plugins. To look into another is to import it."""
+    """Hydra's source of YAML in packages: Hydra's own and plugins. Reading another package would import it."""
 
     def __init__(self, provider: str, path: str) -> None:
         super().__init__(provider, path)
@@ -76,7 +76,7 @@ class InstalledPackages(ImportlibResourcesConfigSource):
 
 
 def read_text(path: str) -> str:
-    """The text of a YAML file. Raises ConfigError with the name that a user knows it by."""
+    """The text of a YAML file. Raises ConfigError with the short path of the file."""
     try:
         with Path(path).open(encoding="utf-8") as file:
             return file.read(limits.YAML_BYTES + 1)
@@ -87,12 +87,12 @@ def read_text(path: str) -> str:
 
 
 def register() -> None:
-    """Makes Hydra read files and packages through the sources above."""
+    """Makes Hydra read files and packages by the sources above."""
     SourcesRegistry.instance().types.update(file=StrictFiles, pkg=InstalledPackages)
 
 
 class CheckedLoader(ConfigLoaderImpl):
-    """Hydra's loader, which hands out no configuration before it is checked."""
+    """Hydra's loader, which checks each configuration before it returns it."""
 
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]
@@ -119,7 +119,10 @@ class CheckedLoader(ConfigLoaderImpl):
 
 
 def faults_of(config: DictConfig) -> Iterator[Fault]:
-    """What in a composed configuration would call Python, in Hydra's part too; resolvers can make mappings of texts."""
+    """The faults of everything in a composed configuration that would call Python, also in Hydra's part.
+
+    Interpolations are checked too, since a resolver can turn a text into a mapping.
+    """
     hydra, written, made = config.hydra, _raw(config), _installed_targets()
     for place, got in _targets(written):
         part = place.split(".")[1] if place.startswith("hydra.") else ""
@@ -160,7 +163,7 @@ def _targets(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _made_by_interpolation(above: Any, key: Any, path: str) -> Iterator[Fault]:
-    """Interpolations that stand for lists and mappings where Hydra calls what a mapping names."""
+    """Faults of interpolations that give lists or mappings in a part in which Hydra calls targets."""
     node = above._get_node(key)
     if node._is_interpolation():
         if isinstance(above[key], DictConfig | ListConfig | dict | list):
@@ -171,7 +174,7 @@ def _made_by_interpolation(above: Any, key: Any, path: str) -> Iterator[Fault]:
 
 
 def _installed_targets() -> frozenset[Any]:
-    """What installed plugins have Hydra call: their entries in its store of configurations."""
+    """The targets of installed plugins: their entries in Hydra's ConfigStore."""
     found = set[Any]()
     waiting: list[Any] = [ConfigStore.instance().repo.get("hydra", {})]
     while waiting:
@@ -184,7 +187,7 @@ def _installed_targets() -> frozenset[Any]:
 
 
 def _logging_faults(value: Any, path: str, key: str) -> Iterator[Fault]:
-    """What Python's `logging` would import, call or write to beyond the log file of the run."""
+    """Faults of all that Python's `logging` would import, call or write to, except the log file of the run."""
     if isinstance(value, list | dict):
         for below, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _logging_faults(item, f"{path}.{below}", str(below))

@@ -1,7 +1,7 @@
-"""The verbs of the command line: a module for each, with the record of its settings, found by its name.
+"""The verbs of the command line: one module each, named after the verb, with the record of its settings.
 
-A module says in the first line of its docstring what the verb does, and holds the verb itself as VERB. To add a verb is
-to add its module; what the command line, its help, the configuration and the JSON Schema know of it, they read there.
+The first line of a module's docstring is the verb's help, and VERB is the verb itself. To add a verb, add its module:
+the command line, its help, the configuration and the JSON Schema read all they need from there.
 """
 
 import ast
@@ -20,24 +20,24 @@ Verb = Callable[[Command], int]
 
 
 def names() -> list[str]:
-    """The verbs that there are; no module is imported to list them."""
+    """The names of all verbs, listed without importing a module."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def verb(name: str) -> Verb:
-    """The verb of this name, which has to be one of `names`."""
+    """The verb of this name, which must be one of `names`."""
     found: Verb = importlib.import_module(f"{__name__}.{name}").VERB
     return found
 
 
 def summaries() -> str:
-    """A line for each verb: its name, and what its module says that it does."""
+    """A line of help for each verb: its name, and its summary."""
     lines = {name: _summary(name) for name in names()}
     return "\n".join(f"  {name:<10} {line}" for name, line in lines.items())
 
 
 def _summary(name: str) -> str:
-    """What the first line of a module's docstring says after the verb; the module is not imported."""
+    """The first line of a module's docstring, after the verb; the module is not imported."""
     spec = importlib.util.find_spec(f"{__name__}.{name}")
     path = (spec and spec.origin) or ""
     docstring = ast.get_docstring(ast.parse(Path(path).read_text(encoding="utf-8"))) or ""
@@ -45,7 +45,7 @@ def _summary(name: str) -> str:
 
 
 class Settings(Mapping[str, type[Record]]):
-    """By verb, the records of settings that are a key of the configuration; each is imported when it is asked for."""
+    """By verb, the settings records that are keys of the configuration; each module is imported on access."""
 
     def __getitem__(self, name: str) -> type[Record]:
         found = verb(name) if name in names() else None

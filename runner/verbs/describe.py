@@ -21,7 +21,7 @@ class Describe(Record):
 
 
 def show(job: "Job", settings: Describe) -> int:
-    """Prints the table of one configuration."""
+    """Prints the layer table of one configuration."""
     from rich.console import Console
 
     from runner import describe

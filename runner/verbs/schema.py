@@ -7,7 +7,7 @@ from runner.errors import ConfigError, must
 
 
 def write(command: Command) -> int:
-    """Writes every schema to the folder that is named, or to schema/, and prints their paths."""
+    """Writes every schema to the named folder, by default schema/, and prints their paths."""
     from runner import schema
 
     folder = command.arguments[0] if command.arguments else "schema"

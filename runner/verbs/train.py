@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def train(command: Command) -> int:
-    """Trains what the overrides describe. Returns the worst exit status of its runs."""
+    """Trains one experiment or a sweep. Returns the worst exit status of its runs."""
     from runner import composition
 
     def one(job: "Job") -> tuple[float | None, ...]:
-        from runner.run import run  # training takes more to import than a mistake should cost
+        from runner.run import run  # slow to import; an invalid command should fail before
         from runner.sweep.results import objective
         from runner.training.member import Context
 
