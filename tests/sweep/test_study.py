@@ -14,7 +14,7 @@ import pytest
 from runner.composition.reading import read
 from runner.errors import ConfigError
 from runner.records import frozen
-from runner.sweep.search import Suggestion, Study, open_study
+from runner.sweep.search import Study, Suggestion, open_study
 from runner.sweep.settings import Sweep
 from runner.training.outcome import Outcome
 
