@@ -1,4 +1,4 @@
-"""The kinds of layer that YAML can name, and how an entry of a layer list becomes one.
+"""The kinds of layer that YAML can name, and the conversion of a layer list's entries to layers.
 
 An entry is a bare word (`relu`) or a mapping with one key, the kind: `{conv: {filters: 6, kernel_size: 5}}`.
 """
@@ -31,12 +31,12 @@ __all__ = ["EVERY_KIND", "KINDS", "Layer", "LayerList", "flattened"]
 
 EVERY_KIND: dict[str, type[Layer]] = {layer.kind: layer for layer in kinds()}
 
-# What YAML can name: a kind that begins with $ is written by the program alone.
+# The kinds that YAML can name. Kinds that begin with $ are only created by the program.
 KINDS = {kind: layer for kind, layer in EVERY_KIND.items() if not kind.startswith("$")}
 
 
 def _checked(entry: Any) -> Any:
-    """An entry as it was, if its form and its kind are known."""
+    """Returns an entry unchanged if its form and kind are known. Raises ValueError otherwise."""
     if isinstance(entry, Layer):
         return entry
     if isinstance(entry, dict) and len(entry) != 1:
@@ -58,7 +58,7 @@ def _kind(entry: Any) -> str | None:
 
 
 def _arguments(entry: Any) -> Any:
-    """What stands under an entry's one key; nothing there means no arguments."""
+    """The value of an entry's single key; null means no arguments."""
     if isinstance(entry, str):
         return {}
     if isinstance(entry, dict):
@@ -68,7 +68,7 @@ def _arguments(entry: Any) -> Any:
 
 
 class _OneKeyed:
-    """Gives the JSON Schema of an entry the form in which it is written."""
+    """Adapts the JSON Schema of an entry to its form in YAML."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         references = handler(schema)["oneOf"]
@@ -99,7 +99,7 @@ def _entry_type() -> Any:
 
 
 def flattened(entries: Any) -> Any:
-    """A list within the list stands for its entries, so that an override can put several layers in one's place."""
+    """Replaces inner lists by their entries, so that an override can replace one layer by several."""
     if not isinstance(entries, tuple):
         return entries
     flat: list[Any] = []

@@ -1,4 +1,4 @@
-"""Activations: a function of every value on its own; softmax, of every position's channels."""
+"""Activations: functions of each single value; softmax is a function of the channels at each position."""
 
 from typing import Annotated, ClassVar
 
@@ -12,7 +12,7 @@ from runner.records import TRACED
 
 
 class _Activation(Layer):
-    """A layer that is one function of its input."""
+    """A layer without parameters that applies one function."""
 
     def function(self, x: jax.Array) -> jax.Array:
         raise NotImplementedError(f"{type(self).__name__}.function")
@@ -130,5 +130,5 @@ class Softmax(_Activation):
         return shape
 
     def function(self, x: jax.Array) -> jax.Array:
-        # In float32, with its gradient: both hold a sum over the channels.
+        # In float32, because it and its gradient contain a sum over the channels.
         return jax.nn.softmax(x.astype(jnp.float32), axis=-1).astype(x.dtype)

@@ -1,7 +1,7 @@
-"""A layer is one frozen record: its schema, its shape rule, its parameters, its application and its cost.
+"""The base class of layers: a frozen record with its schema, shape rule, parameters, forward function and cost.
 
 A shape has no batch axis: `(height, width, channels)`, `(length, channels)` or, once flat, `(features,)`. Arrays
-carry the batch first: `(n, h, w, c)`. Adding a kind of layer is one class with a `kind` here and there:
+carry the batch first: `(n, h, w, c)`. A new kind of layer is one class with a `kind`:
 
     class Scale(Layer):
         kind = "scale"
@@ -33,7 +33,7 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class _Scaled:
-    """The marker of a count that `model.width` multiplies."""
+    """The type of SCALED, which marks a count that `model.width` multiplies."""
 
     def __repr__(self) -> str:
         return "SCALED"
@@ -44,9 +44,9 @@ SCALED: Final = _Scaled()
 
 @dataclass(frozen=True)
 class Fallback:
-    """The marker of a field with the value that error recovery puts in place of one that cannot be read.
+    """Marks a field with the value that error recovery uses instead of an invalid one.
 
-    It is the value that makes the output largest: a window that does not fit then would not have fitted before.
+    The value makes the output as large as possible, so a window that does not fit then could not have fitted.
     """
 
     value: Any
@@ -54,7 +54,7 @@ class Fallback:
 
 @dataclass(frozen=True)
 class Parameter:
-    """What gradient descent learns: its shape, its initialiser, and whether weight decay applies to it.
+    """A parameter of a layer: its shape, its initialiser, and whether weight decay applies.
 
     `torch` is PyTorch's name for it. A `kernel` is `(*spatial, in, out)` here and `(out, in, *spatial)` in PyTorch.
     """
@@ -68,7 +68,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Statistic:
-    """What a layer measures while it trains: its shape, its initial value, and PyTorch's name for it."""
+    """A running statistic of a layer: its shape, its initial value, and PyTorch's name for it."""
 
     shape: Shape
     value: float
@@ -76,7 +76,7 @@ class Statistic:
 
 
 class Misfit(Exception):  # noqa: N818 - it never reaches a user: the survey turns it into a Fault with its path
-    """A layer cannot take its input. `otherwise` is the output shape with which a survey may go on looking."""
+    """A layer does not fit its input. A survey continues with the output shape `otherwise`."""
 
     def __init__(self, name: str, rule: str, got: object, *, otherwise: Shape, needs: int = 0) -> None:
         super().__init__(rule)
@@ -84,15 +84,15 @@ class Misfit(Exception):  # noqa: N818 - it never reaches a user: the survey tur
 
 
 class FeatureMap(NamedTuple):
-    """What flows between layers, as far as it is known without computing it."""
+    """The shape, receptive fields and vocabulary of values between two layers."""
 
     shape: Shape
     fields: tuple[ReceptiveField, ...]  # one per axis of the input image
-    vocabulary: int | None = None  # how many tokens there are, where the values are tokens and not yet numbers
+    vocabulary: int | None = None  # the number of different tokens; None if the values are numbers
 
 
 class Row(NamedTuple):
-    """What `describe` says of one layer. Bytes are those of its output for one image in float32."""
+    """One row of `describe`. `activation_bytes` is the size of the output for one image in float32."""
 
     path: str
     kind: str
@@ -106,50 +106,51 @@ class Row(NamedTuple):
 
 
 class Step(NamedTuple):
-    """How a training step passes images through the layers: `accumulate` parts of a batch, one after another."""
+    """The images of a training step: a batch, split into `accumulate` parts that are processed in turn."""
 
     batch_size: int
     accumulate: int
-    freeze: tuple[str, ...]  # names of layers that stay as they are
+    freeze: tuple[str, ...]  # names of layers that are not trained
 
     @property
     def images(self) -> int:
-        """How many images pass at once."""
+        """The number of images in one part."""
         return max(self.batch_size // self.accumulate, 1)
 
 
 @dataclass
 class Survey:
-    """What a walk over the layers found: a row for each, and what does not fit.
+    """The result of a walk over the layers: a row for each, and the faults.
 
-    `guessed` says that some layers stand in for ones that could not be read: then only windows larger than their
-    input are certain not to fit.
+    If `guessed`, some invalid layers were replaced by guesses. Then only windows larger than their input are certain
+    faults.
     """
 
     input_size: int
     guessed: bool = False
-    step: Step | None = None  # None: nobody trains
+    step: Step | None = None  # None: not training
     rows: list[Row] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     _outgrown: bool = False
 
     def misfit(self, path: str, misfit: Misfit) -> None:
-        """Notes that a layer does not fit, unless that may only follow from another that did not."""
+        """Adds a fault, unless it may be a consequence of an earlier one."""
         if misfit.needs and self._outgrown and misfit.needs <= self.input_size:
             return
         if self.guessed and not misfit.needs:
             return
         self._outgrown |= misfit.needs > 0
         fault = must(f"{path}.{misfit.field}" if misfit.field else path, misfit.rule, misfit.got)
-        # A repeated layer has one path: what is wrong in its first copy is told, and later ones may only put it anew.
+        # The copies of a repeated layer have one path: only the fault of the first copy is reported.
         if all(fault.path != known.path for known in self.faults):
             self.faults.append(fault)
 
 
 class Layer(Record):
-    """One layer of a network. The defaults here are those of a layer that learns nothing and keeps its shape.
+    """One layer of a network. By default it has no parameters and keeps the shape.
 
-    What other rooms must know of a kind is declared here and on the fields (`TRACED`, `SCALED`, `Fallback`).
+    Facts that other packages need about a kind are class attributes here, or marks on fields (`TRACED`, `SCALED`,
+    `Fallback`).
     """
 
     kind: ClassVar[str]
@@ -158,15 +159,15 @@ class Layer(Record):
     convolves: ClassVar[bool] = False  # whether it computes one convolution
 
     def held(self) -> Iterator["Layer"]:
-        """The layers that this layer holds."""
+        """The layers inside this layer."""
         return iter(())
 
     def layer_count(self) -> int:
-        """The number of layers, counted without copying them: itself, and every copy of the layers that it holds."""
+        """The number of layers, counted without copying them: itself, and every copy of the layers inside."""
         return 1 + sum(layer.layer_count() for layer in self.held())
 
     def located(self, here: Located) -> Iterator[Located]:
-        """The layer itself, which is `here`, and the layers that it holds, each copy of a repeated one."""
+        """The places of the layer, which is at `here`, and of the layers inside; each copy of a repeated one."""
         yield here
 
     @property
@@ -175,7 +176,7 @@ class Layer(Record):
         return False
 
     def widened(self, factor: float) -> "Layer":
-        """The same layer with every `SCALED` count multiplied by `factor`; at least 1 is left.
+        """The same layer with every `SCALED` count multiplied by `factor`, rounded, and at least 1.
 
         Source: the width multiplier of Howard et al. 2017, arXiv:1704.04861, §3.3.
         """
@@ -186,37 +187,37 @@ class Layer(Record):
         return self.model_copy(update=scaled) if scaled else self
 
     def feature_order(self, shape: Shape, order: Array | None) -> Array | None:
-        """Where PyTorch, which flattens channels first, has each feature of the output; None: at its place.
+        """The index in PyTorch, which flattens channels first, of each output feature; None: the same index.
 
-        `order` says the same of the input. A kernel makes new features; a layer that keeps the shape keeps the order.
+        `order` is the same for the input. A kernel makes new features; a layer that keeps the shape keeps the order.
         """
         makes_features = any(parameter.kernel for parameter in jax.tree.leaves(self.parameters(shape)))
         return None if makes_features or self.output_shape(shape) != shape else order
 
     @property
     def label(self) -> str:
-        """What the layer is called in paths: its kind, or the name of the block that it is."""
+        """The layer's name in paths: its kind, or the name of the block."""
         return self.kind
 
     def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Layer":
-        """The same layer for data of so many classes, and of so many tokens where they are texts.
+        """The same layer for data with this number of classes and, if they are texts, of tokens.
 
-        `precision` is what the layers compute in: numbers say it themselves, tokens cannot.
+        `precision` is the type in which layers compute; an embedding needs it, as tokens are integers.
         """
         del classes, vocabulary, precision
         return self
 
     def output_shape(self, shape: Shape) -> Shape:
-        """The shape that comes of `shape`. Raises Misfit where the layer cannot take it."""
+        """The output shape for an input of `shape`. Raises Misfit if the layer does not fit it."""
         return shape
 
     def parameters(self, shape: Shape) -> Tree:
-        """What is learnt, by name; the leaves are `Parameter`."""
+        """The parameters by name; the leaves are `Parameter`."""
         del shape
         return {}
 
     def statistics(self, shape: Shape) -> Tree:
-        """What is measured in training, by name; the leaves are `Statistic`."""
+        """The running statistics by name; the leaves are `Statistic`."""
         del shape
         return {}
 
@@ -226,7 +227,7 @@ class Layer(Record):
         return 0
 
     def windows(self, shape: Shape) -> tuple[Window, ...]:
-        """What one output position sees of each axis of the input; none where it sees only its own."""
+        """The window of one output position along each input axis; empty if it depends on its own position only."""
         del shape
         return ()
 
@@ -235,20 +236,20 @@ class Layer(Record):
         raise NotImplementedError(f"{type(self).__name__}.apply")
 
     def output_fields(self, at: FeatureMap) -> tuple[ReceptiveField, ...]:
-        """What the positions of the output see of the input image, along each of its axes."""
+        """The receptive fields of the output along each axis of the input image."""
         if not (windows := self.windows(at.shape)):
             return at.fields
         along = zip(at.fields, windows, at.shape[:-1], strict=True)
         return tuple(field.through(window, size) for field, window, size in along)
 
     def accept(self, at: FeatureMap, output: Shape) -> None:
-        """Raises Misfit where `at` is not what the layer computes on: as a rule numbers, and not tokens."""
+        """Raises Misfit if the layer cannot compute on `at`: most layers need numbers, not tokens."""
         if at.vocabulary is not None:
             rule = "have an embedding before it, as the data are tokens"
             raise Misfit("", rule, shape_text(at.shape), otherwise=output)
 
     def survey(self, at: FeatureMap, here: Located, into: Survey) -> FeatureMap:
-        """Notes this layer's row, or why it does not fit, and returns its output for the input `at`."""
+        """Adds this layer's row or fault to `into`, and returns its output for the input `at`."""
         try:
             shape = self.output_shape(at.shape)
             self.accept(at, shape)
@@ -261,12 +262,12 @@ class Layer(Record):
         return output
 
     def parameter_count(self, shape: Shape) -> int:
-        """How many numbers are learnt."""
+        """The number of learnt values."""
         return sum(math.prod(parameter.shape) for parameter in jax.tree.leaves(self.parameters(shape)))
 
 
 def kinds(root: type[Layer] = Layer) -> Iterator[type[Layer]]:
-    """Every class of layer that has been declared, in the order of declaration."""
+    """Every declared class of layer, in the order of declaration."""
     for child in root.__subclasses__():
         if "kind" in vars(child):
             yield child
@@ -274,12 +275,12 @@ def kinds(root: type[Layer] = Layer) -> Iterator[type[Layer]]:
 
 
 def shape_text(shape: Shape) -> str:
-    """A shape as it is written in text: 28×28×6."""
+    """A shape as text: 28×28×6."""
     return "×".join(str(size) for size in shape)
 
 
 def whole(shape: Shape) -> tuple[Window, ...]:
-    """The windows of a layer that looks at a whole feature map at once."""
+    """The windows of a layer whose outputs depend on the whole feature map."""
     return tuple(Window(size) for size in shape[:-1])
 
 

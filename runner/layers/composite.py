@@ -1,4 +1,4 @@
-"""A layer that holds layers: it asks the layers of each of its paths, and merges the answers."""
+"""The base class of layers that contain layers: it evaluates each path and merges the results."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ End = tuple[Shape, Array | None]  # the shape and the feature order of a path's 
 
 
 class Composite(Layer):
-    """A layer that sends its input down one or more paths of layers, and merges what comes of them."""
+    """A layer that applies one or more paths of layers to its input, and merges their outputs."""
 
     lists: ClassVar[tuple[str, ...]] = ("layers",)
 
@@ -26,21 +26,21 @@ class Composite(Layer):
         raise NotImplementedError(f"{type(self).__name__}.routes")
 
     def merged_shape(self, shape: Shape, ends: tuple[Shape, ...]) -> Shape:
-        """The shape that comes of the paths' ends, for an input of `shape`. Raises Misfit where they do not agree."""
+        """The output shape for an input of `shape` and the paths' output shapes. Raises Misfit if they do not agree."""
         raise NotImplementedError(f"{type(self).__name__}.merged_shape")
 
     def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
-        """The output, of the input and what the paths made of it."""
+        """The output, from the input and the paths' outputs."""
         raise NotImplementedError(f"{type(self).__name__}.joined")
 
     def merged_fields(
         self, at: tuple[ReceptiveField, ...], ends: tuple[tuple[ReceptiveField, ...], ...]
     ) -> tuple[ReceptiveField, ...]:
-        """What a position of the output sees, through whichever path."""
+        """The receptive fields of the output: the union of those of the paths."""
         return tuple(union(fields) for fields in zip(*ends, strict=True))
 
     def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
-        """How many tokens there are, if the output is tokens again. Raises Misfit where they would be merged."""
+        """The vocabulary of the output, if it is tokens. Raises Misfit if tokens would be merged."""
         del at
         if any(end is not None for end in ends):
             rule = "have an embedding on every path, as the data are tokens"
@@ -60,7 +60,7 @@ class Composite(Layer):
             yield from sequence.located(layers, below(here, place))
 
     def changed(self, change: Callable[[Layer], Layer]) -> "Composite":
-        """The same layer with every layer that it holds changed."""
+        """The same layer with `change` applied to every layer inside."""
         lists = {name: tuple(map(change, getattr(self, name))) for name in self.lists}
         groups = {name: tuple(tuple(map(change, one)) for one in getattr(self, name)) for name in self.list_groups}
         return self.model_copy(update=lists | groups)
@@ -72,7 +72,7 @@ class Composite(Layer):
         return self.changed(lambda layer: layer.widened(factor))
 
     def merged_order(self, shape: Shape, order: Array | None, ends: Sequence[End]) -> Array | None:
-        """`feature_order` of the output, of each path's shape and order. Raises Misfit where the paths disagree."""
+        """`feature_order` of the output, from each path's shape and order. Raises Misfit if the paths disagree."""
         del shape, order
         orders = [np.arange(*end) if own is None else own for end, own in ends]
         if any(not np.array_equal(orders[0], other) for other in orders[1:]):
@@ -122,7 +122,7 @@ class Composite(Layer):
             shape = self.merged_shape(at.shape, tuple(end.shape for end in ends))
             vocabulary = self.merged_vocabulary(at.vocabulary, tuple(end.vocabulary for end in ends), shape)
         except Misfit as misfit:
-            if len(into.faults) == faults:  # else it may only follow from what does not fit on a path
+            if len(into.faults) == faults:  # otherwise it may be a consequence of a fault on a path
                 into.misfit(here.place, misfit)
             return FeatureMap(misfit.otherwise, ends[0].fields)
         output = FeatureMap(shape, self.merged_fields(at.fields, tuple(end.fields for end in ends)), vocabulary)
@@ -145,10 +145,10 @@ class Straight(Composite):
 
 
 def below(here: Located, place: str) -> Located:
-    """Where a path of a layer is, by its place below the layer."""
+    """The location of a path inside a layer."""
     return Located(f"{here.place}.{place}", f"{here.path}.{route_name(place)}")
 
 
 def route_name(place: str) -> str:
-    """What a path's parameters are called: `layers`, `shortcut`, or the number of a branch."""
+    """The key of a path's parameters: `layers`, `shortcut`, or the number of a branch."""
     return place.removeprefix("paths[").removesuffix("]")

@@ -29,8 +29,8 @@ def _filters(value: Any) -> Any:
 class Conv(Layer):
     """Filters slid over a feature map; each makes one channel of the next.
 
-    `(n, h, w, c)` → `(n, h', w', filters)`. What is computed is the cross-correlation that the field calls
-    convolution. Source: LeCun et al. 1998, doi:10.1109/5.726791; Dumoulin & Visin 2016, arXiv:1603.07285.
+    `(n, h, w, c)` → `(n, h', w', filters)`. Computes the cross-correlation, as usual in the field.
+    Source: LeCun et al. 1998, doi:10.1109/5.726791; Dumoulin & Visin 2016, arXiv:1603.07285.
     """
 
     kind: ClassVar[str] = "conv"
@@ -65,11 +65,11 @@ class Conv(Layer):
     def widened(self, factor: float) -> "Layer":
         wide = super().widened(factor)
         assert isinstance(wide, Conv)
-        # A depthwise convolution has a group for each filter, and keeps one.
+        # A depthwise convolution keeps one group for each filter.
         return wide.model_copy(update={"groups": wide.filters}) if self.filters == self.groups != 1 else wide
 
     def filter_count(self) -> int:
-        """How many filters there are, once that is known."""
+        """The number of filters of a bound layer."""
         assert self.filters != "classes", "a model is bound to its data before anything asks for its filters"
         return self.filters
 

@@ -12,7 +12,7 @@ from runner.layers.passes import Pass
 
 
 class _FullyConnected(Layer):
-    """What fully connected layers share; each says how many units it has."""
+    """The base class of fully connected layers; a subclass gives the number of units."""
 
     use_bias: bool = Field(True, description="Whether every unit adds a number of its own.")
     bias_init: InitializerField = Field(initializer("zeros"), description="How biases begin.")
@@ -61,7 +61,7 @@ class Classifier(_FullyConnected):
 
     kind: ClassVar[str] = "classifier"
 
-    # Its outputs should begin near zero, where every class is as likely, so it has no factor for a ReLU after it.
+    # Outputs should begin near zero, with all classes equally likely, so there is no factor for a ReLU.
     kernel_init: InitializerField = Field(initializer("lecun_normal"), description="How weights begin.")
     classes: Annotated[int, Ge(1)] | None = Field(None, description="Number of classes; as many as the data have.")
 

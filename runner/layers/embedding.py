@@ -12,7 +12,7 @@ from runner.layers.initializers import InitializerField, initializer
 from runner.layers.passes import Pass
 
 PADDING = 0
-"""The token that fills a short text up."""
+"""The token that pads short texts."""
 
 
 class Embedding(Layer):
@@ -56,7 +56,7 @@ class Embedding(Layer):
         return {"table": Parameter((self._rows(), self.dim), self.table_init, decays=True)}
 
     def _rows(self) -> int:
-        # Without data of tokens there is nothing to bind it to: `accept` then says so.
+        # If the data are not tokens, there is no vocabulary, and `accept` raises Misfit.
         return self.vocabulary or 1
 
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:

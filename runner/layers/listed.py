@@ -1,4 +1,4 @@
-"""Layers one after another under one name: a list repeated, a block, a list that a condition chose."""
+"""Lists of layers under one name: repeated lists, blocks, and lists chosen by a condition."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -26,7 +26,7 @@ class Repeat(Straight):
     layers: "LayerList" = Field(description="What is repeated.")
 
     def layer_count(self) -> int:
-        # A copy of nothing takes time too.
+        # A copy of an empty list takes time too.
         return 1 + self.times * max(sum(layer.layer_count() for layer in self.layers), 1)
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
@@ -50,17 +50,17 @@ class Repeat(Straight):
         return x, {"layers": after} if after else {}
 
     def _firsts(self) -> Iterator[int]:
-        """The number of the first layer of each copy in the tree of parameters."""
+        """For each copy, the number of its first layer in the tree of parameters."""
         return (number * len(self.layers) for number in range(self.times))
 
 
 class Block(Straight):
-    """What the use of a declared block comes to: its layers, under its name. Written by `runner.blocks`."""
+    """One use of a declared block: its layers, under its name. Created by `runner.blocks`."""
 
     kind: ClassVar[str] = "$block"
 
     name: str
-    declared: str  # where: `model.blocks.bottleneck`, or `block.bottleneck` of the library
+    declared: str  # the path of the declaration: `model.blocks.bottleneck`, or `block.bottleneck` of the library
     layers: "LayerList"
 
     @property
@@ -72,7 +72,7 @@ class Block(Straight):
 
 
 class When(Straight):
-    """The one of its two lists that a condition chose, where it stood. Written by `runner.blocks`."""
+    """The list of a `when` that its condition chose; the other is empty. Created by `runner.blocks`."""
 
     kind: ClassVar[str] = "$when"
     lists: ClassVar[tuple[str, ...]] = ("layers", "otherwise")

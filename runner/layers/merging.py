@@ -1,4 +1,4 @@
-"""Paths of layers side by side, and how they become one: residual, branches, dense_connection, auxiliary."""
+"""Layers with parallel paths that are merged: residual, branches, dense_connection, auxiliary."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Residual(Composite):
-    """What its layers make of the input, plus the input, or what the shortcut makes of it.
+    """The output of its layers plus the output of the shortcut, by default the input itself.
 
     Source: He, Zhang, Ren & Sun 2015, arXiv:1512.03385.
     """
@@ -50,10 +50,10 @@ class Residual(Composite):
 
 
 class Branches(Composite):
-    """Several paths side by side, whose outputs become one.
+    """Several parallel paths, whose outputs are merged.
 
-    Source: Szegedy et al. 2014, arXiv:1409.4842; `multiply` is the gate of Hu et al. 2017, arXiv:1709.01507, for
-    which a flat path counts for every position.
+    Source: Szegedy et al. 2014, arXiv:1409.4842; `multiply` is the gate of Hu et al. 2017, arXiv:1709.01507, in
+    which a flat path multiplies every position.
     """
 
     kind: ClassVar[str] = "branches"
@@ -100,7 +100,7 @@ class Branches(Composite):
 
 
 class DenseConnection(Composite):
-    """The input, and after its channels those that the layers make of it.
+    """The input, with the channels of the layers' output after its own.
 
     Source: Huang, Liu, van der Maaten & Weinberger 2016, arXiv:1608.06993.
     """
@@ -122,7 +122,7 @@ class DenseConnection(Composite):
     def merged_fields(
         self, at: tuple[ReceptiveField, ...], ends: tuple[tuple[ReceptiveField, ...], ...]
     ) -> tuple[ReceptiveField, ...]:
-        return super().merged_fields(at, (at, *ends))  # the input itself is one of what is joined
+        return super().merged_fields(at, (at, *ends))  # the input itself is concatenated too
 
     def merged_vocabulary(self, at: int | None, ends: tuple[int | None, ...], shape: Shape) -> int | None:
         return super().merged_vocabulary(at, (at, *ends), shape)
@@ -135,7 +135,7 @@ class DenseConnection(Composite):
 
 
 class Auxiliary(Composite):
-    """A side head: in training its outputs have a loss of their own; the input passes on as it is.
+    """A side head: in training its outputs have their own loss; the output is the input, unchanged.
 
     Source: Szegedy et al. 2014, arXiv:1409.4842, §5.
     """
@@ -177,7 +177,7 @@ class Auxiliary(Composite):
 
 
 def _one_after_another(ends: Sequence[End]) -> Array | None:
-    """The order of features that stand one path after another."""
+    """The feature order of concatenated paths."""
     if all(order is None for _, order in ends):
         return None
     starts = np.cumsum([0, *(shape[0] for shape, _ in ends)])
@@ -186,7 +186,7 @@ def _one_after_another(ends: Sequence[End]) -> Array | None:
 
 
 def _last(layers: Layers) -> Layer | None:
-    """The layer that comes last, be it in a block."""
+    """The last layer, also inside a block."""
     for layer in reversed(layers):
         if not isinstance(layer, Straight):
             return layer

@@ -1,4 +1,4 @@
-"""Normalisation: of a batch, of a position's channels, of neighbouring channels."""
+"""Normalisation over a batch, over the channels of a position, and over neighbouring channels."""
 
 import math
 from typing import Annotated, ClassVar
@@ -28,7 +28,7 @@ from runner.layers.passes import Located, Pass
 from runner.ops.moments import moments
 from runner.records import TRACED
 
-# Beyond so many channels, local response normalisation sums by a window reduction.
+# With more taps, local response normalisation sums by a window reduction.
 _MOST_SHIFTS = 64
 
 
@@ -46,7 +46,7 @@ def _rescaled(params: Tree, x: jax.Array) -> jax.Array:
 
 
 class BatchNorm(Layer):
-    """Every channel to mean 0 and variance 1: of the batch in training, of what training saw in evaluation.
+    """Every channel to mean 0 and variance 1: with batch statistics in training, with running ones in evaluation.
 
     Computed in float32. The running variance is the unbiased one, as PyTorch keeps it. Source: Ioffe & Szegedy 2015,
     arXiv:1502.03167.
@@ -73,7 +73,7 @@ class BatchNorm(Layer):
         output, step = super().survey(at, here, into), into.step
         if step is None or step.images * math.prod(at.shape[:-1]) > 1 or self._is_held(here.path, step.freeze):
             return output
-        # The mean of one value is the value, so every output would be the bias, whatever the image.
+        # The mean of one value is the value itself, so every output would be the bias for any image.
         images = f"train.batch_size ({step.batch_size}) / train.accumulate ({step.accumulate})"
         rule = f"have at least 2 values per channel to normalise, from {images} images of 1 position"
         into.misfit(here.place, Misfit("", rule, 1, otherwise=output.shape))
@@ -90,7 +90,7 @@ class BatchNorm(Layer):
             rows = wide.reshape(-1, x.shape[-1])  # (n·h·w, c)
             mean, variance = moments(rows, x.dtype)
             statistics = self._updated(statistics, mean, variance, len(rows))
-        # Folded into one factor and one shift: a CPU takes twice as long to subtract, divide, multiply and add.
+        # One factor and one shift: on a CPU twice as fast as subtracting, dividing, multiplying and adding.
         factor = lax.rsqrt(variance + jnp.asarray(self.epsilon, jnp.float32))
         factor = factor * params["scale"] if self.use_scale else factor
         shift = (params["bias"] if self.use_bias else jnp.zeros_like(mean)) - mean * factor
@@ -147,7 +147,7 @@ class LocalResponseNorm(Layer):
 
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         wide = x.astype(jnp.float32)
-        # There are no neighbours beyond the last channel.
+        # A window has at most the existing channels as neighbours.
         before, after = (min(count, x.shape[-1] - 1) for count in (self.size // 2, (self.size - 1) // 2))
         around = ((0, 0),) * (x.ndim - 1) + ((before, after),)
         taps = before + 1 + after

@@ -1,4 +1,4 @@
-"""Convolution as it began: filters that see some of the channels, and biases of single positions.
+"""Layers of the first convolutional networks: filters that see some of the channels, and biases per position.
 
 Source: LeCun et al. 1989, doi:10.1162/neco.1989.1.4.541; LeCun, Bottou, Bengio & Haffner 1998, doi:10.1109/5.726791.
 """
@@ -64,7 +64,7 @@ class PartialConv(Layer):
     def parameters(self, shape: Shape) -> Tree:
         sizes = tuple(window.size for window in self.windows(shape))
         count = sum(map(len, self.connections))
-        # The initialiser takes a kernel to see one channel; a filter sees several, on the mean this many.
+        # The initialiser assumes one input channel; a filter sees count / filters channels on average.
         start = initializer("variance_scaling", scale=len(self.connections) / count, distribution="uniform")
         kernel = Parameter((*sizes, 1, count), start, decays=True, kernel=True)
         bias = {"bias": Parameter((len(self.connections),), self.bias_init, torch="bias")} if self.use_bias else {}
@@ -87,7 +87,7 @@ class PartialConv(Layer):
 
 
 class PositionBias(Layer):
-    """A learnt number added at every position of every channel, where a convolution's bias is one for each channel."""
+    """Adds a learnt number at every position of every channel; the bias of a convolution has one for each channel."""
 
     kind: ClassVar[str] = "position_bias"
 

@@ -1,4 +1,4 @@
-"""Places in a network: the dotted paths of what it learns, and the names that stand for several of them at once.
+"""Dotted paths of parameters and statistics, and the names by which users select layers.
 
 >>> sorted(dotted({"0_conv": {"kernel": k, "bias": b}}))
 ['0_conv.bias', '0_conv.kernel']
@@ -49,7 +49,7 @@ def dotted(tree: Tree) -> dict[str, Any]:
 
 
 def nested(leaves: Mapping[str, Any]) -> Tree:
-    """What `dotted` was made of."""
+    """The inverse of `dotted`: nested mappings from leaves by their dotted paths."""
     tree: Tree = {}
     for path, leaf in leaves.items():
         *above, last = path.split(".")
@@ -61,20 +61,20 @@ def nested(leaves: Mapping[str, Any]) -> Tree:
 
 
 def stands_for(name: str, path: str) -> bool:
-    """Whether a name means what lies at a path: the path begins with it, or runs through a layer of that kind."""
+    """Whether a name selects a path: the path begins with it, or contains a layer of that kind."""
     return f"{path}.".startswith(f"{name}.") or name in map(_label, path.split("."))
 
 
 def is_place(name: str) -> bool:
-    """Whether a name gives a layer by its place in the YAML."""
+    """Whether a name is a layer's place in the YAML."""
     return _PLACE.fullmatch(name) is not None
 
 
 def resolved(names: Iterable[str], located: Sequence[Located]) -> tuple[str, ...]:
     """The names with each place in the YAML replaced by the paths of the layers there; `located` are all layers.
 
-    `layers[3]`, `layers.3`, `layers[3].conv` and `model.layers[3]` are one place. A place within a repeated layer means
-    every copy. A name is left as it is where no layer has this place.
+    `layers[3]`, `layers.3`, `layers[3].conv` and `model.layers[3]` are one place. A place within a repeated layer
+    selects every copy. A place without a layer is returned unchanged.
     """
     found: list[str] = []
     for name in names:
@@ -83,7 +83,7 @@ def resolved(names: Iterable[str], located: Sequence[Located]) -> tuple[str, ...
 
 
 def _paths(name: str, located: Sequence[Located]) -> tuple[str, ...]:
-    """The paths of the layers at a place, or of the parameter that it ends in: `layers[3].conv.kernel`."""
+    """The paths of the layers at a place, or of the parameter at its end: `layers[3].conv.kernel`."""
     if layers := _layers(name, located):
         return layers
     above, _, own = name.rpartition(".")
@@ -91,13 +91,13 @@ def _paths(name: str, located: Sequence[Located]) -> tuple[str, ...]:
 
 
 def _layers(name: str, located: Sequence[Located]) -> tuple[str, ...]:
-    first, *tokens = _tokens(name)  # layers, and what comes after
-    # After an index stands the layer's kind, or the name of its block, which may be left out.
+    first, *tokens = _tokens(name)  # `layers`, and the rest
+    # An index may be followed by the layer's kind, or the name of its block.
     parts = (rf"\[{token}\](\.[^.\[]+)?" if token.isdecimal() else rf"\.{re.escape(token)}" for token in tokens)
     wanted = re.compile(rf"{first}{''.join(parts)}([.\[].+)?")
     found: list[str] = []
     for place, path in located:
-        # What a layer holds is meant with it.
+        # The layers inside a selected layer belong to it.
         is_within = found and path.startswith(f"{found[-1]}.")
         if not is_within and wanted.fullmatch(place):
             found.append(path)
@@ -109,7 +109,7 @@ def _tokens(place: str) -> list[str]:
 
 
 def place_of(path: str, located: Iterable[Located]) -> str:
-    """What lies at a path as it is printed: `layers[3].conv.kernel` for `3_conv.kernel`."""
+    """A path as it is printed: `layers[3].conv.kernel` for `3_conv.kernel`."""
     within = [layer for layer in located if f"{path}.".startswith(f"{layer.path}.")]
     innermost = max(within, key=lambda layer: len(layer.path), default=Located("", ""))
     return innermost.place + path.removeprefix(innermost.path)
@@ -120,8 +120,8 @@ def meant(
 ) -> tuple[str, ...]:
     """The names with each place in the YAML replaced by the paths of the layers there.
 
-    A name is known if it stands for something at one of the `paths`, which are those of all layers where none are
-    given. Raises ConfigError at `where` with every name that is not, and the nearest one that is.
+    A name is known if it selects one of the `paths`, by default those of all layers. Raises ConfigError at `where`
+    with every unknown name, and the nearest known one.
     """
     names = tuple(names)
     known = [path for _, path in located] if paths is None else paths
@@ -131,17 +131,17 @@ def meant(
 
 
 def chosen(names: Iterable[str], path: str) -> bool:
-    """Whether any of the names stands for what lies at a path."""
+    """Whether any of the names selects a path."""
     return any(stands_for(name, path) for name in names)
 
 
 def owners(tree: Tree, names: Iterable[str]) -> frozenset[str]:
-    """The paths of the layers that have a leaf in the tree for which one of the names stands."""
+    """The paths of the layers with a leaf in the tree that one of the names selects."""
     return frozenset(path.rpartition(".")[0] for path in dotted(tree) if chosen(names, path))
 
 
 def split(tree: Tree, names: tuple[str, ...]) -> tuple[Tree, Tree]:
-    """A tree in two: what none of the names stands for, and what they stand for."""
+    """Splits a tree into the leaves that no name selects, and those that a name selects."""
     if not names:
         return tree, {}
     rest: dict[str, Any] = {}
@@ -152,16 +152,16 @@ def split(tree: Tree, names: tuple[str, ...]) -> tuple[Tree, Tree]:
 
 
 def merged(tree: Tree, other: Tree) -> Tree:
-    """Two trees in one; where both have a leaf, the other's."""
+    """Merges two trees; if both have a leaf, that of `other` is used."""
     return nested(dotted(tree) | dotted(other)) if other else tree
 
 
 def unknown_names(
     names: Iterable[str], paths: Iterable[str], where: str, located: Sequence[Located] = ()
 ) -> list[Fault]:
-    """A fault for every name that stands for nothing at these paths, with the nearest one that would.
+    """A fault for every name that selects none of these paths, with the nearest known name.
 
-    A name that gives a place in the YAML is resolved among `located`, and told the nearest place.
+    A name that is a place in the YAML is looked up in `located`; the fault suggests the nearest place.
     """
     paths = list(paths)
 
@@ -176,20 +176,20 @@ def unknown_names(
     known_places = _known_places(paths, located)
 
     def alike(name: str) -> set[str]:
-        """The known names that are spelt in the same way."""
+        """The known names of the same form: places, paths or kinds."""
         return _nearest_places(name, known_places) or (known_paths if _LABEL.match(name) else kinds)
 
     return [unknown(f"{where}[{index}]", "layer", name, alike(name)) for index, name in wrong.items()]
 
 
 def _known_places(paths: Iterable[str], located: Iterable[Located]) -> set[str]:
-    """The places in the YAML of the layers that these paths run through."""
+    """The places in the YAML of the layers on these paths."""
     above = {path[: dot.start()] for path in paths for dot in re.finditer(r"\.", f"{path}.")}
     return {place for place, path in located if path in above}
 
 
 def _nearest_places(name: str, known: Iterable[str]) -> set[str]:
-    """The places that have the longest beginning in common with a name that looks like a place; else none."""
+    """The places with the longest common beginning, if the name looks like a place; else none."""
     if not _LIKE_A_PLACE.match(name):
         return set()
     tokens = _tokens(name)
@@ -204,7 +204,7 @@ def _nearest_places(name: str, known: Iterable[str]) -> set[str]:
 
 
 def _known(paths: Iterable[str]) -> tuple[set[str], set[str]]:
-    """Every kind of layer that these paths run through, and the path of every layer."""
+    """The kind and the path of every layer on these paths."""
     kinds, known_paths = set(), set()
     for path in paths:
         parts = path.split(".")
@@ -215,8 +215,8 @@ def _known(paths: Iterable[str]) -> tuple[set[str], set[str]]:
     return kinds, known_paths
 
 
-@functools.lru_cache(maxsize=4096)  # asked for every name and every part of every path
+@functools.lru_cache(maxsize=4096)  # called for every name and every part of every path
 def _label(part: str) -> str | None:
-    """What a layer is called without its number; None for a parameter and for a path of a composite layer."""
+    """A layer's name without its number; None for a parameter and for a path of a composite layer."""
     found = _LABEL.fullmatch(part)
     return found[1] if found else None

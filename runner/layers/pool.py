@@ -1,4 +1,4 @@
-"""Pooling: a window that takes the largest, the mean or the sum of what it covers, channel by channel."""
+"""Pooling: the maximum, mean or sum of each channel under a sliding window."""
 
 import math
 from typing import Annotated, ClassVar
@@ -18,7 +18,7 @@ from runner.ops.max_pool import max_pool
 
 
 class _Pool(Layer):
-    """The arguments that poolings share."""
+    """The arguments of all poolings."""
 
     size: Pixels = Field(description="Size of the window in pixels: n, or [h, w].")
     stride: Annotated[Pixels | None, Fallback(1)] = Field(
@@ -52,7 +52,7 @@ class _Pool(Layer):
         return (*output_spatial(shape, self.windows(shape)), shape[-1])
 
     def _sums(self, x: jax.Array, windows: tuple[Window, ...]) -> jax.Array:
-        """The sums under the window in float32, in which their gradient is added up too."""
+        """The sums under the window in float32, so that gradients are summed in float32 too."""
         reduced: jax.Array = lax.reduce_window(
             x.astype(jnp.float32),
             np.zeros((), np.float32),
@@ -129,10 +129,10 @@ class AvgPool(_Pool):
         return (sums / counts.reshape(1, *counts.shape, 1)).astype(x.dtype), statistics
 
     def _pixels(self, shape: Shape) -> np.ndarray:
-        """How many pixels each position covers: the product of what it covers along each axis, `(h', w')`."""
+        """The number of pixels that each position covers, `(h', w')`: the product over the axes."""
         windows = self.windows(shape)
-        # What ceil_mode adds beyond the padding is never a pixel, though a window may fit only thanks to it; reflected
-        # and like pixels are as good as any.
+        # Positions that ceil_mode adds beyond the padding never count as pixels, even if a window fits only with them;
+        # padding with other values than zeros counts.
         zeros = self.padding_mode == "zeros"
         padded = self._slide(shape, ceil_mode=False, must_fit=False) if zeros else windows
         counts = np.ones((), np.int64)
@@ -140,7 +140,7 @@ class AvgPool(_Pool):
             counted = self.count_padding or self.padding_mode != "zeros"
             first, end = (-added.low, length + added.high) if counted else (0, length)
             covered = _covered(window, length, first, end)
-            # A window that lies wholly in the padding has the mean 0, not 0 / 0.
+            # A window entirely in the padding has mean 0, not 0 / 0.
             counts = np.multiply.outer(counts, np.maximum(covered, 1))
         return counts
 
@@ -154,7 +154,7 @@ def _covered(window: Window, length: int, first: int, end: int) -> np.ndarray:
 
 
 def _misses_pixels(window: Window, length: int) -> bool:
-    """Whether some position of `window` covers no pixel of an axis of `length` pixels, but padding alone."""
+    """Whether some position of `window` covers only padding of an axis of `length` pixels."""
     last_start = (window.output_size(length) - 1) * window.stride - window.low
     if window.low >= window.extent or last_start >= length:
         return True
@@ -163,7 +163,7 @@ def _misses_pixels(window: Window, length: int) -> bool:
 
 
 class _GlobalPool(Layer):
-    """What global poolings share: the spatial axes go."""
+    """The base class of global poolings, which remove the spatial axes."""
 
     def windows(self, shape: Shape) -> tuple[Window, ...]:
         return whole(shape)
@@ -189,6 +189,6 @@ class GlobalMaxPool(_GlobalPool):
     kind: ClassVar[str] = "global_max_pool"
 
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
-        # In float32: equal values share the gradient, and their number is a sum.
+        # In float32: the gradient is divided by the number of equal values, which is a sum.
         wide = x.astype(jnp.float32)
         return jnp.max(wide, axis=tuple(range(1, x.ndim - 1))).astype(x.dtype), statistics

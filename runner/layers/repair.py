@@ -1,7 +1,7 @@
-"""A layer list that could not be read, mended by guesses, so that what else is wrong with it can be told at once.
+"""Repairs an invalid layer list by guesses, so that all of its other faults can be reported at once.
 
-What is guessed is never trained. Guesses only ever make feature maps larger, so that a window which does not fit
-after them would not have fitted before.
+Guesses are never trained. They only make feature maps larger, so a window that does not fit after them could not have
+fitted before.
 """
 
 import difflib
@@ -12,15 +12,15 @@ from pydantic import TypeAdapter, ValidationError
 from runner.layers import EVERY_KIND, KINDS, Layer, LayerList, flattened
 from runner.layers.base import Fallback
 
-# Keeps every shape, so it can stand where nothing better is known.
+# Keeps every shape, so it can replace an entry of unknown kind.
 _NEUTRAL = "relu"
-# Mending an entry can bring to light what is wrong within it: its kind, its form, what is missing, its own layers.
+# A repaired entry can show further faults: its kind, its form, missing arguments, its own layers.
 _ROUNDS = 8
 _ENTRIES: TypeAdapter[tuple[Layer, ...]] = TypeAdapter(LayerList)
 
 
 def repaired(entries: Any) -> tuple[Layer, ...] | None:
-    """The layers, or the nearest that can be read; None where there is nothing to go by."""
+    """The layers, with invalid ones replaced by the nearest valid ones; None if that is not possible."""
     entries = flattened(entries)
     if not isinstance(entries, tuple):
         return None
@@ -34,7 +34,7 @@ def repaired(entries: Any) -> tuple[Layer, ...] | None:
 
 
 def _mended(entries: Any, location: tuple[Any, ...]) -> Any:
-    """A layer list with what is wrong at `location` left out, or replaced where it cannot be left out."""
+    """A layer list with the invalid part at `location` removed, or replaced if it is required."""
     index, rest = (location[0], location[1:]) if location else (None, ())
     if not isinstance(entries, tuple) or not isinstance(index, int) or index >= len(entries):
         return entries
@@ -66,7 +66,7 @@ def _mended_arguments(arguments: dict[str, Any], location: tuple[Any, ...], kind
 
 
 def _mended_lists(lists: tuple[Any, ...], location: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Several layer lists with what is wrong in one of them mended; one that is no list becomes an empty one."""
+    """Several layer lists with the invalid part of one repaired; one that is not a list becomes empty."""
     index, rest = location[0], location[1:]
     if not isinstance(index, int) or index >= len(lists):
         return lists
@@ -75,7 +75,7 @@ def _mended_lists(lists: tuple[Any, ...], location: tuple[Any, ...]) -> tuple[An
 
 
 def _missing(name: str, kind: type[Layer]) -> Any:
-    """What stands for a required argument that is not given."""
+    """The guess for a required argument that is missing."""
     if name in kind.list_groups:
         return ((), ())
     return (_NEUTRAL,) if name in kind.lists else 1
@@ -87,7 +87,7 @@ def _fallback(name: str, kind: type[Layer]) -> Fallback | None:
 
 
 def _nearest(entry: Any) -> Any:
-    """An entry of a known kind in place of one of an unknown one."""
+    """An entry of the nearest known kind, instead of an unknown one."""
     kind, arguments = entry, None
     if isinstance(entry, dict) and len(entry) == 1:
         kind, arguments = next(iter(entry.items()))

@@ -1,4 +1,4 @@
-"""Layers that rearrange values and change none."""
+"""Layers that rearrange values without changing them."""
 
 import math
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class Flatten(Layer):
 
 
 class PadChannels(Layer):
-    """Channels of zeros after those that are there: `(n, h, w, c)` → `(n, h, w, channels)`.
+    """Adds channels of zeros after the existing ones: `(n, h, w, c)` → `(n, h, w, channels)`.
 
     The shortcut without parameters of He, Zhang, Ren & Sun 2015, arXiv:1512.03385, §4.2 (option A).
     """
@@ -61,8 +61,8 @@ class PadChannels(Layer):
 class Upsample(Layer):
     """Every pixel several times over: `(n, h, w, c)` → `(n, size·h, size·w, c)`, for networks in the shape of a U.
 
-    Source: Long, Shelhamer & Darrell 2014, arXiv:1411.4038 (there learnt); nearest neighbour, as it mends checkerboards
-    (Odena, Dumoulin & Olah 2016, doi:10.23915/distill.00003).
+    Source: Long, Shelhamer & Darrell 2014, arXiv:1411.4038 (there learnt); nearest neighbour, as it avoids checkerboard
+    patterns (Odena, Dumoulin & Olah 2016, doi:10.23915/distill.00003).
     """
 
     kind: ClassVar[str] = "upsample"
@@ -97,7 +97,7 @@ class Upsample(Layer):
         return zip(at.fields, self._factors(at.shape), strict=True)
 
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
-        y = x.astype(jnp.float32)  # in which the gradients of a pixel's copies are added up
+        y = x.astype(jnp.float32)  # so that the gradients of a pixel's copies are summed in float32
         for axis, factor in enumerate(self._factors(x.shape[1:]), 1):
             y = jnp.repeat(y, factor, axis=axis)
         return y.astype(x.dtype), statistics

@@ -1,4 +1,4 @@
-"""Layers one after another: every question to them is a fold over the shape."""
+"""Functions of a list of layers that are applied in turn: each passes the shape from layer to layer."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,44 +12,44 @@ Layers = tuple[Layer, ...]
 
 
 def name(index: int, layer: Layer) -> str:
-    """What a layer's parameters are called in those of the whole: `0_conv`, or `3_bottleneck` for a block."""
+    """The key of a layer in the tree of parameters: `0_conv`, or `3_bottleneck` for a block."""
     return f"{index}_{layer.label}"
 
 
 def every(layers: Iterable[Layer]) -> Iterator[Layer]:
-    """The layers, and those that they hold, to any depth."""
+    """The layers, and the layers inside them, to any depth."""
     for layer in layers:
         yield layer
         yield from every(layer.held())
 
 
 def entries(layers: Layers, where: Located, *, first: int = 0) -> Iterator[tuple[Layer, Located]]:
-    """Each layer of the list at `where` with its own place; `first` is the number of the first layer in the tree."""
+    """Each layer of the list at `where` with its location; `first` is the number of the first layer in the tree."""
     for index, layer in enumerate(layers):
         own = name(first + index, layer)
         yield layer, Located(f"{where.place}[{index}].{layer.label}", f"{where.path}.{own}" if where.path else own)
 
 
 def located(layers: Layers, where: Located, *, first: int = 0) -> Iterator[Located]:
-    """The places of the layers of the list at `where`, and of those that they hold, in order."""
+    """The locations of the layers of the list at `where`, and of the layers inside them, in order."""
     for layer, here in entries(layers, where, first=first):
         yield from layer.located(here)
 
 
 def output_shape(layers: Layers, shape: Shape) -> Shape:
-    """The shape that comes of `shape`. Raises Misfit."""
+    """The output shape for an input of `shape`. Raises Misfit."""
     for layer in layers:
         shape = layer.output_shape(shape)
     return shape
 
 
 def parameters(layers: Layers, shape: Shape) -> Tree:
-    """What is learnt, by the layers' names; the leaves are `Parameter`."""
+    """The parameters by the layers' names; the leaves are `Parameter`."""
     return _collected(layers, shape, "parameters")
 
 
 def statistics(layers: Layers, shape: Shape) -> Tree:
-    """What is measured in training, by the layers' names; the leaves are `Statistic`."""
+    """The running statistics by the layers' names; the leaves are `Statistic`."""
     return _collected(layers, shape, "statistics")
 
 
@@ -91,7 +91,7 @@ def apply(
 
 
 def survey(layers: Layers, at: FeatureMap, where: Located, into: Survey, *, first: int = 0) -> FeatureMap:
-    """Notes every layer's row or fault; `where` is the list, and `first` the number of its first layer in the tree."""
+    """Adds each layer's row or fault; `where` is the list, `first` the number of its first layer in the tree."""
     for layer, here in entries(layers, where, first=first):
         at = layer.survey(at, here, into)
     return at

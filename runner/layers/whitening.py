@@ -1,4 +1,4 @@
-"""Filters made of images, whose outputs over them have variance 1 and no correlation.
+"""Filters computed from images: their outputs on these images are uncorrelated with variance 1.
 
 Source: Jordan 2024, 94% on CIFAR-10 in 3.29 Seconds on a Single GPU, arXiv:2404.00498, §3.2, after Page 2019.
 """
@@ -19,12 +19,12 @@ def whitening(images: np.ndarray, shape: Shape, epsilon: float) -> np.ndarray:
     patches = np.lib.stride_tricks.sliding_window_view(images, window, axis=(1, 2))  # (n, h', w', c, *window)
     size = int(np.prod(shape[:-1]))
     moments, count = np.zeros((size, size)), 0
-    for image in patches:  # all of them at once would fill the memory
+    for image in patches:  # one at a time, to save memory
         rows = np.moveaxis(image, 2, -1).reshape(-1, size).astype(np.float64)
         moments += rows.T @ rows
         count += len(rows)
     values, vectors = np.linalg.eigh(moments / count)
-    # An eigenvector is one up to its sign: the largest part is to be positive.
+    # The sign of an eigenvector is arbitrary: the component of largest magnitude is made positive.
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(size)])
     directions = (vectors * signs / np.sqrt(np.maximum(values, 0) + epsilon))[:, ::-1]
     half = -(-filters // 2)

@@ -1,4 +1,4 @@
-"""The arguments that every layer with a sliding window shares, and what they come to on a given input."""
+"""The arguments of all layers with a sliding window, and the windows that they give on an input."""
 
 import math
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def _per_axis(least: int) -> Callable[[Any], Any]:
 
 
 def _check_largest(value: Any) -> None:
-    """Raises ValueError where a number, or one within, is beyond the limit."""
+    """Raises ValueError if the number, or one inside, exceeds the limit."""
     for item in value if isinstance(value, tuple) else ():
         _check_largest(item)
     if isinstance(value, int) and value > limits.WINDOW_PIXELS:
@@ -136,9 +136,11 @@ def slide(
 def _check_padding(
     shape: Shape, windows: tuple[Window, ...], padding: Any, padding_mode: PaddingMode, otherwise: Shape
 ) -> None:
-    """Raises Misfit where there are not so many pixels to reflect or repeat, or an array cannot hold so many."""
+    """Raises Misfit if there are too few pixels to reflect or repeat, or the padded input is too large."""
     padded = math.prod(window.low + length + window.high for window, length in zip(windows, shape, strict=False))
-    if math.prod(shape) <= limits.ARRAY_VALUES < padded * shape[-1]:  # a larger input is the fault of what made it
+    if (
+        math.prod(shape) <= limits.ARRAY_VALUES < padded * shape[-1]
+    ):  # an input that is already too large is reported elsewhere
         rule = f"pad the input to at most {limits.ARRAY_VALUES} values"
         raise Misfit("padding", rule, padded * shape[-1], otherwise=otherwise)
     for window, length in zip(windows, shape, strict=False):
@@ -149,16 +151,16 @@ def _check_padding(
 
 
 def output_spatial(shape: Shape, windows: tuple[Window, ...]) -> Shape:
-    """The spatial part of the shape that comes of sliding `windows`."""
+    """The spatial part of the output shape of `windows`."""
     return tuple(window.output_size(length) for window, length in zip(windows, shape, strict=False))
 
 
 def pad(x: jax.Array, windows: tuple[Window, ...], padding_mode: PaddingMode) -> tuple[jax.Array, tuple[Window, ...]]:
-    """A batch `(n, *spatial, c)` with padding other than zeros in place, and the windows that are left to slide."""
+    """Pads a batch `(n, *spatial, c)` unless by zeros. Returns it with the windows that remain to be applied."""
     if padding_mode == "zeros" or not any(window.low or window.high for window in windows):
         return x, windows
     amounts = ((0, 0), *((window.low, window.high) for window in windows), (0, 0))
     unpadded = tuple(Window(window.size, window.stride, window.dilation) for window in windows)
-    # In float32: the gradient of a pixel that is repeated is the sum of the gradients of its copies.
+    # In float32: the gradient of a repeated pixel is the sum over its copies.
     padded = jnp.pad(x.astype(jnp.float32), amounts, mode=_PAD_MODES[padding_mode])
     return padded.astype(x.dtype), unpadded
