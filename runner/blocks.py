@@ -1,9 +1,9 @@
-"""Blocks: layer kinds that users declare in YAML, expanded to the layers they stand for before anything is validated.
+"""Blocks: layer kinds that users declare in YAML; they are replaced by their layers before validation.
 
     params: {width: 64}
     blocks:
       conv_bn:
-        params: {filters: null, stride: 1}              # null: has to be given
+        params: {filters: null, stride: 1}              # null: required
         layers:
           - conv: {filters: $filters, kernel_size: 3, stride: $stride, padding: 1, use_bias: false}
           - batch_norm
@@ -12,10 +12,10 @@
       - conv_bn: {filters: $width}
       - conv_bn: {filters: $width * 2, stride: 2}
 
-A text that is `$name`, or `$name[0]`, becomes that parameter or an entry of it, whatever it is: a number, a word, a
-list of layers. One with operators is integer arithmetic. `when: {given: $project, layers: [...], otherwise: [...]}`
-stands for one of its two lists. A model has parameters of its own, in `params`, for its layers and for what it gives
-its blocks. A default may refer to the parameters before it.
+The text `$name` or `$name[0]` is replaced by that parameter or its entry, of any type: a number, a word, a list of
+layers. A text with operators is integer arithmetic. `when: {given: $project, layers: [...], otherwise: [...]}` is
+replaced by one of its two lists. A model has its own parameters in `params`, for its layers and the arguments of its
+blocks. A default may refer to earlier parameters.
 """
 
 import difflib
@@ -29,14 +29,14 @@ from runner.layers import KINDS, flattened
 
 WHEN: Final = "when"
 
-# The arguments of any kind of layer that are a list of layers.
+# The names of all arguments that are a list of layers, of any kind of layer.
 _LISTS: Final = frozenset(name for kind in KINDS.values() for name in kind.lists)
 
 Library = Mapping[str, Any]
 
 
 class _Unknown:
-    """What stands where a value could not be found. Whatever else is said of it only follows from that."""
+    """The type of UNKNOWN, which replaces a value that could not be computed. Further faults in it are consequences."""
 
     def __repr__(self) -> str:
         return "?"
@@ -46,16 +46,16 @@ UNKNOWN: Final = _Unknown()
 
 
 def follows(value: Any) -> bool:
-    """Whether a value holds one that could not be found, so that a fault in it only follows from that."""
+    """Whether a value contains UNKNOWN, so that a fault in it is only a consequence."""
     if isinstance(value, tuple):
         return any(follows(item) for item in value)
     return any(follows(item) for item in value.values()) if isinstance(value, dict) else value is UNKNOWN
 
 
 def expanded(model: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
-    """A model without blocks, and every fault in how they are declared and used.
+    """A model with its blocks expanded, and every fault in their declarations and uses.
 
-    Raises ConfigError where it is too large, since to look for other faults is what would take too long.
+    Raises ConfigError if it is too large: the search for further faults would take too long.
     """
     work = _Expansion()
     work.declare(model.get("blocks") or {}, "model.blocks")
@@ -72,7 +72,7 @@ def expanded(model: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
 
 
 def used(model: Mapping[str, Any], library: Library) -> dict[str, Any]:
-    """The blocks of a library that a model uses, directly or through other blocks; its own come before them."""
+    """The blocks of a library that a model uses, directly or through other blocks, and does not declare itself."""
     found: dict[str, Any] = {}
     own = model.get("blocks") if isinstance(model.get("blocks"), dict) else {}
     waiting = [model.get("layers"), model.get("params"), own]
@@ -85,13 +85,13 @@ def used(model: Mapping[str, Any], library: Library) -> dict[str, Any]:
 
 
 def block_names(model: Mapping[str, Any]) -> frozenset[str]:
-    """The blocks that a model has, its own and those it was given from a library."""
+    """The names of a model's blocks: its own, and those added from a library."""
     own = model.get("blocks")
     return frozenset(map(str, own)) if isinstance(own, dict) else frozenset()
 
 
 def _names(node: Any) -> set[str]:
-    """Every text and key below a node: whatever names a block is among them."""
+    """Every text and key below a node; they include all names of blocks."""
     if isinstance(node, str):
         return {node}
     if isinstance(node, list | tuple):
@@ -103,10 +103,10 @@ def _names(node: Any) -> set[str]:
 
 @dataclass(frozen=True)
 class _Scope:
-    """The values that `$name` stands for in one place of the layer list, and where that is.
+    """The values of `$name` at one place of the layer list, and the path of this place.
 
-    `declared` is its path in the declaration of the innermost block around it, `used` where that block is used;
-    `around` are the names of all blocks around it.
+    `declared` is its path in the declaration of the innermost enclosing block, `used` the path where that block is
+    used; `around` are the names of all enclosing blocks.
     """
 
     values: Mapping[str, Any]
@@ -120,21 +120,21 @@ class _Scope:
         return replace(self, path=self.path + part, declared=declared)
 
     def fault(self, text: str) -> Fault:
-        """A fault here: by its path, or in a block by the path of the declaration and that of the use."""
+        """A fault at this place; inside a block it has the paths of the declaration and of the use."""
         return Fault(f"{self.declared} (used at {self.used})" if self.declared else self.path, text)
 
 
 class _Expansion:
-    """One walk over a model's layers."""
+    """The expansion of one model."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self._blocks: dict[str, tuple[str, dict[str, Any]]] = {}
-        self._declared: set[Any] = set()  # of these, what is not in _blocks cannot be read
+        self._declared: set[Any] = set()  # those that are not in _blocks are invalid
         self._left = limits.BLOCK_VALUES
 
     def declare(self, blocks: Any, where: str) -> None:
-        """Takes blocks by their names, and notes what is wrong with a declaration."""
+        """Stores the valid declarations, and adds the faults of the others."""
         if not isinstance(blocks, dict):
             self.faults.append(must(where, "map names to blocks", blocks))
             return
@@ -153,7 +153,7 @@ class _Expansion:
                 self._blocks[str(name)] = (path, block)
 
     def values(self, params: Any, where: str) -> dict[str, Any]:
-        """A model's own parameters, each of which may refer to those before it."""
+        """A model's own parameters; each may refer to earlier ones."""
         if not isinstance(params, dict):
             self.faults.append(must(where, "map names to values", params))
             return {}
@@ -183,7 +183,7 @@ class _Expansion:
         return resolved
 
     def _entry(self, entry: Any, scope: _Scope) -> Any:
-        """An entry of a list, where a bare word may name a block."""
+        """An entry of a list, in which a bare word may name a block."""
         self._spend(1, scope)
         if self._left < 0:
             return UNKNOWN
@@ -193,7 +193,7 @@ class _Expansion:
         return resolved
 
     def _composed(self, kind: Any, given: Any, scope: _Scope) -> Any:
-        """What a block, or `when`, stands for; None where this is neither."""
+        """The expansion of a block or of `when`; None if `kind` is neither."""
         if kind == WHEN:
             return self._chosen(given, scope.below(f".{kind}"))
         if isinstance(kind, str) and kind in self._blocks:
@@ -253,12 +253,12 @@ class _Expansion:
                 values[param] = self._value(default, at)
             if values[param] is None and default is None:
                 values[param] = UNKNOWN
-                if param not in meant:  # else it has been told how to write it
+                if param not in meant:  # otherwise the fault above suggests it
                     self.faults.append(below.fault(f"must be given{where}, got nothing"))
         return values
 
     def _text(self, text: str, scope: _Scope) -> Any:
-        """What a text with `$name` in it stands for; any other text is itself."""
+        """The value of a text that contains `$name`; other texts are returned unchanged."""
         if not arithmetic.refers(text):
             return text
         if any(scope.values.get(name) is UNKNOWN for name in arithmetic.names(text)):
@@ -275,7 +275,7 @@ class _Expansion:
         return self._left < 0
 
     def _affords(self, value: Any, scope: _Scope) -> bool:
-        """Whether there is room for another copy of a value."""
+        """Whether the limit of values allows another copy of a value; counts it."""
         waiting = [value]
         while waiting and self._left >= 0:
             item = waiting.pop()
@@ -285,7 +285,7 @@ class _Expansion:
         return self._left >= 0
 
     def _spend(self, values: int, scope: _Scope) -> None:
-        """Lists that hold lists twice over, and blocks that use blocks twice, would grow without bound."""
+        """Counts values against the limit: nested blocks that are each used twice grow exponentially."""
         if 0 <= self._left < values:
             self.faults.append(scope.fault(f"must come to at most {limits.BLOCK_VALUES:,} values with all before it"))
         self._left -= values

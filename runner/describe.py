@@ -1,4 +1,4 @@
-"""The layer table: what a network is and costs, before anything is compiled.
+"""The layer table: the shapes and costs of a network, without compiling it.
 
 >>> print(as_text(experiment))
 """
@@ -37,7 +37,7 @@ _CAPTION_OF_LOWERINGS = "One image in float32. Lowerings are those of a step of 
 
 
 def bound(experiment: Experiment) -> Network:
-    """The network for the data as they are declared. Raises ConfigError where the layers do not fit them."""
+    """The network for the declared data. Raises ConfigError if the layers do not fit them."""
     data = experiment.data
     shape, classes = data.shape, data.class_count
     if shape is None or classes is None or data.undeclared:
@@ -47,7 +47,7 @@ def bound(experiment: Experiment) -> Network:
 
 
 def lowerings(experiment: Experiment, network: Network) -> list[str]:
-    """How the convolution of each row is computed in training on this machine; empty where there is none."""
+    """The lowering of each row's convolution in training on this machine; empty if it has none."""
     settings = experiment.train
     dtype = jnp.dtype(settings.precision if network.vocabulary is None else jnp.int32)
     images = jax.ShapeDtypeStruct((settings.batch_size // settings.accumulate, *network.input_shape), dtype)
@@ -66,7 +66,7 @@ def lowerings(experiment: Experiment, network: Network) -> list[str]:
 
 
 def as_json(experiment: Experiment, *, with_lowerings: bool = False) -> str:
-    """One JSON object: `layers`, a row for each, and `totals`."""
+    """One JSON object with `layers`, a row for each, and `totals`."""
     network = bound(experiment)
     layers: list[dict[str, Any]] = [
         {
@@ -89,7 +89,7 @@ def as_json(experiment: Experiment, *, with_lowerings: bool = False) -> str:
 
 
 def as_text(experiment: Experiment, width: int = 100, *, with_lowerings: bool = False) -> str:
-    """The same as a table for people, in `width` characters where they suffice."""
+    """The table as text, `width` characters wide if possible."""
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as captured:
         console.print(table(experiment, width=width, with_lowerings=with_lowerings))
@@ -99,7 +99,7 @@ def as_text(experiment: Experiment, width: int = 100, *, with_lowerings: bool = 
 def table(experiment: Experiment, width: int = 100, *, with_lowerings: bool = False) -> Table:
     """The table for a terminal `width` characters wide.
 
-    Numbers stand in full if they fit, else in three digits; then paths lose their middle.
+    Numbers are printed in full if they fit, else in three digits; then paths are shortened in the middle.
     """
     network = bound(experiment)
     title = f"{experiment.model.name} on {experiment.data.name}: {shape_text(network.input_shape)} input"
@@ -117,7 +117,7 @@ def _width(table: Table) -> int:
 
 
 def _cut(path: str, longest: int) -> str:
-    """A path in so many characters: its first index, and as much of its end as there is room for."""
+    """A path shortened to `longest` characters: its first index, and the end."""
     longest = max(longest, len(_PATHS))
     if len(path) <= longest:
         return path
@@ -188,10 +188,10 @@ def _in_short(count: int) -> str:
 
 
 def _short(path: str) -> str:
-    """A path without what every path has: `[3].repeat[0].conv` of `model.layers[3].repeat.layers[0].conv`."""
+    """A path without the parts that all paths have: `[3].repeat[0].conv` of `model.layers[3].repeat.layers[0].conv`."""
     return path.removeprefix(_PATHS).replace(".layers[", "[")
 
 
 def _per_axis(values: tuple[int | Fraction, ...]) -> str:
-    """One number where all axes agree, else one for each."""
+    """One number if all axes have the same, else one for each."""
     return str(values[0]) if len(set(values)) == 1 else "×".join(map(str, values))

@@ -1,8 +1,8 @@
-"""Output folders: each belongs to one run or one sweep, and is made before anything is written to it.
+"""Output folders: each belongs to one run or one sweep, and is created before anything is written.
 
 Two commands that start in the same second ask for the same folder. Making a folder is atomic, so one of them gets it
-and the other takes the next name: `05-12-33`, `05-12-33-02`, `05-12-33-03`. A folder that the user names is used as
-it is, unless it holds another run.
+and the other takes the next name: `05-12-33`, `05-12-33-02`, `05-12-33-03`. A folder that the user names is used
+unchanged, unless it contains another run.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from runner.errors import ConfigError, must
 
 RUN, SWEEP = "hydra.run.dir", "hydra.sweep.dir"
 MULTIRUN: Final = "multirun.yaml"
-_records: dict[Path, Path] = {}  # of folders that the user named: what marks them as this process's
+_records: dict[Path, Path] = {}  # by folder that the user named, the subfolder by which this process claimed it
 
 
 def make(path: Path) -> Path:
@@ -33,9 +33,9 @@ def make(path: Path) -> Path:
 
 
 def claim_for_run(folder: Path, record: str) -> None:
-    """Makes a folder that the user named this run's own; `record` is the subfolder in which Hydra describes the run.
+    """Claims a folder that the user named for this run, by creating `record`, Hydra's subfolder.
 
-    Raises ConfigError where another run has described itself there.
+    Raises ConfigError if the subfolder of another run exists.
     """
     subfolder = folder / record
     subfolder.parent.mkdir(parents=True, exist_ok=True)
@@ -47,19 +47,21 @@ def claim_for_run(folder: Path, record: str) -> None:
 
 
 def release(folder: Path) -> None:
-    """Gives back a folder that `claim_for_run` claimed in this process, for a run that never began."""
+    """Undoes `claim_for_run` of this process, for a run that did not begin."""
     if (subfolder := _records.pop(folder.absolute(), None)) is not None:
         shutil.rmtree(subfolder, ignore_errors=True)
 
 
 def claim_for_sweep(folder: Path, heading: str = "") -> None:
-    """Makes a folder a sweep's own, by a `multirun.yaml` that begins with the line `heading`.
+    """Claims a folder for a sweep, by a `multirun.yaml` that begins with the line `heading`.
 
-    Raises ConfigError where the `multirun.yaml` of another sweep lies there.
+    Raises ConfigError if the folder has the `multirun.yaml` of another sweep.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / MULTIRUN
-    draft = folder / f".{MULTIRUN}-{uuid.uuid4().hex}"  # not by `tempfile`, whose files only their owner can read
+    draft = (
+        folder / f".{MULTIRUN}-{uuid.uuid4().hex}"
+    )  # not by `tempfile`, whose files are readable by their owner only
     draft.write_text(heading, encoding="utf-8")
     try:
         if not _linked(draft, file) and (not heading or _first_line(file) != heading):
@@ -69,7 +71,7 @@ def claim_for_sweep(folder: Path, heading: str = "") -> None:
 
 
 def _linked(draft: Path, file: Path) -> bool:
-    """Whether a draft could be given its name, which no file had."""
+    """Links a draft to its final name. Returns false if the file exists."""
     try:
         os.link(draft, file)
     except FileExistsError:
@@ -89,6 +91,6 @@ def _first_line(file: Path) -> str:
 
 
 def short(folder: Path) -> Path:
-    """A folder as a user calls it: from the current folder, where it lies below it."""
+    """A folder relative to the current folder, if it is inside it."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder

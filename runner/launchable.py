@@ -1,10 +1,10 @@
-"""Configurations written as YAML that launches again: every text, key and number comes back as it was.
+"""Writes configurations as YAML that can be launched again: every text, key and number is read back unchanged.
 
     >>> print(as_yaml({"name": "1e3", "note": "a${x}b"}), end="")
     name: "1e3"
     note: "a\\\\${x}b"
 
-The YAML means the same to PyYAML (1.1), to OmegaConf, which takes `${` for an interpolation, and to `strict_yaml`.
+PyYAML (1.1), OmegaConf, which reads `${` as an interpolation, and `strict_yaml` all read the same values.
 """
 
 import re
@@ -25,7 +25,7 @@ HOW: Final = "python -m runner --config-dir FOLDER --config-name {stem}"
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
-    """Quotes the texts that one of the readers takes for something else, and repeats nothing by aliases."""
+    """Quotes texts that one of the readers would misread, and writes no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -51,14 +51,14 @@ def _is_mistakable(text: str) -> bool:
 
 
 def as_yaml(config: Any, written: Mapping[Place, str] | None = None) -> str:
-    """Plain containers as YAML. `written` holds, by path, interpolations to write in place of what they came to."""
+    """Plain containers as YAML. `written` has, by path, interpolations to write instead of their values."""
     value = _escaped(config, written or {}, ())
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
     return text
 
 
 def launchable(config: Mapping[str, Any], stem: str, about: str, written: Mapping[Place, str] | None = None) -> str:
-    """A whole configuration as the file `stem`.yaml, whose first line says how it is launched."""
+    """A whole configuration as the text of `stem`.yaml, whose first line shows the command to launch it."""
     return (
         f"# {HOW.format(stem=stem)}        {about}; FOLDER is the folder of this file\n"
         "defaults: [shipped, _self_]\n" + as_yaml(dict(config), written)
@@ -66,7 +66,7 @@ def launchable(config: Mapping[str, Any], stem: str, about: str, written: Mappin
 
 
 def overrides_yaml(overrides: tuple[str, ...]) -> str:
-    """What a command line changed, as YAML, under a line that says how the whole is launched."""
+    """The overrides of a command line as YAML, after a line with the command to launch the whole."""
     first = (
         f"# {HOW.format(stem='config')}        with config.yaml beside it; these are what the command line changed\n"
     )
@@ -75,9 +75,9 @@ def overrides_yaml(overrides: tuple[str, ...]) -> str:
 
 
 def single(places: Sequence[str], overrides: Sequence[str]) -> str:
-    """The command line, for a shell, that trains one member of a sweep; `places` says where configurations lie.
+    """The shell command that trains one member of a sweep; `places` are the options that locate configurations.
 
-    The sweep is named again, as its file may set more than what it varies; `--run` trains one experiment with it.
+    It keeps `sweep=NAME`, whose file may set more than the sweep varies; `--run` then trains a single experiment.
     """
     kept = [line for line in overrides if not line.startswith("sweep.")]
     run = ["--run"] if any(line.startswith("sweep=") for line in kept) else []

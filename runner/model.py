@@ -1,4 +1,4 @@
-"""A model is what YAML says of a network, before its data are known: `bind` makes the network.
+"""The description of a network in YAML, before its data are known; `bind` makes the network.
 
 >>> model = Model(name="tiny", layers=(Flatten(), Classifier()))
 >>> model.survey((8, 8, 1), classes=10).faults
@@ -60,7 +60,7 @@ class Model(Record):
     def bind(
         self, data_shape: Shape, classes: int, vocabulary: int | None = None, precision: Precision = "float32"
     ) -> Network:
-        """The network for inputs of `data_shape`, of so many classes, and of so many tokens where they are texts."""
+        """The network for inputs of `data_shape`, this number of classes and, for texts, this number of tokens."""
         return Network(
             layers=self._bound(classes, vocabulary, precision),
             fit=self.input.fit if self.input else None,
@@ -71,7 +71,7 @@ class Model(Record):
         )
 
     def input_shape(self, data_shape: Shape) -> Shape:
-        """What the first layer sees of inputs of `data_shape`: `(h, w, c)`, or `(length, c)`."""
+        """The shape of the first layer's input, for data of `data_shape`: `(h, w, c)`, or `(length, c)`."""
         if self.input is None or len(data_shape) != 3:
             return data_shape
         return (self.input.height, self.input.width, data_shape[-1])
@@ -85,12 +85,12 @@ class Model(Record):
         guessed: bool = False,
         step: Step | None = None,
     ) -> Survey:
-        """A row for every layer, and every fault of how the layers fit each other, the data and a training step."""
+        """A row for every layer, and every fault between the layers, the data and a training step."""
         shape = self.input_shape(data_shape)
         found = Survey(input_size=max(shape[:-1], default=1), guessed=guessed, step=step)
         found.faults.extend(self._input_faults(data_shape))
         if fault := self._size_fault(shape):
-            found.faults = [fault]  # the layers would take too long, or have only faults that follow from this one
+            found.faults = [fault]  # a survey would take too long, or find only consequences of this fault
             return found
         if step is not None:
             located = list(sequence.located(self.layers, Located("layers", "")))
@@ -108,7 +108,7 @@ class Model(Record):
         return tuple(layer.bind(classes, vocabulary, precision) for layer in wide)
 
     def _size_fault(self, input_shape: Shape) -> Fault | None:
-        """The fault where the input is too large or the layers are too many: at the first layer beyond the limit."""
+        """The fault of an input that is too large, or of too many layers (at the first beyond the limit)."""
         if math.prod(input_shape) > limits.ARRAY_VALUES:
             return must("model.input", f"have at most {limits.ARRAY_VALUES} values", math.prod(input_shape))
         count = 0

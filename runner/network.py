@@ -1,4 +1,4 @@
-"""A network is a model bound to its data: its layers know the classes, the tokens and the shape of what they see.
+"""A network is a model bound to its data: it has the number of classes and of tokens, and the shape of inputs.
 
 >>> network = Model(name="tiny", layers=(Flatten(), Classifier())).bind((8, 8, 1), classes=10)
 >>> params, statistics = network.init(jax.random.key(0))
@@ -25,12 +25,12 @@ from runner.layers.passes import TOP, Located, Pass
 from runner.layers.whitening import whitening
 from runner.records import Record
 
-# Where the first layer of a network has its filters, if it is a convolution.
+# The path of the first layer's filters, if it is a convolution.
 FIRST_KERNEL: Final = "0_conv.kernel"
 
 
 class Totals(Record):
-    """The sums over a network's rows; receptive field, stride and padding are those of its last feature map."""
+    """Sums over a network's rows; receptive field, stride and padding are those of the last feature map."""
 
     parameters: int
     multiply_adds: int
@@ -41,23 +41,23 @@ class Totals(Record):
 
 
 class Network(Record):
-    """A model bound to its data. The traced values of its layers are its leaves; all else is structure.
+    """A model bound to its data, made by `Model.bind`. Its leaves are the traced values of its layers.
 
-    `Model.bind` makes it. Its methods expect layers that fit the data: `Model.survey` finds those that do not.
+    The layers must fit the data: `Model.survey` finds the faults of those that do not.
     """
 
     layers: tuple[Layer, ...]
-    fit: Fit | None  # how images come to the size of `input_shape`; None: they have it
-    data_shape: Shape  # of one input as it comes
-    input_shape: Shape  # of what the first layer sees
+    fit: Fit | None  # how images are fitted to `input_shape`; None: they are not
+    data_shape: Shape  # of one input of the data
+    input_shape: Shape  # of one input of the first layer
     classes: int
-    vocabulary: int | None  # how many tokens there are, where inputs are tokens
+    vocabulary: int | None  # the number of tokens; None if inputs are not tokens
 
-    # Computed once, and no part of the structure ------------------------------------------------------------------
+    # Computed once, not part of the structure ------------------------------------------------------------------
 
     @functools.cached_property
     def rows(self) -> tuple[Row, ...]:
-        """What `describe` says of each layer, in order."""
+        """The row of each layer for `describe`, in order."""
         found = Survey(input_size=max(self.input_shape[:-1], default=1))
         start = FeatureMap(self.input_shape, (ReceptiveField(),) * (len(self.input_shape) - 1), self.vocabulary)
         sequence.survey(self.layers, start, TOP, found)
@@ -80,13 +80,13 @@ class Network(Record):
     def last_fields(self) -> tuple[ReceptiveField, ...]:
         """The receptive field of the last feature map along each axis."""
         maps = [row.output for row in self.rows if len(row.output.shape) > 1]
-        # A network that flattens at once has no feature map but its input, whose pixels see themselves.
+        # If the first layer flattens, the input is the only feature map, and each pixel has the field of one pixel.
         return maps[-1].fields if maps else (ReceptiveField(),) * len(self.rows[0].output.fields)
 
     # Layers by name -----------------------------------------------------------------------------------------------
 
     def located(self) -> list[Located]:
-        """Every layer by its place in the YAML and its path in the tree of parameters, in order."""
+        """The place in the YAML and the path in the tree of parameters of every layer, in order."""
         return list(sequence.located(self.layers, Located("layers", "")))
 
     def resolved(self, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -104,11 +104,10 @@ class Network(Record):
     # Arrays -------------------------------------------------------------------------------------------------------
 
     def fitted(self, images: jax.Array, black: ArrayLike) -> jax.Array:
-        """Images as they come, uint8 or float `(n, h, w, c)`, at the size of the input: float32, bytes as 0 … 1.
+        """Images of the data, uint8 or float `(n, h, w, c)`, fitted to the input: float32, bytes scaled to 0 … 1.
 
         Padding has the value `black`, one for each channel or one for all.
-
-        Tokens, int32 `(n, length, 1)`, stay what they are.
+        Tokens, int32 `(n, length, 1)`, are unchanged.
         """
         if self.fit is None:
             return fit(images, (images.shape[1], images.shape[2]), black=black)
@@ -125,20 +124,20 @@ class Network(Record):
         return jax.tree.unflatten(structure, params), statistics
 
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
-        """The outputs for a batch `(n, h, w, c)`, and the statistics after it."""
+        """The outputs for a batch `(n, h, w, c)`, and the updated statistics."""
         return sequence.apply(self.layers, params, statistics, x, at)
 
     def decays(self) -> Any:
-        """For every parameter, whether weight decay applies to it: to weights it does, to biases it does not."""
+        """For every parameter, whether weight decay applies to it: true for weights, false for biases."""
         return jax.tree.map(lambda parameter: parameter.decays, self._parameters())
 
     def whitened(self) -> list[str]:
-        """The dotted paths of the kernels that are made of the images."""
+        """The dotted paths of the kernels that are computed from images."""
         parameters = places.dotted(self._parameters())
         return [path for path, parameter in parameters.items() if parameter.init.name == "whitening"]
 
     def whitening(self, images: np.ndarray) -> Tree:
-        """The parameters that are made of what the first layer sees, float32 `(n, h, w, c)`; mostly there are none."""
+        """The parameters computed from inputs of the first layer, float32 `(n, h, w, c)`; usually none."""
         if not self.whitened():
             return {}
         kernel = places.dotted(self._parameters())[FIRST_KERNEL]
@@ -152,5 +151,5 @@ class Network(Record):
 
 
 def as_number(stride: Fraction) -> int | float:
-    """A stride for JSON, which has no fractions."""
+    """A stride as a number for JSON, which has no fractions."""
     return int(stride) if stride.denominator == 1 else float(stride)

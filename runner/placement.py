@@ -1,4 +1,4 @@
-"""Where programs run: the device, its platform and its memory, chosen once and handed down.
+"""The device of programs, with its platform and memory; chosen once and passed as an argument.
 
 >>> here = choose("auto")
 >>> here.platform     # and str(here) is such as cpu (8 threads)
@@ -34,11 +34,11 @@ class Placement:
 
     @property
     def memory_bytes(self) -> float:
-        """The memory of the device; infinite where the device does not tell."""
+        """The memory of the device in bytes; infinite if unknown."""
         return float((self.device.memory_stats() or {}).get("bytes_limit", math.inf))
 
     def lowering(self, choice: Choice) -> Choice:
-        """The lowerings that serve here: those other than the reference are made for a CPU."""
+        """The lowering to use here: `choice` on a CPU, else `reference`, as all others are made for a CPU."""
         return choice if self.platform == "cpu" else "reference"
 
     def use(self) -> None:
@@ -46,20 +46,20 @@ class Placement:
         jax.config.update("jax_default_device", self.device)
 
     def __str__(self) -> str:
-        """The device as people call it: `cpu (8 threads)`, `gpu (NVIDIA H100)`."""
+        """The device as text: `cpu (8 threads)`, `gpu (NVIDIA H100)`."""
         detail = f"{cores.available()} threads" if self.platform == "cpu" else str(self.device.device_kind)
         return f"{self.platform} ({detail})"
 
 
 def choose(name: str, *, keep_memory: bool = False) -> Placement:
-    """Makes JAX compute on the device of this name (auto, cpu, gpu, tpu), and keep compiled programs for the next run.
+    """Makes JAX use the device of this name (auto, cpu, gpu, tpu) and keep compiled programs for later runs.
 
     With `keep_memory` the process keeps its memory as well; this call must then come before JAX is used.
-    Raises ConfigError where JAX finds no such device.
+    Raises ConfigError if JAX finds no such device.
     """
     _keep_programs()
     if keep_memory:
-        memory.keep()  # before JAX starts its threads, each of which would have an arena of its own
+        memory.keep()  # before JAX starts its threads, each of which would get its own arena
     found = _devices(None)
     if name != "auto":
         chosen = _devices(_PLATFORMS[name])
@@ -80,7 +80,7 @@ def _devices(platform: str | None) -> list[Any]:
 
 
 def _keep_programs() -> None:
-    """Programs compiled once are read back later: also small ones, since a run compiles few others."""
+    """Makes JAX cache compiled programs on disk, also small ones, since most programs of a run are small."""
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         folder = cache_folder() / "programs"
         jax.config.update("jax_compilation_cache_dir", str(folder))

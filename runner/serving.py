@@ -1,10 +1,10 @@
-"""A trained model as a folder that serves itself: an exported program, its variables, and what it reads and answers.
+"""A trained model as a self-contained folder: an exported program, its variables, and facts about inputs and outputs.
 
     save_model(folder, function=probabilities, variables=params, images=images, classes=("0", ...))
     ServedModel(folder).predict(images)   # (n, h, w, c) → (n, k)
 
-Nothing of the experiment is needed to load it: neither its YAML nor the code of its layers. MLflow's pyfunc finds
-`_load_pyfunc` here. Serialisation: jax.export, https://docs.jax.dev/en/latest/export/export.html.
+Loading it needs neither the YAML of the experiment nor the code of its layers. MLflow's pyfunc calls `_load_pyfunc`.
+Serialisation: jax.export, https://docs.jax.dev/en/latest/export/export.html.
 """
 
 import json
@@ -20,16 +20,16 @@ from jax import export
 
 _PROGRAM, _VARIABLES, _FACTS, _EXAMPLE = "model.jax_export", "variables.npz", "model.json", "example.npy"
 _PLATFORMS = ("cpu", "cuda", "tpu")
-# Images are predicted in blocks of at most so many, padded to a power of two: few sizes mean few compilations.
+# Images are predicted in blocks of at most this size, padded to a power of two: few sizes mean few compilations.
 _BLOCK = 256
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a saved model reads, one image of `input_shape` (h, w, c), and what it answers, one value per class.
+    """The inputs of a saved model, images of `input_shape` (h, w, c), and its outputs, one value per class.
 
-    `input_range` is what stood for black and for white in training, or the first and last token of a vocabulary; None
-    for bytes and where it is not known. `batch_size` is None where the program takes any number of images.
+    `input_range` has the values of black and white in training, or the first and last token of a vocabulary; None for
+    bytes, or if unknown. `batch_size` is None if the program accepts any number of images.
     """
 
     input_shape: tuple[int, ...]
@@ -42,7 +42,7 @@ class ModelFacts:
 
     @property
     def reads(self) -> str:
-        """The rule for inputs, in words: a model's metadata in MLflow and its errors say it."""
+        """The rule for inputs as text, for errors and the model's metadata in MLflow."""
         if self.input_dtype == "uint8":
             return "whole numbers from 0 to 255, of any integer type"
         if self.input_dtype == "int32":
@@ -61,10 +61,10 @@ def save_model(
     classes: tuple[str, ...],
     input_range: tuple[float, float] | None = None,
 ) -> ModelFacts:
-    """Writes the function of (variables, images (n, h, w, c)), which answers probabilities (n, k), to a folder.
+    """Writes a function of (variables, images (n, h, w, c)) that returns probabilities (n, k) to a folder.
 
-    `images` show the size and type of what it reads; the first of them becomes the model's input example. The
-    program is lowered for CPU, CUDA and TPU and any number of images, or for as much of that as it can be.
+    `images` give the size and type of inputs; the first is the model's input example. The program is lowered for CPU,
+    CUDA and TPU and any number of images, if possible; else for this platform or a fixed number.
     """
     leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, variables))
 
@@ -93,7 +93,7 @@ def save_model(
 def _exported(
     program: Callable[..., jax.Array], leaves: list[Any], input_shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> tuple[export.Exported, int | None]:
-    """The exported program, and its batch size where it could not be left open."""
+    """The exported program, and its batch size if that is fixed."""
     specs = [_array(leaf.shape, leaf.dtype) for leaf in leaves]
     (any_number,) = export.symbolic_shape("n")
     attempts = [
@@ -106,7 +106,7 @@ def _exported(
         try:
             exported = export.export(jax.jit(program), platforms=platforms)(specs, images)
         except Exception:
-            # A kernel of one platform, or arithmetic on the batch size, narrows what can be exported.
+            # Kernels of one platform, or arithmetic on the batch size, can prevent the export.
             if (size, platforms) == attempts[-1]:
                 raise
             continue
@@ -119,14 +119,14 @@ def _array(shape: tuple[Any, ...], dtype: Any) -> jax.ShapeDtypeStruct:
 
 
 def described(folder: Path) -> ModelFacts:
-    """What the model in a folder reads and answers."""
+    """The facts of the model in a folder."""
     stored: dict[str, Any] = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
     facts: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
     return ModelFacts(**facts)
 
 
 def example(folder: Path) -> "np.ndarray[Any, Any]":
-    """What the model in a folder can be tried on: (1, h, w, c)."""
+    """The input example of the model in a folder: (1, h, w, c)."""
     images: np.ndarray[Any, Any] = np.load(folder / _EXAMPLE, allow_pickle=False)
     return images
 
@@ -140,15 +140,14 @@ class ServedModel:
         exported = export.deserialize(bytearray((folder / _PROGRAM).read_bytes()))
         with np.load(folder / _VARIABLES, allow_pickle=False) as stored:
             leaves = [stored[f"leaf_{index}"] for index in range(len(stored.files))]
-        # An .npz knows no bfloat16 and keeps it as two raw bytes: the program knows what they are.
+        # An .npz stores bfloat16 as two raw bytes; the program has the type.
         self._leaves = [leaf.view(aval.dtype) for leaf, aval in zip(leaves, exported.in_avals[:-1], strict=True)]
         self._call = jax.jit(exported.call)
 
     def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> "np.ndarray[Any, Any]":
         """Probabilities (n, k) of images (n, h, w, c). `params` is MLflow's, and unused.
 
-        Raises ValueError where the images have another size than those of training, or values of another unit (see
-        `converted`).
+        Raises ValueError if the images have another size than in training, or values in another unit (see `converted`).
         """
         images = np.asarray(inputs)
         if images.shape[1:] != self.facts.input_shape:
@@ -165,10 +164,10 @@ class ServedModel:
 
 
 def converted(inputs: "np.ndarray[Any, Any]", facts: ModelFacts) -> "np.ndarray[Any, Any]":
-    """Inputs in the type that a model reads, their values unchanged.
+    """Converts inputs to the type of the model's inputs; values are unchanged.
 
-    Raises ValueError where that cannot be: fractions or 300 for bytes, tokens beyond the vocabulary, infinities. Floats
-    farther from black and white than these are from each other are of another unit (0 … 255 for 0 … 1) and refused too.
+    Raises ValueError if that is impossible: fractions or 300 for bytes, tokens beyond the vocabulary, infinities. Also
+    rejects floats farther from black and white than these are from each other: another unit, 0 … 255 for 0 … 1.
     """
     dtype = np.dtype(facts.input_dtype)
     if dtype.kind in "ui":
@@ -195,5 +194,5 @@ def _ends(values: tuple[float, float]) -> str:
 
 
 def _load_pyfunc(path: str) -> ServedModel:
-    """MLflow's way in: `loader_module` names this module."""
+    """The entry point of MLflow, whose `loader_module` is this module."""
     return ServedModel(Path(path))

@@ -1,4 +1,4 @@
-"""A trained network as a value: from memory, or from the folder of a run.
+"""A trained network as a value, from memory or from the folder of a run.
 
 >>> trained.save(folder, config)
 >>> again = load(folder)
@@ -28,7 +28,7 @@ CONFIG: Final = "config.yaml"
 NETWORK: Final = "network.json"
 WEIGHTS: Final = "weights.safetensors"
 FILES: Final = (CONFIG, NETWORK, WEIGHTS)
-"""What a run's folder has to hold: how it was configured, what it knew of its data, and what it learnt."""
+"""The required files of a run's folder: its configuration, facts about its data, and its weights."""
 
 
 _KEYS: Final = ("version", "digest", "metrics", "input", "mean", "std", "classes", "vocabulary")
@@ -36,7 +36,7 @@ _KEYS: Final = ("version", "digest", "metrics", "input", "mean", "std", "classes
 
 @dataclass(frozen=True)
 class Facts:
-    """How a network came to be: the version that trained it, the digest of its data, and its metrics."""
+    """The origin of a network: the version that trained it, the digest of its data, and its metrics."""
 
     version: str
     digest: str
@@ -45,19 +45,19 @@ class Facts:
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with what it learnt, and what its inputs and outputs mean. `input_dtype` is that of its data."""
+    """A network with its learnt values and the meaning of its inputs and outputs."""
 
     experiment: Experiment
     program: Program
     params: Tree
     statistics: Tree
     classes: tuple[str, ...]
-    vocabulary: tuple[str, ...]  # the word of each token; empty where inputs are no tokens
-    input_dtype: str
+    vocabulary: tuple[str, ...]  # the word of each token; empty if inputs are not tokens
+    input_dtype: str  # of the data
     facts: Facts
 
     def save(self, folder: Path, config: str) -> None:
-        """Writes `FILES`. `config` is the configuration as YAML that launches again."""
+        """Writes `FILES`. `config` is the configuration as YAML that can be launched again."""
         program = self.program
         values = UNIT if program.black is None or program.white is None else Range(program.black, program.white)
         known = {
@@ -75,9 +75,9 @@ class Trained:
         weights.save(folder / WEIGHTS, self.params, self.statistics)
 
     def probabilities(self, inputs: np.ndarray, placement: Placement) -> np.ndarray:
-        """Class probabilities (n, k), float32, of any number of inputs as the data have them.
+        """Class probabilities (n, k), float32, of any number of inputs in the form of the data.
 
-        Raises ConfigError where the inputs have another type or shape.
+        Raises ConfigError if the inputs have another type or shape.
         """
         shape, size = self.program.network.data_shape, self.experiment.train.evaluation_batch_size
         if inputs.dtype != self.input_dtype or inputs.shape[1:] != shape:
@@ -87,7 +87,7 @@ class Trained:
         answers = [np.zeros((0, self.program.network.classes), np.float32)]
         for start in range(0, len(inputs), size):
             batch = inputs[start : start + size]
-            # Filled up to one size, so that one program serves all, and its bits are those of the run's evaluation.
+            # Padded to one size, so that all batches use one program, with the exact bits of the run's evaluation.
             full = np.pad(batch, ((0, size - len(batch)),) + ((0, 0),) * len(shape))
             found = predict(train.leaves(self.program), self.params, self.statistics, full)
             answers.append(np.asarray(found)[: len(batch)])
@@ -101,7 +101,7 @@ def of(
     variables: train.Variables,
     metrics: Mapping[str, float],
 ) -> Trained:
-    """What training made, from memory."""
+    """The network that was just trained, from memory."""
     return Trained(
         experiment=experiment,
         program=program,
@@ -115,9 +115,9 @@ def of(
 
 
 def load(folder: Path, experiment: Experiment | None = None) -> Trained:
-    """What a run left in its folder. Raises ConfigError with the part that it lacks, or that cannot be read.
+    """Reads the folder of a run. Raises ConfigError if a file is missing or cannot be read.
 
-    `experiment` is that of the folder's config.yaml, and needed only where interpolations in it have to be resolved.
+    `experiment` replaces the one in config.yaml, and is needed only if that has interpolations.
     """
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         rule = f"must be a folder with {', '.join(FILES[:-1])} and {FILES[-1]}, as this version writes them"

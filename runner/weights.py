@@ -1,9 +1,9 @@
-"""Parameters and statistics as files: saved under dotted names, and loaded from ours or from a PyTorch state dict.
+"""Files of parameters and statistics: saved under dotted names, loaded from our files or a PyTorch state dict.
 
     >>> save(Path("weights.safetensors"), params, statistics)     # 0_conv.kernel, 3_batch_norm.mean, …
     >>> load("weights.safetensors", network, fresh=("classifier",))
 
-A file of ours is known by its names, each of which begins with the number of a layer and its kind.
+Our files are recognised by their names, which all begin with the number and kind of a layer.
 """
 
 import re
@@ -29,12 +29,12 @@ from runner.state_dicts import Array, slots, translated
 _WHERE: Final = "model.weights"
 _OURS: Final = re.compile(r"\d+_[^.]+\.")
 _MOST_FAULTS: Final = 10
-# By the names that the format has for them; numpy has no bfloat16 of its own.
+# By the names of the format; NumPy has no bfloat16.
 _REAL: Final = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16}
 
 
 class Loaded(NamedTuple):
-    """Parameters and statistics, without those of the layers that begin with fresh values."""
+    """Parameters and statistics, except those of layers that begin with fresh values."""
 
     params: Tree
     statistics: Tree
@@ -43,15 +43,15 @@ class Loaded(NamedTuple):
 def save(path: Path, params: Tree, statistics: Tree) -> None:
     """Writes parameters and statistics to a .safetensors file, each under its dotted path."""
     leaves = places.dotted(jax.device_get(params)) | places.dotted(jax.device_get(statistics))
-    # The format keeps memory as it lies.
+    # The format stores memory as it is, so arrays must be in C order.
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in leaves.items()}
     path.write_bytes(safetensors.numpy.save(arrays))
 
 
 def load(file: str, network: Network, *, fresh: tuple[str, ...] = ()) -> Loaded:
-    """What a file holds for a network, but for the layers that `fresh` names. float32.
+    """Loads the values of a network, float32, except for the layers that `fresh` names.
 
-    Raises ConfigError where the file cannot be read or does not hold this model.
+    Raises ConfigError if the file cannot be read or does not fit this model.
     """
     path = Path(file).expanduser()
     stored = read(path)
@@ -61,7 +61,7 @@ def load(file: str, network: Network, *, fresh: tuple[str, ...] = ()) -> Loaded:
         raise ConfigError(must(_WHERE, "be null, as this model learns nothing", path.name))
     located = network.located()
     fresh = places.meant(fresh, "model.weights_except", located, [*shapes, *stored])
-    # A name that stands for nothing of the model stands for what to leave out of the file.
+    # A name that selects nothing in the model selects arrays of the file to skip.
     foreign = tuple(name for name in fresh if not any(places.stands_for(name, path) for path in shapes))
     stored = {name: array for name, array in stored.items() if not places.chosen(foreign, name)}
     if stored and all(_OURS.match(name) for name in stored):
@@ -76,9 +76,9 @@ def load(file: str, network: Network, *, fresh: tuple[str, ...] = ()) -> Loaded:
 
 
 def read(path: Path) -> dict[str, Array]:
-    """The arrays of a .safetensors or an .npz file by their names; in its order, which a .safetensors has lost.
+    """The arrays of a .safetensors or .npz file by name; only an .npz keeps their order.
 
-    Raises ConfigError where it is neither, is broken, or holds what is no real number.
+    Raises ConfigError if it is neither, is damaged, or contains other values than real numbers.
     """
     if path.suffix not in (".safetensors", ".npz"):
         raise ConfigError(must(_WHERE, "be a .safetensors or an .npz file", str(path)))
@@ -90,11 +90,11 @@ def read(path: Path) -> dict[str, Array]:
         raise ConfigError(*error.faults) from error
     except OSError as error:
         raise ConfigError(must(_WHERE, "be a file that can be read", f"{path} ({error.strerror or error})")) from error
-    except Exception as error:  # whatever a broken or foreign file has its reader raise, MemoryError included
+    except Exception as error:  # any error of a reader on a damaged or foreign file, also MemoryError
         reason = str(error).split("\n")[0] or type(error).__name__
         raise ConfigError(must(_WHERE, f"be a whole {path.suffix} file", f"{path.name} ({reason})")) from error
     for name, array in arrays.items():
-        # PyTorch counts batches, in single whole numbers.
+        # Single integers are allowed: PyTorch counts batches in them.
         if array.size > 1 and not jnp.issubdtype(array.dtype, jnp.floating):
             raise ConfigError(must(_WHERE, "hold real numbers alone", f"{name} of {array.dtype}"))
     return arrays
@@ -116,12 +116,12 @@ def _is_npz(path: Path) -> bool:
 def _npz(path: Path) -> dict[str, Array]:
     if not zipfile.is_zipfile(path):
         raise ValueError("no archive")
-    # NumPy leaves a file open that it cannot read.
+    # Opened here, because NumPy leaves a file open that it cannot read.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         check_sizes(path, stored.zip.infolist())
         arrays = dict(stored)
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # NumPy hands on as bytes what is no .npy
+        if not isinstance(array, np.ndarray):  # NumPy returns an entry that is not an .npy as bytes
             raise ValueError(f"{name} is no array")
     return arrays
 
@@ -131,7 +131,7 @@ def _safetensors(path: Path) -> dict[str, Array]:
     for name, stored in safetensors.deserialize(path.read_bytes()):
         kind: Any = _REAL.get(stored["dtype"])
         if kind is None:
-            # Read for its name and its number of axes alone.
+            # Only its name and number of axes are used.
             found[name] = np.zeros(stored["shape"], np.int64)
         else:
             found[name] = np.frombuffer(stored["data"], kind).reshape(stored["shape"])
@@ -141,7 +141,7 @@ def _safetensors(path: Path) -> dict[str, Array]:
 def _by_name(
     shapes: Mapping[str, Shape], stored: Mapping[str, Array], fresh: tuple[str, ...], located: list[Located]
 ) -> dict[str, Array]:
-    """What the file of another run holds for this model. Raises ConfigError with what does not agree."""
+    """The arrays of another run's file for this model. Raises ConfigError with all that do not fit."""
     wanted = {name: shape for name, shape in shapes.items() if not places.chosen(fresh, name)}
     held = {name: array for name, array in stored.items() if not places.chosen(fresh, name)}
     faults = []

@@ -1,1 +1,1 @@
-"""Sweeps: many experiments from one line, those of one structure on one compiled program, each a run of its own."""
+"""Sweeps: many experiments from one command, each with its own run; equal structures share a compiled program."""

@@ -1,4 +1,4 @@
-"""The members of a batch: composed, validated all at once, and named by what varies among them."""
+"""Validates the members of a batch together, and names them by the values that vary."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,26 +17,26 @@ from runner.training.member import Context, Member, Value
 
 @dataclass(frozen=True)
 class Proposed:
-    """A member as it is asked for. `number` is Hydra's job number."""
+    """A member before validation. `number` is Hydra's job number."""
 
     number: int
-    overrides: tuple[str, ...]  # of the whole command line, as one would write them for this member alone
+    overrides: tuple[str, ...]  # as typed to train this member alone
     varied: dict[str, Value]
     folder: Path
-    experiment: Experiment | ConfigError  # or why there is none
+    experiment: Experiment | ConfigError  # or the error that it has
     tracking: Tracking = field(default_factory=Tracking)
     sweep: Sweep = field(default_factory=Sweep)
     config: dict[str, Any] = field(default_factory=dict)  # plain and resolved
-    from_environment: Mapping[Place, str] = field(default_factory=dict)  # by path, interpolations as they are written
+    from_environment: Mapping[Place, str] = field(default_factory=dict)  # by path, unresolved interpolations
 
     @property
     def name(self) -> str:
-        """What varies, in words: `learning_rate=0.01 seed=3`."""
+        """The values that vary: `learning_rate=0.01 seed=3`."""
         return " ".join(f"{path.split('.')[-1]}={value_text(value)}" for path, value in self.varied.items())
 
 
 def validated(proposed: Sequence[Proposed], tags: Mapping[str, str], command: str) -> list[Member]:
-    """The members, in order. Raises ConfigError with every fault of every member, each told once."""
+    """The members, in order. Raises ConfigError with every fault of every member, each once."""
     members, faults = [], Faults()
     for one in proposed:
         if isinstance(one.experiment, ConfigError):
@@ -62,24 +62,24 @@ def _member(one: Proposed, experiment: Experiment, tags: Mapping[str, str], comm
 
 
 class Faults:
-    """What is wrong with members, so that a fault of many is told once, and says whose it is."""
+    """Collects the faults of members, so that a fault of several is reported once, with their names."""
 
     def __init__(self) -> None:
         self._found: dict[Fault, list[Proposed | Member]] = {}
 
     def note(self, one: Proposed | Member, error: ConfigError) -> None:
-        """Remembers why a member cannot be trained."""
+        """Adds the faults of a member."""
         for fault in error.faults:
             self._found.setdefault(fault, []).append(one)
 
     def raise_any(self, count: int) -> None:
-        """Raises ConfigError where there are faults, among `count` members."""
+        """Raises ConfigError if there are faults; `count` is the number of all members."""
         if self._found:
             raise ConfigError(*(_with_member(fault, whose, count) for fault, whose in self._found.items()))
 
 
 def _with_member(fault: Fault, whose: list[Proposed | Member], count: int) -> Fault:
-    if len(whose) == count:  # then it is no member's own
+    if len(whose) == count:  # all members have it
         return fault
     others = f" and {len(whose) - 1} more" if len(whose) > 1 else ""
     return Fault(fault.path, f"{fault.text} (member {whose[0].number}: {whose[0].name}{others})")

@@ -1,4 +1,4 @@
-"""The result of a sweep: plain values, from which the table and the report are made."""
+"""The result of a sweep as plain values, for the table and the report."""
 
 import math
 from collections.abc import Iterable
@@ -11,38 +11,38 @@ from runner.training.outcome import Outcome
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a sweep came to, so far."""
+    """The result of a sweep so far."""
 
     name: str
     command: str
     objectives: Objectives
-    space: dict[str, str]  # what is varied, as it was written
+    space: dict[str, str]  # by path, the values that vary, as typed
     members: tuple[Outcome, ...]
-    importances: dict[str, float] = field(default_factory=dict)  # share of the variance, by what is varied
+    importances: dict[str, float] = field(default_factory=dict)  # by path, the share of the variance
     seconds: float = 0.0  # of wall time
     groups: int = 0  # structures
     compiles: int = 0  # of the training step
-    seconds_saved: float = 0.0  # of compilation, against one for every member
+    seconds_saved: float = 0.0  # of compilation, compared with one for every member
     run_id: str = ""
-    places: tuple[str, ...] = ()  # of the command's options, those that say where configurations lie
+    places: tuple[str, ...] = ()  # the options of the command that locate configurations
 
 
 def value_text(value: Value) -> str:
-    """A value as one would write it, numbers to four digits."""
+    """A value as text, numbers with four digits."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def objective(result: Outcome, name: str) -> float | None:
-    """What a member came to by a metric or a cost; None where it never came to one."""
+    """A member's value of a metric or a cost; None if it has none."""
     if name in ("parameters", "multiply_adds", "seconds"):
         return float(getattr(result, name))
     return result.metrics.get(name)
 
 
 def ranked(results: Iterable[Outcome], objectives: Objectives) -> list[Outcome]:
-    """Members that finished, the best by the first objective first; the earlier one where two are as good."""
+    """Members that finished, the best by the first objective first; of equal ones the earlier first."""
     name, direction = objectives[0]
     sign = -1.0 if direction == "maximize" else 1.0
     values = ((objective(result, name), result) for result in results if result.status == "FINISHED")

@@ -1,4 +1,4 @@
-"""One sweep, from its first batch to its report: a parent run in MLflow, and under it a run for every member.
+"""One sweep, from its first batch to its report: a parent run in MLflow, with a child run for every member.
 
     >>> with opened(Session(command="runner -m seed=1,2", folder=Path("outputs/sweeps/now"))) as session:
     ...     outcomes = session.train(proposed)
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 class Session:
-    """A sweep under way."""
+    """A sweep that is running."""
 
     def __init__(
         self, *, command: str, folder: Path, places: tuple[str, ...] = (), study: Search | None = None
@@ -59,9 +59,9 @@ class Session:
         self._opened: _Opened | None = None
 
     def train(self, proposed: Sequence[Proposed]) -> list[Outcome]:
-        """Trains members, and returns their outcomes, in their order.
+        """Trains members, and returns their outcomes in the same order.
 
-        Raises ConfigError, before any of them begins, with every fault of every one.
+        Raises ConfigError, before training begins, with every fault of every member.
         """
         members, settings = validated(proposed, self.tags, self.command), proposed[0].sweep
         check_strategy(members, settings.strategy)
@@ -85,12 +85,12 @@ class Session:
         return planned(member.experiment, self._datasets.of(member.experiment), here)
 
     def _open(self, first: Member, proposed: Sequence[Proposed]) -> "_Opened":
-        """Begins the parent run, or goes on with that of a sweep that was interrupted."""
+        """Starts the parent run, or continues that of an interrupted sweep."""
         experiment, settings = first.experiment, proposed[0].sweep
         if self.study is None:  # another sweeper proposes the members, which are compared by sweep.metric
             self.objectives = settings.objectives
         self.folder.mkdir(parents=True, exist_ok=True)
-        # Memory is kept from here on: once JAX has started, it would be too late.
+        # Keeps memory from here on: this must happen before JAX starts.
         here = placement.choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
         self._space = self._space or _varied(proposed)
         varied = " × ".join(path.split(".")[-1] for path in self._space)
@@ -108,7 +108,7 @@ class Session:
             params={} if known else {f"space.{path}": text for path, text in self._space.items()},
             folder=self.folder,
             run_id=known,
-            patient=True,  # outcomes of members are kept in the sweep's folder whatever happens to the store
+            patient=True,  # members' outcomes are kept in the sweep's folder even if the store fails
         )
         earlier = self.study.earlier() if self.study else []
         leader = Leader(self.objectives, earlier)
@@ -158,14 +158,14 @@ class Session:
             seconds=time.perf_counter() - self._began,
             groups=len({outcome.group for outcome in outcomes.values() if outcome.group}),
             compiles=self._compiles.count,
-            # Alone, each would have compiled, or read back, what the first of its group did.
+            # Alone, each member would have compiled, or read back, the program of its group.
             seconds_saved=sum(max(own) * len(own) - sum(own) for own in spent),
             run_id=opened.parent.known_id if opened else "",
         )
 
 
 class _Opened(NamedTuple):
-    """What a session has once its first batch is valid."""
+    """The parts of a session that exist once its first batch is valid."""
 
     name: str
     parent: tracking.Run
@@ -176,7 +176,7 @@ class _Opened(NamedTuple):
 
 
 def _identity(member: Member, plan: Plan) -> dict[str, str]:
-    """The tag by which a sweep that was killed finds its member again. The store must have it as soon as the run."""
+    """The tag by which a killed sweep finds its member again. It must be stored together with the run."""
     identity = {
         "number": member.number,
         "name": member.name,
@@ -190,7 +190,7 @@ def _identity(member: Member, plan: Plan) -> dict[str, str]:
 
 
 def _ending(outcome: Outcome) -> dict[str, str]:
-    """The tags of how a member ended; of one that was killed there are none, as it is trained again."""
+    """The tags of a member's end; none for a killed member, which is trained again."""
     if outcome.status == "KILLED":
         return {}
     reason = {"end_reason": outcome.reason} if outcome.reason and outcome.status != "FAILED" else {}
@@ -198,19 +198,19 @@ def _ending(outcome: Outcome) -> dict[str, str]:
 
 
 def _note_errors(ended: Iterable[Ended]) -> None:
-    """Writes to the log where errors come from that no user can be blamed for."""
+    """Writes the tracebacks of unexpected errors to the log."""
     for outcome, error in ended:
         if error is not None and not isinstance(error, ConvrunnerError):
             _log.info("%s\n%s", outcome.reason, withheld("".join(traceback.format_exception(error))))
 
 
 def _tags(folder: Path) -> dict[str, str]:
-    """The tags of a sweep that no search proposes; folders named by the time recur in a store that others use too."""
+    """The tags of a sweep without a search. In a shared store folder names recur, so a random identity is added."""
     return {SWEEP: str(folders.short(folder)), SWEEP_IDENTITY: uuid.uuid4().hex}
 
 
 def _varied(proposed: Sequence[Proposed]) -> dict[str, str]:
-    """What varies among members, and the values it takes."""
+    """The values that vary among members, by path."""
     values: dict[str, dict[str, None]] = {}
     for one in proposed:
         for path, value in one.varied.items():
@@ -220,7 +220,7 @@ def _varied(proposed: Sequence[Proposed]) -> dict[str, str]:
 
 @contextmanager
 def opened(session: Session) -> Iterator[Session]:
-    """Ends the session, whatever happens."""
+    """Closes the session at the end of the block, also after an error."""
     error: BaseException | None = None
     try:
         yield session

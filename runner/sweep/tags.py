@@ -1,12 +1,12 @@
-"""The tags of the runs of a sweep in MLflow. Beside them, every run has one of its own; see `tracking.store`."""
+"""The tags of a sweep's runs in MLflow. Every run also has the tag of `tracking.store`."""
 
 from typing import Final
 
-# The sweep's name, for people. Sweeps may share it: on machines that share a store, or after `sweeps.db` was deleted.
+# The sweep's name. It is not unique: machines may share a store, and `sweeps.db` may have been deleted.
 SWEEP: Final = "sweep"
-# A random text, which no two sweeps share.
+# A random text, unique to a sweep.
 SWEEP_IDENTITY: Final = "sweep.identity"
-# What the search must know of a member that only the store has, as JSON; the sweep's own run has no such tag.
+# JSON from which the search restores a member that only the store has; not set on the parent run.
 MEMBER: Final = "sweep.member"
-# How a member ended: MLflow has no word for a pruned one.
+# The status of a member; MLflow has none for a pruned one.
 STATUS: Final = "sweep.status"

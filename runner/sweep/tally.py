@@ -1,4 +1,4 @@
-"""The outcomes of a sweep's members: counted, compared, and told to the search once their runs are recorded."""
+"""Collects and compares the outcomes of a sweep's members, and reports them to the search once they are recorded."""
 
 import threading
 from collections import deque
@@ -21,7 +21,7 @@ RUN_ID: Final = "run_id"
 
 
 class Search(Protocol):
-    """What a sweep needs of the search that proposes its members; see `runner.sweep.search`."""
+    """The search that proposes a sweep's members; see `runner.sweep.search`."""
 
     @property
     def id(self) -> str: ...
@@ -35,25 +35,25 @@ class Search(Protocol):
     def space(self) -> dict[str, str]: ...
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Takes a value of a member that trains. Returns whether it should be pruned."""
+        """Reports a value of a member during training. Returns whether to prune it."""
 
     def tell(self, outcome: Outcome) -> None:
-        """Takes the outcome of a member, for good."""
+        """Stores the final outcome of a member."""
 
     def earlier(self) -> list[Outcome]:
         """The outcomes of members that ended in earlier sessions."""
 
     def adopt(self, outcome: Outcome) -> None:
-        """Takes the outcome of a member that ended in an earlier session, which was killed before it said so."""
+        """Stores the outcome of a member of an earlier session, which was killed before it called `tell`."""
 
     def importances(self) -> dict[str, float]:
-        """The share of each varied thing in the differences between members."""
+        """By path, the share of each varied value in the variance between members."""
 
     def remember(self, name: str, text: str) -> None:
-        """Keeps a short text with the search."""
+        """Stores a short text under a name."""
 
     def recall(self, name: str) -> str | None:
-        """The text that was kept."""
+        """The text stored under a name, if any."""
 
 
 class Leader:
@@ -64,7 +64,7 @@ class Leader:
         self._best = next(iter(ranked(earlier, objectives)), None)
 
     def is_beaten_by(self, outcome: Outcome) -> bool:
-        """Whether an outcome is better than all before; it is the best from then on."""
+        """Whether an outcome is better than all earlier ones; if so, it becomes the best."""
         before = [self._best] if self._best else []
         if ranked([*before, outcome], self.objectives)[:1] != [outcome]:
             return False
@@ -73,7 +73,7 @@ class Leader:
 
 
 class Pruner(Observer):
-    """Ends members that the search gives up. A search for several objectives prunes none."""
+    """Ends members that the search prunes. A search with several objectives prunes none."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
@@ -99,7 +99,7 @@ class Tally(Observer):
         self.outcomes = {outcome.number: outcome for outcome in earlier}  # by number, of earlier sessions too
         self.compile_seconds: dict[str, list[float]] = {}  # by group, of the members that ended here
         self._lock = threading.RLock()
-        self._ended: deque[tuple[tracking.Run, Outcome]] = deque()  # that the search does not know yet
+        self._ended: deque[tuple[tracking.Run, Outcome]] = deque()  # not reported to the search yet
         self._parent_known = False
 
     def epoch(self, member: Member, epoch: Epoch, ledger: Ledger) -> str:
@@ -107,7 +107,7 @@ class Tally(Observer):
         return ""
 
     def ends(self, member: Member, outcome: Outcome, trained: Trained | None) -> None:
-        if outcome.status == "KILLED":  # it is trained the next time
+        if outcome.status == "KILLED":  # trained again by the next command
             return
         recorded = self._recorder.run_of(member.number)
         with self._lock:
@@ -120,14 +120,14 @@ class Tally(Observer):
         self.settle()
 
     def settle(self, *, wait: bool = False) -> None:
-        """Tells the search of members whose runs the store has; with `wait`, of all that ended.
+        """Reports members whose runs are stored to the search; with `wait`, all that ended.
 
-        In this order, so that a sweep that is killed in between finds in the store what the search does not know.
+        A sweep that is killed between the two steps finds the missing members in the store.
         """
         with self._lock:
             while self._ended and (wait or self._ended[0][0].ended):
                 recorded, outcome = self._ended.popleft()
-                recorded.wait()  # it keeps what the store did not take
+                recorded.wait()  # writes a local copy if the store failed
                 self._remember_parent()
                 known = replace(outcome, run_id=recorded.known_id)
                 self.outcomes[outcome.number] = known
@@ -135,7 +135,7 @@ class Tally(Observer):
                     self._search.tell(known)
 
     def _remember_parent(self) -> None:
-        """Lets the search know the sweep's run as soon as the store has made it, in case the sweep is killed."""
+        """Stores the id of the parent run in the search as soon as it exists, in case the sweep is killed."""
         with self._lock:
             if self._search is not None and not self._parent_known and self._parent.begun:
                 self._search.remember(RUN_ID, self._parent.known_id)

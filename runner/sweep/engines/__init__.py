@@ -11,7 +11,7 @@ from runner.training.driver import Ended, Mode, Planned, train
 from runner.training.member import Member
 from runner.training.observer import Events
 
-# Beyond this many multiply-adds, a step has work enough for all cores by itself.
+# With more multiply-adds, a single step uses all cores.
 _SMALL_STEP: Final = 2_000_000_000
 _MODES: Final[dict[Strategy, Mode]] = {"loop": "sequential", "parallel": "threaded", "vmap": "vmapped"}
 

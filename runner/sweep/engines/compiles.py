@@ -1,4 +1,4 @@
-"""How often the training step was compiled, or read back compiled, as JAX tells it."""
+"""Counts the compilations of the training step that JAX reports; programs from the cache count too."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ _STEP: Final = "advance"
 
 
 class Compiles:
-    """Counts programs of the training step while it is asked to."""
+    """Counts compiled programs of the training step."""
 
     def __init__(self) -> None:
         self.count = 0
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Counts what is compiled within."""
+        """Counts compilations during the block."""
 
         def heard(event: str, duration_secs: float, **facts: Any) -> None:
             if event == _EVENT and _STEP in str(facts.get("fun_name", "")):

@@ -1,4 +1,4 @@
-"""Which members share a compiled program: those whose programs have one structure."""
+"""Groups members that share a compiled program: those whose programs have equal structure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Datasets:
 
 
 def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
-    """The members by what they compile, in the order of their first; each has been tried on its data.
+    """Groups members by compiled program, in the order of first members. Checks each against its data.
 
     Raises ConfigError with every fault of every member that does not fit its data.
     """
@@ -66,7 +66,7 @@ def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
             continue
         key = (here, plan.structure)
         settings = experiment.train
-        given = jax.tree.structure(plan.given)  # those with a weights file are mapped apart from those without
+        given = jax.tree.structure(plan.given)  # members with and without a weights file are mapped separately
         steps = (id(plan.dataset), plan.total_steps, settings.evaluation_batch_size, settings.keep, given)
         found.setdefault(key, {}).setdefault(steps, []).append(member)
         costs[key] = plan.totals.multiply_adds * settings.batch_size
