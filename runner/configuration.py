@@ -14,10 +14,11 @@ from typing import Any
 
 from pydantic import Field, ValidationError, create_model
 
-from runner.errors import ConfigError, Fault
+from runner.errors import ConfigError, Fault, must
 from runner.experiment import Experiment, parse_as
 from runner.faults import fault, first_causes
 from runner.layers.base import Shape
+from runner.metrics import metric_of
 from runner.records import R, Record, frozen
 from runner.sweep.settings import Sweep
 from runner.tracking.settings import Tracking
@@ -50,7 +51,16 @@ class Layout(Experiment):
 
     def faults(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> list[Fault]:
         """What does not fit together, for data whose inputs have this shape, and are tokens if there are any."""
-        return super().faults(data_shape, classes, vocabulary) + self.sweep.faults()
+        return super().faults(data_shape, classes, vocabulary) + self.sweep.faults() + self._unmeasured()
+
+    def _unmeasured(self) -> list[Fault]:
+        """The metrics that a sweep compares its members by, and that no member measures."""
+        names = {recorded: metric_of(recorded) for recorded in self.sweep.metric}
+        return [
+            must("sweep.metric", "be measured, by train.metrics", recorded)
+            for recorded, name in names.items()
+            if name not in (None, *self.train.measured)
+        ]
 
 
 def layout(verbs: Records) -> type[Layout]:

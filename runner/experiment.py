@@ -56,6 +56,7 @@ class Program(Record):
     lowering: Choice
     freeze: tuple[str, ...]
     mirrored_evaluation: bool
+    metrics: tuple[str, ...]
 
 
 class Experiment(Record):
@@ -83,7 +84,7 @@ class Experiment(Record):
         if not faults:
             network = self.model.bind(data_shape, classes, vocabulary)
             faults += self._fine_tuning_faults(network) + _whitening_faults(network)
-        faults += self.train.faults()
+        faults += self.train.faults() + self.train.metric_faults(classes)
         if len(data_shape) != 3 and self.augment != Augment():
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
         if len(data_shape) != 3 and self.train.mirrored_evaluation:
@@ -126,6 +127,7 @@ class Experiment(Record):
             lowering=self.train.lowering,
             freeze=network.resolved(self.train.freeze),
             mirrored_evaluation=self.train.mirrored_evaluation,
+            metrics=self.train.measured,
         )
 
     def _fine_tuning_faults(self, network: Network) -> list[Fault]:

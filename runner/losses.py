@@ -1,14 +1,14 @@
 """Losses with their Optax names, and metrics as sums and counts, so that batches and devices can be added exactly.
 
     >>> loss = SoftmaxCrossEntropy(label_smoothing=0.1)
-    >>> sums = metric_sums(loss, outputs, targets, weights)
-    >>> accuracy = sums["correct"] / sums["count"]
+    >>> sums = metric_sums(loss, ("accuracy",), outputs, targets, weights)
+    >>> accuracy = sums.metrics["accuracy"] / sums.weight
 
 Targets are distributions over the classes: one-hot, or mixed by mixup and cutmix. Losses are computed in float32,
 whatever the type of the network's outputs.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ import optax
 from annotated_types import Ge, Le
 from pydantic import Field
 
+from runner.metrics import metric
 from runner.records import TRACED, Record
 
 
@@ -91,16 +92,31 @@ class MulticlassHingeLoss(Record):
 Loss = Annotated[SoftmaxCrossEntropy | L2Loss | MulticlassHingeLoss, Field(discriminator="name")]
 
 
-def metric_sums(loss: Loss, outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> dict[str, jax.Array]:
-    """Sums over a batch: `loss`, `correct` (the class of the largest output is that of the largest target), `count`.
+class MetricSums(NamedTuple):
+    """Sums over examples, float32 scalars: of the losses, of each metric by its name, and of the weights."""
 
-    Takes (n, k) outputs, (n, k) targets and (n,) weights; returns float32 scalars. Examples that only pad the batch
-    have weight 0 and add nothing, even if they contain NaN.
+    loss: jax.Array
+    metrics: dict[str, jax.Array]
+    weight: jax.Array
+
+
+def metric_sums(
+    loss: Loss, metrics: tuple[str, ...], outputs: jax.Array, targets: jax.Array, weights: jax.Array
+) -> MetricSums:
+    """Sums over a batch of (n, k) outputs, (n, k) targets and (n,) weights, with the metrics of these names.
+
+    Examples that only pad the batch have weight 0 and add nothing, even if they contain NaN.
     """
-    correct = jnp.argmax(outputs, axis=-1) == jnp.argmax(targets, axis=-1)  # (n,)
+    values = {name: metric(name).per_example(outputs, targets) for name in metrics}  # (n,) each
     losses = jnp.where(weights > 0, loss.per_example(outputs, targets), 0.0)
-    return {
-        "loss": jnp.sum(weights * losses),
-        "correct": jnp.sum(weights * correct.astype(jnp.float32)),
-        "count": jnp.sum(weights),
-    }
+    return MetricSums(
+        loss=jnp.sum(weights * losses),
+        metrics={name: jnp.sum(weights * _padded(value, weights)) for name, value in values.items()},
+        weight=jnp.sum(weights),
+    )
+
+
+def _padded(values: jax.Array, weights: jax.Array) -> jax.Array:
+    """Values of examples in float32; zeros for those that only pad the batch, unless they are truths and so finite."""
+    numbers = values.astype(jnp.float32)
+    return numbers if values.dtype == jnp.bool_ else jnp.where(weights > 0, numbers, 0.0)

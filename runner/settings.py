@@ -9,16 +9,10 @@ from pydantic import Field
 from runner import limits
 from runner.errors import Fault, must
 from runner.layers.places import LayerNames
+from runner.metrics import ALWAYS, Direction, Name, metric, natural_direction
 from runner.ops.lowering import Choice
 from runner.optim import Clip
 from runner.records import TRACED, Record
-
-Direction = Literal["maximize", "minimize"]
-
-
-def natural_direction(metric: str) -> Direction:
-    """Accuracies are maximized, losses and costs minimized."""
-    return "maximize" if metric.endswith("accuracy") else "minimize"
 
 
 class Monitor(Record):
@@ -85,6 +79,7 @@ class Train(Record):
         description="On a CPU, keep memory from step to step in place of asking the system for it again: faster, "
         "and more of it in use.",
     )
+    metrics: tuple[Name, ...] = Field((), description="Metrics that are measured besides the loss and the accuracy.")
     monitor: Monitor = Field(Monitor(), description="Which epoch is the best.")
     early_stopping: EarlyStopping | None = Field(None, description="When to end before the last epoch.")
     keep: Literal["last", "best"] = Field(
@@ -106,8 +101,22 @@ class Train(Record):
     )
     debug_nans: bool = Field(False, description="Stop at the operation that made a NaN; slow.")
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The names of all metrics that are measured, each once."""
+        return tuple(dict.fromkeys((*ALWAYS, *self.metrics)))
+
     def faults(self) -> list[Fault]:
         """What does not fit together in it."""
         if self.batch_size % self.accumulate:
             return [must("train.accumulate", f"divide train.batch_size ({self.batch_size})", self.accumulate)]
         return []
+
+    def metric_faults(self, classes: int) -> list[Fault]:
+        """The metrics that need more classes than the data have."""
+        least = {name: metric(name).least_classes for name in self.measured}
+        return [
+            must("train.metrics", f"contain {name} only for data of {count} classes or more", classes)
+            for name, count in least.items()
+            if classes < count
+        ]

@@ -27,17 +27,15 @@ from runner.experiment import Program
 from runner.layers import places
 from runner.layers.base import Tree
 from runner.layers.passes import Pass
-from runner.losses import metric_sums
+from runner.losses import MetricSums, metric_sums
 from runner.ops.lowering import lowered
 from runner.placement import Placement
 
 
 class Sums(NamedTuple):
-    """What training adds up until it is read: float32 scalars, and where the loss first was not finite."""
+    """What training adds up until it is read: sums over images, and where the loss first was not finite."""
 
-    loss: jax.Array
-    correct: jax.Array
-    images: jax.Array
+    images: MetricSums
     last_loss: (
         jax.Array
     )  # mean loss of the last step whose loss was finite; before it ∞, not NaN, which may be searched for
@@ -87,11 +85,15 @@ def stream(seed: ArrayLike, name: str) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
 
 
-def no_sums() -> Sums:
+def no_sums(program: Program) -> Sums:
     """Sums of nothing."""
-    # Each is an array of its own, since the state's buffers are given away at every step.
-    loss, correct, images = (jnp.zeros((), jnp.float32) for _ in range(3))
-    return Sums(loss, correct, images, jnp.full((), jnp.inf, jnp.float32), jnp.full((), -1, jnp.int32))
+
+    def zero() -> jax.Array:
+        # Each is an array of its own, since the state's buffers are given away at every step.
+        return jnp.zeros((), jnp.float32)
+
+    images = MetricSums(zero(), {name: zero() for name in program.metrics}, zero())
+    return Sums(images, jnp.full((), jnp.inf, jnp.float32), jnp.full((), -1, jnp.int32))
 
 
 def init(program: Program, given: tuple[Tree, Tree] | None = None) -> State:
@@ -102,7 +104,7 @@ def init(program: Program, given: tuple[Tree, Tree] | None = None) -> State:
     learning, _ = places.split(params, program.freeze)
     optimizer = _transformation(program, jnp.zeros((), jnp.float32)).init(learning)
     average = None if program.ema_decay is None else jax.tree.map(jnp.copy, Variables(params, statistics))
-    return State(params, statistics, optimizer, average, jnp.zeros((), jnp.int32), no_sums())
+    return State(params, statistics, optimizer, average, jnp.zeros((), jnp.int32), no_sums(program))
 
 
 def advance(
@@ -132,7 +134,7 @@ def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, b
 
     learning, frozen = places.split(state.params, program.freeze)
 
-    def objective(learning: Tree) -> tuple[jax.Array, tuple[Tree, dict[str, jax.Array]]]:
+    def objective(learning: Tree) -> tuple[jax.Array, tuple[Tree, MetricSums]]:
         params = places.merged(learning, frozen)
         return _mean_loss(program, params, state.statistics, images, targets, dropout_key)
 
@@ -157,12 +159,11 @@ def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, b
     )
 
 
-def evaluate(
-    program: Program, state: State, inputs: jax.Array, labels: jax.Array, weights: jax.Array
-) -> dict[str, jax.Array]:
-    """`loss`, `correct` and `count`, summed over a batch; `weights` (n,) are 0 where an example only fills it up."""
+def evaluate(program: Program, state: State, inputs: jax.Array, labels: jax.Array, weights: jax.Array) -> MetricSums:
+    """Loss and metrics, summed over a batch; `weights` (n,) are 0 where an example only fills it up."""
     targets = jax.nn.one_hot(labels, program.network.classes, dtype=jnp.float32)
-    return metric_sums(program.loss, outputs(program, *evaluated(state), inputs), targets, weights)
+    found = outputs(program, *evaluated(state), inputs)
+    return metric_sums(program.loss, program.metrics, found, targets, weights)
 
 
 def predict(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
@@ -230,32 +231,34 @@ def normalised(program: Program, images: jax.Array) -> jax.Array:
 
 def _mean_loss(
     program: Program, params: Tree, statistics: Tree, images: jax.Array, targets: jax.Array, key: jax.Array
-) -> tuple[jax.Array, tuple[Tree, dict[str, jax.Array]]]:
+) -> tuple[jax.Array, tuple[Tree, MetricSums]]:
     """The mean loss of a batch, the statistics after it, and its sums; part by part where the batch is split."""
 
-    def part(statistics: Tree, piece: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[Tree, dict[str, jax.Array]]:
+    def part(
+        statistics: Tree, piece: tuple[jax.Array, jax.Array, jax.Array]
+    ) -> tuple[Tree, tuple[MetricSums, jax.Array]]:
         x, wanted, number = piece
         own, held = jax.random.fold_in(key, number), places.owners(statistics, program.freeze)
         at = Pass(training=True, key=own, held=held)
         y, after = program.network.apply(params, statistics, x, at)
         weights = jnp.ones(x.shape[:1], jnp.float32)
-        sums = metric_sums(program.loss, y.astype(jnp.float32), wanted, weights)
-        sums["objective"] = sums["loss"]
+        sums = metric_sums(program.loss, program.metrics, y.astype(jnp.float32), wanted, weights)
+        objective = sums.loss
         # By path, as a pytree would have them: the order decides how the sum is rounded.
         for _, (side, weight) in sorted(at.side_outputs.items()):
             losses = program.loss.per_example(side.astype(jnp.float32), wanted)
-            sums["objective"] = sums["objective"] + jnp.asarray(weight, jnp.float32) * jnp.sum(losses)
-        return after, sums
+            objective = objective + jnp.asarray(weight, jnp.float32) * jnp.sum(losses)
+        return after, (sums, objective)
 
     pieces = program.accumulate
     if pieces == 1:
-        after, sums = part(statistics, (images, targets, jnp.zeros((), jnp.int32)))
+        after, (sums, objective) = part(statistics, (images, targets, jnp.zeros((), jnp.int32)))
     else:
         split = [x.reshape(pieces, -1, *x.shape[1:]) for x in (images, targets)]
         # Each part is computed again in the backward pass: that is what saves the memory.
         after, parts = lax.scan(jax.checkpoint(part), statistics, (*split, jnp.arange(pieces, dtype=jnp.int32)))
-        sums = jax.tree.map(lambda x: jnp.sum(x, axis=0), parts)
-    return sums["objective"] / sums["count"], (after, sums)
+        sums, objective = jax.tree.map(lambda x: jnp.sum(x, axis=0), parts)
+    return objective / sums.weight, (after, sums)
 
 
 def _transformation(program: Program, learning_rate: jax.Array) -> optax.GradientTransformationExtraArgs:
@@ -283,12 +286,10 @@ def _averaged(program: Program, average: Variables | None, new: Variables, step:
     return Variables(*(moved(*pair) for pair in zip(average, new, strict=True)))
 
 
-def _added(sums: Sums, new: dict[str, jax.Array], loss: jax.Array, step: jax.Array) -> Sums:
+def _added(sums: Sums, new: MetricSums, loss: jax.Array, step: jax.Array) -> Sums:
     good = jnp.isfinite(loss)
     return Sums(
-        loss=sums.loss + new["loss"],
-        correct=sums.correct + new["correct"],
-        images=sums.images + new["count"],
+        images=jax.tree.map(jnp.add, sums.images, new),
         last_loss=jnp.where(good & (sums.bad_step < 0), loss, sums.last_loss),
         bad_step=jnp.where(good | (sums.bad_step >= 0), sums.bad_step, step),
     )

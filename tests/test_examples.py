@@ -174,6 +174,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.layers.passes": in_float32,
     "runner.layers.places": lambda: {"k": 0, "b": 0},
     "runner.losses": in_float32,
+    "runner.metrics": in_float32,
     "runner.model": in_float32,
     "runner.network": in_float32,
     "runner.ops.lowering": convolution,

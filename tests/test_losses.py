@@ -1,5 +1,6 @@
 """Losses against Optax, numbers worked out by hand, scikit-learn and finite differences."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -110,33 +111,32 @@ def test_probabilities_under_squared_error() -> None:
 
 @pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss.name)
 def test_metric_sums_against_sklearn(loss: Loss) -> None:
-    sums = metric_sums(loss, OUTPUTS, TARGETS, jnp.ones(6))
-    assert {name: (value.shape, value.dtype) for name, value in sums.items()} == dict.fromkeys(
-        ("loss", "correct", "count"), ((), jnp.dtype("float32"))
-    )
+    sums = metric_sums(loss, ("accuracy",), OUTPUTS, TARGETS, jnp.ones(6))
+    assert {(value.shape, value.dtype) for value in jax.tree.leaves(sums)} == {((), jnp.dtype("float32"))}
     accuracy = sklearn.metrics.accuracy_score(LABELS, np.argmax(OUTPUTS, axis=-1))
-    assert float(sums["correct"] / sums["count"]) == pytest.approx(accuracy)
-    np.testing.assert_allclose(sums["loss"], np.sum(loss.per_example(OUTPUTS, TARGETS)), rtol=1e-6)
+    assert float(sums.metrics["accuracy"] / sums.weight) == pytest.approx(accuracy)
+    np.testing.assert_allclose(sums.loss, np.sum(loss.per_example(OUTPUTS, TARGETS)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss.name)
 def test_padding_examples_add_nothing(loss: Loss) -> None:
-    whole = metric_sums(loss, OUTPUTS, TARGETS, jnp.ones(6))
+    whole = metric_sums(loss, ("accuracy",), OUTPUTS, TARGETS, jnp.ones(6))
     filling = jnp.full((2, 4), jnp.nan)
     weights = jnp.array([1.0] * 6 + [0.0] * 2)
-    padded = metric_sums(loss, jnp.concatenate([OUTPUTS, filling]), jnp.concatenate([TARGETS, filling]), weights)
-    for name, value in whole.items():
-        np.testing.assert_allclose(padded[name], value, rtol=1e-6)
+    padded = metric_sums(
+        loss, ("accuracy",), jnp.concatenate([OUTPUTS, filling]), jnp.concatenate([TARGETS, filling]), weights
+    )
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), padded, whole)
 
 
 @pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss.name)
 def test_half_precision_outputs_are_summed_in_float32(loss: Loss) -> None:
     half = OUTPUTS.astype(jnp.bfloat16)
-    sums = metric_sums(loss, half, TARGETS, jnp.ones(6))
+    sums = metric_sums(loss, ("accuracy",), half, TARGETS, jnp.ones(6))
     np.testing.assert_allclose(
-        sums["loss"], metric_sums(loss, half.astype(jnp.float32), TARGETS, jnp.ones(6))["loss"], rtol=1e-6
+        sums.loss, metric_sums(loss, ("accuracy",), half.astype(jnp.float32), TARGETS, jnp.ones(6)).loss, rtol=1e-6
     )
-    assert sums["loss"].dtype == jnp.float32
+    assert sums.loss.dtype == jnp.float32
 
 
 def test_label_smoothing_is_traced() -> None:

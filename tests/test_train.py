@@ -226,9 +226,9 @@ def test_the_training_sums_are_those_of_the_images_that_were_seen() -> None:
     seen = np.asarray(feed.order)[: 3 * 32]
     weights = jnp.ones(len(seen), jnp.float32)
     counted = train.evaluate(program, state, feed.inputs[seen], feed.labels[seen], weights)
-    assert float(sums.images) == 96 == float(counted["count"])
-    assert float(sums.correct) == float(counted["correct"])
-    assert float(sums.loss) == pytest.approx(float(counted["loss"]), rel=1e-5)
+    assert float(sums.images.weight) == 96 == float(counted.weight)
+    assert sums.images.metrics == counted.metrics
+    assert float(sums.images.loss) == pytest.approx(float(counted.loss), rel=1e-5)
     assert int(sums.bad_step) == -1
     assert int(after.step) == 3
     assert_same(after.params, state.params)
@@ -239,7 +239,7 @@ def test_the_training_sums_are_those_of_the_images_that_were_seen() -> None:
 
 def loss_at(program: Program, state: train.State, feed: train.Feed, params: Any) -> float:
     _, sums = advanced(program, state._replace(params=params), feed, [0.0])
-    return float(sums.loss) / float(sums.images)
+    return float(sums.images.loss) / float(sums.images.weight)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -373,7 +373,7 @@ def test_many_steps_at_once_are_the_same_steps() -> None:
         values, jax.tree.map(jnp.copy, state), feed, rates, np.int32(0), np.int32(len(rates))
     )
     assert_close(at_once.params, one_by_one.params)
-    assert float(sums.images) == 96
+    assert float(sums.images.weight) == 96
 
 
 # The same numbers, and one program for many values

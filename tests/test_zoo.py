@@ -334,7 +334,7 @@ def test_one_training_step_on_tiny_inputs(name: str) -> None:
     state, sums = train.compiled(training.plan.program, here()).advance(
         train.leaves(training.plan.program), training.state, feed, np.float32([1e-3]), np.int32(0), np.int32(1)
     )
-    assert np.isfinite(float(sums.loss))
+    assert np.isfinite(float(sums.images.loss))
     assert int(sums.bad_step) == -1
     moved = jax.tree.map(lambda new, old: bool((np.asarray(new) != old).any()), state.params, before)
     # A ReLU may let nothing through to a filter or two, but no more than that.

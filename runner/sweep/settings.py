@@ -8,14 +8,13 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MinLen
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from runner import limits
+from runner import limits, metrics
 from runner.errors import Fault, must, shown, unknown
+from runner.metrics import Direction, natural_direction
 from runner.records import Record
-from runner.settings import Direction, natural_direction
 
 Strategy = Literal["auto", "vmap", "loop", "parallel"]
 Objectives = tuple[tuple[str, Direction], ...]  # (metric name, direction); members are ranked by the first
-_MEASURED = ("val/accuracy", "val/loss", "best/val_accuracy", "best/val_loss")
 COSTS = ("parameters", "multiply_adds", "seconds")
 
 
@@ -53,6 +52,12 @@ def _conditions(value: Any) -> Any:
     return tuple(found)
 
 
+def _comparable() -> list[str]:
+    """What members can be compared by: metrics of validation images, and costs."""
+    measured = ("accuracy", "loss", *(name for name in metrics.names() if name not in metrics.ALWAYS))
+    return [*(f"{of}{name}" for of in ("val/", "best/val_") for name in measured), *COSTS]
+
+
 def _metrics(value: Any) -> Any:
     names = _listed(value)
     for name in names if isinstance(names, tuple | list) else ():
@@ -60,8 +65,8 @@ def _metrics(value: Any) -> Any:
             raise ValueError(
                 must("", "be a validation metric, since choosing by the test set would spoil it", name).text
             )
-        if name not in (*_MEASURED, *COSTS):
-            raise ValueError(unknown("", "metric", str(name), (*_MEASURED, *COSTS)).text)
+        if name not in (known := _comparable()):
+            raise ValueError(unknown("", "metric", str(name), known).text)
     return names
 
 
@@ -88,8 +93,8 @@ Metrics = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"enum": [*_MEASURED, *COSTS]},
-                {"type": "array", "items": {"enum": [*_MEASURED, *COSTS]}, "minItems": 1},
+                {"enum": _comparable()},
+                {"type": "array", "items": {"enum": _comparable()}, "minItems": 1},
             ]
         }
     ),
@@ -147,9 +152,9 @@ class Sweep(Record):
     seed: Annotated[int, Ge(0)] = Field(0, description="Seed of the sampler.")
     metric: Metrics = Field(
         ("val/accuracy",),
-        description="What members are compared by: val/accuracy or val/loss of the last epoch, best/val_accuracy or "
-        "best/val_loss of the epoch that train.monitor finds best, or a cost (parameters, multiply_adds, seconds); of "
-        "several, the first ranks.",
+        description="What members are compared by: val/loss, val/accuracy or another of train.metrics (val/NAME) in "
+        "the last epoch, best/val_loss, best/val_accuracy or best/val_NAME in the epoch that train.monitor finds best, "
+        "or a cost (parameters, multiply_adds, seconds); of several, the first ranks.",
     )
     direction: Annotated[tuple[Direction, ...] | None, BeforeValidator(_listed)] = Field(
         None, description="maximize or minimize, for every metric; null: accuracy is maximized, all else minimized."

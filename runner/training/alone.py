@@ -19,6 +19,7 @@ import numpy as np
 
 from runner import train, trained
 from runner.errors import Fault, NonFiniteError, shown
+from runner.losses import MetricSums
 from runner.training.ledger import Epoch, Ledger, after
 from runner.training.plan import Batch, Plan
 
@@ -127,11 +128,11 @@ class Training:
         self.ledger = replace(self.ledger, end_reason=reason)
 
     def test(self) -> dict[str, float]:
-        """`test/loss` and `test/accuracy` of what was kept. Asked once, at the end."""
+        """`test/loss`, `test/accuracy` and the other metrics of what was kept. Asked once, at the end."""
         return self.measured("test", self.plan.test)
 
     def measured(self, split: str, batches: list[Batch]) -> dict[str, float]:
-        """Mean loss and accuracy over batches, of what is kept."""
+        """Mean loss and metrics over batches, of what is kept."""
         state = self.state if split == "val" else self._kept
         return averages(split, [self._call("evaluate", state, *batch) for batch in batches])
 
@@ -156,13 +157,14 @@ class Training:
                 step, sums = unfinished.popleft()
                 jax.block_until_ready(sums)
                 if report and time.perf_counter() - read_at > SECONDS_BETWEEN_READINGS:
-                    loss, accuracy, count = checked(plan, self.ledger, sums)
-                    reading = Reading(step, loss, accuracy, count / max(seconds(), 1e-9))
+                    means, count = checked(plan, self.ledger, sums)
+                    speed = count / max(seconds(), 1e-9)
+                    reading = Reading(step, means["train/loss"], means["train/accuracy"], speed)
                     read_at = time.perf_counter()
             if report:
                 report(Chunk(number, done, reading, self._wait))
         sums = jax.device_get(self.state.sums)
-        self._state = self.state._replace(sums=train.no_sums())
+        self._state = self.state._replace(sums=train.no_sums(plan.program))
         return sums, seconds()
 
     def _wait(self) -> None:
@@ -185,19 +187,17 @@ def epoch_of(plan: Plan, ledger: Ledger, sums: train.Sums, seconds: float, measu
     """The epoch that follows those of a ledger, from its sums on the host. Raises NonFiniteError."""
     number = len(ledger.history) + 1
     last = plan.steps_of(number)[-1]
-    loss, accuracy, count = checked(plan, ledger, sums)
-    metrics = {
-        "train/loss": loss,
-        "train/accuracy": accuracy,
+    means, count = checked(plan, ledger, sums)
+    metrics = means | {
         "learning_rate": float(plan.learning_rates[last]),
         "images_per_second": count / max(seconds, 1e-9),
     }
     return Epoch(number, last + 1, metrics | measured)
 
 
-def checked(plan: Plan, ledger: Ledger, sums: train.Sums) -> tuple[float, float, float]:
-    """Mean loss, mean accuracy and the number of images. Raises NonFiniteError if the loss was not finite."""
-    loss, correct, count, last, bad = (float(value) for value in jax.device_get(sums))
+def checked(plan: Plan, ledger: Ledger, sums: train.Sums) -> tuple[dict[str, float], float]:
+    """Mean loss and metrics, and the number of images. Raises NonFiniteError if the loss was not finite."""
+    images, last, bad = jax.device_get(sums)
     if bad >= 0:
         step = int(bad)
         good = f"last finite loss {last:.4g}" if math.isfinite(last) else "no loss was finite before"
@@ -207,12 +207,11 @@ def checked(plan: Plan, ledger: Ledger, sums: train.Sums) -> tuple[float, float,
         rate = shown(float(f"{plan.learning_rates[step]:.6g}"))
         text = f"must stay finite, was not at step {step + 1} under learning rate {rate} ({good})"
         raise NonFiniteError(Fault("loss", text))
-    return loss / count, correct / count, count
+    return averages("train", [images]), float(images.weight)
 
 
-def averages(split: str, sums: list[dict[str, Any]]) -> dict[str, float]:
-    """Mean loss and accuracy from the sums of batches."""
-    loss, correct, count = (
-        math.fsum(float(each[name]) for each in jax.device_get(sums)) for name in ("loss", "correct", "count")
-    )
-    return {f"{split}/loss": loss / count, f"{split}/accuracy": correct / count}
+def averages(split: str, sums: list[MetricSums]) -> dict[str, float]:
+    """Mean loss and metrics from the sums of batches, by the names under which they are recorded."""
+    total = jax.tree.map(lambda *each: math.fsum(float(value) for value in each), *jax.device_get(sums))
+    found = {"loss": total.loss} | total.metrics
+    return {f"{split}/{name}": value / total.weight for name, value in found.items()}

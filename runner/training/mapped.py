@@ -86,7 +86,7 @@ class Mapped:
             if index is None:
                 continue
             plan, ledger = self.plans[index], self.ledgers[index]
-            own = train.Sums(*(values[row] for values in sums))
+            own: train.Sums = _of(row, sums)
             try:
                 epoch = epoch_of(plan, ledger, own, seconds, measured[row])
             except NonFiniteError as error:
@@ -147,7 +147,7 @@ class Mapped:
                 for index in members:
                     report(index, Chunk(number, done, None, self._wait))
         sums: train.Sums = jax.device_get(self._state.sums)
-        fresh = jax.tree.map(lambda zero: jnp.full((len(standing),), zero), train.no_sums())
+        fresh = jax.tree.map(lambda zero: jnp.full((len(standing),), zero), train.no_sums(first.program))
         self._state = self._state._replace(sums=fresh)
         return sums
 
@@ -159,7 +159,7 @@ class Mapped:
         batches = self.plans[self.members[0]].val
         sums = jax.device_get([self._functions.evaluate(self._values, self._state, *batch) for batch in batches])
         return [
-            {} if index is None else averages("val", [{name: each[name][row] for name in each} for each in sums])
+            {} if index is None else averages("val", [_of(row, each) for each in sums])
             for row, index in enumerate(self._rows)
         ]
 
@@ -170,7 +170,7 @@ class Mapped:
 
     def _row(self, row: int) -> train.State:
         """One member's state, in memory of its own."""
-        state: train.State = jax.tree.map(lambda values: values[row], self._state)
+        state: train.State = _of(row, self._state)
         return state
 
     def _compact(self) -> None:
@@ -185,6 +185,11 @@ class Mapped:
         self._rows = [self._rows[row] for row in kept] + [None] * (size - len(kept))
         self._state = jax.tree.map(lambda values: values[filled], self._state)
         self._values = tuple(values[filled] for values in self._values)
+
+
+def _of(row: int, stacked: Any) -> Any:
+    """The part of a stacked tree that belongs to one row."""
+    return jax.tree.map(lambda values: values[row], stacked)
 
 
 def _stacked(trees: Sequence[Any]) -> Any:

@@ -74,5 +74,6 @@ def best_of(ledger: Ledger) -> dict[str, float]:
     """The epoch that `train.monitor` finds best, and its validation; nothing if no epoch has a finite value."""
     if ledger.best is None:
         return {}
-    found = {f"best/val_{name}": ledger.best.metrics[f"val/{name}"] for name in ("accuracy", "loss")}
+    measured = {name: value for name, value in ledger.best.metrics.items() if name.startswith("val/")}
+    found = {f"best/{name.replace('/', '_')}": value for name, value in measured.items()}
     return found | {"best/epoch": float(ledger.best.number)}

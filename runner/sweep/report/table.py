@@ -20,7 +20,9 @@ _METRICS = (
 def table_csv(result: SweepResult) -> str:
     """One line for each member: its varied values, its metrics and its costs."""
     paths = list(dict.fromkeys(path for member in result.members for path in member.varied))
-    metrics = [name for name in _METRICS if any(name in member.metrics for member in result.members)]
+    found = {name for member in result.members for name in member.metrics}
+    others = sorted(name for name in found.difference(_METRICS) if name.startswith(("val/", "best/", "test/")))
+    metrics = [name for name in (*_METRICS, *others) if name in found]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     costs = ["epochs", "seconds", "parameters", "multiply_adds"]
