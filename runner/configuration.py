@@ -1,9 +1,9 @@
-"""All that one command is told: an experiment, where it is recorded, how a sweep goes, and the settings of verbs.
+"""The configuration of one command: an experiment, its tracking, a sweep, and the settings of verbs.
 
     >>> configuration = parse(values)     # of the keys model, data, tracking, …; raises ConfigError with every fault
     >>> experiment, tracking = configuration.experiment, configuration.tracking
 
-In YAML the parts of the experiment and the other parts stand side by side, a top-level key for each.
+In YAML each part of the experiment, and each other part, is a top-level key.
 """
 
 import functools
@@ -29,7 +29,7 @@ _NONE: Records = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Configuration:
-    """A validated configuration. `verbs` has the settings of verbs, by verb, where they were given."""
+    """A validated configuration. `verbs` has the given settings of verbs, by verb."""
 
     experiment: Experiment
     tracking: Tracking
@@ -37,7 +37,7 @@ class Configuration:
     verbs: Mapping[str, Record]
 
     def settings(self, verb: str, kind: type[R]) -> R:
-        """The settings of a verb, which `kind` describes; its defaults where none were given."""
+        """The settings of a verb, a record of type `kind`; its defaults if none were given."""
         found = self.verbs.get(verb, kind())
         assert isinstance(found, kind), "the settings of a verb were parsed as its own record"
         return found
@@ -64,7 +64,7 @@ class Layout(Experiment):
 
 
 def layout(verbs: Records) -> type[Layout]:
-    """The record that a configuration is in YAML, with a key for each of these verbs."""
+    """The record of a whole configuration in YAML, with a key for each of these verbs."""
     return _layout(tuple(verbs.items()))
 
 
@@ -75,10 +75,10 @@ def _layout(verbs: tuple[tuple[str, type[Record]], ...]) -> type[Layout]:
 
 
 def parse(config: dict[str, Any], library: Iterable[str] = (), verbs: Records = _NONE) -> Configuration:
-    """The configuration that a plain mapping describes. Raises ConfigError with every fault in it.
+    """The configuration of a plain mapping. Raises ConfigError with every fault.
 
-    `library` names the blocks that could have been used. `verbs` may be read lazily: of it, only those records are
-    looked up whose verb is a key of the mapping, or all of them where another key is unknown.
+    `library` names the available blocks. `verbs` may be lazy: only the records of verbs that are keys of the mapping
+    are looked up, or all of them if another key is unknown.
     """
     others = [key for key in config if key not in Layout.model_fields]
     known = [key for key in others if key in verbs]
@@ -93,7 +93,7 @@ def parse(config: dict[str, Any], library: Iterable[str] = (), verbs: Records = 
 
 
 def part(raw: dict[str, Any], name: str, kind: type[R]) -> R:
-    """One part of a plain configuration by itself. Raises ConfigError with every fault in it."""
+    """One part of a plain configuration alone. Raises ConfigError with every fault in it."""
     try:
         return kind.model_validate(frozen(raw.get(name) or {}))
     except ValidationError as error:

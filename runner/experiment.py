@@ -1,10 +1,10 @@
-"""One experiment as a validated, frozen record, and every fault of one that is not valid.
+"""One experiment as a validated, frozen record, or all faults of an invalid one.
 
     >>> experiment = parse_as(Experiment, values)     # of the keys model, data, …; raises ConfigError with every fault
     >>> network = experiment.network((28, 28, 1), classes=10)
     >>> program = experiment.program(network, mean=(0.13,), std=(0.31,))
 
-A `Program` is what the compiled program is made of: its structure is static, its leaves are traced.
+A `Program` has all that the compiled program depends on: its structure is static, its leaves are traced.
 """
 
 import math
@@ -37,13 +37,13 @@ Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 
 
 class Program(Record):
-    """What one compiled program computes. Two experiments share one where the structure of theirs is equal."""
+    """All that a compiled program depends on. Experiments with equal structure share a compiled program."""
 
     seed: Annotated[int, TRACED]
     network: Network
     mean: Annotated[tuple[float, ...], TRACED]
     std: Annotated[tuple[float, ...], TRACED]
-    black: Annotated[tuple[float, ...] | None, TRACED]  # None with `white` for what lies in 0 … 1, such as bytes
+    black: Annotated[tuple[float, ...] | None, TRACED]  # None, as `white`, for values in 0 … 1, such as bytes
     white: Annotated[tuple[float, ...] | None, TRACED]
     augment: Augment
     loss: Loss
@@ -92,7 +92,7 @@ class Experiment(Record):
         return faults + self._crop_faults(self.model.input_shape(data_shape))
 
     def _crop_faults(self, input_shape: Shape) -> list[Fault]:
-        """Padding larger than the image, of which most crops would show nothing but padding."""
+        """The fault of padding larger than the image: most crops would show only padding."""
         crop = self.augment.random_crop
         if crop is None or len(input_shape) != 3 or crop.padding <= min(input_shape[:2]):
             return []
@@ -100,7 +100,7 @@ class Experiment(Record):
         return [must("augment.random_crop.padding", rule, crop.padding)]
 
     def network(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> Network:
-        """The model bound to its data. Raises ConfigError with all that does not fit together."""
+        """The model bound to its data. Raises ConfigError with all faults."""
         if faults := self.faults(data_shape, classes, vocabulary):
             raise ConfigError(*faults)
         return self.model.bind(data_shape, classes, vocabulary, self.train.precision)
@@ -108,7 +108,7 @@ class Experiment(Record):
     def program(
         self, network: Network, *, mean: tuple[float, ...], std: tuple[float, ...], values: Range = UNIT
     ) -> Program:
-        """What of this experiment the compiled program is made of, on inputs of this mean, deviation and range."""
+        """The program of this experiment, for inputs of this mean, standard deviation and range."""
         return Program(
             seed=self.seed,
             network=network,
@@ -131,7 +131,7 @@ class Experiment(Record):
         )
 
     def _fine_tuning_faults(self, network: Network) -> list[Fault]:
-        """What is wrong with what stays as it is, for a model that fits its data."""
+        """The faults of `train.freeze` and `model.weights_except`, for a model that fits its data."""
         faults, freeze = [], self.train.freeze
         if freeze:
             parameters, statistics = network.shapes()
@@ -146,7 +146,7 @@ class Experiment(Record):
 
 
 def _whitening_faults(network: Network) -> list[Fault]:
-    """Where filters that are made of the images would stand over something else."""
+    """The fault of whitening filters anywhere but in a first convolution of images."""
     found = network.whitened()
     of_images = len(network.input_shape) == 3 and not network.layers[0].grouped
     if not found or (found == [FIRST_KERNEL] and of_images):
@@ -156,7 +156,7 @@ def _whitening_faults(network: Network) -> list[Fault]:
 
 
 def _too_large(rows: list[Row]) -> list[Fault]:
-    """The first layer that is beyond what arrays can be; those after it may be so because of it."""
+    """The fault of the first layer whose arrays are too large; later ones may be consequences."""
     for row in rows:
         largest = max(math.prod(row.output.shape), row.parameters)
         if largest > limits.ARRAY_VALUES:
@@ -168,7 +168,7 @@ E = TypeVar("E", bound=Experiment)
 
 
 def parameters(record: Record, path: str = "") -> dict[str, str]:
-    """Every value of a record, but for the layer list, by its dotted path below `path`, as it is written in YAML."""
+    """Every value of a record as in YAML, by its dotted path below `path`, except the layer list."""
     found: dict[str, str] = {}
 
     def visit(value: Any, path: str) -> None:
@@ -186,9 +186,9 @@ def parameters(record: Record, path: str = "") -> dict[str, str]:
 
 
 def parse_as(kind: type[E], config: dict[str, Any], library: Iterable[str] = ()) -> E:
-    """The experiment that a plain mapping describes, as a record of this kind. Raises ConfigError with every fault.
+    """The experiment of a plain mapping, as a record of this kind. Raises ConfigError with every fault.
 
-    `library` names the blocks that could have been used, to suggest one for a misspelt name.
+    `library` names the available blocks, to suggest one for a misspelt name.
     """
     try:
         return _parsed(kind, frozen(config), frozenset(library))
@@ -219,13 +219,13 @@ def _parsed(kind: type[E], raw: dict[str, Any], library: frozenset[str]) -> E:
 
 
 def _block_meant(fault: Fault, blocks: frozenset[str]) -> Fault:
-    """A fault of an unknown layer with the nearest known one, be it a block."""
+    """The fault of an unknown layer, with the nearest known kind or block."""
     said = re.match(r'unknown layer "(.*?)"', fault.text)
     return Fault(fault.path, unknown("", "layer", said[1], {*KINDS, *blocks}).text) if said else fault
 
 
 def _further_faults(raw: dict[str, Any]) -> list[Fault]:
-    """What does not fit in a model, though other parts of the experiment, or of the model, cannot be read."""
+    """Faults of a model's layers if other parts of the experiment, or of the model, are invalid."""
     data, model = _readable(raw.get("data")), raw.get("model")
     if data is None or data.shape is None or data.class_count is None or data.undeclared or not isinstance(model, dict):
         return []
@@ -253,7 +253,7 @@ _DATA: TypeAdapter[Source] = TypeAdapter(Data)
 
 
 def _readable(data: Any) -> Source | None:
-    """A data source without what is wrong in it."""
+    """A data source without its invalid settings; None if that is invalid too."""
     try:
         return _DATA.validate_python(data)
     except ValidationError as error:

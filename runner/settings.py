@@ -1,4 +1,4 @@
-"""What a run is told beside its model, its data and its optimiser: how long it trains, on what, and what is kept."""
+"""The settings of training: its length, its device, and the parameters that are kept."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
@@ -16,7 +16,7 @@ from runner.records import TRACED, Record
 
 
 class Monitor(Record):
-    """The metric by which the epochs of a run are compared: for `keep`, `early_stopping` and what is called best.
+    """The metric by which the epochs of a run are compared: for `keep`, `early_stopping` and the best epoch.
 
     Of equal epochs the first is the best; epochs of equal val/accuracy are compared by val/loss.
     """

@@ -1,7 +1,4 @@
-"""What the user says of a sweep: what it varies, what it looks for, and how its members are run.
-
-The record of `conf/sweep`.
-"""
+"""The settings of a sweep, `conf/sweep`: its search space, its objectives, and how its members are trained."""
 
 from typing import Annotated, Any, Literal
 
