@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from commands import Runner
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -68,7 +69,7 @@ def _chosen(command: list[str]) -> str:
 
 
 @pytest.mark.parametrize("command", [pair[0] for pair in commands() if not pair[1].strip()], ids=" ".join)
-def test_a_command_shown_composes(command: list[str], tmp_path: Path) -> None:
+def test_a_command_shown_composes(command: list[str], tmp_path: Path, runner: Runner) -> None:
     assert command[:3] == ["python", "-m", "runner"]
     if "ui" in command:
         pytest.skip("the UI serves until it is interrupted; tests/tracking/test_ui.py starts it")
@@ -78,5 +79,5 @@ def test_a_command_shown_composes(command: list[str], tmp_path: Path) -> None:
         command = ["python", "-m", "runner", *(word for word in command[3:] if not word.startswith(("sweep", "'")))]
         command = [word for word in command if "interval(" not in word]
     arguments = [word for word in command[3:] if word != "-m" and "," not in word and word != "describe"]
-    printed = said([*arguments, "--cfg", "job"], tmp_path)
-    assert yaml.safe_load(printed)["model"]["layers"]
+    write_own(tmp_path)
+    assert yaml.safe_load(runner(*arguments, "--cfg", "job").out)["model"]["layers"]
