@@ -7,6 +7,7 @@ differ and early stopping with them, what is recorded stays the same, not the nu
 
 import json
 import os
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from golden import recorded
 from golden.cases import ALONE, STRATEGIES, SWEPT, TINY, write_texts
 
 GOLDEN = Path(__file__).parent / "golden.json"
+# The ordinary suite holds these; `make test-slow` holds all, as whoever changes training should.
+OFTEN = ("plain", "frozen_batch_norm", "accumulated", "stopped", "text")
 WRITE = os.environ.get("GOLDEN") == "write"
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
@@ -50,7 +53,11 @@ def left_behind() -> dict[str, Any]:
     return {"weights": weights, "store": recorded.store(Path("outputs/mlflow.db"))}
 
 
-@pytest.mark.parametrize("name", ALONE)
+def cases(names: Iterable[str], often: Container[str]) -> list[Any]:
+    return [pytest.param(name, marks=() if name in often else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", cases(ALONE, OFTEN))
 def test_a_run_leaves_what_it_left_before(name: str, runner: Runner, tmp_path: Path) -> None:
     write_texts(tmp_path)
     done = runner(*TINY, *ALONE[name])
@@ -59,7 +66,7 @@ def test_a_run_leaves_what_it_left_before(name: str, runner: Runner, tmp_path: P
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("name", SWEPT)
+@pytest.mark.parametrize("name", cases(SWEPT, ("plain",)))
 def test_a_sweep_leaves_what_it_left_before(name: str, strategy: str, runner: Runner) -> None:
     done = runner("-m", *TINY, *SWEPT[name], f"sweep.strategy={strategy}", "sweep.log_models=all")
     assert done.status == 0, done.err
