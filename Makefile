@@ -23,8 +23,8 @@ run: $(installed) $(tried) ## train LeNet-5 on the handwritten digits; ARGS='opt
 	@echo "  $(python) -m runner describe model.layers.0.conv.filters=12 see what a change costs"
 	@echo "  $(python) -m runner -m optimizer=adam,momentum seed=0,1,2   sweep"
 
-test: $(installed) ## run the tests; ARGS='-k geometry' picks some
-	@$(python) -m pytest -q $(ARGS)
+test: $(installed) ## run the tests in two processes; ARGS='-k geometry' picks some
+	@$(python) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 test-slow: $(installed) ## run the slow tests as well
 	@$(python) -m pytest -q -m "slow or not slow" $(ARGS)
