@@ -7,6 +7,8 @@ Loading it needs neither the YAML of the experiment nor the code of its layers. 
 Serialisation: jax.export, https://docs.jax.dev/en/latest/export/export.html.
 """
 
+import contextlib
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,6 +24,13 @@ _PROGRAM, _VARIABLES, _FACTS, _EXAMPLE = "model.jax_export", "variables.npz", "m
 _PLATFORMS = ("cpu", "cuda", "tpu")
 # Images are predicted in blocks of at most this size, padded to a power of two: few sizes mean few compilations.
 _BLOCK = 256
+# What jax.export raises for a program that can be exported for one platform or a fixed number of images only.
+_NOT_EXPORTABLE = (
+    NotImplementedError,  # an operation that a platform does not have
+    jax.errors.InconclusiveDimensionOperation,  # a result that depends on the number of images
+    TypeError,  # an array of NumPy, which needs that number
+    ValueError,  # a Pallas kernel
+)
 
 
 @dataclass(frozen=True)
@@ -96,22 +105,17 @@ def _exported(
     """The exported program, and its batch size if that is fixed."""
     specs = [_array(leaf.shape, leaf.dtype) for leaf in leaves]
     (any_number,) = export.symbolic_shape("n")
-    attempts = [
-        (size, platforms)
-        for size in (any_number, _BLOCK)
-        for platforms in (_PLATFORMS, (export.default_export_platform(),))
-    ]
-    for size, platforms in attempts:
+
+    def attempt(size: Any, platforms: tuple[str, ...]) -> tuple[export.Exported, int | None]:
         images = _array((size, *input_shape), dtype)
-        try:
-            exported = export.export(jax.jit(program), platforms=platforms)(specs, images)
-        except Exception:
-            # Kernels of one platform, or arithmetic on the batch size, can prevent the export.
-            if (size, platforms) == attempts[-1]:
-                raise
-            continue
-        return exported, None if size is any_number else _BLOCK
-    raise AssertionError("unreachable")
+        return export.export(jax.jit(program), platforms=platforms)(specs, images), None if size is any_number else size
+
+    this_platform = (export.default_export_platform(),)
+    *earlier, last = itertools.product((any_number, _BLOCK), (_PLATFORMS, this_platform))
+    for size, platforms in earlier:
+        with contextlib.suppress(*_NOT_EXPORTABLE):
+            return attempt(size, platforms)
+    return attempt(*last)
 
 
 def _array(shape: tuple[Any, ...], dtype: Any) -> jax.ShapeDtypeStruct:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,22 +83,70 @@ def test_another_process_needs_the_folder_and_nothing_else(folder: Path) -> None
     np.testing.assert_allclose(json.loads(done.stdout), network(variables(), jnp.asarray(IMAGES[:1])), rtol=2e-5)
 
 
-def test_a_program_that_needs_to_know_its_batch_size_is_saved_for_one(tmp_path: Path) -> None:
-    def function(variables: Any, images: jax.Array) -> jax.Array:
-        # A table as long as the batch cannot be made for a size that is not known.
-        return images.astype(jnp.float32) * variables + jnp.asarray(np.zeros((int(images.shape[0]), 3), np.float32))
+def as_long_as_the_batch(x: jax.Array) -> jax.Array:
+    return x + jnp.zeros((int(x.shape[0]), 3))
 
-    inputs = np.ones((300, 3), np.float32)
-    facts = save_model(tmp_path, function=function, variables=jnp.float32(2), images=inputs, classes=("a", "b", "c"))
-    assert facts.batch_size == 256
+
+def with_a_table_of_numpy(x: jax.Array) -> jax.Array:
+    return x + np.zeros((x.shape[0], 3), np.float32)
+
+
+def by_the_size_of_the_batch(x: jax.Array) -> jax.Array:
+    return x if x.shape[0] > 5 else x + 1
+
+
+def in_pairs(x: jax.Array) -> jax.Array:
+    return x.reshape(x.shape[0] // 2, 2, -1).reshape(x.shape)
+
+
+def by_a_pallas_kernel(x: jax.Array) -> jax.Array:
+    from jax.experimental import pallas
+
+    def copy(source: Any, target: Any) -> None:
+        target[...] = source[...]
+
+    kernel = pallas.pallas_call(copy, out_shape=jax.ShapeDtypeStruct(x.shape, x.dtype), interpret=True)
+    return jnp.asarray(kernel(x))
+
+
+def without_an_operation_of_tpus(x: jax.Array) -> jax.Array:
+    nothing: jax.Array = 0 * jnp.linalg.eigvals(jnp.eye(3)).real
+    return x + nothing.reshape(1, 3)
+
+
+@pytest.mark.parametrize(
+    ("function", "platforms", "batch_size"),
+    [
+        (as_long_as_the_batch, ("cpu", "cuda", "tpu"), 256),
+        (with_a_table_of_numpy, ("cpu", "cuda", "tpu"), 256),
+        (by_the_size_of_the_batch, ("cpu", "cuda", "tpu"), 256),
+        (in_pairs, ("cpu", "cuda", "tpu"), 256),
+        (by_a_pallas_kernel, ("cpu", "cuda", "tpu"), 256),
+        (without_an_operation_of_tpus, (jax.default_backend(),), None),
+        (lambda x: without_an_operation_of_tpus(in_pairs(x)), (jax.default_backend(),), 256),
+    ],
+)
+def test_a_program_that_is_not_for_any_number_or_platform_is_saved_for_fewer(
+    tmp_path: Path, function: Callable[[jax.Array], jax.Array], platforms: tuple[str, ...], batch_size: int | None
+) -> None:
+    inputs = np.arange(900, dtype=np.float32).reshape(300, 3)
+    facts = save_model(
+        tmp_path,
+        function=lambda factor, images: factor * function(images),
+        variables=jnp.float32(2),
+        images=inputs,
+        classes=("a", "b", "c"),
+    )
+    assert (facts.platforms, facts.batch_size) == (platforms, batch_size)
     np.testing.assert_array_equal(ServedModel(tmp_path).predict(inputs), 2 * inputs)
 
 
-def test_a_program_that_fails_however_it_is_lowered_says_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, TypeError, NotImplementedError])
+def test_a_program_that_fails_however_it_is_lowered_says_why(tmp_path: Path, error: type[Exception]) -> None:
     def function(_: Any, images: jax.Array) -> jax.Array:
-        raise RuntimeError("no such layer")
+        raise error("no such layer")
 
-    with pytest.raises(RuntimeError, match="no such layer"):
+    with pytest.raises(error, match="no such layer"):
         save_model(tmp_path, function=function, variables=(), images=IMAGES[:1], classes=CLASSES)
 
 
