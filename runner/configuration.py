@@ -44,10 +44,10 @@ class Configuration:
 
 
 class Layout(Experiment):
-    """Everything a user can say of one run. Each field is a group of `conf/`."""
+    """The whole configuration of one run. Each field is a group of `conf/`."""
 
     tracking: Tracking = Field(Tracking(), description="What is recorded in MLflow, and where.")
-    sweep: Sweep = Field(Sweep(), description="How a sweep goes.")
+    sweep: Sweep = Field(Sweep(), description="What a sweep varies, and how members are trained and compared.")
 
     def faults(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> list[Fault]:
         """What does not fit together, for data whose inputs have this shape, and are tokens if there are any."""

@@ -64,12 +64,12 @@ class Experiment(Record):
 
     seed: Seed = Field(0, description="Seed of the initial parameters, the order, the augmentation and dropout.")
     model: Model = Field(description="The network.")
-    data: Data = Field(description="The images.")
-    augment: Augment = Field(Augment(), description="How training images are varied.")
-    loss: Loss = Field(SoftmaxCrossEntropy(), description="What training makes small.")
-    optimizer: Optimizer = Field(description="How parameters follow the gradient.")
+    data: Data = Field(description="The data set.")
+    augment: Augment = Field(Augment(), description="Random changes to the training images.")
+    loss: Loss = Field(SoftmaxCrossEntropy(), description="The loss that training minimizes.")
+    optimizer: Optimizer = Field(description="The optimiser of the parameters.")
     schedule: Schedule = Field(Schedule(), description="How the learning rate changes from step to step.")
-    train: Train = Field(description="How long training goes on, and on what.")
+    train: Train = Field(description="The length of training, its device, and what is measured and kept.")
 
     def faults(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> list[Fault]:
         """What does not fit together, for data whose inputs have this shape, and are tokens if there are any."""

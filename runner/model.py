@@ -31,16 +31,17 @@ class InputSize(Record):
     height: Annotated[int, Ge(1)] = Field(description="Rows of the fitted image, in pixels.")
     width: Annotated[int, Ge(1)] = Field(description="Columns of the fitted image, in pixels.")
     fit: Fit = Field(
-        "resize", description="How images come to this size: resized, padded with zeros, or cropped at the centre."
+        "resize",
+        description="How images are brought to this size: resized, padded with zeros, or cropped at the centre.",
     )
 
 
 class Model(Record):
     """A network: the layers that images pass through, in order."""
 
-    name: Annotated[str, MinLen(1)] = Field(description="What the network is called in tables and in MLflow.")
+    name: Annotated[str, MinLen(1)] = Field(description="Name of the network in tables and in MLflow.")
     input: InputSize | None = Field(
-        None, description="The size that images are fitted to; null: they stay as they are."
+        None, description="The size that images are fitted to; null: images keep their size."
     )
     layers: Annotated[LayerList, MinLen(1)] = Field(description="The layers, in order.")
     width: Annotated[float, Gt(0), Le(limits.WIDTH)] = Field(
@@ -48,13 +49,13 @@ class Model(Record):
     )
     weights: Annotated[str, MinLen(1)] | None = Field(
         None,
-        description="A .safetensors or .npz file of parameters and statistics to begin with: that of another run, or a "
-        "PyTorch state dict.",
+        description="A .safetensors or .npz file of initial parameters and statistics: of another run, or a PyTorch "
+        "state dict.",
     )
     weights_except: LayerNames = Field(
         (),
-        description="Layers that begin with fresh values all the same, by kind (classifier), path (3_dense) or place "
-        "(layers[3]); what is none of the model's is left out of the file.",
+        description="Layers that are not loaded from the file, by kind (classifier), path (3_dense) or place "
+        "(layers[3]). A name that only the file has leaves out these arrays.",
     )
 
     def bind(

@@ -21,9 +21,9 @@ class Monitor(Record):
     Of equal epochs the first is the best; epochs of equal val/accuracy are compared by val/loss.
     """
 
-    metric: Literal["val/accuracy", "val/loss"] = Field("val/accuracy", description="What is watched.")
+    metric: Literal["val/accuracy", "val/loss"] = Field("val/accuracy", description="The metric that compares epochs.")
     direction: Direction | None = Field(
-        None, description="maximize or minimize; null: accuracy is maximized, loss minimized."
+        None, description="maximize or minimize; null: maximize accuracy, minimize loss."
     )
 
     def cost(self, metrics: Mapping[str, float]) -> float:
@@ -33,71 +33,79 @@ class Monitor(Record):
 
 
 class EarlyStopping(Record):
-    """Ends training when the metric of train.monitor has stopped to improve."""
+    """Ends training when the metric of train.monitor no longer improves."""
 
     renamed: ClassVar[Mapping[str, str]] = {"metric": "train.monitor.metric"}
 
-    patience: Annotated[int, Ge(1)] = Field(5, description="Epochs without an improvement that are waited for.")
+    patience: Annotated[int, Ge(1)] = Field(
+        5, description="Number of epochs without an improvement after which training ends."
+    )
     min_delta: Annotated[float, Ge(0)] = Field(
-        0.0, description="An improvement is a change by more than this since the last improvement."
+        0.0, description="Only a change by more than this, since the last improvement, is an improvement."
     )
 
 
 class Train(Record):
     """How a model is trained."""
 
-    epochs: Annotated[int, Ge(1)] = Field(description="How many times training goes over the training images.")
-    steps: Annotated[int, Ge(1)] | None = Field(None, description="Train for so many steps in place of `epochs`.")
-    batch_size: Annotated[int, Ge(1)] = Field(description="Images in one step.")
+    epochs: Annotated[int, Ge(1)] = Field(description="Number of passes over the training images.")
+    steps: Annotated[int, Ge(1)] | None = Field(None, description="Number of training steps; replaces `epochs`.")
+    batch_size: Annotated[int, Ge(1)] = Field(description="Number of images in one step.")
     accumulate: Annotated[int, Ge(1)] = Field(
-        1, description="Parts a batch is split into, whose gradients are averaged: the same step in less memory."
+        1,
+        description="Number of parts that a batch is split into. Their gradients are averaged: the same step in less "
+        "memory.",
     )
     freeze: LayerNames = Field(
         (),
-        description="Layers that stay as they begin, by kind (batch_norm), path (3_bottleneck) or place (layers[3]): "
-        "their parameters are not updated, and their running statistics are used but not moved.",
+        description="Layers that are not trained, by kind (batch_norm), path (3_bottleneck) or place (layers[3]): "
+        "their parameters and running statistics are used, and do not change.",
     )
-    clip: Clip = Field(Clip(), description="How gradients are clipped before the optimiser sees them.")
+    clip: Clip = Field(Clip(), description="How gradients are clipped before the optimiser uses them.")
     ema_decay: Annotated[Annotated[float, Ge(0), Lt(1)] | None, TRACED] = Field(
         None,
-        description="Evaluate, keep and log a running average of the parameters and batch statistics, which keeps this "
-        "share of itself at every step; at step t at most (1 + t) / (10 + t), so that the initial parameters are soon "
-        "forgotten.",
+        description="Share that a running average of the parameters and batch statistics keeps at each step. The "
+        "average is then evaluated, kept and logged. At step t the share is at most (1 + t) / (10 + t), "
+        "so that the initial parameters soon count little.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="What the layers compute in; parameters and statistics stay float32."
+        "float32", description="The type that layers compute in; parameters and statistics are always float32."
     )
     lowering: Choice = Field(
         "auto",
-        description="How convolutions, max pooling and normalisation are computed: the fastest way for the device and "
-        "the shape (auto), the fastest of XLA's own operations (portable), or its plain ones (reference). They differ "
-        "in the last digits.",
+        description="How convolutions, max pooling and normalisation are computed: the fastest way for the device "
+        "and the shape (auto), the fastest of XLA's own operations (portable), or its plain ones "
+        "(reference). Results differ in the last digits.",
     )
-    device: Literal["auto", "cpu", "gpu", "tpu"] = Field("auto", description="Where; auto takes the best there is.")
+    device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
+        "auto", description="The device; auto: the best that is available."
+    )
     keep_memory: bool = Field(
         True,
-        description="On a CPU, keep memory from step to step in place of asking the system for it again: faster, "
-        "and more of it in use.",
+        description="On a CPU, keep memory between steps instead of returning it to the system: faster, but more "
+        "memory is used.",
     )
-    metrics: tuple[Name, ...] = Field((), description="Metrics that are measured besides the loss and the accuracy.")
-    monitor: Monitor = Field(Monitor(), description="Which epoch is the best.")
-    early_stopping: EarlyStopping | None = Field(None, description="When to end before the last epoch.")
+    metrics: tuple[Name, ...] = Field((), description="Metrics that are measured in addition to loss and accuracy.")
+    monitor: Monitor = Field(Monitor(), description="How the best epoch is chosen.")
+    early_stopping: EarlyStopping | None = Field(
+        None, description="When training ends before the last epoch; null: never."
+    )
     keep: Literal["last", "best"] = Field(
-        "last", description="The parameters that are tested and logged: the last, or those of the best epoch."
+        "last", description="The parameters that are tested and logged: those of the last epoch, or of the best."
     )
     until_accuracy: Annotated[float, Gt(0), Le(1)] | None = Field(
-        None, description="End once this share of the training images is classified rightly."
+        None, description="Training ends when train/accuracy reaches this value."
     )
     mirrored_evaluation: bool = Field(
-        False, description="Evaluate the mean of what an image and its mirror image give."
+        False, description="Evaluate the mean of the outputs for an image and its mirror image."
     )
     evaluation_batch_size: Annotated[int, Ge(1), Le(limits.EVALUATED_IMAGES)] = Field(
-        256, description="Images evaluated at once."
+        256, description="Number of images that are evaluated at once."
     )
     profile: Annotated[int, Ge(1)] | None = Field(
         None,
-        description="Dispatches of training to trace, after the first; the trace, for https://ui.perfetto.dev, lies in "
-        "the run's folder and in MLflow.",
+        description="Number of dispatches of training to trace, after the first. The trace, for "
+        "https://ui.perfetto.dev, is in the run's folder and in MLflow.",
     )
     debug_nans: bool = Field(False, description="Stop at the operation that made a NaN; slow.")
 

@@ -62,7 +62,7 @@ class Scale(_Activation):
 
     kind: ClassVar[str] = "scale"
 
-    factor: Annotated[float, TRACED] = Field(1.0, description="What every value is multiplied by.")
+    factor: Annotated[float, TRACED] = Field(1.0, description="Factor of every value.")
 
     def function(self, x: jax.Array) -> jax.Array:
         return x * jnp.asarray(self.factor, x.dtype)
@@ -82,7 +82,7 @@ class LeakyRelu(_Activation):
 
     kind: ClassVar[str] = "leaky_relu"
 
-    negative_slope: Annotated[float, TRACED] = Field(0.01, description="What negative values are multiplied by.")
+    negative_slope: Annotated[float, TRACED] = Field(0.01, description="Factor of negative values.")
 
     def function(self, x: jax.Array) -> jax.Array:
         return jnp.where(x >= 0, x, x * jnp.asarray(self.negative_slope, x.dtype))
@@ -93,7 +93,7 @@ class Elu(_Activation):
 
     kind: ClassVar[str] = "elu"
 
-    alpha: Annotated[float, TRACED] = Field(1.0, description="What the output tends to, negated, far below zero.")
+    alpha: Annotated[float, TRACED] = Field(1.0, description="The output tends to −alpha for large negative inputs.")
 
     def function(self, x: jax.Array) -> jax.Array:
         return jax.nn.elu(x, jnp.asarray(self.alpha, x.dtype))
@@ -104,7 +104,7 @@ class Gelu(_Activation):
 
     kind: ClassVar[str] = "gelu"
 
-    approximate: bool = Field(False, description="Whether tanh stands in for the error function.")
+    approximate: bool = Field(False, description="Whether the error function is approximated by tanh.")
 
     def function(self, x: jax.Array) -> jax.Array:
         return jax.nn.gelu(x, approximate=self.approximate)

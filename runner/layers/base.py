@@ -5,7 +5,7 @@ carry the batch first: `(n, h, w, c)`. A new kind of layer is one class with a `
 
     class Scale(Layer):
         kind = "scale"
-        by: Annotated[float, TRACED] = Field(2.0, description="What every value is multiplied by.")
+        by: Annotated[float, TRACED] = Field(2.0, description="Factor of every value.")
 
         def apply(self, params, statistics, x, at):
             return x * jnp.asarray(self.by, x.dtype), statistics

@@ -37,23 +37,23 @@ class Conv(Layer):
     convolves: ClassVar[bool] = True
 
     filters: Annotated[Annotated[int, Ge(1)] | Literal["classes"], BeforeValidator(_filters), SCALED] = Field(
-        description="Number of filters: the channels of the output. classes: one for each class of the data."
+        description="Number of filters, that is of output channels; classes: one for each class of the data."
     )
     kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
-    stride: Annotated[Pixels, Fallback(1)] = Field(
-        1, description="Pixels from one position of the window to the next: n, or [h, w]."
-    )
+    stride: Annotated[Pixels, Fallback(1)] = Field(1, description="Step of the window in pixels: n, or [h, w].")
     padding: PaddingField = Field(
         "valid",
         description="Pixels added around the input: valid (none), same, full, causal (one axis only), n, [h, w] or "
         "[[top, bottom], [left, right]].",
     )
-    padding_mode: PaddingMode = Field("zeros", description="What the added pixels hold.")
-    dilation: Pixels = Field(1, description="Pixels between neighbouring taps of a filter: n, or [h, w].")
-    groups: Annotated[int, Ge(1)] = Field(1, description="Parts that channels and filters are split into.")
-    use_bias: bool = Field(True, description="Whether every filter adds a number of its own.")
-    kernel_init: InitializerField = Field(initializer("he_normal"), description="How filters begin.")
-    bias_init: InitializerField = Field(initializer("zeros"), description="How biases begin.")
+    padding_mode: PaddingMode = Field("zeros", description="The values of the added pixels.")
+    dilation: Pixels = Field(
+        1, description="Distance between neighbouring values of a filter, in pixels: n, or [h, w]."
+    )
+    groups: Annotated[int, Ge(1)] = Field(1, description="Number of groups that channels and filters are split into.")
+    use_bias: bool = Field(True, description="Whether each filter adds a learnt bias.")
+    kernel_init: InitializerField = Field(initializer("he_normal"), description="Initialiser of the filters.")
+    bias_init: InitializerField = Field(initializer("zeros"), description="Initialiser of the biases.")
 
     def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Conv":
         return self.model_copy(update={"filters": classes}) if self.filters == "classes" else self

@@ -14,9 +14,9 @@ from runner.layers.passes import Pass
 class _FullyConnected(Layer):
     """The base class of fully connected layers; a subclass gives the number of units."""
 
-    use_bias: bool = Field(True, description="Whether every unit adds a number of its own.")
-    bias_init: InitializerField = Field(initializer("zeros"), description="How biases begin.")
-    kernel_init: InitializerField = Field(initializer("he_normal"), description="How weights begin.")
+    use_bias: bool = Field(True, description="Whether each unit adds a learnt bias.")
+    bias_init: InitializerField = Field(initializer("zeros"), description="Initialiser of the biases.")
+    kernel_init: InitializerField = Field(initializer("he_normal"), description="Initialiser of the weights.")
 
     def unit_count(self) -> int:
         raise NotImplementedError(f"{type(self).__name__}.unit_count")
@@ -62,8 +62,8 @@ class Classifier(_FullyConnected):
     kind: ClassVar[str] = "classifier"
 
     # Outputs should begin near zero, with all classes equally likely, so there is no factor for a ReLU.
-    kernel_init: InitializerField = Field(initializer("lecun_normal"), description="How weights begin.")
-    classes: Annotated[int, Ge(1)] | None = Field(None, description="Number of classes; as many as the data have.")
+    kernel_init: InitializerField = Field(initializer("lecun_normal"), description="Initialiser of the weights.")
+    classes: Annotated[int, Ge(1)] | None = Field(None, description="Number of classes; null: that of the data.")
 
     def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Classifier":
         return self if self.classes else self.model_copy(update={"classes": classes})

@@ -20,7 +20,7 @@ class Dropout(Layer):
 
     kind: ClassVar[str] = "dropout"
 
-    rate: Annotated[float, Ge(0), Lt(1), TRACED] = Field(0.5, description="Probability that a value is left out.")
+    rate: Annotated[float, Ge(0), Lt(1), TRACED] = Field(0.5, description="Probability that a value is set to zero.")
 
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         if not at.training:

@@ -23,15 +23,15 @@ class Embedding(Layer):
 
     kind: ClassVar[str] = "embedding"
 
-    dim: Annotated[int, Ge(1)] = Field(description="Numbers per token: the channels of the output.")
-    zero_padding: bool = Field(True, description="Whether padding, token 0, is the zero vector, and learns nothing.")
+    dim: Annotated[int, Ge(1)] = Field(description="Length of a token's vector: the channels of the output.")
+    zero_padding: bool = Field(True, description="Whether the vector of padding, token 0, is zero and is not trained.")
     table_init: InitializerField = Field(
-        initializer("normal", stddev=0.1), description="How the vectors begin, one row for each token."
+        initializer("normal", stddev=0.1), description="Initialiser of the vectors, one row for each token."
     )
     vocabulary: Annotated[int, Ge(1)] | None = Field(
-        None, description="Number of tokens, padding included; as many as the data have."
+        None, description="Number of tokens, including padding; null: that of the data."
     )
-    precision: Precision | None = Field(None, description="What the vectors are given in; null: train.precision.")
+    precision: Precision | None = Field(None, description="The type of the vectors; null: train.precision.")
 
     def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Embedding":
         own = {"vocabulary": self.vocabulary or vocabulary, "precision": self.precision or precision}

@@ -32,7 +32,7 @@ class Residual(Composite):
     lists: ClassVar[tuple[str, ...]] = ("layers", "shortcut")
 
     layers: Annotated["LayerList", MinLen(1)] = Field(description="The layers whose output is added.")
-    shortcut: "LayerList" = Field((), description="What the input passes through beside them; none: it stays as it is.")
+    shortcut: "LayerList" = Field((), description="The layers of the shortcut; none: the input itself.")
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
         return (("layers", self.layers), ("shortcut", self.shortcut))
@@ -61,10 +61,10 @@ class Branches(Composite):
     list_groups: ClassVar[tuple[str, ...]] = ("paths",)
 
     merge: Literal["concat", "add", "multiply"] = Field(
-        "concat", description="How: channels after channels, or values added or multiplied."
+        "concat", description="How outputs are merged: channels are concatenated, or values are added or multiplied."
     )
     paths: Annotated[tuple["LayerList", ...], MinLen(2)] = Field(
-        description="The paths, each a list of layers; an empty one passes its input on."
+        description="The paths, each a list of layers; the output of an empty path is its input."
     )
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
@@ -107,7 +107,9 @@ class DenseConnection(Composite):
 
     kind: ClassVar[str] = "dense_connection"
 
-    layers: Annotated["LayerList", MinLen(1)] = Field(description="The layers whose channels are added.")
+    layers: Annotated["LayerList", MinLen(1)] = Field(
+        description="The layers whose output channels follow those of the input."
+    )
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
         return (("layers", self.layers),)
@@ -142,8 +144,10 @@ class Auxiliary(Composite):
 
     kind: ClassVar[str] = "auxiliary"
 
-    layers: Annotated["LayerList", MinLen(1)] = Field(description="The head; it ends with classifier.")
-    weight: Annotated[float, Ge(0), TRACED] = Field(0.3, description="What its loss is multiplied by.")
+    layers: Annotated["LayerList", MinLen(1)] = Field(
+        description="The layers of the head; the last must be classifier."
+    )
+    weight: Annotated[float, Ge(0), TRACED] = Field(0.3, description="Factor of its loss.")
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
         return (("layers", self.layers),)

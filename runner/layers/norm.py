@@ -56,11 +56,11 @@ class BatchNorm(Layer):
 
     momentum: Annotated[float, Ge(0), Le(1), TRACED] = Field(
         0.9,
-        description="Share of the running statistics that a batch leaves in place (PyTorch's momentum is 1 − this).",
+        description="Share of the running statistics that is kept at each step (PyTorch's momentum is 1 − this).",
     )
-    epsilon: Annotated[float, Gt(0), TRACED] = Field(1e-5, description="What is added to the variance.")
-    use_scale: bool = Field(True, description="Whether every channel is then multiplied by a learnt number.")
-    use_bias: bool = Field(True, description="Whether a learnt number is then added to every channel.")
+    epsilon: Annotated[float, Gt(0), TRACED] = Field(1e-5, description="Number added to the variance.")
+    use_scale: bool = Field(True, description="Whether each channel is then multiplied by a learnt number.")
+    use_bias: bool = Field(True, description="Whether a learnt number is then added to each channel.")
 
     def parameters(self, shape: Shape) -> Tree:
         return _scale_and_bias(shape[-1], use_scale=self.use_scale, use_bias=self.use_bias)
@@ -111,9 +111,9 @@ class LayerNorm(Layer):
 
     kind: ClassVar[str] = "layer_norm"
 
-    epsilon: Annotated[float, Gt(0), TRACED] = Field(1e-5, description="What is added to the variance.")
-    use_scale: bool = Field(True, description="Whether every channel is then multiplied by a learnt number.")
-    use_bias: bool = Field(True, description="Whether a learnt number is then added to every channel.")
+    epsilon: Annotated[float, Gt(0), TRACED] = Field(1e-5, description="Number added to the variance.")
+    use_scale: bool = Field(True, description="Whether each channel is then multiplied by a learnt number.")
+    use_bias: bool = Field(True, description="Whether a learnt number is then added to each channel.")
 
     def parameters(self, shape: Shape) -> Tree:
         return _scale_and_bias(shape[-1], use_scale=self.use_scale, use_bias=self.use_bias)
@@ -140,10 +140,12 @@ class LocalResponseNorm(Layer):
 
     kind: ClassVar[str] = "local_response_norm"
 
-    size: Annotated[int, Ge(1), Le(limits.WINDOW_PIXELS)] = Field(5, description="Number of neighbouring channels.")
-    alpha: Annotated[float, Ge(0), TRACED] = Field(1e-4, description="What the sum of squares is multiplied by.")
-    beta: Annotated[float, TRACED] = Field(0.75, description="The power of the divisor.")
-    k: Annotated[float, Gt(0), TRACED] = Field(2.0, description="What is added to the sum.")
+    size: Annotated[int, Ge(1), Le(limits.WINDOW_PIXELS)] = Field(
+        5, description="Number of neighbouring channels in the sum."
+    )
+    alpha: Annotated[float, Ge(0), TRACED] = Field(1e-4, description="Factor of the sum of squares.")
+    beta: Annotated[float, TRACED] = Field(0.75, description="Exponent of the divisor.")
+    k: Annotated[float, Gt(0), TRACED] = Field(2.0, description="Number added to the sum.")
 
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         wide = x.astype(jnp.float32)

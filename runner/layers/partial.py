@@ -32,14 +32,14 @@ class PartialConv(Layer):
     kind: ClassVar[str] = "partial_conv"
     convolves: ClassVar[bool] = True
 
-    connections: tuple[Channels, ...] = Field(description="For each filter the channels that it sees, counted from 0.")
-    kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
-    stride: Annotated[Pixels, Fallback(1)] = Field(
-        1, description="Pixels from one position of the window to the next: n, or [h, w]."
+    connections: tuple[Channels, ...] = Field(
+        description="For each filter, the input channels that it sees, counted from 0."
     )
-    padding: PaddingField = Field("valid", description="Pixels of zeros added around the input, as for conv.")
-    use_bias: bool = Field(True, description="Whether every filter adds a number of its own.")
-    bias_init: InitializerField = Field(initializer("zeros"), description="How biases begin.")
+    kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
+    stride: Annotated[Pixels, Fallback(1)] = Field(1, description="Step of the window in pixels: n, or [h, w].")
+    padding: PaddingField = Field("valid", description="Pixels of zeros added around the input, as in conv.")
+    use_bias: bool = Field(True, description="Whether each filter adds a learnt bias.")
+    bias_init: InitializerField = Field(initializer("zeros"), description="Initialiser of the biases.")
 
     def windows(self, shape: Shape) -> tuple[Window, ...]:
         return slide(
@@ -91,7 +91,7 @@ class PositionBias(Layer):
 
     kind: ClassVar[str] = "position_bias"
 
-    bias_init: InitializerField = Field(initializer("zeros"), description="How biases begin.")
+    bias_init: InitializerField = Field(initializer("zeros"), description="Initialiser of the biases.")
 
     def output_shape(self, shape: Shape) -> Shape:
         if rule := self.bias_init.refuses(shape):

@@ -22,13 +22,13 @@ class _Pool(Layer):
 
     size: Pixels = Field(description="Size of the window in pixels: n, or [h, w].")
     stride: Annotated[Pixels | None, Fallback(1)] = Field(
-        None, description="Pixels from one position to the next; as large as the window."
+        None, description="Step of the window in pixels; null: the size of the window."
     )
-    padding: PaddingField = Field("valid", description="Pixels added around the input, as for conv.")
-    padding_mode: PaddingMode = Field("zeros", description="What the added pixels hold.")
-    dilation: Pixels = Field(1, description="Pixels between neighbouring taps of the window.")
+    padding: PaddingField = Field("valid", description="Pixels added around the input, as in conv.")
+    padding_mode: PaddingMode = Field("zeros", description="The values of the added pixels.")
+    dilation: Pixels = Field(1, description="Distance between neighbouring pixels of the window.")
     ceil_mode: Annotated[bool, Fallback(True)] = Field(
-        False, description="Whether a last window may hang over the edge, so no pixel is dropped."
+        False, description="Whether the last window may extend beyond the edge, so that no pixel is dropped."
     )
 
     def windows(self, shape: Shape) -> tuple[Window, ...]:

@@ -46,7 +46,7 @@ class PadChannels(Layer):
 
     kind: ClassVar[str] = "pad_channels"
 
-    channels: Annotated[int, Ge(1)] = Field(description="How many channels there are then.")
+    channels: Annotated[int, Ge(1)] = Field(description="Number of output channels.")
 
     def output_shape(self, shape: Shape) -> Shape:
         padded = (*shape[:-1], self.channels)
@@ -67,7 +67,7 @@ class Upsample(Layer):
 
     kind: ClassVar[str] = "upsample"
 
-    size: Pixels = Field(2, description="How many times over: n, or [h, w].")
+    size: Pixels = Field(2, description="Number of copies of each pixel along each axis: n, or [h, w].")
 
     def _factors(self, shape: Shape) -> tuple[int, ...]:
         axes = len(shape) - 1

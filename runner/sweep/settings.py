@@ -99,84 +99,93 @@ Metrics = Annotated[
 
 
 class Pruner(Record):
-    """Which members end before their time, by what others came to after as many epochs."""
+    """Which members end early, compared with others after the same number of epochs."""
 
     name: Literal["none", "median", "successive_halving", "hyperband"] = Field(
         "none",
-        description="median: who is worse than half of the others; successive_halving, hyperband: all but the best "
-        "1 / reduction_factor at every rung.",
+        description="median: ends members that are worse than the median of the others; successive_halving, "
+        "hyperband: at every rung, only the best 1 / reduction_factor of the members go on.",
     )
     startup_members: Annotated[int, Ge(0)] = Field(
-        5, description="median: members that are never ended, to begin with."
+        5, description="median: number of first members that are never ended."
     )
-    warmup_epochs: Annotated[int, Ge(0)] = Field(1, description="median: epochs after which nobody is ended yet.")
-    min_epochs: Annotated[int, Ge(1)] = Field(1, description="successive_halving, hyperband: epochs to the first rung.")
+    warmup_epochs: Annotated[int, Ge(0)] = Field(
+        1, description="median: number of epochs before a member can be ended."
+    )
+    min_epochs: Annotated[int, Ge(1)] = Field(
+        1, description="successive_halving, hyperband: number of epochs to the first rung."
+    )
     reduction_factor: Annotated[int, Ge(2)] = Field(
-        3, description="successive_halving, hyperband: the ratio of one rung's epochs, and members, to the next."
+        3,
+        description="successive_halving, hyperband: the ratio of the epochs, and of the members, of one rung and the "
+        "next.",
     )
 
 
 class Sweep(Record):
-    """How a sweep goes; a single run takes no notice of it."""
+    """The settings of a sweep; a single run ignores them."""
 
     name: Annotated[str, MinLen(1)] | None = Field(
-        None, description="What the sweep is called, and gone on with; null: named by what it varies."
+        None, description="Name of the sweep, by which it can be continued; null: made of what it varies."
     )
     space: Texts = Field(
         (),
-        description="What varies, by path, as one would write it on the command line: 'choice(relu, tanh)', "
-        "'range(1, 9)', 'tag(log, interval(1e-4, 1e-1))'. The command line comes before it.",
+        description="The values that vary, by path, written as on the command line: 'choice(relu, tanh)', 'range(1, "
+        "9)', 'tag(log, interval(1e-4, 1e-1))'. Values on the command line replace them.",
     )
     conditions: Conditions = Field(
         (),
-        description="Paths that vary only where others have these values: {optimizer.momentum: {optimizer: momentum}}.",
+        description="Paths that vary only if others have these values: {optimizer.momentum: {optimizer: momentum}}.",
     )
     zip: tuple[tuple[str, ...], ...] = Field(
-        (), description="Paths that vary together, the first value of one with the first of the other: [[a, b]]."
+        (), description="Paths that vary together, the first value of one with the first value of the other: [[a, b]]."
     )
     constraints: Constraints = Field(
-        (), description="What has to hold of a member: 'train.batch_size * optimizer.learning_rate < 1'."
+        (), description="Conditions that each member must meet: 'train.batch_size * optimizer.learning_rate < 1'."
     )
     sampler: Literal["grid", "random", "tpe", "gp", "cmaes", "nsga2"] = Field(
-        "grid", description="How members are proposed: grid is every combination; the others are Optuna's."
+        "grid", description="How members are proposed: grid is every combination; the others are samplers of Optuna."
     )
     trials: Annotated[int, Ge(1), Le(limits.SWEEP_TRIALS)] | None = Field(
-        None, description="How many members a sampler other than grid proposes; null: 20."
+        None, description="Number of members that a sampler other than grid proposes; null: 20."
     )
     batch: Annotated[int, Ge(1), Le(limits.SWEEP_BATCH)] = Field(
-        8, description="Members that a sampler other than grid proposes at once, to be trained together."
+        8, description="Number of members that a sampler other than grid proposes at once, to be trained together."
     )
     seed: Annotated[int, Ge(0)] = Field(0, description="Seed of the sampler.")
     metric: Metrics = Field(
         ("val/accuracy",),
-        description="What members are compared by: val/loss, val/accuracy or another of train.metrics (val/NAME) in "
-        "the last epoch, best/val_loss, best/val_accuracy or best/val_NAME in the epoch that train.monitor finds best, "
-        "or a cost (parameters, multiply_adds, seconds); of several, the first ranks.",
+        description="The metric that compares members: val/loss, val/accuracy or another of train.metrics (val/NAME) "
+        "in the last epoch, best/val_loss, best/val_accuracy or best/val_NAME in the best epoch by "
+        "train.monitor, or a cost (parameters, multiply_adds, seconds). Of several metrics, the first "
+        "ranks the members.",
     )
     direction: Annotated[tuple[Direction, ...] | None, BeforeValidator(_listed)] = Field(
-        None, description="maximize or minimize, for every metric; null: accuracy is maximized, all else minimized."
+        None,
+        description="maximize or minimize, for every metric; null: losses and costs are minimized, another metric "
+        "has its own direction.",
     )
-    pruner: Pruner = Field(Pruner(), description="Which members end before their time.")
+    pruner: Pruner = Field(Pruner(), description="Which members end early.")
     strategy: Strategy = Field(
         "auto",
         description="How members of one structure share the device: vmap (one mapped program), loop (in turn), "
-        "parallel (side by side on the cores of a CPU); auto takes what is fastest there.",
+        "parallel (side by side on the cores of a CPU); auto: the fastest of these.",
     )
     max_members: Annotated[int, Ge(1)] | None = Field(
-        None, description="Members that are trained at once under vmap; null: as many as the device has memory for."
+        None,
+        description="Largest number of members that vmap trains at once; null: as many as the device has memory for.",
     )
     log_models: Literal["best", "all", "none"] = Field(
-        "best", description="Whose model and figures are logged: the best member's, every member's, or none."
+        "best", description="The members whose model and figures are logged: the best, all, or none."
     )
     resume: Annotated[str, MinLen(1)] = Field(
         "auto",
-        description="auto: the same command goes on where it was; never: it begins a new sweep; else the name of the "
-        "sweep to go on with.",
+        description="auto: the same command continues its sweep; never: it begins a new sweep; otherwise the name of "
+        "the sweep to continue.",
     )
     storage: Annotated[str, MinLen(1)] | None = Field(
         None,
-        description="Where the state of sweeps is kept, as a URL of Optuna's storage; null: sweeps.db beside the "
-        "tracking store.",
+        description="URL of Optuna's storage with the state of sweeps; null: sweeps.db beside the tracking store.",
     )
 
     @property

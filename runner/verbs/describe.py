@@ -16,7 +16,7 @@ class Describe(Record):
 
     format: Literal["table", "json"] = Field("table", description="A table for people, or one JSON object.")
     lowerings: bool = Field(
-        False, description="Say how each convolution would be computed here, by the device, its type and its shape."
+        False, description="Whether to show how each convolution is computed in training on this machine."
     )
 
 

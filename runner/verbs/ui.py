@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 class Ui(Record):
     """Where the MLflow UI is served."""
 
-    host: str = Field("127.0.0.1", description="The address it listens on; 127.0.0.1 is this machine alone.")
-    port: Annotated[int, Ge(1), Le(65535)] = Field(5000, description="The port it listens on.")
+    host: str = Field(
+        "127.0.0.1", description="The address that the UI listens on; 127.0.0.1: reached from this machine only."
+    )
+    port: Annotated[int, Ge(1), Le(65535)] = Field(5000, description="The port that the UI listens on.")
 
 
 def serve(job: "Job", settings: Ui) -> int:
