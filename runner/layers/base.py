@@ -14,7 +14,7 @@ carry the batch first: `(n, h, w, c)`. A new kind of layer is one class with a `
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Literal, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -175,7 +175,7 @@ class Layer(Record):
         """Whether it computes a convolution with groups, whose gradients XLA computes slowly inside loops."""
         return False
 
-    def widened(self, factor: float) -> "Layer":
+    def widened(self, factor: float) -> Self:
         """The same layer with every `SCALED` count multiplied by `factor`, rounded, and at least 1.
 
         Source: the width multiplier of Howard et al. 2017, arXiv:1704.04861, §3.3.
@@ -199,7 +199,7 @@ class Layer(Record):
         """The layer's name in paths: its kind, or the name of the block."""
         return self.kind
 
-    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Layer":
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> Self:
         """The same layer for data with this number of classes and, if they are texts, of tokens.
 
         `precision` is the type in which layers compute; an embedding needs it, as tokens are integers.

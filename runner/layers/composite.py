@@ -1,7 +1,7 @@
 """The base class of layers that contain layers: it evaluates each path and merges the results."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -59,16 +59,16 @@ class Composite(Layer):
         for place, layers in self.routes():
             yield from sequence.located(layers, below(here, place))
 
-    def changed(self, change: Callable[[Layer], Layer]) -> "Composite":
+    def changed(self, change: Callable[[Layer], Layer]) -> Self:
         """The same layer with `change` applied to every layer inside."""
         lists = {name: tuple(map(change, getattr(self, name))) for name in self.lists}
         groups = {name: tuple(tuple(map(change, one)) for one in getattr(self, name)) for name in self.list_groups}
         return self.model_copy(update=lists | groups)
 
-    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Composite":
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> Self:
         return self.changed(lambda layer: layer.bind(classes, vocabulary, precision))
 
-    def widened(self, factor: float) -> "Composite":
+    def widened(self, factor: float) -> Self:
         return self.changed(lambda layer: layer.widened(factor))
 
     def merged_order(self, shape: Shape, order: Array | None, ends: Sequence[End]) -> Array | None:

@@ -1,7 +1,7 @@
 """Convolution over one or two spatial axes."""
 
 import math
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import jax
 from annotated_types import Ge
@@ -55,16 +55,15 @@ class Conv(Layer):
     kernel_init: InitializerField = Field(initializer("he_normal"), description="Initialiser of the filters.")
     bias_init: InitializerField = Field(initializer("zeros"), description="Initialiser of the biases.")
 
-    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Conv":
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> Self:
         return self.model_copy(update={"filters": classes}) if self.filters == "classes" else self
 
     @property
     def grouped(self) -> bool:
         return self.groups > 1
 
-    def widened(self, factor: float) -> "Layer":
+    def widened(self, factor: float) -> Self:
         wide = super().widened(factor)
-        assert isinstance(wide, Conv)
         # A depthwise convolution keeps one group for each filter.
         return wide.model_copy(update={"groups": wide.filters}) if self.filters == self.groups != 1 else wide
 

@@ -1,6 +1,6 @@
 """Fully connected layers: every output is a weighted sum of all inputs."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import jax
 from annotated_types import Ge
@@ -65,7 +65,7 @@ class Classifier(_FullyConnected):
     kernel_init: InitializerField = Field(initializer("lecun_normal"), description="Initialiser of the weights.")
     classes: Annotated[int, Ge(1)] | None = Field(None, description="Number of classes; null: that of the data.")
 
-    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Classifier":
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> Self:
         return self if self.classes else self.model_copy(update={"classes": classes})
 
     def unit_count(self) -> int:

@@ -1,6 +1,6 @@
 """Embedding: every token becomes a vector that is learnt."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ class Embedding(Layer):
     )
     precision: Precision | None = Field(None, description="The type of the vectors; null: train.precision.")
 
-    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> "Embedding":
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> Self:
         own = {"vocabulary": self.vocabulary or vocabulary, "precision": self.precision or precision}
         return self.model_copy(update=own)
 
