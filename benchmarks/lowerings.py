@@ -17,10 +17,10 @@ import jax
 import numpy as np
 from jax import lax
 
+from runner.compiling import compiler_options
 from runner.geometry import Window
 from runner.ops import conv, native
 from runner.placement import Placement, choose
-from runner.train import compiler_options
 
 HERE = Path(__file__).resolve().parent
 BATCH, TURNS = 128, 4

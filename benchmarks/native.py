@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from runner import composition, data, train
+from runner import compiling, composition, data, train
 from runner.configuration import parse
 from runner.ops import native
 from runner.placement import choose
@@ -45,7 +45,7 @@ class Steps:
         here = choose("cpu", keep_memory=True)
         training = Training(planned(experiment, self.dataset, here))
         self.state, self.values, self.batch = training.state, training.plan.values, batch
-        self.advance = train.compiled(training.plan.program, here).advance
+        self.advance = compiling.compiled(training.plan.program, here).advance
         self.rng = np.random.default_rng(0)
         self.take(3)
 

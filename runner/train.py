@@ -4,19 +4,16 @@
     >>> state, sums = advance(program, state, feed, learning_rates, start, count)
     >>> sums = evaluate(program, state, inputs, labels, weights)
 
-A `Program` is a pytree whose structure is static and whose leaves are traced, so each function compiles once for
-every structure (see `compiled`), whatever the learning rate, the seed or the strengths are. Every random stream is
-derived from the one seed by its name and the step, so that it does not depend on how steps are dispatched.
+A `Program` is a pytree whose structure is static and whose leaves are traced; `runner.compiling` compiles these
+functions once for each structure. Every random stream is derived from the one seed by its name and the step, so that
+it does not depend on how steps are dispatched.
 """
 
-import functools
 import zlib
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import lax
 from jax.typing import ArrayLike
@@ -28,8 +25,6 @@ from runner.layers import places
 from runner.layers.base import Tree
 from runner.layers.passes import Pass
 from runner.losses import MetricSums, metric_sums
-from runner.ops.lowering import lowered
-from runner.placement import Placement
 
 
 class Sums(NamedTuple):
@@ -293,84 +288,3 @@ def _added(sums: Sums, new: MetricSums, loss: jax.Array, step: jax.Array) -> Sum
         last_loss=jnp.where(good & (sums.bad_step < 0), loss, sums.last_loss),
         bad_step=jnp.where(good | (sums.bad_step >= 0), sums.bad_step, step),
     )
-
-
-class Compiled(NamedTuple):
-    """The functions of this room for one structure; each takes the program's leaves in place of the program."""
-
-    init: Any
-    advance: Any
-    evaluate: Any
-    predict: Any
-    activations: Any
-
-
-def leaves(program: Program) -> tuple[Any, ...]:
-    """A program's traced values as they enter the compiled functions: float32, and uint32 for the seed."""
-    return tuple(np.uint32(leaf) if isinstance(leaf, int) else np.float32(leaf) for leaf in jax.tree.leaves(program))
-
-
-def compiled(program: Program, placement: Placement, *, donate: bool = True) -> Compiled:
-    """The compiled functions of a program's structure on a device. Programs that differ in traced values share them.
-
-    `advance` is given the memory of its state unless it may have to run again, as the search for a NaN has it.
-    """
-    return _compiled(jax.tree.structure(program), placement, donate)
-
-
-def compiler_options(placement: Placement) -> dict[str, str]:
-    """On a CPU, convolutions by XLA itself: of what jax 0.10 hands to YNN, several take half as long so.
-
-    The option replaces the whole list of what YNN is given, so that what it is good at has to be named.
-    """
-    if placement.platform != "cpu" or jax.__version_info__ >= (0, 11):
-        return {}
-    kept = ("INDIVIDUAL_DOT", "REDUCE")
-    return {"xla_cpu_experimental_ynn_fusion_type": ",".join(f"LIBRARY_FUSION_TYPE_{name}" for name in kept)}
-
-
-@functools.lru_cache(maxsize=64)
-def _compiled(structure: Any, placement: Placement, donate: bool) -> Compiled:
-    return Compiled(
-        init=_jitted(structure, placement, init),
-        advance=_jitted(structure, placement, advance, donate_argnums=1 if donate else ()),
-        evaluate=_jitted(structure, placement, evaluate),
-        predict=_jitted(structure, placement, predict),
-        activations=_jitted(structure, placement, activations),
-    )
-
-
-class Mapped(NamedTuple):
-    """`init`, `advance` and `evaluate` of many members at once, each of whose arrays have members as first axis."""
-
-    init: Any
-    advance: Any
-    evaluate: Any
-
-
-@functools.lru_cache(maxsize=16)
-def mapped(structure: Any, placement: Placement, *, shared: bool) -> Mapped:
-    """The functions of a structure for members that advance together.
-
-    `shared` says that all read the same images, each in an order of its own; else each is fed its own. What is
-    evaluated is the same for all.
-    """
-    feed: Any = (None, None, 0) if shared else (0, 0, None)
-    return Mapped(
-        init=_jitted(structure, placement, init, in_axes=0),
-        advance=_jitted(structure, placement, advance, in_axes=(0, 0, Feed(*feed), 0, None, None), donate_argnums=1),
-        evaluate=_jitted(structure, placement, evaluate, in_axes=(0, 0, None, None, None)),
-    )
-
-
-def _jitted(
-    structure: Any, placement: Placement, function: Callable[..., Any], *, in_axes: Any = None, **options: Any
-) -> Any:
-    def call(values: tuple[Any, ...], *args: Any) -> Any:
-        program = jax.tree.unflatten(structure, values)
-        with lowered(placement.lowering(program.lowering)):
-            return function(program, *args)
-
-    call.__name__ = call.__qualname__ = function.__name__
-    over_members = call if in_axes is None else jax.vmap(call, in_axes=in_axes)
-    return jax.jit(over_members, compiler_options=compiler_options(placement), **options)

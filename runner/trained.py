@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from runner import train, weights
+from runner import compiling, train, weights
 from runner.data import Dataset
 from runner.data.value_range import UNIT, Range
 from runner.errors import ConfigError, Fault, must
@@ -83,13 +83,13 @@ class Trained:
         if inputs.dtype != self.input_dtype or inputs.shape[1:] != shape:
             wanted, got = (_described(*both) for both in ((self.input_dtype, shape), (inputs.dtype, inputs.shape[1:])))
             raise ConfigError(must("inputs", f"be {wanted} as in training", got))
-        predict = train.compiled(self.program, placement).predict
+        predict = compiling.compiled(self.program, placement).predict
         answers = [np.zeros((0, self.program.network.classes), np.float32)]
         for start in range(0, len(inputs), size):
             batch = inputs[start : start + size]
             # Padded to one size, so that all batches use one program, with the exact bits of the run's evaluation.
             full = np.pad(batch, ((0, size - len(batch)),) + ((0, 0),) * len(shape))
-            found = predict(train.leaves(self.program), self.params, self.statistics, full)
+            found = predict(compiling.leaves(self.program), self.params, self.statistics, full)
             answers.append(np.asarray(found)[: len(batch)])
         return np.concatenate(answers)
 

@@ -12,7 +12,7 @@ import optax
 import pytest
 from configurations import begun, here, probabilities, tiny
 
-from runner import data, train
+from runner import compiling, data, train
 from runner.data import Dataset
 from runner.experiment import Experiment, Program
 from runner.layers.passes import Pass, Tap
@@ -49,7 +49,7 @@ def advanced(
     program: Program, state: train.State, feed: train.Feed, rates: list[float], start: int = 0
 ) -> tuple[train.State, train.Sums]:
     """The state after one step at each of the rates, dispatched one by one as the host does it."""
-    functions, values = train.compiled(program, here()), train.leaves(program)
+    functions, values = compiling.compiled(program, here()), compiling.leaves(program)
     state = jax.tree.map(jnp.copy, state)  # the program is given its argument's memory
     sums = state.sums
     for batch, rate in enumerate(rates, start):
@@ -169,7 +169,7 @@ def test_the_activations_of_every_layer_are_computed_by_hand() -> None:
     program, state, feed = started(tiny(LAYERED, "train.mirrored_evaluation=true"))
     state, _ = advanced(program, state, feed, [0.01, 0.01])  # statistics other than 0 and 1
     params, statistics, inputs = state.params, state.statistics, digits().test.inputs[:5]
-    found = train.compiled(program, here()).activations(train.leaves(program), params, statistics, inputs)
+    found = compiling.compiled(program, here()).activations(compiling.leaves(program), params, statistics, inputs)
 
     def conv(x: Any, own: Any) -> Any:
         size = own["kernel"].shape[0]
@@ -368,7 +368,7 @@ def test_many_steps_at_once_are_the_same_steps() -> None:
     program, state, feed = started(tiny("augment=crop_flip"))
     rates = np.float32([0.01, 0.02, 0.03])
     one_by_one, _ = advanced(program, state, feed, list(rates))
-    functions, values = train.compiled(program, here()), train.leaves(program)
+    functions, values = compiling.compiled(program, here()), compiling.leaves(program)
     at_once, sums = functions.advance(
         values, jax.tree.map(jnp.copy, state), feed, rates, np.int32(0), np.int32(len(rates))
     )
@@ -458,5 +458,5 @@ def test_a_changed_value_compiles_nothing(compilations: list[str]) -> None:
 
 def test_programs_of_one_structure_share_what_is_compiled() -> None:
     one, other, third = (started(tiny(change))[0] for change in ("seed=1", "optimizer.learning_rate=1.0", "loss=hinge"))
-    assert train.compiled(one, here()) is train.compiled(other, here())
-    assert train.compiled(one, here()) is not train.compiled(third, here())
+    assert compiling.compiled(one, here()) is compiling.compiled(other, here())
+    assert compiling.compiled(one, here()) is not compiling.compiled(third, here())

@@ -13,7 +13,7 @@ from commands import Runner
 from configurations import arrays_file, begun, composed, here, parse
 from golden.cases import write_texts
 
-from runner import train, trained
+from runner import compiling, trained
 from runner.errors import ConfigError
 from runner.launchable import as_yaml
 from runner.trained import Trained
@@ -38,7 +38,7 @@ def left(folder: Path, *overrides: str) -> tuple[Training, Trained]:
 
 def evaluated(training: Training, batches: list[Batch]) -> np.ndarray:
     """The class probabilities by the program and the batches of the run's own evaluation."""
-    predict = train.compiled(training.plan.program, here()).predict
+    predict = compiling.compiled(training.plan.program, here()).predict
     found = [np.asarray(predict(training.plan.values, *training.learnt, batch.inputs)) for batch in batches]
     return np.concatenate(found)[: sum(int(batch.weights.sum()) for batch in batches)]
 
@@ -69,7 +69,7 @@ def test_what_is_loaded_answers_as_the_run_did_bit_for_bit(
     training, loaded = left(tmp_path, *CASES[name])
     dataset, metrics = training.plan.dataset, training.ledger.history[-1].metrics
     found = loaded.probabilities(dataset.test.inputs, here())
-    np.testing.assert_array_equal(found, evaluated(training, training.plan.test))
+    np.testing.assert_array_equal(found, evaluated(training, training.plan.held_out.test))
     assert loaded.program == training.plan.program
     assert loaded.classes == dataset.classes
     assert loaded.vocabulary == dataset.vocabulary
@@ -87,7 +87,7 @@ def test_any_number_of_inputs_is_answered(saved: tuple[Path, Training, Trained],
     _, training, loaded = saved
     found = loaded.probabilities(training.plan.dataset.val.inputs[:count], here())
     assert found.shape == (count, 10)
-    np.testing.assert_array_equal(found, evaluated(training, training.plan.val)[:count])
+    np.testing.assert_array_equal(found, evaluated(training, training.plan.held_out.val)[:count])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 import safetensors.numpy
 from configurations import UNTRACKED, begun, composed, configured, here, report, tiny
 
-from runner import data, limits, train, weights
+from runner import compiling, data, limits, train, weights
 from runner.data import Dataset
 from runner.errors import ConfigError
 from runner.experiment import Experiment
@@ -161,7 +161,7 @@ def test_a_state_dict_of_pytorch_is_known_by_its_names(first: Training, tmp_path
 def test_weights_are_no_part_of_the_compiled_program(saved: Path) -> None:
     drawn, loaded = fresh(), fresh(f"model.weights={saved}", "model.weights_except=classifier")
     assert drawn.plan.structure == loaded.plan.structure
-    assert train.compiled(drawn.plan.program, here()) is train.compiled(loaded.plan.program, here())
+    assert compiling.compiled(drawn.plan.program, here()) is compiling.compiled(loaded.plan.program, here())
 
 
 # What begins afresh

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from configurations import begun, composed, experiment, group, here, option
 
-from runner import composition, data, launchable, train
+from runner import compiling, composition, data, launchable, train
 from runner.describe import as_json, bound
 from runner.experiment import Experiment
 from runner.layers.base import Row, Shape
@@ -331,8 +331,8 @@ def test_one_training_step_on_tiny_inputs(name: str) -> None:
     before = jax.tree.map(np.asarray, training.state.params)
     order = training.plan.order(1)
     feed = train.Feed(jnp.asarray(dataset.train.inputs), jnp.asarray(dataset.train.labels), order)
-    state, sums = train.compiled(training.plan.program, here()).advance(
-        train.leaves(training.plan.program), training.state, feed, np.float32([1e-3]), np.int32(0), np.int32(1)
+    state, sums = compiling.compiled(training.plan.program, here()).advance(
+        compiling.leaves(training.plan.program), training.state, feed, np.float32([1e-3]), np.int32(0), np.int32(1)
     )
     assert np.isfinite(float(sums.images.loss))
     assert int(sums.bad_step) == -1

@@ -2,22 +2,21 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import jax
-import numpy as np
 
-from runner import describe, endings, tracking, train
+from runner import describe, tracking
 from runner.data import Dataset
 from runner.data.value_range import Range
-from runner.data.vocabulary import token_text, vocabulary_text
+from runner.data.vocabulary import vocabulary_text
 from runner.experiment import Experiment, parameters
-from runner.launchable import Place, launchable, overrides_yaml
+from runner.launchable import Place, overrides_yaml
+from runner.observers.artifacts import VOCABULARY, Finished, configuration, log_figures, log_model, log_weights
 from runner.observers.profiler import TRACE
 from runner.placement import Placement
-from runner.trained import CONFIG, NETWORK, WEIGHTS, Trained
+from runner.trained import CONFIG, Trained
 from runner.training.alone import Chunk
 from runner.training.ledger import Epoch, Ledger
 from runner.training.member import Context, Member
@@ -26,7 +25,6 @@ from runner.training.outcome import Outcome, Status
 from runner.training.plan import Plan
 from runner.withheld import withheld
 
-VOCABULARY = "vocabulary.txt"
 Models = Literal["all", "best", "none"]
 Tags = Mapping[str, str]
 # MLflow has no word for a pruned run: it is one that was ended on purpose before its time.
@@ -36,16 +34,6 @@ _IN_MLFLOW: Final[Mapping[Status, tracking.Status]] = {
     "PRUNED": "KILLED",
     "KILLED": "KILLED",
 }
-
-
-@dataclass(frozen=True)
-class _Finished:
-    """A member that was trained."""
-
-    member: Member
-    plan: Plan
-    outcome: Outcome
-    trained: Trained
 
 
 class Recorder(Observer):
@@ -71,7 +59,7 @@ class Recorder(Observer):
         self._begin_tags, self._end_tags = begin_tags, end_tags
         self._runs: dict[int, tracking.Run] = {}
         self._plans: dict[int, Plan] = {}  # of members that train
-        self._best: _Finished | None = None
+        self._best: Finished | None = None
         self._lock = threading.Lock()
 
     def open(self, member: Member, tags: Tags | None = None) -> tracking.Run:
@@ -125,7 +113,7 @@ class Recorder(Observer):
                 recorded.log_metrics(outcome.once, step=0)  # one value: MLflow then compares runs by bars
                 if (trace := member.context.folder / TRACE).exists():
                     recorded.log_artifact(trace)
-                self._log_model(recorded, _Finished(member, plan, outcome, trained))
+                self._keep(recorded, Finished(member, plan, outcome, trained))
         finally:
             recorded.set_tags(self._end_tags(outcome))
             recorded.end(_IN_MLFLOW[outcome.status])
@@ -145,18 +133,18 @@ class Recorder(Observer):
         if self.models != "best" or self._best is None:
             return
         recorded = tracking.reopen(self._runs[self._best.member.number])
-        _log_figures(recorded, self._best)
-        _log_model(recorded, self._best)
+        log_figures(recorded, self._best)
+        log_model(recorded, self._best)
         recorded.finish("FINISHED")
 
-    def _log_model(self, recorded: tracking.Run, found: _Finished) -> None:
+    def _keep(self, recorded: tracking.Run, found: Finished) -> None:
         if self.models == "all":
-            _log_figures(recorded, found)
-            _log_model(recorded, found)
+            log_figures(recorded, found)
+            log_model(recorded, found)
         with self._lock:
             if self._is_best(found.outcome):
                 if self.models == "best":
-                    _log_weights(recorded, found)
+                    log_weights(recorded, found)
                 self._best = found
 
 
@@ -203,18 +191,12 @@ def _layer_overrides(overrides: tuple[str, ...]) -> dict[str, str]:
 
 def _record_configuration(recorded: tracking.Run, member: Member) -> None:
     experiment, context = member.experiment, member.context
-    recorded.log_text(_configuration(recorded, member), CONFIG)
+    recorded.log_text(configuration(recorded, member), CONFIG)
     recorded.log_text(overrides_yaml(context.overrides), "overrides.yaml")
     if experiment.data.shape is not None and experiment.data.class_count is not None:
         table = withheld(describe.as_text(experiment, width=120))
         recorded.log_text(table, "describe.txt")
         recorded.set_tags({"mlflow.note.content": f"```text\n{table}```"})
-
-
-def _configuration(recorded: tracking.Run, member: Member) -> str:
-    """The member's whole configuration, as a file that launches again."""
-    about = "trains this again" if recorded.parent is None else "trains this member again"
-    return launchable(member.context.config, "config", about, member.context.from_environment)
 
 
 def _record_data(recorded: tracking.Run, member: Member, plan: Plan) -> None:
@@ -247,95 +229,3 @@ def _facts(source: str, dataset: Dataset) -> tracking.DatasetFacts:
         classes=dataset.classes,
         source=source,
     )
-
-
-def _log_figures(recorded: tracking.Run, found: _Finished) -> None:
-    """Learning curves, and how the validation images were classified; drawn in the background."""
-    if not recorded.figures:
-        return
-    dataset, outcome = found.plan.dataset, found.outcome
-    val, classes = dataset.val, dataset.classes
-    probabilities = found.trained.probabilities(val.inputs, found.plan.placement)
-    counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (val.labels, probabilities.argmax(axis=1)), 1)
-    best = outcome.metrics.get("best/epoch")
-    monitor = found.member.experiment.train.monitor.metric
-
-    def figure(name: str, *args: Any, **kwargs: Any) -> bytes:
-        from runner import figures  # matplotlib takes its time, and the thread that draws has it
-
-        drawn: bytes = figures.png(getattr(figures, name)(*args, **kwargs))
-        return drawn
-
-    recorded.log_figure(
-        "figures/learning_curves.png",
-        lambda: figure(
-            "learning_curves", list(outcome.history), best_epoch=int(best) if best else None, monitor=monitor
-        ),
-    )
-    recorded.log_figure("figures/confusion_matrix.png", lambda: figure("confusion_matrix", counts, classes))
-    if dataset.vocabulary:
-        recorded.log_text(_worst_texts(dataset, probabilities), "worst_texts.txt")
-    else:
-        recorded.log_figure(
-            "figures/worst_images.png", lambda: figure("worst_images", val.inputs, val.labels, probabilities, classes)
-        )
-
-
-def _worst_texts(dataset: Dataset, probabilities: np.ndarray, count: int = 24) -> str:
-    """The validation texts, as the network reads them, whose true class was given the least probability."""
-    val, classes = dataset.val, dataset.classes
-    given = probabilities[np.arange(len(val)), val.labels]
-    paragraphs = []
-    for index in np.argsort(given, kind="stable")[:count]:
-        taken = int(probabilities[index].argmax())
-        judged = (
-            f"#{index}: {classes[val.labels[index]]}, taken for {classes[taken]} ({probabilities[index, taken]:.0%})"
-        )
-        paragraphs.append(f"{judged}\n{token_text(val.inputs[index], dataset.vocabulary)}\n")
-    return "\n".join(paragraphs)
-
-
-@endings.warn_on_file_errors("the model")
-def _log_model(recorded: tracking.Run, found: _Finished) -> None:
-    """The parameters that were kept, and the model as it can be served; written to the member's folder first."""
-    if not found.member.context.tracking.log_model:
-        return
-    from runner import serving  # jax.export is needed by nothing else
-
-    _log_weights(recorded, found)
-    folder, dataset, program = found.member.context.folder / "model", found.plan.dataset, found.plan.program
-
-    def probabilities(variables: train.Variables, images: jax.Array) -> jax.Array:
-        return train.predict(program, variables.params, variables.statistics, images)
-
-    serving.save_model(
-        folder,
-        function=probabilities,
-        variables=train.Variables(found.trained.params, found.trained.statistics),
-        images=dataset.val.inputs,
-        classes=dataset.classes,
-        input_range=_input_range(dataset),
-    )
-    if dataset.vocabulary:  # the model reads tokens, so its user has to know what each stands for
-        (folder / VOCABULARY).write_text(vocabulary_text(dataset.vocabulary), encoding="utf-8")
-    recorded.log_model(folder)
-
-
-def _input_range(dataset: Dataset) -> tuple[float, float] | None:
-    """Between which values the inputs of a served model are expected; None for bytes, whose type says it."""
-    if dataset.vocabulary:
-        return 0.0, float(len(dataset.vocabulary) - 1)
-    if dataset.train.inputs.dtype == np.uint8:
-        return None
-    return min(dataset.range.black), max(dataset.range.white)
-
-
-@endings.warn_on_file_errors(WEIGHTS)
-def _log_weights(recorded: tracking.Run, found: _Finished) -> None:
-    """The parameters that were kept, as a file that training can begin with, and all else that `trained` loads."""
-    if found.member.context.tracking.log_model:
-        folder = found.member.context.folder
-        found.trained.save(folder, _configuration(recorded, found.member))
-        for name in (NETWORK, WEIGHTS):
-            recorded.log_artifact(folder / name)

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from runner import train, trained
+from runner import compiling, train, trained
 from runner.errors import Fault, NonFiniteError, shown
 from runner.losses import MetricSums
 from runner.training.ledger import Epoch, Ledger, after
@@ -72,7 +72,9 @@ class Training:
         if snapshot is not None:
             self._state, self._best, self.ledger = snapshot
         with _compiling:
-            self._functions = train.compiled(plan.program, plan.placement, donate=not plan.experiment.train.debug_nans)
+            self._functions = compiling.compiled(
+                plan.program, plan.placement, donate=not plan.experiment.train.debug_nans
+            )
         self._called: set[str] = set()
         self._compile_seconds = 0.0
 
@@ -116,7 +118,7 @@ class Training:
         """Trains one epoch and validates. Raises NonFiniteError if the loss is not finite."""
         number = len(self.ledger.history) + 1
         sums, seconds = self._trained(number, report)
-        epoch = epoch_of(self.plan, self.ledger, sums, seconds, self.measured("val", self.plan.val))
+        epoch = epoch_of(self.plan, self.ledger, sums, seconds, self.validated())
         self.ledger = after(self.ledger, epoch, seconds, self._compile_seconds, self.plan.experiment.train)
         self._compile_seconds = 0.0
         if self.ledger.best is epoch and self.plan.experiment.train.keep == "best":
@@ -127,13 +129,15 @@ class Training:
         """Lets training end here."""
         self.ledger = replace(self.ledger, end_reason=reason)
 
+    def validated(self) -> dict[str, float]:
+        """`val/loss`, `val/accuracy` and the other metrics of the present state."""
+        return self._measured("val", self.state, self.plan.held_out.val)
+
     def test(self) -> dict[str, float]:
         """`test/loss`, `test/accuracy` and the other metrics of what was kept. Asked once, at the end."""
-        return self.measured("test", self.plan.test)
+        return self._measured("test", self._kept, self.plan.held_out.test)
 
-    def measured(self, split: str, batches: list[Batch]) -> dict[str, float]:
-        """Mean loss and metrics over batches, of what is kept."""
-        state = self.state if split == "val" else self._kept
+    def _measured(self, split: str, state: train.State, batches: list[Batch]) -> dict[str, float]:
         return averages(split, [self._call("evaluate", state, *batch) for batch in batches])
 
     def _trained(self, number: int, report: Callable[[Chunk], None] | None) -> tuple[train.Sums, float]:
@@ -154,18 +158,18 @@ class Training:
             unfinished.append((done, sums))
             reading = None
             if len(unfinished) > _AHEAD:
-                step, sums = unfinished.popleft()
-                jax.block_until_ready(sums)
+                step, finished = unfinished.popleft()
+                jax.block_until_ready(finished)
                 if report and time.perf_counter() - read_at > SECONDS_BETWEEN_READINGS:
-                    means, count = checked(plan, self.ledger, sums)
+                    means, count = checked(plan, self.ledger, finished)
                     speed = count / max(seconds(), 1e-9)
                     reading = Reading(step, means["train/loss"], means["train/accuracy"], speed)
                     read_at = time.perf_counter()
             if report:
                 report(Chunk(number, done, reading, self._wait))
-        sums = jax.device_get(self.state.sums)
+        total: train.Sums = jax.device_get(self.state.sums)
         self._state = self.state._replace(sums=train.no_sums(plan.program))
-        return sums, seconds()
+        return total, seconds()
 
     def _wait(self) -> None:
         jax.block_until_ready(self._state)

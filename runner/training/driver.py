@@ -8,7 +8,9 @@ In sequence and in threads, each member runs the very program that it would run 
 bit. Mapped, its numbers are the same to within rounding.
 """
 
+import functools
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
@@ -17,6 +19,7 @@ import jax
 
 from runner import cores, endings, nans
 from runner.errors import ConvrunnerError, Fault, TrainingError
+from runner.trained import Trained
 from runner.training.alone import Chunk, Training
 from runner.training.mapped import Mapped
 from runner.training.member import Member
@@ -72,6 +75,11 @@ class _Driver:
 
     def alone(self, member: Member, stop: threading.Event | None = None) -> None:
         """Trains one member by itself."""
+        self.started.append(member)
+        self.end(member, *self._trained(member, stop))
+
+    def _trained(self, member: Member, stop: threading.Event | None) -> tuple[Training | None, Exception | None]:
+        """The training at its end, if it was planned, and the error that ended it."""
 
         def report(chunk: Chunk) -> None:
             if stop is not None and stop.is_set():
@@ -79,7 +87,6 @@ class _Driver:
             self.events.chunk(member, chunk)
 
         training = None
-        self.started.append(member)
         try:
             training = Training(self.plan_of(member))
             self.events.begins(member, training.plan)
@@ -90,9 +97,8 @@ class _Driver:
                 if reason := self.events.epoch(member, epoch, training.ledger):
                     training.end(reason)
         except Exception as error:  # noqa: BLE001 - an error of one member, even one of ours, costs no other
-            self.fails(member, training, error)
-        else:
-            self.ends(member, training)
+            return training, error
+        return training, None
 
     def in_threads(self, members: Sequence[Member]) -> None:
         """Trains members in as many threads as there are processors; the programs' own threads are one pool."""
@@ -114,64 +120,74 @@ class _Driver:
 
     def mapped(self, members: Sequence[Member]) -> None:
         """Trains members as one program. If they do not fit in memory, each half by itself."""
-        if not self._fits(members):
-            # Only now: while the error was handled, it kept all that is on the device.
-            for part in _parts(members, (len(members) + 1) // 2):
-                self.mapped(part)
-
-    def _fits(self, members: Sequence[Member]) -> bool:
-        """Whether the members fit in memory together; if they do, they are trained."""
-        left = dict(enumerate(members))
-        errors: dict[int, Exception] = {}
-        has_trained = False
         self.started.extend(members)
+        left = dict(enumerate(members))
+        error, is_crowded = self._trained_as_one(members, left)
+        rest = list(left.values())
+        if is_crowded and len(rest) > 1:
+            del error  # which keeps all that is on the device
+            for part in _parts(rest, (len(rest) + 1) // 2):
+                self.mapped(part)
+            return
+        for member in rest:
+            self.end(member, None, error)
+
+    def _trained_as_one(self, members: Sequence[Member], left: dict[int, Member]) -> tuple[Exception | None, bool]:
+        """Trains members, and takes each that ended out of `left`, which is by index.
+
+        Returns the error that ended those that are left, and whether they had no room from the start.
+        """
+        has_trained = False
+        errors: dict[int, Exception] = {}
         try:
             mapped = Mapped([self.plan_of(member) for member in members])
-            for index, member in left.items():
-                self.events.begins(member, mapped.plans[index])
-            while mapped.members:
-                for index, epoch in mapped.advance(lambda index, chunk: self.events.chunk(members[index], chunk)):
+
+            def tell(index: int, event: Callable[[], str | None]) -> None:
+                try:
+                    reason = event()
+                except ConvrunnerError as error:
+                    errors[index], reason = error, str(error)
+                if reason:
+                    mapped.end(index, reason)
+
+            def report(index: int, chunk: Chunk) -> None:
+                tell(index, lambda: self.events.chunk(members[index], chunk))
+
+            for index, member in enumerate(members):
+                tell(index, functools.partial(self.events.begins, member, mapped.plans[index]))
+            while True:
+                for index, training in mapped.retire():
+                    self.end(left.pop(index), training, errors.get(index))
+                if not mapped.members:
+                    return None, False
+                for index, epoch in mapped.advance(report):
                     has_trained = True
                     if isinstance(epoch, Exception):
                         errors[index] = epoch
-                        continue
-                    try:
-                        reason = self.events.epoch(members[index], epoch, mapped.ledgers[index])
-                    except ConvrunnerError as error:
-                        errors[index], reason = error, str(error)
-                    if reason:
-                        mapped.end(index, reason)
-                for index, training in mapped.retire():
-                    member = left.pop(index)
-                    if index in errors:
-                        self.fails(member, training, errors[index])
-                    else:
-                        self.ends(member, training)
-        except Exception as error:  # noqa: BLE001 - see `alone`
-            if len(members) > 1 and not has_trained and is_out_of_memory(error):
-                return False
-            for member in left.values():
-                self.fails(member, None, error)
-        return True
+                    elif index not in errors:
+                        tell(index, functools.partial(self.events.epoch, members[index], epoch, mapped.ledgers[index]))
+        except Exception as error:  # noqa: BLE001 - see `_trained`
+            return error, not has_trained and _has_no_room(error)
 
-    def ends(self, member: Member, training: Training) -> None:
-        """Ends a member that was trained: here it is measured on the test images."""
+    def end(self, member: Member, training: Training | None, error: Exception | None) -> None:
+        """Ends a member: by an error, or well, and then it is measured on the test images."""
+        outcome, trained = None, None
+        if error is None and training is not None:
+            outcome, trained, error = self._measured(member, training)
+        if error is not None:
+            error = _without_frames(explained(error))
+            outcome = outcome_of(member, training, "FAILED", withheld(str(error).split("\n")[0]))
+        assert outcome is not None, "a member without an error was trained"
+        self.ended[member.number] = Ended(outcome, error)
+        self.events.ends(member, outcome, trained)
+
+    def _measured(self, member: Member, training: Training) -> tuple[Outcome | None, Trained | None, Exception | None]:
         reason = training.ledger.end_reason
         try:
             outcome = outcome_of(member, training, "PRUNED" if reason == PRUNED else "FINISHED", reason)
-            network = training.trained(outcome.metrics)
-        except Exception as error:  # noqa: BLE001 - see `alone`
-            self.fails(member, training, error)
-            return
-        self.ended[member.number] = Ended(outcome, None)
-        self.events.ends(member, outcome, network)
-
-    def fails(self, member: Member, training: Training | None, raised: Exception) -> None:
-        """Ends a member by an error."""
-        error = explained(raised)
-        outcome = outcome_of(member, training, "FAILED", withheld(str(error).split("\n")[0]))
-        self.ended[member.number] = Ended(outcome, error)
-        self.events.ends(member, outcome, None)
+            return outcome, training.trained(outcome.metrics), None
+        except Exception as error:  # noqa: BLE001 - see `_trained`
+            return None, None, error
 
     def kill(self) -> None:
         """Ends the members that started and have not ended, as the whole was interrupted."""
@@ -191,7 +207,7 @@ def explained(error: Exception) -> Exception:
             found: Exception = endings.out_of_memory(error)
         case FloatingPointError():
             found = nans.located(error)
-        case _ if is_out_of_memory(error):
+        case _ if _has_no_room(error):
             reason = str(error).split("\n")[0]
             found = TrainingError(Fault("train.batch_size", f"must leave room in the device's memory ({reason})"))
         case _:
@@ -200,7 +216,14 @@ def explained(error: Exception) -> Exception:
     return found
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def _without_frames(error: Exception) -> Exception:
+    """The error with its traceback as a note: frames would keep what the member had on the device."""
+    error.add_note("".join(traceback.format_exception(error)))
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _has_no_room(error: Exception) -> bool:
     """Whether JAX says that the memory of the device is full."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error).split("\n")[0]
 

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from runner import train
+from runner import compiling, train
 from runner.errors import NonFiniteError
 from runner.training.alone import Chunk, Snapshot, Training, averages, epoch_of
 from runner.training.ledger import Epoch, Ledger, after
@@ -45,7 +45,7 @@ class Mapped:
         """Members before their first step, or members that go on from a snapshot."""
         first = plans[0]
         self.plans = tuple(plans)
-        self._functions = train.mapped(first.structure, first.placement, shared=first.feeder.resident)
+        self._functions = compiling.mapped(first.structure, first.placement, shared=first.feeder.resident)
         self._compile_seconds = 0.0
         self._compiled = False
         self._rows: list[int | None] = list(range(len(plans)))
@@ -156,7 +156,7 @@ class Mapped:
 
     def _measured(self) -> list[dict[str, float]]:
         """The validation metrics of every row; of empty rows nothing."""
-        batches = self.plans[self.members[0]].val
+        batches = self.plans[self.members[0]].held_out.val
         sums = jax.device_get([self._functions.evaluate(self._values, self._state, *batch) for batch in batches])
         return [
             {} if index is None else averages("val", [_of(row, each) for each in sums])

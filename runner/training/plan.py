@@ -8,6 +8,7 @@
 import functools
 import hashlib
 import math
+import threading
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from runner import limits, train, weights
+from runner import compiling, limits, weights
 from runner.data import Dataset, Examples
 from runner.data.fit import normalise
 from runner.errors import ConfigError, must
@@ -28,6 +29,8 @@ from runner.training.feed import Feeder, order, steps_on_cpu
 
 # As many as the source of whitening takes.
 _IMAGES_TO_WHITEN: Final = 5_000
+# Members that train in threads would else each put the images on the device that they share.
+_sharing = threading.Lock()
 
 
 class Batch(NamedTuple):
@@ -36,6 +39,13 @@ class Batch(NamedTuple):
     inputs: jax.Array
     labels: jax.Array
     weights: jax.Array
+
+
+class HeldOut(NamedTuple):
+    """Batches of images that are not trained on."""
+
+    val: list[Batch]
+    test: list[Batch]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,28 +84,25 @@ class Plan:
     def feeder(self) -> Feeder:
         """The training images on their way to the device."""
         settings = self.experiment.train
-        return Feeder(
-            self.dataset.train,
-            self.placement,
-            batch_size=settings.batch_size,
-            steps_per_epoch=self.steps_per_epoch,
-            steps_on_cpu=1 if settings.debug_nans else steps_on_cpu(self.program, self.totals.multiply_adds),
-        )
+        with _sharing:
+            return Feeder(
+                self.dataset.train,
+                self.placement,
+                batch_size=settings.batch_size,
+                steps_per_epoch=self.steps_per_epoch,
+                steps_on_cpu=1 if settings.debug_nans else steps_on_cpu(self.program, self.totals.multiply_adds),
+            )
 
-    @property
-    def val(self) -> list[Batch]:
-        """The validation images on the device."""
-        return _held_out(self.dataset, self.placement, self.experiment.train.evaluation_batch_size)[0]
-
-    @property
-    def test(self) -> list[Batch]:
-        """The test images on the device."""
-        return _held_out(self.dataset, self.placement, self.experiment.train.evaluation_batch_size)[1]
+    @functools.cached_property
+    def held_out(self) -> HeldOut:
+        """The validation and the test images on the device."""
+        with _sharing:
+            return _held_out(self.dataset, self.placement, self.experiment.train.evaluation_batch_size)
 
     @functools.cached_property
     def values(self) -> tuple[Any, ...]:
         """The traced values of the program."""
-        return train.leaves(self.program)
+        return compiling.leaves(self.program)
 
     @property
     def totals(self) -> Totals:
@@ -175,11 +182,10 @@ def _given(experiment: Experiment, program: Program, dataset: Dataset) -> tuple[
     return (weights.Loaded(places.merged(white, params), statistics),)
 
 
-# Members of a sweep share what lies on the device. Only the last two data sets are kept.
+# Members of a sweep share the images on the device. Those of the last two data sets are kept for the next members.
 @functools.lru_cache(maxsize=2)
-def _held_out(dataset: Dataset, placement: Placement, size: int) -> tuple[list[Batch], list[Batch]]:
-    """The batches of the validation and the test images on the device."""
-    return batches(dataset.val, size, placement), batches(dataset.test, size, placement)
+def _held_out(dataset: Dataset, placement: Placement, size: int) -> HeldOut:
+    return HeldOut(batches(dataset.val, size, placement), batches(dataset.test, size, placement))
 
 
 @functools.lru_cache(maxsize=2)

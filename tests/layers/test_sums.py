@@ -14,11 +14,11 @@ from alone import KEY, drawn
 from configurations import here
 from test_registry import TOKENS, entries
 
+from runner.compiling import compiler_options
 from runner.layers import KINDS
 from runner.layers.base import Layer, Shape
 from runner.layers.passes import Pass
 from runner.ops.lowering import Choice, lowered
-from runner.train import compiler_options
 
 # What is allowed: a few roundings to bfloat16, each by at most 2⁻⁹, of a value, and of the largest that is added to it.
 OF_ITSELF, OF_THE_LARGEST = 2**-7, 2**-8

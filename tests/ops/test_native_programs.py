@@ -13,7 +13,7 @@ import pytest
 from configurations import begun, here, tiny
 from convolutions import CASES, SQUARE, Case, assert_same, installed
 
-from runner import data, serving, train
+from runner import compiling, data, serving, train
 from runner.ops.conv import NATIVE, chosen, conv
 from runner.ops.lowering import Choice, lowered
 from runner.placement import Placement
@@ -99,8 +99,8 @@ def test_an_exported_model_runs_without_it(tmp_path: Path) -> None:
     calls = [f"convrunner_{name}".encode() for name in ("forward", "input_gradient", "kernel_gradient", "moments")]
     program = (tmp_path / "model" / "model.jax_export").read_bytes()
     assert not [call for call in calls if call in program]
-    ours = train.compiled(training.plan.program, here()).predict(
-        train.leaves(training.plan.program), *variables, training.plan.dataset.val.inputs
+    ours = compiling.compiled(training.plan.program, here()).predict(
+        compiling.leaves(training.plan.program), *variables, training.plan.dataset.val.inputs
     )
     np.testing.assert_allclose(
         serving.ServedModel(tmp_path / "model").predict(training.plan.dataset.val.inputs), ours, atol=1e-5

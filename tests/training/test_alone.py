@@ -120,7 +120,7 @@ def test_one_metric_says_what_is_kept_what_is_best_and_when_to_stop() -> None:
 
 
 def test_a_run_whose_validation_is_never_finite_has_no_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Training, "measured", lambda *_: {"val/loss": math.nan, "val/accuracy": 0.5})
+    monkeypatch.setattr(Training, "validated", lambda _: {"val/loss": math.nan, "val/accuracy": 0.5})
     training = trained("train.monitor.metric=val/loss", "train.keep=best")
     assert training.ledger.best is None
     assert best_of(training.ledger) == {}

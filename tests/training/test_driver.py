@@ -1,6 +1,7 @@
 """Members against the same members alone, in every mode of the driver; and what observers are told."""
 
 import functools
+import gc
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -189,6 +190,37 @@ def test_a_store_that_cannot_be_opened_ends_the_training_by_its_one_line(mode: M
     assert ended == Ended(heard.outcomes[0], mistake)
     assert (ended.outcome.status, ended.outcome.reason) == ("FAILED", "tracking.uri: must be a store, got nowhere")
     assert heard.trained == {0: None}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("event", ["begins", "chunk", "epoch 1"])
+def test_a_mistake_that_an_observer_finds_ends_its_own_member_alone(mode: Mode, event: str) -> None:
+    class Strict(Heard):
+        def hears(self, event: str, member: Member) -> None:
+            if member.number == 1:
+                super().hears(event, member)
+
+    mistake = TrackingError(must("tracking.uri", "be a store", "nowhere"))
+    some = members("train.epochs=2", "train.early_stopping=null")
+    ended = trained(some, mode, Strict(raises={event: mistake}))
+    assert [one.outcome.status for one in ended] == ["FINISHED", "FAILED", "FINISHED"]
+    assert ended[1].error is mistake
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_members_that_failed_hold_nothing_on_the_device(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(self: Training) -> dict[str, float]:
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr(Training, "test", failing)
+    some = members("train.epochs=1", rates=(0.01,) * 6)
+    counts, ended = [], list[Ended]()
+    for _ in range(2):
+        ended += trained(some, mode)
+        gc.collect()
+        counts.append(len(jax.live_arrays()))
+    assert {repr(one.error) for one in ended} == {"ZeroDivisionError('of ours')"}
+    assert counts[1] - counts[0] < 10, "a state has more arrays than that"
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -159,4 +159,4 @@ def test_images_lie_on_the_device_once_whatever_the_batch_size(accelerator: None
     dataset = data.load(experiments[0].data)
     chunks = [next(begun(one, dataset).plan.feeder.chunks(order(0, 0, 160), 5)) for one in experiments]
     assert chunks[0].feed.inputs is chunks[1].feed.inputs
-    assert begun(experiments[0], dataset).plan.val is begun(experiments[1], dataset).plan.val
+    assert begun(experiments[0], dataset).plan.held_out is begun(experiments[1], dataset).plan.held_out
