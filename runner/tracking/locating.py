@@ -4,6 +4,7 @@
 .
 """
 
+import itertools
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,8 +26,8 @@ _SHOWN: Final = 3
 def output_folder(run: str, tracking: Callable[[], Tracking]) -> Iterator[Path]:
     """Where the output of a run lies. `tracking` says where runs are recorded, which a folder does not need.
 
-    A run has its folder as a tag. Where that folder is not on this machine, what the store keeps of the run is
-    downloaded into a folder that is removed afterwards.
+    A run has its folder as a tag. If that folder is not on this machine, or a later run has used it, the run's
+    artifacts are downloaded into a folder that is removed afterwards.
     Raises ConfigError where no run is so named, or several, and TrackingError where the store cannot be read.
     """
     if Path(run).is_dir():
@@ -38,7 +39,7 @@ def output_folder(run: str, tracking: Callable[[], Tracking]) -> Iterator[Path]:
     store = _opened(settings)
     found = _registered(store, run) if run.startswith("models:") else _with_id(store, run)
     folder = Path(found.data.tags.get(FOLDER, ""))
-    if folder.name and folder.is_dir():
+    if folder.name and folder.is_dir() and _is_latest(store, found, folder):
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="convrunner-") as scratch:
@@ -61,8 +62,7 @@ def _opened(tracking: Tracking) -> Store:
 
 def _with_id(store: Store, start: str) -> Any:
     """The one run whose id begins so."""
-    experiments = [found.experiment_id for found in store.client.search_experiments()]
-    runs = store.client.search_runs(experiments, f"attributes.run_id LIKE '{start}%'", max_results=_SHOWN + 1)
+    runs = list(itertools.islice(store.runs(f"attributes.run_id LIKE '{start}%'"), _SHOWN + 1))
     if len(runs) > 1:
         ids = [run.info.run_id for run in runs[:_SHOWN]]
         others = ", …" if len(runs) > _SHOWN else ""
@@ -70,6 +70,13 @@ def _with_id(store: Store, start: str) -> Any:
     if not runs:
         raise ConfigError(must("run", f"be a run that {without_secrets(store.uri)} has", start))
     return runs[0]
+
+
+def _is_latest(store: Store, run: Any, folder: Path) -> bool:
+    """Whether no later run has this folder, which may have been deleted in the meantime and made again."""
+    quote = '"' if "'" in str(folder) else "'"
+    latest = next(store.runs(f"tags.`{FOLDER}` = {quote}{folder}{quote}"), run)
+    return bool(latest.info.run_id == run.info.run_id)
 
 
 def _registered(store: Store, name: str) -> Any:

@@ -29,18 +29,11 @@ class Reader:
 
     def runs(self, tag: str, value: str) -> list[Recorded]:
         """The runs with this value of a tag, in all experiments."""
-        client = self._store.client
-        experiments = [found.experiment_id for found in client.search_experiments()]
         quoted = value.replace("'", "")
-        token, found = None, []
-        while True:
-            page = client.search_runs(experiments, f"tags.`{tag}` = '{quoted}'", max_results=1000, page_token=token)
-            found += [
-                Recorded(run.info.run_id, run.info.status, dict(run.data.tags), dict(run.data.metrics)) for run in page
-            ]
-            token = page.token
-            if not token:
-                return found
+        return [
+            Recorded(run.info.run_id, run.info.status, dict(run.data.tags), dict(run.data.metrics))
+            for run in self._store.runs(f"tags.`{tag}` = '{quoted}'")
+        ]
 
     def history(self, run_id: str, names: Iterable[str]) -> dict[int, dict[str, float]]:
         """The values of metrics by step, without step 0."""

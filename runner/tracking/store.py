@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from itertools import zip_longest
 from pathlib import Path
@@ -21,10 +22,11 @@ from runner.tracking.settings import artifact_root, database_file
 from runner.tracking.template import prepare
 from runner.tracking.view import experiment_tags, next_colour
 
-# Environment variables for MLflow: no telemetry, and short timeouts. MLflow must not retry by itself: after a timeout
-# it would create a run twice; the writer first looks for the run that a slow server may have created.
+# Environment variables for MLflow: no telemetry, no progress bars, and short timeouts. MLflow must not retry by itself:
+# after a timeout it would create a run twice; the writer first looks for the run that a slow server may have created.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -34,6 +36,7 @@ FOLDER = "runner.folder"  # the tag of a run that holds the path of its output f
 _IDENTITY, _PARENT = "runner.identity", "mlflow.parentRunId"
 # MLflow's own limits on one call and on one value.
 _METRICS_PER_CALL, _PAIRS_PER_CALL = 800, 100
+_EXPERIMENTS_PER_CALL, _RUNS_PER_CALL = 50_000, 1000
 _PARAM_CHARACTERS, _TAG_CHARACTERS, _DIGEST_CHARACTERS = 6000, 8000, 36
 
 
@@ -91,6 +94,17 @@ class Store:
         if seek and opening.identity:
             self._identities[run_id] = opening.identity
         return experiment_id, run_id
+
+    def runs(self, condition: str) -> Iterator[Any]:
+        """The runs of all experiments for which a condition in MLflow's filter language is true, the latest first."""
+        found = self.client.search_experiments(max_results=_EXPERIMENTS_PER_CALL)
+        experiments, token = [experiment.experiment_id for experiment in found], None
+        while True:
+            page = self.client.search_runs(experiments, condition, max_results=_RUNS_PER_CALL, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     def _with_identity(self, experiment_id: str, identity: str) -> list[str]:
         """The ids of the runs with an identity; several if a slow server has created a run more than once."""

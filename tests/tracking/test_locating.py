@@ -1,5 +1,8 @@
 """The output folder of a run, found in a real SQLite store by what a user calls the run."""
 
+import contextlib
+import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from runner import tracking
 from runner.errors import ConfigError, TrackingError
 from runner.tracking import Tracking
 from runner.tracking.locating import output_folder
+from runner.tracking.reading import Reader
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's affair with SQLAlchemy
 URI = "sqlite:///outputs/mlflow.db"
@@ -100,3 +104,25 @@ def test_a_beginning_that_several_runs_share_is_refused(runs: list[str], monkeyp
 def test_a_store_that_does_not_exist_is_not_made() -> None:
     assert refused("0123abcd") == f"tracking.uri: must be a store that a run has been recorded in, got {URI}"
     assert not Path("outputs").exists()
+
+
+def test_the_folder_of_a_later_run_is_not_that_of_an_earlier_one(runs: list[str]) -> None:
+    folder = Path("outputs/first")
+    shutil.rmtree(folder)
+    folder.mkdir()
+    later = tracking.start(Tracking(), run_name="later", tags={}, params={}, folder=folder)
+    later.finish("FINISHED")
+    assert found(later.run_id) == folder.absolute()
+    with output_folder(runs[0], Tracking) as downloaded:
+        assert (downloaded / "config.yaml").read_text() == "name: first\n"
+
+
+def test_a_run_is_found_among_a_thousand_experiments(runs: list[str]) -> None:
+    with contextlib.closing(sqlite3.connect("outputs/mlflow.db")) as database, database:  # MLflow takes 16 s for them
+        database.execute("CREATE TEMPORARY TABLE later AS SELECT * FROM experiments WHERE experiment_id = 1")
+        for number in range(1000, 2000):
+            database.execute("UPDATE later SET experiment_id = ?, name = ?", (number, f"later {number}"))
+            database.execute("UPDATE later SET creation_time = creation_time + 1, last_update_time = creation_time")
+            database.execute("INSERT INTO experiments SELECT * FROM later")
+    assert found(runs[0]) == Path("outputs/first").absolute()
+    assert len(Reader(Tracking()).runs("mlflow.runName", "first")) == 1
