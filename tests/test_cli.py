@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit statuses, one line for a mistake, never a traceback."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -159,6 +160,12 @@ def test_describe_prints_and_leaves_nothing_behind(runner: Runner) -> None:
     assert "61,706" in done.out
     assert runner("describe", "describe.format=json").out.startswith("{")
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_describe_keeps_the_warnings_of_other_rooms(runner: Runner) -> None:
+    logger = logging.getLogger("runner.endings")
+    assert runner("describe", "model=lenet5").status == 0
+    assert logger.isEnabledFor(logging.WARNING)
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.orientation": files_to_read,
     "runner.data.sealed": files_to_read,
     "runner.data.threads": files_to_read,
+    "runner.compiling": training,
     "runner.configuration": lambda: {"values": composed(*TINY)},
     "runner.describe": experiment,
     "runner.experiment": experiment,
