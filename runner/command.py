@@ -18,6 +18,6 @@ class Command:
     records: Records  # by verb, of verbs whose settings are part of the configuration
     help: Callable[[], str]  # a line for each verb
 
-    def parse(self, values: dict[str, Any], library: Iterable[str] = ()) -> Configuration:
+    def parse(self, values: dict[str, Any], block_library: Iterable[str] = ()) -> Configuration:
         """The configuration of plain containers. Raises ConfigError with every fault."""
-        return configuration.parse(values, library, self.records)
+        return configuration.parse(values, block_library, self.records)

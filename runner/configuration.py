@@ -74,16 +74,16 @@ def _layout(verbs: tuple[tuple[str, type[Record]], ...]) -> type[Layout]:
     return create_model("Experiment", __base__=Layout, __doc__=Layout.__doc__, **fields)
 
 
-def parse(config: dict[str, Any], library: Iterable[str] = (), verbs: Records = _NONE) -> Configuration:
+def parse(config: dict[str, Any], block_library: Iterable[str] = (), verbs: Records = _NONE) -> Configuration:
     """The configuration of a plain mapping. Raises ConfigError with every fault.
 
-    `library` names the available blocks. `verbs` may be lazy: only the records of verbs that are keys of the mapping
-    are looked up, or all of them if another key is unknown.
+    `block_library` names the available blocks. `verbs` may be lazy: only the records of verbs that are keys of the
+    mapping are looked up, or all of them if another key is unknown.
     """
     others = [key for key in config if key not in Layout.model_fields]
     known = [key for key in others if key in verbs]
     used = {verb: verbs[verb] for verb in (sorted(known) if len(known) == len(others) else verbs)}
-    found = parse_as(layout(used), config, library)
+    found = parse_as(layout(used), config, block_library)
     return Configuration(
         experiment=Experiment.model_construct(**{name: getattr(found, name) for name in Experiment.model_fields}),
         tracking=found.tracking,

@@ -185,29 +185,29 @@ def parameters(record: Record, path: str = "") -> dict[str, str]:
     return found
 
 
-def parse_as(kind: type[E], config: dict[str, Any], library: Iterable[str] = ()) -> E:
+def parse_as(kind: type[E], config: dict[str, Any], block_library: Iterable[str] = ()) -> E:
     """The experiment of a plain mapping, as a record of this kind. Raises ConfigError with every fault.
 
-    `library` names the available blocks, to suggest one for a misspelt name.
+    `block_library` names the available blocks, to suggest one for a misspelt name.
     """
     try:
-        return _parsed(kind, frozen(config), frozenset(library))
+        return _parsed(kind, frozen(config), frozenset(block_library))
     except RecursionError:
         raise ConfigError(Fault("configuration", "must be less deeply nested")) from None
 
 
-def _parsed(kind: type[E], raw: dict[str, Any], library: frozenset[str]) -> E:
+def _parsed(kind: type[E], raw: dict[str, Any], block_library: frozenset[str]) -> E:
     if faults := list(unwritable(raw)):
         raise ConfigError(*faults)
     if isinstance(raw.get("model"), dict):
-        library |= block_names(raw["model"])
+        block_library |= block_names(raw["model"])
         model, faults = expanded(raw["model"])
         raw = {**raw, "model": model}
     try:
         experiment = kind.model_validate(raw)
     except ValidationError as error:
         found = first_causes(error.errors(include_url=False))
-        faults += [_block_meant(fault(item, raw), library) for item in found if not follows(item["input"])]
+        faults += [_block_meant(fault(item, raw), block_library) for item in found if not follows(item["input"])]
         faults += _further_faults(raw) + _train_faults(raw)
     else:
         data = experiment.data

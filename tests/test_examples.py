@@ -140,7 +140,7 @@ def having_trained() -> dict[str, Any]:
 def sweeping() -> dict[str, Any]:
     """Two members to train, and a way to have trained them."""
     proposed = [
-        Proposed(seed, (), {"seed": seed}, Path(str(seed)), described(*TINY, f"seed={seed}"), UNTRACKED)
+        Proposed(seed, {"seed": seed}, described(*TINY, f"seed={seed}"), Context(Path(str(seed)), UNTRACKED))
         for seed in (0, 1)
     ]
     settings = Sweep()

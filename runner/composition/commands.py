@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,7 @@ from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.train_command import TrainCommand
 from runner.configuration import Configuration
 from runner.errors import ConfigError, ConvrunnerError
-from runner.launchable import Place
+from runner.training.member import Context
 
 _NO_FOLDER: Final = (
     "hydra.run.dir=.",
@@ -38,10 +38,7 @@ class Job:
     """One validated configuration of a command line."""
 
     configuration: Configuration
-    values: dict[str, Any]  # plain containers, resolved
-    from_environment: Mapping[Place, str]  # by path, interpolations to record unresolved
-    overrides: tuple[str, ...]  # as typed by the user
-    folder: Path  # of the output
+    context: Context
 
 
 def look(command: Command, use: Callable[[Job], int]) -> int:
@@ -51,22 +48,17 @@ def look(command: Command, use: Callable[[Job], int]) -> int:
     return max([worst, *statuses])
 
 
-def train(command: Command, use: Callable[[Job], tuple[float | None, ...]]) -> int:
+def train(command: Command, use: Callable[[Job], Any]) -> int:
     """Trains one configuration by `use`, or a sweep by `runner.sweep`. Returns the worst exit status.
 
-    `use` returns the objective values of a member, for the sweeper.
+    The return value of `use` is for the sweeper; see `runner.sweep.results.return_value`.
     """
     arguments = list(command.arguments)
     chooses = any(argument.startswith("sweep=") for argument in arguments)
     if chooses and not options.actions(options.read(arguments)):  # `sweep=NAME` implies --multirun
         arguments.append("--multirun")
     training = TrainCommand(command)
-
-    def measured(job: Job) -> float | tuple[float | None, ...] | None:
-        values = use(job)
-        return values[0] if len(values) == 1 else values  # what Hydra's sweepers expect
-
-    worst = _run(command, arguments, measured, training)
+    worst = _run(command, arguments, use, training)
     return max([worst, *training.statuses])
 
 
@@ -119,7 +111,15 @@ def _job(config: DictConfig, command: Command) -> Job:
     own = HydraConfig.get()
     # Unresolved: items read one by one would be resolved, and show values of the environment.
     lines: Any = OmegaConf.to_container(own.overrides.task, resolve=False)
-    library = BlockLibrary()
-    found = resolve(config, library)
-    configuration = command.parse(found.values, library)
-    return Job(configuration, found.values, found.from_environment, as_typed(lines), Path(own.runtime.output_dir))
+    block_library = BlockLibrary()
+    found = resolve(config, block_library)
+    configuration = command.parse(found.values, block_library)
+    context = Context(
+        folder=Path(own.runtime.output_dir),
+        tracking=configuration.tracking,
+        config=found.values,
+        from_environment=found.from_environment,
+        overrides=as_typed(lines),
+        command=command.text,
+    )
+    return Job(configuration, context)

@@ -21,12 +21,11 @@ from runner.composition.resolving import Resolved, resolve
 from runner.composition.spelling import as_typed
 from runner.composition.train_command import TrainCommand
 from runner.errors import ConfigError, Fault, TrainingError, shown
-from runner.experiment import Experiment
 from runner.sweep.members import Proposed
-from runner.sweep.results import objective
+from runner.sweep.results import return_value
 from runner.sweep.session import Session, opened
 from runner.sweep.settings import Objectives
-from runner.training.member import Value
+from runner.training.member import Context, Value
 from runner.training.outcome import Outcome
 
 _log = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ class Jobs:
         parser = OverridesParser.create(config_loader=context.config_loader)
         parsed = dict(zip(lines, parser.parse_overrides(lines), strict=True))
         self.overrides = [[parsed[line] for line in job] for job in jobs]
-        self.groups, self.library = groups(), BlockLibrary()
+        self.groups, self.block_library = groups(), BlockLibrary()
         self._is_by_number = _container(config.hydra.sweep)["subdir"] == _BY_NUMBER
         self._patterns: dict[tuple[str, ...], _Pattern] = {}
 
@@ -76,7 +75,7 @@ class Jobs:
                 _put(values, override.key_or_group.split("."), override.value())
                 # Jobs of one pattern set the same paths, so that no value of one job remains for the next.
                 OmegaConf.update(pattern.own, override.key_or_group, override.value(), force_add=True)
-        return resolve(pattern.own, self.library, values)
+        return resolve(pattern.own, self.block_library, values)
 
     def config(self, index: int) -> DictConfig:
         """A job's whole configuration, with Hydra's part, as written to its folder."""
@@ -154,7 +153,7 @@ def launch(
 def _trained(session: Session, jobs: Jobs, context: HydraContext, command: Command) -> list[JobReturn]:
     # A search knows all that it varies; a batch may have only some of the values.
     varied = list(session.study.space) if session.study else _varying(jobs.overrides)
-    proposed = [_proposed(jobs, index, varied, command) for index in range(len(jobs))]
+    proposed = [_proposed(session, jobs, index, varied, command) for index in range(len(jobs))]
     try:
         with _logged(jobs.folder / "sweep.log"):
             session.train(proposed)
@@ -199,29 +198,27 @@ def _return_value(
         raise TrainingError(Fault(result.name, result.reason))
     if result.reason:
         _log.info("ended: %s", result.reason)
-    values = tuple(objective(result, name) for name, _ in objectives)
-    return values[0] if len(values) == 1 else values
+    return return_value(result, objectives)
 
 
-def _proposed(jobs: Jobs, index: int, varied: Sequence[str], command: Command) -> Proposed:
-    found, parts = Resolved({}), dict[str, Any]()
+def _proposed(session: Session, jobs: Jobs, index: int, varied: Sequence[str], command: Command) -> Proposed:
+    number, values = jobs.first + index, _values(jobs.overrides[index], varied)
     try:
         found = jobs.resolved(index)
-        configuration = command.parse(found.values, jobs.library)
-        parts = {"tracking": configuration.tracking, "sweep": configuration.sweep}
-        experiment: Experiment | ConfigError = configuration.experiment
+        configuration = command.parse(found.values, jobs.block_library)
+        folder = jobs.folder / jobs.subfolder(index)
     except ConfigError as error:
-        experiment = error
-    return Proposed(
-        number=jobs.first + index,
-        overrides=as_typed((str(override.input_line) for override in jobs.overrides[index]), jobs.groups),
-        varied=_values(jobs.overrides[index], varied),
-        folder=jobs.folder / jobs.subfolder(index),
-        experiment=experiment,
+        return Proposed(number, values, error, Context(jobs.folder))
+    context = Context(
+        folder=folder,
+        tracking=configuration.tracking,
         config=found.values,
         from_environment=found.from_environment,
-        **parts,
+        overrides=as_typed((str(override.input_line) for override in jobs.overrides[index]), jobs.groups),
+        command=session.command,
+        tags=session.tags,
     )
+    return Proposed(number, values, configuration.experiment, context, configuration.sweep)
 
 
 def _dirname(lines: Sequence[str], how: DictConfig) -> str:

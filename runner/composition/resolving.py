@@ -46,23 +46,23 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return resolve(config).values
 
 
-def resolve(config: DictConfig, library: Library | None = None, values: dict[str, Any] | None = None) -> Resolved:
-    """The configuration without interpolations, with the blocks of the library that it uses.
+def resolve(config: DictConfig, block_library: Library | None = None, values: dict[str, Any] | None = None) -> Resolved:
+    """The configuration without interpolations, with the blocks of `block_library` that it uses.
 
     `values` may be given: the configuration as plain containers, with interpolations; they are modified.
     Raises ConfigError if it cannot be resolved.
     """
     with as_config_errors():
         found = _resolved(config, values)
-    return replace(found, values=_with_blocks(found.values, BlockLibrary() if library is None else library))
+    return replace(found, values=_with_blocks(found.values, BlockLibrary() if block_library is None else block_library))
 
 
-def _with_blocks(found: dict[str, Any], library: Library) -> dict[str, Any]:
+def _with_blocks(found: dict[str, Any], block_library: Library) -> dict[str, Any]:
     """Adds the blocks of the library that the model uses to a plain configuration."""
     model = found.get("model")
     if isinstance(model, dict):
         own = model.get("blocks") or {}
-        taken = used(model, library) if isinstance(own, dict) else {}
+        taken = used(model, block_library) if isinstance(own, dict) else {}
         if taken:
             model["blocks"] = {**taken, **own}
     return found

@@ -1,17 +1,13 @@
 """Validates the members of a batch together, and names them by the values that vary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
-from runner.launchable import Place
 from runner.observers.recorder import run_name
 from runner.sweep.results import value_text
 from runner.sweep.settings import Sweep
-from runner.tracking import Tracking
 from runner.training.member import Context, Member, Value
 
 
@@ -20,14 +16,10 @@ class Proposed:
     """A member before validation. `number` is Hydra's job number."""
 
     number: int
-    overrides: tuple[str, ...]  # as typed to train this member alone
     varied: dict[str, Value]
-    folder: Path
     experiment: Experiment | ConfigError  # or the error that it has
-    tracking: Tracking = field(default_factory=Tracking)
+    context: Context
     sweep: Sweep = field(default_factory=Sweep)
-    config: dict[str, Any] = field(default_factory=dict)  # plain and resolved
-    from_environment: Mapping[Place, str] = field(default_factory=dict)  # by path, unresolved interpolations
 
     @property
     def name(self) -> str:
@@ -35,30 +27,21 @@ class Proposed:
         return " ".join(f"{path.split('.')[-1]}={value_text(value)}" for path, value in self.varied.items())
 
 
-def validated(proposed: Sequence[Proposed], tags: Mapping[str, str], command: str) -> list[Member]:
+def validated(proposed: Sequence[Proposed]) -> list[Member]:
     """The members, in order. Raises ConfigError with every fault of every member, each once."""
     members, faults = [], Faults()
     for one in proposed:
         if isinstance(one.experiment, ConfigError):
             faults.note(one, one.experiment)
         else:
-            members.append(_member(one, one.experiment, tags, command))
+            members.append(_member(one, one.experiment))
     faults.raise_any(len(proposed))
     return members
 
 
-def _member(one: Proposed, experiment: Experiment, tags: Mapping[str, str], command: str) -> Member:
+def _member(one: Proposed, experiment: Experiment) -> Member:
     changes = tuple(f"{path}={value_text(value)}" for path, value in one.varied.items())
-    context = Context(
-        folder=one.folder,
-        tracking=one.tracking,
-        config=one.config,
-        from_environment=one.from_environment,
-        overrides=one.overrides,
-        command=command,
-        tags=tags,
-    )
-    return Member(one.number, run_name(experiment, changes), experiment, context, one.varied, one.name)
+    return Member(one.number, run_name(experiment, changes), experiment, one.context, one.varied, one.name)
 
 
 class Faults:

@@ -41,6 +41,12 @@ def objective(result: Outcome, name: str) -> float | None:
     return result.metrics.get(name)
 
 
+def return_value(result: Outcome, objectives: Objectives) -> float | tuple[float | None, ...] | None:
+    """The return value of a job, as Hydra's sweepers expect it: its objective, or a tuple of several."""
+    values = tuple(objective(result, name) for name, _ in objectives)
+    return values[0] if len(values) == 1 else values
+
+
 def ranked(results: Iterable[Outcome], objectives: Objectives) -> list[Outcome]:
     """Members that finished, the best by the first objective first; of equal ones the earlier first."""
     name, direction = objectives[0]

@@ -63,7 +63,7 @@ class Session:
 
         Raises ConfigError, before training begins, with every fault of every member.
         """
-        members, settings = validated(proposed, self.tags, self.command), proposed[0].sweep
+        members, settings = validated(proposed), proposed[0].sweep
         check_strategy(members, settings.strategy)
         opened = self._opened = self._opened or self._open(members[0], proposed)
         groups = grouped(members, self._datasets)

@@ -12,7 +12,7 @@ from runner.sweep.engines import check_strategy, mode_of
 from runner.sweep.engines.groups import Datasets, Group, grouped
 from runner.sweep.members import Proposed, validated
 from runner.training.alone import Training
-from runner.training.member import Member, Value
+from runner.training.member import Context, Member, Value
 from runner.training.plan import planned
 
 BUSY = (
@@ -26,8 +26,10 @@ def members(*changes: dict[str, Value]) -> list[Member]:
     proposed = []
     for number, change in enumerate(changes):
         experiment = parse(composed(*BUSY, *(f"{key}={value}" for key, value in change.items())))
-        proposed.append(Proposed(number, (), change, Path(), experiment))
-    return validated(proposed, {"sweep": "mine"}, "runner -m")
+        proposed.append(
+            Proposed(number, change, experiment, Context(Path(), command="runner -m", tags={"sweep": "mine"}))
+        )
+    return validated(proposed)
 
 
 def groups(*changes: dict[str, Value]) -> list[Group]:
