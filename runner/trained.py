@@ -6,32 +6,58 @@
 (5, 10)
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
+from pydantic import AllowInfNan, ValidationError
 
-from runner import compiling, train, weights
+from runner import atomic, compiling, train, weights
 from runner.data import Dataset
 from runner.data.value_range import UNIT, Range
 from runner.errors import ConfigError, Fault, must
 from runner.experiment import Experiment, Program, parse_as
+from runner.faults import fault
 from runner.layers.base import Tree
 from runner.placement import Placement
+from runner.records import Record, frozen
 from runner.strict_yaml import read
 
 CONFIG: Final = "config.yaml"
 NETWORK: Final = "network.json"
 WEIGHTS: Final = "weights.safetensors"
 FILES: Final = (CONFIG, NETWORK, WEIGHTS)
-"""The required files of a run's folder: its configuration, facts about its data, and its weights."""
+"""The required files of a run's folder: its configuration, facts about its data, and its weights.
+
+Each is written whole. An edited CONFIG is read as well, if the weights fit it.
+"""
 
 
-_KEYS: Final = ("version", "digest", "metrics", "input", "mean", "std", "classes", "vocabulary")
+class _Input(Record):
+    """The inputs of the data: the shape of one, their type, and the values of black and white."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    range: tuple[tuple[float, ...], tuple[float, ...]]
+
+
+class _Known(Record):
+    """The content of NETWORK. The checksum of WEIGHTS shows whether both are of one run."""
+
+    version: str
+    digest: str
+    metrics: dict[str, Annotated[float, AllowInfNan()]]
+    input: _Input
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+    weights: str | None = None  # of runs recorded before it was written: not compared
 
 
 @dataclass(frozen=True)
@@ -58,21 +84,23 @@ class Trained:
 
     def save(self, folder: Path, config: str) -> None:
         """Writes `FILES`. `config` is the configuration as YAML that can be launched again."""
-        program = self.program
+        program, learnt = self.program, weights.serialized(self.params, self.statistics)
         values = UNIT if program.black is None or program.white is None else Range(program.black, program.white)
-        known = {
-            "version": self.facts.version,
-            "digest": self.facts.digest,
-            "metrics": dict(self.facts.metrics),
-            "input": {"shape": program.network.data_shape, "dtype": self.input_dtype, "range": values},
-            "mean": program.mean,
-            "std": program.std,
-            "classes": self.classes,
-            "vocabulary": self.vocabulary,
-        }
-        (folder / CONFIG).write_text(config, encoding="utf-8")
-        (folder / NETWORK).write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        weights.save(folder / WEIGHTS, self.params, self.statistics)
+        known = _Known(
+            version=self.facts.version,
+            digest=self.facts.digest,
+            metrics=dict(self.facts.metrics),
+            input=_Input(shape=program.network.data_shape, dtype=self.input_dtype, range=(values.black, values.white)),
+            mean=program.mean,
+            std=program.std,
+            classes=self.classes,
+            vocabulary=self.vocabulary,
+            weights=hashlib.sha256(learnt).hexdigest(),
+        )
+        text = json.dumps(known.model_dump(), indent=1, ensure_ascii=False) + "\n"
+        atomic.write(folder / CONFIG, config.encode())
+        atomic.write(folder / WEIGHTS, learnt)
+        atomic.write(folder / NETWORK, text.encode())
 
     def probabilities(self, inputs: np.ndarray, placement: Placement) -> np.ndarray:
         """Class probabilities (n, k), float32, of any number of inputs in the form of the data.
@@ -115,51 +143,70 @@ def of(
 
 
 def load(folder: Path, experiment: Experiment | None = None) -> Trained:
-    """Reads the folder of a run. Raises ConfigError if a file is missing or cannot be read.
+    """Reads the folder of a run. Raises ConfigError if a file is missing, cannot be read, or is that of another run.
 
-    `experiment` replaces the one in config.yaml, and is needed only if that has interpolations.
+    `experiment` replaces the one in config.yaml, and is needed if a number there is an interpolation.
     """
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         rule = f"must be a folder with {', '.join(FILES[:-1])} and {FILES[-1]}, as this version writes them"
         raise ConfigError(Fault("run", f"{rule}, got {folder} without {' and '.join(missing)}"))
     experiment = experiment or _experiment(folder / CONFIG)
     known = _known(folder / NETWORK)
-    vocabulary = tuple(known["vocabulary"])
+    with (folder / WEIGHTS).open("rb") as file:
+        if known.weights not in (None, hashlib.file_digest(file, "sha256").hexdigest()):
+            rule = f"must have the {WEIGHTS} of its {NETWORK}"
+            raise ConfigError(Fault("run", f"{rule}, got {folder} with a damaged file, or that of another run"))
     network = experiment.network(
-        tuple(known["input"]["shape"]),
-        len(known["classes"]),
-        experiment.data.vocabulary_size or len(vocabulary) or None,
+        known.input.shape,
+        len(known.classes),
+        experiment.data.vocabulary_size or len(known.vocabulary) or None,
     )
-    black, white = known["input"]["range"]
-    program = experiment.program(
-        network, mean=tuple(known["mean"]), std=tuple(known["std"]), values=Range(tuple(black), tuple(white))
-    )
-    params, statistics = weights.load(str(folder / WEIGHTS), network)
+    program = experiment.program(network, mean=known.mean, std=known.std, values=Range(*known.input.range))
+    try:
+        params, statistics = weights.load(str(folder / WEIGHTS), network)
+    except ConfigError as error:
+        text = f"must have the {CONFIG} of its {WEIGHTS}, got {folder} ({error.faults[0]})"
+        raise ConfigError(Fault("run", text)) from error
     return Trained(
         experiment=experiment,
         program=program,
         params=params,
         statistics=statistics,
-        classes=tuple(known["classes"]),
-        vocabulary=vocabulary,
-        input_dtype=known["input"]["dtype"],
-        facts=Facts(known["version"], known["digest"], known["metrics"]),
+        classes=known.classes,
+        vocabulary=known.vocabulary,
+        input_dtype=known.input.dtype,
+        facts=Facts(known.version, known.digest, known.metrics),
     )
 
 
 def _experiment(path: Path) -> Experiment:
-    config = read(path.read_text(encoding="utf-8"), str(path))
-    return parse_as(Experiment, {name: value for name, value in config.items() if name in Experiment.model_fields})
-
-
-def _known(path: Path) -> dict[str, Any]:
     try:
-        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config = read(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeError as error:
+        raise ConfigError(Fault(str(path), f"must be UTF-8 text, but {error}")) from error
+    if not isinstance(config, dict):
+        raise ConfigError(must(str(path), "be a mapping", config))
+    try:
+        return parse_as(Experiment, {name: value for name, value in config.items() if name in Experiment.model_fields})
+    except ConfigError as error:
+        raise ConfigError(
+            *(Fault(f"{path}: {fault.path}", _with_hint(fault.text)) for fault in error.faults)
+        ) from error
+
+
+def _with_hint(text: str) -> str:
+    return f"{text}; replace it by its value" if "got ${" in text else text
+
+
+def _known(path: Path) -> _Known:
+    try:
+        raw = frozen(json.loads(path.read_text(encoding="utf-8")))
+        return _Known.model_validate(raw)
+    except ValidationError as error:
+        reason = str(fault(error.errors(include_url=False)[0], raw))
     except ValueError as error:
-        raise ConfigError(Fault("run", f"must have a whole {NETWORK}, got {path} ({error})")) from error
-    if missing := [name for name in _KEYS if name not in known]:
-        raise ConfigError(Fault("run", f"must have a whole {NETWORK}, got {path} without {', '.join(missing)}"))
-    return known
+        reason = str(error)
+    raise ConfigError(Fault("run", f"must have a whole {NETWORK}, got {path} ({reason})"))
 
 
 def _described(dtype: Any, shape: tuple[int, ...]) -> str:

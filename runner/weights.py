@@ -18,6 +18,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from runner import atomic
 from runner.data.npz import check_sizes
 from runner.errors import ConfigError, DataError, Fault, must
 from runner.layers import places
@@ -42,10 +43,16 @@ class Loaded(NamedTuple):
 
 def save(path: Path, params: Tree, statistics: Tree) -> None:
     """Writes parameters and statistics to a .safetensors file, each under its dotted path."""
+    atomic.write(path, serialized(params, statistics))
+
+
+def serialized(params: Tree, statistics: Tree) -> bytes:
+    """The content of the file that `save` writes."""
     leaves = places.dotted(jax.device_get(params)) | places.dotted(jax.device_get(statistics))
     # The format stores memory as it is, so arrays must be in C order.
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in leaves.items()}
-    path.write_bytes(safetensors.numpy.save(arrays))
+    content: bytes = safetensors.numpy.save(arrays)
+    return content
 
 
 def load(file: str, network: Network, *, fresh: tuple[str, ...] = ()) -> Loaded:

@@ -22,6 +22,7 @@ FLOORS = {
     "runner.errors": 0,
     "runner.limits": 0,
     "runner.expressions": 0,
+    "runner.atomic": 0,
     "runner.memory": 0,
     "runner.cores": 0,
     "runner.programs": 0,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,14 @@ def test_any_number_of_inputs_is_answered(saved: tuple[Path, Training, Trained],
     np.testing.assert_array_equal(found, evaluated(training, training.plan.held_out.val)[:count])
 
 
+def test_inputs_are_answered_alike_alone_and_among_a_thousand(saved: tuple[Path, Training, Trained]) -> None:
+    _, training, loaded = saved
+    many = np.resize(training.plan.dataset.train.inputs, (1000, 8, 8, 1))
+    found = loaded.probabilities(many, here())
+    for count in (1, 50):
+        np.testing.assert_array_equal(found[:count], loaded.probabilities(many[:count], here()))
+
+
 @pytest.mark.parametrize(
     ("inputs", "got"),
     [
@@ -108,6 +117,18 @@ def test_other_inputs_than_those_of_training_are_refused(
 # What a folder lacks
 
 
+@pytest.fixture
+def copied(saved: tuple[Path, Training, Trained], tmp_path: Path) -> Path:
+    """A copy of the folder, to be damaged."""
+    return Path(shutil.copytree(saved[0], tmp_path / "run"))
+
+
+def refused(folder: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        trained.load(folder)
+    return str(caught.value).splitlines()
+
+
 @pytest.mark.parametrize(
     ("missing", "named"),
     [
@@ -116,41 +137,87 @@ def test_other_inputs_than_those_of_training_are_refused(
         (["weights.safetensors"], "weights.safetensors"),
     ],
 )
-def test_a_folder_says_which_part_it_lacks(
-    saved: tuple[Path, Training, Trained], tmp_path: Path, missing: list[str], named: str
-) -> None:
-    for path in saved[0].iterdir():
-        if path.name not in missing:
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(ConfigError) as caught:
-        trained.load(tmp_path)
-    assert str(caught.value) == (
+def test_a_folder_says_which_part_it_lacks(copied: Path, missing: list[str], named: str) -> None:
+    for name in missing:
+        (copied / name).unlink()
+    assert refused(copied) == [
         "run: must be a folder with config.yaml, network.json and weights.safetensors, as this version writes them, "
-        f"got {tmp_path} without {named}"
-    )
+        f"got {copied} without {named}"
+    ]
 
 
-def test_a_part_that_was_cut_short_is_said_to_be(saved: tuple[Path, Training, Trained], tmp_path: Path) -> None:
-    for path in saved[0].iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    for text, got in (
-        ('{"version": ', " (Expecting value"),
-        ('{"version": "0", "mean": [0]}', " without digest, metrics"),
-    ):
-        (tmp_path / "network.json").write_text(text)
-        line = f"run: must have a whole network.json, got {tmp_path / 'network.json'}{got}"
-        with pytest.raises(ConfigError, match="^" + re.escape(line)):
-            trained.load(tmp_path)
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"version": ', "Expecting value: line 1 column 13 (char 12)"),
+        ("null", "must be a mapping, got null"),
+        ('{"version": "0", "mean": [0]}', "digest: must be given, got nothing"),
+    ],
+)
+def test_a_network_file_that_was_cut_short_is_named(copied: Path, text: str, reason: str) -> None:
+    path = copied / "network.json"
+    path.write_text(text)
+    assert refused(copied) == [f"run: must have a whole network.json, got {path} ({reason})"]
+
+
+@pytest.mark.parametrize("name", ["network.json", "weights.safetensors"])
+def test_a_file_of_another_run_is_noticed(copied: Path, tmp_path: Path, name: str) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    left(other, NORMALISED, "seed=1")
+    shutil.copy(other / name, copied / name)
+    assert refused(copied) == [
+        f"run: must have the weights.safetensors of its network.json, got {copied} with a damaged file, or that of "
+        "another run"
+    ]
+
+
+@pytest.mark.parametrize("size", [0, 1000, -1])
+def test_weights_that_were_cut_short_are_noticed(copied: Path, size: int) -> None:
+    path = copied / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:size])
+    [line] = refused(copied)
+    assert line.startswith("run: must have the weights.safetensors of its network.json, got ")
+
+
+def test_the_configuration_of_another_network_is_noticed(copied: Path) -> None:
+    path = copied / "config.yaml"
+    path.write_text(path.read_text().replace("filters: 4", "filters: 5"))
+    assert refused(copied) == [
+        f"run: must have the config.yaml of its weights.safetensors, got {copied} "
+        "(model.weights: must fit layers[0].conv.kernel 3×3×1×5, got 0_conv.kernel 3×3×1×4)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"", "must be a mapping, got null"),
+        (b"\xff", "must be UTF-8 text, but 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+        (b"model: {", "must be YAML, but did not find expected node content"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_named(copied: Path, content: bytes, line: str) -> None:
+    (copied / "config.yaml").write_bytes(content)
+    [found] = refused(copied)
+    assert re.fullmatch(re.escape(f"{copied}/config.yaml") + r"(:\d+)?: " + re.escape(line), found)
+
+
+def test_a_number_that_the_environment_gives_has_to_be_written(copied: Path) -> None:
+    path = copied / "config.yaml"
+    number = "${oc.decode:${oc.env:FILTERS}}"
+    path.write_text(path.read_text().replace("batch_size: 32", f'batch_size: "{number}"'))
+    assert refused(copied) == [
+        f"{path}: train.batch_size: must be a whole number, got {number}; replace it by its value"
+    ]
 
 
 def test_a_text_that_the_environment_gives_is_no_part_of_the_network(
-    saved: tuple[Path, Training, Trained], tmp_path: Path
+    saved: tuple[Path, Training, Trained], copied: Path
 ) -> None:
-    for path in saved[0].iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    config = tmp_path / "config.yaml"
+    config = copied / "config.yaml"
     config.write_text(config.read_text().replace("name: small", "name: ${oc.env:NOWHERE}"))
-    loaded = trained.load(tmp_path)
+    loaded = trained.load(copied)
     assert loaded.experiment.model.name == "${oc.env:NOWHERE}"
     assert loaded.program == saved[2].program
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import Field
 
+from runner.atomic import persist
 from runner.data.digests import Digests
 from runner.data.examples import Report
-from runner.data.sealed import persist
 from runner.errors import DataError, must
 from runner.records import Record
 

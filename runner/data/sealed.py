@@ -7,8 +7,6 @@ The checksum is CRC-32, which detects every changed byte and every burst of up t
 half the time of SHA-256 on a processor with instructions for it.
 """
 
-import os
-import secrets
 import struct
 import time
 import zlib
@@ -17,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+
+from runner import atomic
 
 _MARK: Final = 0x43564352  # distinguishes a sealed file from others
 _END: Final = struct.Struct("<II")  # the mark and the checksum
@@ -41,34 +41,13 @@ def write(path: Path, content: bytes | np.ndarray) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path.parent)
-    part = path.parent / f"{secrets.token_hex(8)}.part"
-    try:
-        with part.open("xb") as file:  # permissions follow the umask, so that a group can share a cache
-            plain = memoryview(content)  # type: ignore[arg-type]  # NumPy does not declare its buffers to Python 3.11
-            file.write(plain)
-            file.write(_END.pack(_MARK, zlib.crc32(plain)))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    persist(path.parent)
-
-
-def persist(path: Path) -> None:
-    """Waits until a file, or the entries of a folder, are on the disk, in case of a power failure."""
-    with suppress(OSError):  # Windows cannot open folders
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    checksum = zlib.crc32(memoryview(content))  # type: ignore[arg-type]  # as in `atomic`
+    atomic.write(path, content, _END.pack(_MARK, checksum))
 
 
 def _remove_abandoned(folder: Path) -> None:
     """Deletes the partial files of processes that were killed."""
-    for part in folder.glob("*.part"):
+    for part in folder.glob(f"*{atomic.PARTIAL}"):
         with suppress(OSError):
             if part.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
                 part.unlink()

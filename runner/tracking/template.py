@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from runner import atomic
 from runner.data import sealed
 from runner.tracking.settings import artifact_root
 
@@ -53,11 +54,11 @@ def complete(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         scratch = Path(folder) / path.name
         yield scratch
-        sealed.persist(scratch)
+        atomic.persist(scratch)
         try:
             os.link(scratch, path)
         except FileExistsError:
             pass
         except OSError:  # a file system without links
             scratch.replace(path)
-    sealed.persist(path.parent)
+    atomic.persist(path.parent)

@@ -7,10 +7,11 @@
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
+from runner import atomic
 from runner.errors import ConfigError, must
 from runner.tracking import messages
 from runner.tracking.faults import reason
@@ -24,17 +25,10 @@ def append(path: Path, opening: Opening, rest: Iterable[Message]) -> None:
 
     Raises OSError; the file is then unchanged.
     """
-    draft = path.with_name(f".{path.name}")
-    lines = [messages.to_line(message) for message in (opening, *rest)]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
-        draft.write_text(before + "\n".join(lines) + "\n", encoding="utf-8")
-        draft.replace(path)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink()  # an incomplete file cannot be sent
-        raise
+    lines = [messages.to_line(message) + "\n" for message in (opening, *rest)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = path.read_bytes() if path.exists() else b""
+    atomic.write(path, before, "".join(lines).encode())  # an incomplete file cannot be sent
 
 
 @contextmanager
