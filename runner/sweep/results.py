@@ -47,6 +47,13 @@ def return_value(result: Outcome, objectives: Objectives) -> float | tuple[float
     return values[0] if len(values) == 1 else values
 
 
+def curve_names(result: SweepResult) -> list[str]:
+    """The metrics that are drawn by epoch, the one that ranks members first."""
+    names = (result.objectives[0][0].replace("best/val_", "val/"), "val/accuracy", "val/loss", "train/loss")
+    measured = {name for member in result.members for epoch in member.history for name in epoch}
+    return [name for name in dict.fromkeys(names) if name in measured]
+
+
 def ranked(results: Iterable[Outcome], objectives: Objectives) -> list[Outcome]:
     """Members that finished, the best by the first objective first; of equal ones the earlier first."""
     name, direction = objectives[0]

@@ -175,6 +175,26 @@ def test_the_summary_shows_means_and_states() -> None:
     assert re.search(r"3 +60\.00% +10\.00% +35\.16% … 84\.84%", out.getvalue())  # t(0.975, 2) = 4.303
 
 
+@pytest.mark.parametrize(("metric", "direction"), [("val/accuracy", "maximize"), ("val/loss", "minimize")])
+def test_the_best_mean_comes_first(metric: str, direction: str) -> None:
+    out = io.StringIO()
+    members = [member(n, n / 4, varied={"x": n // 2, "seed": n % 2}) for n in range(4)]
+    Console(file=out, width=100).print(report.terminal(sweep(*members, objectives=((metric, direction),)), 100))
+    rows = out.getvalue().partition("over seeds")[2].splitlines()
+    assert rows[2].split()[0] == "1"
+
+
+def test_the_page_shows_the_further_metrics_of_training_and_the_command_of_the_terminal() -> None:
+    measured = member(0, metrics={"val/f1": 0.5, "train/loss": 1.0}, history=({"val/f1": 0.25}, {"val/f1": 0.5}))
+    result = sweep(measured, objectives=(("val/f1", "maximize"),), places=("--config-dir=mine",))
+    data = data_of(Page(report.html(result)))
+    assert data["metrics"] == ["train/loss", "val/f1"]
+    assert data["members"][0]["history"] == [{"val/f1": 0.25}, {"val/f1": 0.5}]
+    assert data["curves"] == ["val/f1"]
+    assert data["again"] == report.best_command(result)
+    assert data["again"].startswith("runner --config-dir=mine ")
+
+
 def test_the_table_can_be_read_back() -> None:
     rows = list(csv.DictReader(io.StringIO(report.table_csv(sweep(member(0, reason='a "b", c'), member(1, 0.75))))))
     assert [row["status"] for row in rows] == ["FINISHED", "FINISHED"]

@@ -1,4 +1,4 @@
-"""What the terminal shows of a sweep while it goes on: a line for every member that ended."""
+"""Prints a line for each member of a sweep when it ends."""
 
 import logging
 import threading
@@ -6,6 +6,7 @@ import threading
 from rich.console import Console
 from rich.text import Text
 
+from runner.sweep.report.terminal import measured
 from runner.sweep.results import objective
 from runner.trained import Trained
 from runner.training.member import Member
@@ -17,17 +18,13 @@ _STYLES = {"FAILED": "red", "PRUNED": "dim", "KILLED": "dim"}
 
 
 class Announcer(Observer):
-    """Prints members as they end; `metric` is what they are compared by. So many ended before."""
+    """Prints members as they end. `metric` ranks them; `before` of them ended in earlier sessions."""
 
     def __init__(self, metric: str, before: int = 0) -> None:
         self.metric = metric
         self.total = self._count = before
         self._console = Console(highlight=False)
         self._lock = threading.Lock()
-
-    def expect(self, count: int) -> None:
-        """So many members more are to come."""
-        self.total += count
 
     def ends(self, member: Member, outcome: Outcome, trained: Trained | None) -> None:
         if outcome.status != "KILLED":
@@ -37,16 +34,14 @@ class Announcer(Observer):
 
     def _print(self, result: Outcome) -> None:
         width = len(str(self.total))
-        line = f"  {self._count:>{width}}/{self.total}  {result.name}  {self._came_to(result)}"
+        line = f"  {self._count:>{width}}/{self.total}  {result.name}  {self._result(result)}"
         _log.info(line.strip())
         self._console.print(Text(line, style=_STYLES.get(result.status, "")), soft_wrap=True)
 
-    def _came_to(self, result: Outcome) -> str:
+    def _result(self, result: Outcome) -> str:
         if result.status == "FAILED":
             return f"failed: {result.reason}"
         value = objective(result, self.metric)
-        number = ".2%" if self.metric.endswith("accuracy") else ".5g"
-        shown = "unknown" if value is None else f"{value:{number}}"
         epochs = len(result.history)
         ended = f"{result.reason} after {epochs} epochs, " if result.reason else ""
-        return f"{ended}{self.metric} {shown}, {result.seconds:.1f} s"
+        return f"{ended}{self.metric} {measured(self.metric, value) or 'unknown'}, {result.seconds:.1f} s"

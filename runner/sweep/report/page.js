@@ -1,5 +1,5 @@
 "use strict";
-// The charts of a sweep's report, drawn from `sweep`, which stands in the page. Nothing is fetched, nothing is kept.
+// Draws the charts of a sweep's report from the constant `sweep` in the page. Fetches and stores nothing.
 const NS = "http://www.w3.org/2000/svg";
 const [W, H, L, R, T, B] = [460, 260, 56, 14, 12, 40];
 const members = sweep.members, metric = sweep.objectives[0][0], better = sweep.objectives[0][1] === "maximize" ? 1 : -1;
@@ -29,7 +29,7 @@ function svg(tag, attributes = {}, text) {
   return node;
 }
 
-// A scale from values to pixels: a logarithm where numbers span decades, places for words.
+// Maps values to pixels: logarithmic if numbers span decades; words are categories.
 function scale(values, from, to, name = "") {
   const known = values.filter(v => v != null);
   if (known.some(v => typeof v !== "number")) {
@@ -46,7 +46,7 @@ function scale(values, from, to, name = "") {
   const at = v => from + (f(v) - low) / (high - low) * (to - from);
   const ticks = [], distinct = [...new Set(known)];
   if (distinct.length <= 6 && !name.includes("/")) {
-    ticks.push(...distinct); // few values are told themselves
+    ticks.push(...distinct); // few values: a tick for each
   } else if (log) {
     for (let e = Math.ceil(low); e <= high; e++) ticks.push(10 ** e);
     if (ticks.length < 2) for (const k of [2, 5]) for (let e = Math.floor(low); e <= high; e++) { const t = k * 10 ** e; if (f(t) >= low && f(t) <= high) ticks.push(t); }
@@ -102,10 +102,10 @@ function cards() {
 }
 
 function curves() {
-  for (const name of [metric.replace("best/val_", "val/"), "val/loss", "train/loss"].filter((n, i, all) => all.indexOf(n) === i)) {
+  for (const name of sweep.curves) {
     const own = inOrder.map(m => [m, m.history.map((e, i) => [i + 1, e[name]]).filter(p => p[1] != null && isFinite(p[1]))]).filter(p => p[1].length);
     if (!own.length || !own.some(p => p[1].length > 1)) continue;
-    curves.where ??= section("Learning curves", "Every member; the best is drawn on top. Point at one to see it everywhere.");
+    curves.where ??= section("Learning curves", "Every member, the best on top. Point at a member to highlight it in all charts.");
     const all = own.flatMap(p => p[1]), x = scale(all.map(p => p[0]), L, W - R), y = scale(all.map(p => p[1]), H - B, T, name);
     const node = chart(curves.where, name, `${name} by epoch`, x, y, "epoch", name);
     for (const [m, points] of own) {
@@ -120,7 +120,7 @@ function parallel() {
   const names = [...paths, metric], width = Math.max(W * 2, names.length * 110);
   const own = inOrder.filter(m => value(m, metric) != null && paths.every(p => p in m.varied));
   if (!own.length) return;
-  const where = section("Parallel coordinates", "A line is a member; each axis is something that varies, the last what came of it.", true);
+  const where = section("Parallel coordinates", `One line for each member; the axes are the values that vary and ${metric}.`, true);
   const node = svg("svg", { viewBox: `0 0 ${width} 300`, role: "img", "aria-label": "parallel coordinates" });
   const xs = names.map((_, i) => 60 + i * (width - 130) / (names.length - 1));
   const get = (m, n) => n === metric ? value(m, metric) : m.varied[n];
@@ -135,7 +135,7 @@ function parallel() {
 
 function slices() {
   if (!paths.length) return;
-  const where = section("Slices", `${metric} against each thing that varies.`);
+  const where = section("Slices", `${metric} against each value that varies.`);
   for (const path of paths) {
     const own = inOrder.filter(m => path in m.varied && value(m, metric) != null && isFinite(value(m, metric)));
     if (!own.length) continue;
@@ -151,7 +151,7 @@ function slices() {
 function importances() {
   const found = Object.entries(sweep.importances).sort((a, b) => b[1] - a[1]);
   if (!found.length) return;
-  const where = section("Importance", `The share of each in what makes members differ in ${metric} (fANOVA).`, true);
+  const where = section("Importance", `The share of each value in the variance of ${metric} between members (fANOVA).`, true);
   const node = svg("svg", { viewBox: `0 0 ${2 * W} ${found.length * 26 + 10}`, role: "img", "aria-label": "importance" });
   found.forEach(([path, share], i) => {
     node.append(svg("text", { x: 128, y: i * 26 + 20, "text-anchor": "end" }, short(path)), svg("rect", { class: "bar", x: 136, y: i * 26 + 7, width: Math.max(share * (2 * W - 220), 1), height: 18 }), svg("text", { x: 142 + share * (2 * W - 220), y: i * 26 + 20 }, (100 * share).toFixed(1) + " %"));
@@ -164,7 +164,7 @@ function seeds() {
   const where = section("Means over seeds", "Mean and 95 % confidence interval (Student's t); dots are seeds.", true);
   const means = [...sweep.means].sort((a, b) => better * (b.mean - a.mean)).slice(0, 24);
   const height = means.length * 24 + 50, wide = 2.2 * W;
-  // No interval of an accuracy says more than that it lies between 0 and 1.
+  // An accuracy lies between 0 and 1.
   const within = v => metric.endsWith("accuracy") ? Math.min(Math.max(v, 0), 1) : v;
   const x = scale(means.flatMap(m => [...m.values, within(m.mean - m.interval), within(m.mean + m.interval)]), 260, wide - 20, metric);
   const node = svg("svg", { viewBox: `0 0 ${wide} ${height}`, role: "img", "aria-label": "means over seeds" });
@@ -186,7 +186,7 @@ function costs() {
   for (const name of ["multiply_adds", "parameters", "seconds"]) {
     const own = inOrder.filter(m => finished.includes(m) && m.costs[name] > 0);
     if (new Set(own.map(m => m.costs[name])).size < 2) continue;
-    where ??= section("Against cost", "The line is the front: who is not on it is no better than another that costs less.");
+    where ??= section("Against cost", "The line is the Pareto front: every other member has a cheaper one that is as good.");
     const x = scale(own.map(m => m.costs[name]), L, W - R), y = scale(own.map(m => value(m, metric)), H - B, T, metric);
     const node = chart(where, name.replace("_", "-"), `${metric} by ${name}`, x, y, (name === "seconds" ? "seconds of training" : name.replace("_", "-")) + (x.log ? " (log)" : ""), metric);
     let line = "", top = null;
@@ -201,10 +201,9 @@ function costs() {
 function table() {
   document.body.append(el("h2", {}, "Members"));
   const filter = el("input", { type: "search", placeholder: "filter: a value, a status …", "aria-label": "filter members" });
-  const metrics = ["val/accuracy", "val/loss", "best/val_accuracy", "test/accuracy"].filter(n => members.some(m => n in m.metrics));
   const columns = [
     ["#", m => m.number], ["status", m => m.status.toLowerCase()], ...paths.map(p => [p, m => m.varied[p]]),
-    ...[...new Set([...sweep.objectives.map(o => o[0]), ...metrics])].map(n => [n, m => value(m, n)]),
+    ...[...new Set([...sweep.objectives.map(o => o[0]), ...sweep.metrics])].map(n => [n, m => value(m, n)]),
     ["epochs", m => m.history.length], ["seconds", m => m.costs.seconds], ["reason", m => m.reason],
   ];
   const head = el("tr"), body = el("tbody");

@@ -1,13 +1,15 @@
 """The report of a sweep as one self-contained HTML page, in light and dark colours."""
 
 import json
-import shlex
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from typing import Any
 
-from runner.sweep.report.statistics import front, over_seeds
-from runner.sweep.results import SweepResult, ranked, value_text
+from runner.sweep.report.statistics import leaders, over_seeds
+from runner.sweep.report.table import metric_names
+from runner.sweep.report.terminal import best_command
+from runner.sweep.results import SweepResult, curve_names, value_text
 from runner.training.outcome import Outcome
 
 # Significant digits: a page with a thousand members stays small enough for browsers.
@@ -42,15 +44,14 @@ def _rounded(value: Any) -> Any:
 
 
 def _data(result: SweepResult) -> dict[str, Any]:
-    several = len(result.objectives) > 1
-    leaders = front(result.members, result.objectives) if several else ranked(result.members, result.objectives)
-    metric = result.objectives[0][0]
-    again = [line for line in leaders[0].overrides if not line.startswith("sweep")] if leaders else []
+    metric, curves = result.objectives[0][0], curve_names(result)
     return {
         "objectives": result.objectives,
-        "members": [_member(member) for member in result.members],
-        "leaders": [leader.number for leader in leaders],
-        "again": shlex.join(["runner", *again]),
+        "members": [_member(member, curves) for member in result.members],
+        "leaders": [leader.number for leader in leaders(result.members, result.objectives)],
+        "again": best_command(result),
+        "metrics": metric_names(result.members),
+        "curves": curves,
         "importances": result.importances,
         "means": [
             {
@@ -70,8 +71,7 @@ def _data(result: SweepResult) -> dict[str, Any]:
     }
 
 
-def _member(member: Outcome) -> dict[str, Any]:
-    kept = ("train/loss", "val/loss", "val/accuracy")
+def _member(member: Outcome, curves: Sequence[str]) -> dict[str, Any]:
     costs = {"parameters": member.parameters, "multiply_adds": member.multiply_adds, "seconds": member.seconds}
     return {
         "number": member.number,
@@ -81,5 +81,5 @@ def _member(member: Outcome) -> dict[str, Any]:
         "reason": member.reason,
         "metrics": {name: value for name, value in member.metrics.items() if not name.startswith("seconds")},
         "costs": costs,
-        "history": [{name: epoch[name] for name in kept if name in epoch} for epoch in member.history],
+        "history": [{name: epoch[name] for name in curves if name in epoch} for epoch in member.history],
     }

@@ -1,8 +1,9 @@
 """The charts of the report as PNG files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from runner.sweep.results import SweepResult, objective, ranked
+from runner.sweep.results import SweepResult, curve_names, objective, ranked
+from runner.training.member import Value
 
 
 def figures(result: SweepResult) -> Mapping[str, Callable[[], bytes]]:
@@ -11,8 +12,14 @@ def figures(result: SweepResult) -> Mapping[str, Callable[[], bytes]]:
     if any(len(member.history) > 1 for member in result.members):
         drawings["learning_curves"] = lambda: _curves(result)
     name = result.objectives[0][0]
-    if any(objective(member, name) is not None for member in result.members) and result.space:
-        drawings["slices"] = lambda: _slices(result)
+    known = [(member, value) for member in result.members if (value := objective(member, name)) is not None]
+    varied = {
+        path: [member.varied[path] for member, _ in known]
+        for path in result.space
+        if all(path in member.varied for member, _ in known)
+    }
+    if known and varied:
+        drawings["slices"] = lambda: _slices(varied, [value for _, value in known], name)
     return drawings
 
 
@@ -20,8 +27,7 @@ def _curves(result: SweepResult) -> bytes:
     from runner.figures import png
     from runner.figures.sweeps import curves
 
-    leaders = ranked(result.members, result.objectives)
-    names = ("val/accuracy", "val/loss", "train/loss")
+    leaders, names = ranked(result.members, result.objectives), curve_names(result)
     members = [
         {name: [epoch[name] for epoch in member.history if name in epoch] for name in names}
         for member in result.members
@@ -30,12 +36,8 @@ def _curves(result: SweepResult) -> bytes:
     return png(curves(members, names, best=best))
 
 
-def _slices(result: SweepResult) -> bytes:
+def _slices(varied: Mapping[str, Sequence[Value]], values: Sequence[float], name: str) -> bytes:
     from runner.figures import png
     from runner.figures.sweeps import slices
 
-    name = result.objectives[0][0]
-    known = [(member, value) for member in result.members if (value := objective(member, name)) is not None]
-    paths = [path for path in result.space if all(path in member.varied for member, _ in known)]
-    varied = {path: [member.varied[path] for member, _ in known] for path in paths}
-    return png(slices(varied, [value for _, value in known], name))
+    return png(slices(varied, values, name))

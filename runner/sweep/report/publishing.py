@@ -1,4 +1,4 @@
-"""What lands on a sweep's own run: the table of its members, the best one's configuration, and the report."""
+"""Writes and logs the results of a sweep: the members' table, the best configuration, and the report."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,12 +21,12 @@ _BEST_RUN: Final = "best.run_id"
 def publish(
     result: SweepResult, parent: tracking.Run, folder: Path, best: Member | None, best_run: tracking.Run | None
 ) -> None:
-    """Writes everything to the sweep's folder and logs it; says in the terminal what came of it.
+    """Writes the results to the sweep's folder, logs them, and prints a summary.
 
     `best` is the best member of those that this process trained, `best_run` its run.
     """
     leaders = ranked(result.members, result.objectives)
-    # A member of an earlier session left its file here, and leads still unless one of this session does.
+    # If the best member is of an earlier session, its file is already here.
     if best is not None and leaders and leaders[0].number == best.number:
         with endings.warn_on_file_errors(BEST):
             (folder / BEST).write_text(_best_config(best, leaders[0], result), encoding="utf-8")
@@ -49,7 +49,7 @@ def publish(
 
 
 def present(result: SweepResult, folder: Path) -> None:
-    """Says in the terminal what a sweep came to, and where more is found."""
+    """Prints the summary of a sweep, and where its report is."""
     console = Console(highlight=False)
     console.print(report.terminal(result, console.width))
     if again := report.best_command(result):
@@ -58,7 +58,7 @@ def present(result: SweepResult, folder: Path) -> None:
 
 
 def announce_reuse(sweep: str, count: int, folder: Path) -> None:
-    """Says in the terminal that a sweep goes on, and how to begin another one."""
+    """Prints that a sweep goes on, and how to begin another one."""
     members = "1 member was" if count == 1 else f"{count} members were"
     line = f"sweep {sweep} goes on: {members} trained before, in {folders.short(folder)}; "
     console = Console(highlight=False)
@@ -76,7 +76,7 @@ def _metrics(result: SweepResult, leaders: list[Outcome]) -> dict[str, float]:
         "seconds/saved": result.seconds_saved,
     }
     if leaders:
-        # So that the parent, under which members are folded away, shows in the list what the best of them came to.
+        # The parent has the best member's metrics, because MLflow's list may hide the members under it.
         found |= {
             name: value for name, value in leaders[0].metrics.items() if name.startswith(("val/", "best/", "test/"))
         }
@@ -87,7 +87,7 @@ def _metrics(result: SweepResult, leaders: list[Outcome]) -> dict[str, float]:
 
 
 def _best_config(best: Member, leader: Outcome, result: SweepResult) -> str:
-    """The best member's whole configuration, as a file that can be launched."""
+    """The best member's whole configuration as a launchable file."""
     metric = result.objectives[0][0]
     value, count = objective(leader, metric), len(result.members)
     about = f"trains {leader.name} again: {metric} {value:.6g}, the best of {count} ({result.name})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
-from runner.sweep.results import objective
+from runner.sweep.results import objective, ranked
 from runner.sweep.settings import Objectives
 from runner.training.member import Value
 from runner.training.outcome import Outcome
@@ -44,6 +44,11 @@ def over_seeds(members: Sequence[Outcome], name: str) -> list[Mean]:
             interval = float(special.stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
             found.append(Mean(dict(rest), tuple(values), statistics.fmean(values), deviation, interval))
     return found
+
+
+def leaders(members: Sequence[Outcome], objectives: Objectives) -> list[Outcome]:
+    """The finished members, the best first; with several objectives only their Pareto front."""
+    return front(members, objectives) if len(objectives) > 1 else ranked(members, objectives)
 
 
 def front(members: Sequence[Outcome], objectives: Objectives) -> list[Outcome]:

@@ -2,10 +2,13 @@
 
 import csv
 import io
+from collections.abc import Iterable
+from typing import Final
 
 from runner.sweep.results import SweepResult
+from runner.training.outcome import Outcome
 
-_METRICS = (
+_FIRST: Final = (
     "val/accuracy",
     "val/loss",
     "best/val_accuracy",
@@ -17,12 +20,17 @@ _METRICS = (
 )
 
 
+def metric_names(members: Iterable[Outcome]) -> list[str]:
+    """The metrics of the table's columns; those of `train.metrics` come last."""
+    found = {name for member in members for name in member.metrics}
+    others = sorted(name for name in found.difference(_FIRST) if name.startswith(("val/", "best/", "test/")))
+    return [name for name in (*_FIRST, *others) if name in found]
+
+
 def table_csv(result: SweepResult) -> str:
     """One line for each member: its varied values, its metrics and its costs."""
     paths = list(dict.fromkeys(path for member in result.members for path in member.varied))
-    found = {name for member in result.members for name in member.metrics}
-    others = sorted(name for name in found.difference(_METRICS) if name.startswith(("val/", "best/", "test/")))
-    metrics = [name for name in (*_METRICS, *others) if name in found]
+    metrics = metric_names(result.members)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     costs = ["epochs", "seconds", "parameters", "multiply_adds"]

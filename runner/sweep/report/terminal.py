@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.launchable import single
-from runner.sweep.report.statistics import Mean, front, over_seeds
+from runner.sweep.report.statistics import Mean, leaders, over_seeds
 from runner.sweep.results import SweepResult, objective, ranked, value_text
 from runner.training.outcome import Outcome
 
@@ -16,15 +16,14 @@ _ROWS = 10
 
 def terminal(result: SweepResult, width: int) -> RenderableType:
     """The best members, the means over seeds, and counts; in at most `width` columns."""
-    several = len(result.objectives) > 1
-    leaders = front(result.members, result.objectives) if several else ranked(result.members, result.objectives)
+    best = leaders(result.members, result.objectives)
     parts: list[RenderableType] = [Text()]
-    if leaders:
-        parts.append(_leaderboard(result, leaders[:_ROWS], "no other is better in all" if several else "the best"))
-    metric = result.objectives[0][0]
-    means = over_seeds(result.members, metric)
+    if best:
+        parts.append(_leaderboard(result, best[:_ROWS]))
+    metric, direction = result.objectives[0]
+    means = sorted(over_seeds(result.members, metric), key=lambda one: one.mean, reverse=direction == "maximize")
     if means:
-        parts += [Text(), _means(means, metric)]
+        parts += [Text(), _means(means[:_ROWS], metric)]
     parts += [Text(), *(Text(line, overflow="fold") for line in _facts(result))]
     return Group(*parts)
 
@@ -38,19 +37,19 @@ def measured(name: str, value: float | None) -> str:
     return f"{value:,.0f}" if name in ("parameters", "multiply_adds") else f"{value:.4g}"
 
 
-def _leaderboard(result: SweepResult, leaders: list[Outcome], what: str) -> Table:
-    paths = list(dict.fromkeys(path for member in leaders for path in member.varied))
+def _leaderboard(result: SweepResult, best: list[Outcome]) -> Table:
+    paths = list(dict.fromkeys(path for member in best for path in member.varied))
     names = [name for name, _ in result.objectives]
     names += [name for name in ("best/val_accuracy", "test/accuracy", "seconds") if name not in names]
-    table = Table(
-        title=f"{what} of {len(result.members)}: {result.name}", title_justify="left", box=None, pad_edge=True
-    )
+    what = "the Pareto front" if len(result.objectives) > 1 else "the best"
+    title = f"{what} of {len(result.members)}: {result.name}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=True)
     table.add_column("#", justify="right", style="dim")
     for path in paths:
         table.add_column(path.split(".")[-1], justify="right", overflow="ellipsis", no_wrap=True)
     for name in names:
         table.add_column(name.replace("/", "/\n", 1) if "/" in name else name, justify="right", no_wrap=True)
-    for member in leaders:
+    for member in best:
         table.add_row(
             str(member.number),
             *(value_text(member.varied[path]) if path in member.varied else "" for path in paths),
@@ -65,7 +64,7 @@ def _means(means: list[Mean], metric: str) -> Table:
         table.add_column(path.split(".")[-1], justify="right", no_wrap=True)
     for heading in ("seeds", "mean", "± deviation", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for mean in sorted(means, key=lambda one: -one.mean)[:_ROWS]:
+    for mean in means:
         low, high = mean.mean - mean.interval, mean.mean + mean.interval
         if metric.endswith("accuracy"):  # an accuracy lies in 0 … 1
             low, high = max(low, 0.0), min(high, 1.0)
@@ -90,5 +89,5 @@ def _facts(result: SweepResult) -> list[str]:
 
 def best_command(result: SweepResult) -> str:
     """The command line that trains the best member again; empty if there is none."""
-    leaders = ranked(result.members, result.objectives)
-    return single(result.places, leaders[0].overrides) if leaders else ""
+    best = ranked(result.members, result.objectives)
+    return single(result.places, best[0].overrides) if best else ""
