@@ -167,6 +167,17 @@ def test_the_summary_fits_the_terminal(width: int, count: int) -> None:
     assert f"{(count - 1) / 50:.2%}" in out.getvalue()
 
 
+def test_a_narrow_terminal_shortens_only_the_values_that_vary() -> None:
+    words = dict.fromkeys(("optimizer.learning_rate", "model.activation", "augment", "schedule"), "a long value")
+    some = [member(n, 0.5, varied=words | {"seed": n}) for n in range(100, 102)]
+    out = io.StringIO()
+    Console(file=out, width=80).print(report.terminal(sweep(*some, objectives=(("val/loss", "minimize"),)), 80))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    for number in (" 100 ", " 0.5 ", " 50.00% ", " 1.5", " 0.5 … 0.5"):
+        assert any(number in line for line in lines), number
+
+
 def test_the_summary_shows_means_and_states() -> None:
     out = io.StringIO()
     members = [member(n, 0.5 + n / 10, varied={"seed": n}) for n in range(3)] + [member(3, 0.1, "FAILED")]

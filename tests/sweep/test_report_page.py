@@ -98,10 +98,10 @@ def test_the_plots_show_every_member_that_has_what_they_show(page: Page, count: 
         ".filter(p => p.getTotalLength() > 1).length"
     )
     assert longer == several_epochs
-    # No coordinate is missing, and every mark lies within its picture.
+    # No coordinate is missing, and every mark and label lies within its picture.
     assert page.value("[...document.querySelectorAll('svg *')].every(e => !/NaN|Infinity/.test(e.outerHTML))")
     outside = page.value(
-        "[...document.querySelectorAll('svg .mark')].filter(m => { const a = m.getBBox(),"
+        "[...document.querySelectorAll('svg .mark, svg text:not([transform])')].filter(m => { const a = m.getBBox(),"
         " v = m.ownerSVGElement.viewBox.baseVal;"
         " return a.x < 0 || a.y < 0 || a.x + a.width > v.width || a.y + a.height > v.height; }).length"
     )
@@ -121,3 +121,12 @@ def test_the_page_is_as_wide_as_the_window(browser: Page, tmp_path: Path, width:
     assert browser.value(smallest) >= 8
     browser.screenshot(tmp_path / "page.png")  # for who runs this with --basetemp, to look at
     assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+def test_a_long_label_is_not_cut_off(browser: Page, tmp_path: Path) -> None:
+    some = [member(number, varied={"optimizer": "a long name " * 5, "seed": number}) for number in range(2)]
+    path = tmp_path / "report.html"
+    path.write_text(report.html(sweep(*some)), encoding="utf-8")
+    browser.open(path.as_uri())
+    label = "[...document.querySelectorAll('svg text')].find(t => t.textContent.startsWith('optimizer=a long'))"
+    assert browser.value(f"{label}.getBBox().x") >= 0

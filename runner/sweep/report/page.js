@@ -38,7 +38,7 @@ function scale(values, from, to, name = "") {
     return { at: v => from + step * (words.indexOf(String(v)) + .5), ticks: words.map(w => [from + step * (words.indexOf(w) + .5), w]), words: true };
   }
   let low = Math.min(...known), high = Math.max(...known);
-  const log = low > 0 && high / low >= 30;
+  const log = low > 0 && high / low >= 30 && !name.endsWith("accuracy");
   const f = log ? Math.log10 : x => x;
   [low, high] = [f(low), f(high)];
   if (low === high) { low -= Math.abs(low) * .05 || .5; high += Math.abs(high) * .05 || .5; }
@@ -64,12 +64,13 @@ function tick(t, name) {
 }
 function chart(where, caption, label, x, y, xname, yname) {
   const node = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label });
+  const [below, beside] = [xname + (x.log ? " (log)" : ""), yname + (y.log ? " (log)" : "")];
   node.append(svg("path", { class: "axis", d: `M${L} ${T}V${H - B}H${W - R}` }));
   for (const [at, text] of x.ticks) { if (x.ticks.length > 12 && x.words) continue; node.append(svg("text", { x: at, y: H - B + 14, "text-anchor": "middle" }, text)); }
   for (const [at, text] of y.ticks) {
     node.append(svg("text", { x: L - 6, y: at + 4, "text-anchor": "end" }, text), svg("path", { class: "axis", d: `M${L} ${at}H${W - R}`, "stroke-opacity": .5 }));
   }
-  node.append(svg("text", { x: (L + W - R) / 2, y: H - 6, "text-anchor": "middle" }, xname), svg("text", { x: 12, y: (T + H - B) / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${(T + H - B) / 2})` }, yname));
+  node.append(svg("text", { x: (L + W - R) / 2, y: H - 6, "text-anchor": "middle" }, below), svg("text", { x: 12, y: (T + H - B) / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${(T + H - B) / 2})` }, beside));
   where.append(el("figure", {}, el("figcaption", {}, caption), node));
   return node;
 }
@@ -91,7 +92,7 @@ function cards() {
   const count = s => members.filter(m => m.status === s).length;
   const parts = [["FINISHED", "finished"], ["PRUNED", "pruned"], ["FAILED", "failed"], ["KILLED", "interrupted"]].filter(([s]) => count(s)).map(([s, w]) => `${count(s)} ${w}`);
   const facts = [
-    ...(best ? [[shown(value(best, metric), metric), `best ${metric}`], [best.name, `the best, #${best.number}`]] : []),
+    ...(best ? [[shown(value(best, metric), metric), `best ${metric}`], [best.name || `#${best.number}`, `the best, #${best.number}`]] : []),
     [String(members.length), `members: ${parts.join(", ")}`],
     [`${sweep.groups} / ${sweep.compiles}`, "structures / programs compiled"],
     [`${shown(Number(sweep.seconds.toFixed(1)))} s`, sweep.seconds_saved >= 1 ? `in all; ${Math.round(sweep.seconds_saved)} s of compilation saved` : "in all"],
@@ -121,7 +122,7 @@ function parallel() {
   const own = inOrder.filter(m => value(m, metric) != null && paths.every(p => p in m.varied));
   if (!own.length) return;
   const where = section("Parallel coordinates", `One line for each member; the axes are the values that vary and ${metric}.`, true);
-  const node = svg("svg", { viewBox: `0 0 ${width} 300`, role: "img", "aria-label": "parallel coordinates" });
+  const node = svg("svg", { viewBox: `0 0 ${width} 300`, style: `min-width: ${.7 * width}px`, role: "img", "aria-label": "parallel coordinates" });
   const xs = names.map((_, i) => 60 + i * (width - 130) / (names.length - 1));
   const get = (m, n) => n === metric ? value(m, metric) : m.varied[n];
   const ys = names.map(n => scale(own.map(m => get(m, n)), 265, 30, n));
@@ -140,7 +141,7 @@ function slices() {
     const own = inOrder.filter(m => path in m.varied && value(m, metric) != null && isFinite(value(m, metric)));
     if (!own.length) continue;
     const x = scale(own.map(m => m.varied[path]), L, W - R, path), y = scale(own.map(m => value(m, metric)), H - B, T, metric);
-    const node = chart(where, path, `${metric} by ${path}`, x, y, short(path) + (x.log ? " (log)" : ""), metric);
+    const node = chart(where, path, `${metric} by ${path}`, x, y, short(path), metric);
     for (const m of own) {
       const jitter = x.words ? ((m.number * 7919) % 97 / 97 - .5) * 16 : 0; // by number, so that it is the same every time
       add(node, "circle", m, { cx: x.at(m.varied[path]) + jitter, cy: y.at(value(m, metric)), r: m === best ? 5 : 3.2 });
@@ -163,16 +164,16 @@ function seeds() {
   if (!sweep.means.length) return;
   const where = section("Means over seeds", "Mean and 95 % confidence interval (Student's t); dots are seeds.", true);
   const means = [...sweep.means].sort((a, b) => better * (b.mean - a.mean)).slice(0, 24);
-  const height = means.length * 24 + 50, wide = 2.2 * W;
+  const height = means.length * 24 + 50, left = 24 + 6.5 * Math.max(...means.map(m => m.name.length)), wide = left + 750;
   // An accuracy lies between 0 and 1.
   const within = v => metric.endsWith("accuracy") ? Math.min(Math.max(v, 0), 1) : v;
-  const x = scale(means.flatMap(m => [...m.values, within(m.mean - m.interval), within(m.mean + m.interval)]), 260, wide - 20, metric);
-  const node = svg("svg", { viewBox: `0 0 ${wide} ${height}`, role: "img", "aria-label": "means over seeds" });
+  const x = scale(means.flatMap(m => [...m.values, within(m.mean - m.interval), within(m.mean + m.interval)]), left, wide - 20, metric);
+  const node = svg("svg", { viewBox: `0 0 ${wide} ${height}`, style: `min-width: ${.7 * wide}px`, role: "img", "aria-label": "means over seeds" });
   for (const [at, text] of x.ticks) node.append(svg("path", { class: "axis", d: `M${at} 10V${height - 36}`, "stroke-opacity": .5 }), svg("text", { x: at, y: height - 20, "text-anchor": "middle" }, text));
-  node.append(svg("text", { x: (260 + wide) / 2, y: height - 4, "text-anchor": "middle" }, metric));
+  node.append(svg("text", { x: (left + wide) / 2, y: height - 4, "text-anchor": "middle" }, metric));
   means.forEach((m, i) => {
     const y = 22 + i * 24;
-    node.append(svg("text", { x: 250, y: y + 4, "text-anchor": "end" }, m.name), svg("path", { class: "best", d: `M${x.at(within(m.mean - m.interval))} ${y}H${x.at(within(m.mean + m.interval))}` }));
+    node.append(svg("text", { x: left - 10, y: y + 4, "text-anchor": "end" }, m.name), svg("path", { class: "best", d: `M${x.at(within(m.mean - m.interval))} ${y}H${x.at(within(m.mean + m.interval))}` }));
     for (const v of m.values) node.append(svg("circle", { class: "mark", cx: x.at(v), cy: y, r: 3 }));
     const dot = svg("circle", { class: "best", cx: x.at(m.mean), cy: y, r: 4.5 });
     dot.append(svg("title", {}, `${shown(m.mean, metric)} ± ${shown(m.deviation, metric)} (${m.values.length} seeds)`));
@@ -188,7 +189,7 @@ function costs() {
     if (new Set(own.map(m => m.costs[name])).size < 2) continue;
     where ??= section("Against cost", "The line is the Pareto front: every other member has a cheaper one that is as good.");
     const x = scale(own.map(m => m.costs[name]), L, W - R), y = scale(own.map(m => value(m, metric)), H - B, T, metric);
-    const node = chart(where, name.replace("_", "-"), `${metric} by ${name}`, x, y, (name === "seconds" ? "seconds of training" : name.replace("_", "-")) + (x.log ? " (log)" : ""), metric);
+    const node = chart(where, name.replace("_", "-"), `${metric} by ${name}`, x, y, name === "seconds" ? "seconds of training" : name.replace("_", "-"), metric);
     let line = "", top = null;
     for (const m of [...own].sort((a, b) => a.costs[name] - b.costs[name] || better * (value(b, metric) - value(a, metric)))) {
       if (top == null || better * (value(m, metric) - top) > 0) { const [px, py] = [x.at(m.costs[name]), y.at(value(m, metric))]; line += line ? `H${px}V${py}` : `M${px} ${py}`; top = value(m, metric); }
@@ -204,7 +205,8 @@ function table() {
   const columns = [
     ["#", m => m.number], ["status", m => m.status.toLowerCase()], ...paths.map(p => [p, m => m.varied[p]]),
     ...[...new Set([...sweep.objectives.map(o => o[0]), ...sweep.metrics])].map(n => [n, m => value(m, n)]),
-    ["epochs", m => m.history.length], ["seconds", m => m.costs.seconds], ["reason", m => m.reason],
+    ["epochs", m => m.history.length], ["seconds", m => m.costs.seconds],
+    ...(members.some(m => m.reason) ? [["reason", m => m.reason]] : []),
   ];
   const head = el("tr"), body = el("tbody");
   let order = columns.findIndex(c => c[0] === metric), up = better < 0;

@@ -1,6 +1,7 @@
 """The summary of a sweep for the terminal."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -39,14 +40,15 @@ def measured(name: str, value: float | None) -> str:
 
 def _leaderboard(result: SweepResult, best: list[Outcome]) -> Table:
     paths = list(dict.fromkeys(path for member in best for path in member.varied))
-    names = [name for name, _ in result.objectives]
-    names += [name for name in ("best/val_accuracy", "test/accuracy", "seconds") if name not in names]
+    objectives = [name for name, _ in result.objectives]
+    tests = [name.replace("best/val_", "test/").replace("val/", "test/") for name in objectives]
+    wanted = dict.fromkeys((*objectives, "best/val_accuracy", *tests, "test/accuracy", "seconds"))
+    names = [name for name in wanted if any(objective(member, name) is not None for member in best)]
     what = "the Pareto front" if len(result.objectives) > 1 else "the best"
     title = f"{what} of {len(result.members)}: {result.name}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=True)
-    table.add_column("#", justify="right", style="dim")
-    for path in paths:
-        table.add_column(path.split(".")[-1], justify="right", overflow="ellipsis", no_wrap=True)
+    table.add_column("#", justify="right", style="dim", no_wrap=True)
+    _add_columns_of(paths, table)
     for name in names:
         table.add_column(name.replace("/", "/\n", 1) if "/" in name else name, justify="right", no_wrap=True)
     for member in best:
@@ -58,10 +60,15 @@ def _leaderboard(result: SweepResult, best: list[Outcome]) -> Table:
     return table
 
 
+def _add_columns_of(paths: Iterable[str], table: Table) -> None:
+    """Adds a column for each varied path. In a narrow terminal only these are shortened, not the numbers."""
+    for path in paths:
+        table.add_column(path.split(".")[-1].replace("_", "_\n"), justify="right", overflow="ellipsis")
+
+
 def _means(means: list[Mean], metric: str) -> Table:
     table = Table(title=f"{metric} over seeds", title_justify="left", box=None, pad_edge=True)
-    for path in means[0].varied:
-        table.add_column(path.split(".")[-1], justify="right", no_wrap=True)
+    _add_columns_of(means[0].varied, table)
     for heading in ("seeds", "mean", "± deviation", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     for mean in means:
