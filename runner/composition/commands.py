@@ -28,7 +28,7 @@ from runner.training.member import Context
 _NO_FOLDER: Final = (
     "hydra.run.dir=.",
     "hydra.output_subdir=null",
-    "hydra/job_logging=none",
+    "hydra/job_logging=terminal",
     "hydra/hydra_logging=none",
 )
 
