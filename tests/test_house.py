@@ -29,6 +29,7 @@ FLOORS = {
     "runner.interrupts": 0,
     "runner.output": 0,
     "runner.withheld": 0,
+    "runner.path_names": 0,
     "runner.learning_rates": 0,
     "runner.sweep.tags": 0,
     "runner.geometry": 1,

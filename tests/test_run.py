@@ -229,6 +229,10 @@ def test_without_tracking_nothing_is_recorded(tmp_path: Path) -> None:
         (("seed=3", "optimizer.learning_rate=0.1"), "tiny seed=3 learning_rate=0.1"),
         (("data=mnist", "data.root=there", "tracking=off", "hydra.job.name=x"), "tiny"),
         (("++train.epochs=3", "+debug=fast"), "tiny epochs=3 fast"),
+        (
+            ("model.layers.0.conv.filters=6", "model.layers.3.conv.filters=16", "seed=1"),
+            "tiny 0.conv.filters=6 3.conv.filters=16 seed=1",
+        ),
     ],
 )
 def test_a_run_is_named_after_the_model_and_what_was_changed(overrides: tuple[str, ...], name: str) -> None:

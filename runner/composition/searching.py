@@ -18,8 +18,9 @@ from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.train_command import Launch, TrainCommand
 from runner.configuration import part
 from runner.errors import ConfigError, must, shown
+from runner.path_names import short_names
 from runner.sweep.report.publishing import announce_reuse, present
-from runner.sweep.results import value_text
+from runner.sweep.results import varied_text
 from runner.sweep.search import Study, Suggestion, open_study
 from runner.sweep.search.reconciling import reconcile
 from runner.sweep.session import Session, opened
@@ -145,12 +146,13 @@ def _flat(value: Any, varied: Mapping[str, object], path: str = "") -> dict[str,
 def _report_others(study: Study, asked: Sequence[Suggestion], returns: Sequence[JobReturn]) -> list[JobReturn]:
     """Reports members that another launcher ran to the search. Returns the jobs that failed."""
     others = [(one, job) for one, job in zip(asked, returns, strict=False) if study.is_waiting_for(one.number)]
+    names = short_names(study.space)
     for one, job in others:
-        study.tell(_result(one, job, study.objectives))
+        study.tell(_result(one, job, study.objectives, names))
     return [job for _, job in others if job.status is JobStatus.FAILED]
 
 
-def _result(one: Suggestion, job: JobReturn, objectives: Objectives) -> Outcome:
+def _result(one: Suggestion, job: JobReturn, objectives: Objectives, names: Mapping[str, str]) -> Outcome:
     own: dict[str, Any] = {"status": "FINISHED"}
     try:
         values = job.return_value if isinstance(job.return_value, tuple | list) else (job.return_value,)
@@ -161,7 +163,7 @@ def _result(one: Suggestion, job: JobReturn, objectives: Objectives) -> Outcome:
         own = {"status": "FAILED", "reason": withheld(str(error).split("\n")[0])}
     return Outcome(
         number=one.number,
-        name=" ".join(f"{path.split('.')[-1]}={value_text(value)}" for path, value in one.varied.items()),
+        name=varied_text(one.varied, names),
         overrides=as_typed(one.overrides),
         varied=one.varied,
         folder=str(job.working_dir or ""),

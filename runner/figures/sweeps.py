@@ -31,11 +31,11 @@ def curves(members: Sequence[Mapping[str, Curve]], names: Sequence[str], *, best
 
 
 def slices(varied: Mapping[str, Sequence[object]], values: Sequence[float], name: str) -> Figure:
-    """A metric of all members against each varied value, one panel for each; words are categories."""
+    """A metric of all members against each varied value, one panel for each name; words are categories."""
     count = len(varied)
     figure = Figure(figsize=(3.6 * min(count, 4), 3.2 * -(-count // 4)), layout="constrained")
     panels = figure.subplots(-(-count // 4), min(count, 4), squeeze=False).ravel()
-    for axes, (path, own) in zip(panels, varied.items(), strict=False):
+    for axes, (below, own) in zip(panels, varied.items(), strict=False):
         numbers = [float(value) if isinstance(value, int | float) else None for value in own]
         known = [number for number in numbers if number is not None]
         if len(known) < len(own):
@@ -46,7 +46,7 @@ def slices(varied: Mapping[str, Sequence[object]], values: Sequence[float], name
             axes.scatter(known, values, s=16, color=TRAIN, alpha=0.6, linewidths=0)
             if min(known) > 0 and max(known) / min(known) >= _LOGARITHMIC_RATIO:
                 axes.set_xscale("log")
-        _style(axes, name, path.split(".")[-1])
+        _style(axes, name, below)
     for axes in panels[count:]:
         axes.set_visible(False)
     return figure

@@ -15,6 +15,7 @@ from runner.experiment import Experiment, parameters
 from runner.launchable import Place, overrides_yaml
 from runner.observers.artifacts import VOCABULARY, Finished, configuration, log_figures, log_model, log_weights
 from runner.observers.profiler import TRACE
+from runner.path_names import short_names
 from runner.placement import Placement
 from runner.trained import CONFIG, Trained
 from runner.training.alone import Chunk
@@ -148,15 +149,17 @@ class Recorder(Observer):
                 self._best = found
 
 
-def run_name(experiment: Experiment, overrides: tuple[str, ...]) -> str:
-    """A run's name: the model, and what the command line changed beside it."""
-    said = (override.lstrip("+~") for override in overrides)
-    changes = [
-        # The choice of a group says itself: `adam`, not `optimizer=adam`.
-        f"{path.split('.')[-1]}={value}" if "." in path or path == "seed" else value
-        for path, _, value in (text.partition("=") for text in said)
+def run_name(experiment: Experiment, overrides: tuple[str, ...], names: Mapping[str, str] | None = None) -> str:
+    """A run's name: the model, and what the command line changed beside it; `names` are the short names of paths."""
+    said = [override.lstrip("+~").partition("=") for override in overrides]
+    told = [
+        (path, value)
+        for path, _, value in said
         if path not in ("model", "data", "experiment", "data.root") and not path.startswith(("tracking", "hydra"))
     ]
+    names = names or short_names(path for path, _ in told)
+    # The choice of a group says itself: `adam`, not `optimizer=adam`.
+    changes = [f"{names[path]}={value}" if "." in path or path == "seed" else value for path, value in told]
     return withheld(" ".join([experiment.model.name, *changes]))
 
 

@@ -1,9 +1,10 @@
 """The result of a sweep as plain values, for the table and the report."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from runner.path_names import short_names
 from runner.sweep.settings import Objectives
 from runner.training.member import Value
 from runner.training.outcome import Outcome
@@ -26,12 +27,22 @@ class SweepResult:
     run_id: str = ""
     places: tuple[str, ...] = ()  # the options of the command that locate configurations
 
+    @property
+    def names(self) -> dict[str, str]:
+        """By path, the short names of the values that vary."""
+        return short_names(dict.fromkeys((*self.space, *(path for one in self.members for path in one.varied))))
+
 
 def value_text(value: Value) -> str:
     """A value as text, numbers with four digits."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def varied_text(varied: Mapping[str, Value], names: Mapping[str, str]) -> str:
+    """Values by the names of their paths: `learning_rate=0.01 seed=3`."""
+    return " ".join(f"{names[path]}={value_text(value)}" for path, value in varied.items())
 
 
 def objective(result: Outcome, name: str) -> float | None:

@@ -19,9 +19,11 @@ from typing import NamedTuple
 
 from runner import folders, placement, tracking
 from runner.errors import ConvrunnerError, Fault, TrainingError
+from runner.experiment import Experiment
 from runner.observers.nan_search import NanSearch
 from runner.observers.profiler import Profiler
 from runner.observers.recorder import Recorder
+from runner.path_names import short_names
 from runner.placement import Placement
 from runner.sweep.engines import check_strategy, train_group
 from runner.sweep.engines.compiles import Compiles
@@ -41,6 +43,8 @@ from runner.training.plan import Plan, planned
 from runner.withheld import withheld
 
 _log = logging.getLogger(__name__)
+# A sweep over one of them has no model of its own, even if its first batch has only one.
+_CHOOSE_MODELS = {"model", "model.name", "experiment"}
 
 
 class Session:
@@ -63,7 +67,9 @@ class Session:
 
         Raises ConfigError, before training begins, with every fault of every member.
         """
-        members, settings = validated(proposed), proposed[0].sweep
+        # A search knows all that it varies; else the first batch tells it.
+        self._space = self._space or _varied(proposed)
+        members, settings = validated(proposed, self._space), proposed[0].sweep
         check_strategy(members, settings.strategy)
         opened = self._opened = self._opened or self._open(members[0], proposed)
         groups = grouped(members, self._datasets)
@@ -92,10 +98,7 @@ class Session:
         self.folder.mkdir(parents=True, exist_ok=True)
         # Keeps memory from here on: this must happen before JAX starts.
         here = placement.choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
-        self._space = self._space or _varied(proposed)
-        varied = " × ".join(path.split(".")[-1] for path in self._space)
-        name = f"sweep {experiment.model.name}" + (f": {varied}" if varied else "")
-        name = withheld(first.context.tracking.run_name or name)  # reports and best.yaml repeat it
+        name = withheld(first.context.tracking.run_name or self._name(proposed))  # reports and best.yaml repeat it
         known = self.study.recall(RUN_ID) if self.study else None
         parent = tracking.start(
             first.context.tracking,
@@ -125,6 +128,13 @@ class Session:
         pruners: list[Observer] = [Pruner(self.study)] if self.study else []
         events = Events([NanSearch(), Profiler(), recorder, *pruners, announcer, tally])
         return _Opened(name, parent, recorder, announcer, tally, events)
+
+    def _name(self, proposed: Sequence[Proposed]) -> str:
+        """The model, unless it varies, and what varies: `sweep lenet5: learning_rate × seed`."""
+        models = {one.experiment.model.name for one in proposed if isinstance(one.experiment, Experiment)}
+        model = "" if len(models) > 1 or _CHOOSE_MODELS & set(self._space) else f" {models.pop()}"
+        varied = " × ".join(short_names(self._space).values())
+        return f"sweep{model}" + (f": {varied}" if varied else "")
 
     def close(self, error: BaseException | None) -> None:
         """Ends members that still train, writes the report, and ends the parent run."""

@@ -51,6 +51,19 @@ def test_groups_are_structures() -> None:
     assert [[member.number for member in part] for part in found[0].lockstep] == [[0, 1, 3], [2]]
 
 
+def test_members_are_named_so_that_values_are_told_apart() -> None:
+    first, second = members(
+        {"model.layers.0.conv.filters": 5, "model.layers.3.dropout.rate": 0.5, "seed": 1},
+        {"model.layers.0.conv.filters": 5, "model.layers.0.conv.kernel_size": 1},
+    )
+    assert (first.name, first.title) == ("filters=5 rate=0.5 seed=1", "tiny filters=5 rate=0.5 seed=1")
+    assert second.name == "filters=5 kernel_size=1"
+    one = Proposed(0, {"optimizer.learning_rate": 0.1}, first.experiment, Context(Path()))
+    [named] = validated([one], ["optimizer.learning_rate", "schedule.learning_rate"])
+    assert named.name == "optimizer.learning_rate=0.1"
+    assert named.title == "tiny optimizer.learning_rate=0.1"
+
+
 def test_members_that_begin_with_a_file_are_not_mapped_with_those_that_do_not(tmp_path: Path) -> None:
     experiment = parse(composed(*BUSY))
     plan = planned(experiment, Datasets(lambda line: None).of(experiment), here())

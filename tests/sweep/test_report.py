@@ -178,6 +178,19 @@ def test_a_narrow_terminal_shortens_only_the_values_that_vary() -> None:
         assert any(number in line for line in lines), number
 
 
+def test_values_with_the_same_last_word_are_told_apart() -> None:
+    first, third = "model.layers.0.conv.filters", "model.layers.3.conv.filters"
+    members = [member(n, n / 4, varied={first: 4, third: 8 + n // 2, "seed": n % 2}) for n in range(4)]
+    result = sweep(*members, space={first: "4", third: "8,9", "seed": "0,1"})
+    out = io.StringIO()
+    Console(file=out, width=100).print(report.terminal(result, 100))
+    headings = [line.split() for line in out.getvalue().splitlines()]
+    assert sum(line[:2] == ["0.", "3."] for line in headings) == 2  # of the best members, and of the means over seeds
+    page = report.html(result)
+    assert "0.conv.filters=4 3.conv.filters=9" in page
+    assert {"0.conv.filters", "3.conv.filters"} <= set(data_of(Page(page))["names"].values())
+
+
 def test_the_summary_shows_means_and_states() -> None:
     out = io.StringIO()
     members = [member(n, 0.5 + n / 10, varied={"seed": n}) for n in range(3)] + [member(3, 0.1, "FAILED")]

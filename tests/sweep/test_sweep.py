@@ -157,6 +157,12 @@ def test_pruned_members_end_early_and_are_told_apart(runner: Runner) -> None:
     assert members[3].data.tags["end_reason"] == "pruned"
 
 
+def test_a_sweep_over_models_is_not_named_after_one_of_them(runner: Runner) -> None:
+    done = runner("-m", *UNTRACKED, "model.name=one,two", "sweep.strategy=loop")
+    assert done.status == 0, done.err
+    assert "the best of 2: sweep: name " in done.out
+
+
 def test_a_sweep_that_is_chosen_needs_no_flag(runner: Runner) -> None:
     done = runner("sweep=seeds", *UNTRACKED, "seed=range(0,3)")
     assert done.status == 0, done.err

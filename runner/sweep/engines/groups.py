@@ -62,7 +62,7 @@ def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
         try:
             plan = planned(experiment, datasets.of(experiment), here)
         except ConfigError as error:
-            faults.note(member, error)
+            faults.note(member.number, member.name, error)
             continue
         key = (here, plan.structure)
         settings = experiment.train

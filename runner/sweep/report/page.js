@@ -8,7 +8,7 @@ const best = sweep.leaders.length ? members.find(m => m.number === sweep.leaders
 const paths = [...new Set(members.flatMap(m => Object.keys(m.varied)))];
 
 function value(m, name) { return name in m.costs ? m.costs[name] : m.metrics[name]; }
-function short(path) { return path.split(".").pop(); }
+function short(path) { return sweep.names[path]; }
 function shown(v, name = "") {
   if (v == null) return "";
   if (typeof v !== "number") return String(v);

@@ -9,7 +9,7 @@ from typing import Any
 from runner.sweep.report.statistics import leaders, over_seeds
 from runner.sweep.report.table import metric_names
 from runner.sweep.report.terminal import best_command
-from runner.sweep.results import SweepResult, curve_names, value_text
+from runner.sweep.results import SweepResult, curve_names, varied_text
 from runner.training.outcome import Outcome
 
 # Significant digits: a page with a thousand members stays small enough for browsers.
@@ -47,6 +47,7 @@ def _data(result: SweepResult) -> dict[str, Any]:
     metric, curves = result.objectives[0][0], curve_names(result)
     return {
         "objectives": result.objectives,
+        "names": result.names,
         "members": [_member(member, curves) for member in result.members],
         "leaders": [leader.number for leader in leaders(result.members, result.objectives)],
         "again": best_command(result),
@@ -55,8 +56,7 @@ def _data(result: SweepResult) -> dict[str, Any]:
         "importances": result.importances,
         "means": [
             {
-                "name": " ".join(f"{path.split('.')[-1]}={value_text(value)}" for path, value in mean.varied.items())
-                or "all",
+                "name": varied_text(mean.varied, result.names) or "all",
                 "values": mean.values,
                 "mean": mean.mean,
                 "deviation": mean.deviation,

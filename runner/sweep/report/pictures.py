@@ -14,7 +14,7 @@ def figures(result: SweepResult) -> Mapping[str, Callable[[], bytes]]:
     name = result.objectives[0][0]
     known = [(member, value) for member in result.members if (value := objective(member, name)) is not None]
     varied = {
-        path: [member.varied[path] for member, _ in known]
+        result.names[path]: [member.varied[path] for member, _ in known]
         for path in result.space
         if all(path in member.varied for member, _ in known)
     }

@@ -1,7 +1,8 @@
 """The summary of a sweep for the terminal."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -24,7 +25,7 @@ def terminal(result: SweepResult, width: int) -> RenderableType:
     metric, direction = result.objectives[0]
     means = sorted(over_seeds(result.members, metric), key=lambda one: one.mean, reverse=direction == "maximize")
     if means:
-        parts += [Text(), _means(means[:_ROWS], metric)]
+        parts += [Text(), _means(means[:_ROWS], metric, result.names)]
     parts += [Text(), *(Text(line, overflow="fold") for line in _facts(result))]
     return Group(*parts)
 
@@ -48,7 +49,7 @@ def _leaderboard(result: SweepResult, best: list[Outcome]) -> Table:
     title = f"{what} of {len(result.members)}: {result.name}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=True)
     table.add_column("#", justify="right", style="dim", no_wrap=True)
-    _add_columns_of(paths, table)
+    _add_columns_of(paths, result.names, table)
     for name in names:
         table.add_column(name.replace("/", "/\n", 1) if "/" in name else name, justify="right", no_wrap=True)
     for member in best:
@@ -60,15 +61,16 @@ def _leaderboard(result: SweepResult, best: list[Outcome]) -> Table:
     return table
 
 
-def _add_columns_of(paths: Iterable[str], table: Table) -> None:
+def _add_columns_of(paths: Iterable[str], names: Mapping[str, str], table: Table) -> None:
     """Adds a column for each varied path. In a narrow terminal only these are shortened, not the numbers."""
     for path in paths:
-        table.add_column(path.split(".")[-1].replace("_", "_\n"), justify="right", overflow="ellipsis")
+        heading = re.sub(r"([_.])", r"\1\n", names[path])
+        table.add_column(heading, justify="right", overflow="ellipsis")
 
 
-def _means(means: list[Mean], metric: str) -> Table:
+def _means(means: list[Mean], metric: str, names: Mapping[str, str]) -> Table:
     table = Table(title=f"{metric} over seeds", title_justify="left", box=None, pad_edge=True)
-    _add_columns_of(means[0].varied, table)
+    _add_columns_of(means[0].varied, names, table)
     for heading in ("seeds", "mean", "± deviation", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     for mean in means:

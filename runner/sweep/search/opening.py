@@ -12,6 +12,7 @@ from typing import Final
 import optuna
 
 from runner.errors import ConfigError, Fault, must, shown, unknown
+from runner.path_names import short_names
 from runner.sweep.search import lease
 from runner.sweep.search.study import IDENTITY, Study
 from runner.sweep.settings import Sweep
@@ -106,7 +107,7 @@ def _name(space: Space, settings: Sweep, names: list[str], place: Mapping[str, s
     identity = [line for line in lines if not line.lstrip("+").startswith(_NO_IDENTITY)]
     identity += [f"{path}={text}" for path, text in sorted(place.items()) if text != _default_place(path)]
     digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:6]
-    name = settings.name or "-".join([*(path.split(".")[-1] for path in space.dimensions), digest])
+    name = settings.name or "-".join([*short_names(space.dimensions).values(), digest])
     if settings.resume == "never":
         fresh = (f"{name}-{count}" for count in itertools.count(2))
         return name if name not in names else next(other for other in fresh if other not in names)
