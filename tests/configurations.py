@@ -11,7 +11,6 @@ import jax
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
@@ -50,11 +49,11 @@ def _chosen(choices: tuple[str, ...]) -> DictConfig:
 @functools.cache
 def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     # Hydra reads all files for each composition, which takes most of a short test. Only choices of groups name files;
-    # the values are put in as Hydra does it.
-    values = [override for override in overrides if "." in override.partition("=")[0]]
+    # the values are put in afterwards, as Hydra does it.
+    values = [override for override in overrides if re.match(r"\w+\.[\w.]+=", override)]
     config = copy.deepcopy(_chosen(tuple(override for override in overrides if override not in values)))
-    parsed = OverridesParser.create().parse_overrides(composition.for_hydra(values))
-    ConfigLoaderImpl._apply_overrides_to_config(parsed, config)
+    for override in OverridesParser.create().parse_overrides(composition.for_hydra(values)):
+        OmegaConf.update(config, override.key_or_group, override.value(), force_add=True)
     return composition.plain(config)
 
 
@@ -159,3 +158,15 @@ def report(config: Any) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         parse(config)
     return str(caught.value).splitlines()
+
+
+def fail_in_test(monkeypatch: pytest.MonkeyPatch, *seeds: int) -> None:
+    """Makes the evaluation on the test set fail in trainings with these seeds, as a bug of ours would."""
+    test = Training.test
+
+    def failing(self: Training) -> dict[str, float]:
+        if self.plan.experiment.seed in seeds:
+            raise ZeroDivisionError("of ours")
+        return test(self)
+
+    monkeypatch.setattr(Training, "test", failing)

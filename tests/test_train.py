@@ -1,8 +1,6 @@
 """The training program against plain loops in JAX, Optax and NumPy, finite differences, and itself bit for bit."""
 
 import dataclasses
-import functools
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,66 +9,16 @@ import numpy as np
 import optax
 import pytest
 from configurations import begun, here, probabilities, tiny
+from trainings import SMOOTH, advanced, assert_close, assert_same, digits, started, trained
 
-from runner import compiling, data, train
-from runner.data import Dataset
-from runner.experiment import Experiment, Program
+from runner import compiling, train
+from runner.experiment import Program
 from runner.layers.passes import Pass, Tap
-from runner.training.alone import Training
 
-SMOOTH = (
-    "model.layers=[{conv: {filters: 3, kernel_size: 3, padding: same}}, tanh, {avg_pool: {size: 2}}, "
-    "{conv: {filters: 4, kernel_size: 3}}, batch_norm, tanh, flatten, {dropout: {rate: 0.2}}, classifier]"
-)
 LENET_LIKE = (
     "model.layers=[{conv: {filters: 4, kernel_size: 3, padding: same}}, relu, {max_pool: {size: 2}}, "
     "{conv: {filters: 6, kernel_size: 3}}, relu, flatten, {dense: {units: 16}}, relu, classifier]"
 )
-
-
-@functools.cache
-def digits() -> Dataset:
-    return data.load(tiny().data)
-
-
-def started(experiment: Experiment) -> tuple[Program, train.State, train.Feed]:
-    """The program of an experiment on the digits, its first state, and the training images in the first order."""
-    training = begun(experiment, digits())
-    examples = digits().train
-    order = training.plan.order(1)
-    return (
-        training.plan.program,
-        training.state,
-        train.Feed(jnp.asarray(examples.inputs), jnp.asarray(examples.labels), order),
-    )
-
-
-def advanced(
-    program: Program, state: train.State, feed: train.Feed, rates: list[float], start: int = 0
-) -> tuple[train.State, train.Sums]:
-    """The state after one step at each of the rates, dispatched one by one as the host does it."""
-    functions, values = compiling.compiled(program, here()), compiling.leaves(program)
-    state = jax.tree.map(jnp.copy, state)  # the program is given its argument's memory
-    sums = state.sums
-    for batch, rate in enumerate(rates, start):
-        state, sums = functions.advance(values, state, feed, np.float32([rate]), np.int32(batch), np.int32(1))
-    return state, sums
-
-
-def trained(*overrides: str) -> Training:
-    """A tiny experiment trained to its end."""
-    training = begun(tiny(*overrides), digits())
-    list(training.epochs())
-    return training
-
-
-def assert_same(one: Any, other: Any) -> None:
-    """Equal bit for bit."""
-    jax.tree.map(np.testing.assert_array_equal, one, other)
-
-
-def assert_close(one: Any, other: Any, *, rtol: float = 1e-4, atol: float = 1e-6) -> None:
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), one, other)
 
 
 # Against a loop written by hand
@@ -290,80 +238,6 @@ def test_the_gradient_is_clipped_to_a_norm_or_element_by_element() -> None:
         assert (length if "norm" in clip else longest) == pytest.approx(norm, rel=1e-3)
 
 
-def test_the_average_is_that_of_a_plain_loop_over_the_variables_of_every_step() -> None:
-    """In float64, with the decay of tf.train.ExponentialMovingAverage, over parameters and statistics."""
-    for precision, decay in (("float32", 0.3), ("bfloat16", 0.999)):
-        overrides = (SMOOTH, f"train.ema_decay={decay}", f"train.precision={precision}")
-        program, state, feed = started(tiny(*overrides))
-        assert state.statistics
-        variables = train.Variables(state.params, state.statistics)
-        average = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
-        assert_same(state.average, variables)
-        for number in range(1, 6):
-            state, _ = advanced(program, state, feed, [0.05], start=number - 1)
-            keep = min(decay, (1 + number) / (10 + number))
-            variables = train.Variables(state.params, state.statistics)
-            kept, added = (
-                jax.tree.map(functools.partial(np.multiply, share), tree)
-                for share, tree in ((keep, average), (1 - keep, variables))
-            )
-            average = jax.tree.map(np.add, kept, added)
-            assert_close(state.average, average, rtol=1e-5)
-        assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(state.average))
-
-
-def test_the_average_is_that_of_pytorch() -> None:
-    """AveragedModel with use_buffers, as timm's ModelEmaV2: parameters and buffers alike."""
-    torch = pytest.importorskip("torch")
-    program, state, feed = started(tiny(SMOOTH, "train.ema_decay=0.4"))
-
-    def model(state: train.State) -> Any:
-        module = torch.nn.Module()
-        for index, leaf in enumerate(jax.tree.leaves(state.params)):
-            module.register_parameter(f"p{index}", torch.nn.Parameter(torch.tensor(np.asarray(leaf))))
-        for index, leaf in enumerate(jax.tree.leaves(state.statistics)):
-            module.register_buffer(f"b{index}", torch.tensor(np.asarray(leaf)))
-        return module
-
-    def moved(old: Any, new: Any, count: Any) -> Any:
-        keep = min(0.4, (1 + float(count)) / (10 + float(count)))
-        return keep * old + (1 - keep) * new
-
-    oracle = torch.optim.swa_utils.AveragedModel(model(state), avg_fn=moved, use_buffers=True)
-    oracle.update_parameters(model(state))  # its first update is a copy
-    for batch in range(4):
-        state, _ = advanced(program, state, feed, [0.05], start=batch)
-        oracle.update_parameters(model(state))
-    wanted = [value.detach().numpy() for value in (*oracle.module.parameters(), *oracle.module.buffers())]
-    for found, right in zip(jax.tree.leaves(state.average), wanted, strict=True):
-        np.testing.assert_allclose(found, right, rtol=1e-5, atol=1e-6)
-
-
-def test_what_is_evaluated_is_the_average_of_parameters_and_statistics() -> None:
-    training = trained(SMOOTH, "train.ema_decay=0.9")
-    average = training.state.average
-    assert average is not None
-    assert not np.allclose(
-        average.statistics["4_batch_norm"]["mean"], training.state.statistics["4_batch_norm"]["mean"]
-    )
-    val = digits().val
-    scores = np.asarray(train.outputs(training.plan.program, *average, jnp.asarray(val.inputs)))
-    accuracy = (scores.argmax(axis=1) == val.labels).mean()
-    assert training.ledger.history[-1].metrics["val/accuracy"] == pytest.approx(accuracy)
-    np.testing.assert_array_equal(probabilities(training, val).argmax(axis=1), scores.argmax(axis=1))
-    plain = training.state._replace(average=None)
-    assert train.evaluated(plain) == (plain.params, plain.statistics)
-
-
-def test_the_average_of_a_short_training_has_forgotten_the_initial_parameters() -> None:
-    """A decay of 0.999 without a warm-up keeps 98 % of them over 20 steps, which classify by chance."""
-    knobs = (SMOOTH, "train.epochs=4", "train.batch_size=32", "optimizer.learning_rate=0.01", "schedule=constant")
-    plain, averaged = trained(*knobs), trained(*knobs, "train.ema_decay=0.999")
-    found, usual = (training.ledger.history[-1].metrics["val/accuracy"] for training in (averaged, plain))
-    assert usual > 0.4
-    assert found > 0.75 * usual
-
-
 def test_many_steps_at_once_are_the_same_steps() -> None:
     program, state, feed = started(tiny("augment=crop_flip"))
     rates = np.float32([0.01, 0.02, 0.03])
@@ -376,7 +250,7 @@ def test_many_steps_at_once_are_the_same_steps() -> None:
     assert float(sums.images.weight) == 96
 
 
-# The same numbers, and one program for many values
+# The same numbers
 
 
 def test_the_same_experiment_gives_the_same_numbers_bit_for_bit() -> None:
@@ -401,62 +275,3 @@ def test_every_epoch_has_an_order_of_its_own() -> None:
     orders = [begun(tiny(), digits()).plan.order(number) for number in (1, 2, 3)]
     assert all(sorted(order) == list(range(160)) for order in orders)
     assert len({order.tobytes() for order in orders}) == 3
-
-
-@pytest.fixture
-def compilations() -> Iterator[list[str]]:
-    """What JAX says it compiled, or looked up among what it had compiled."""
-    heard: list[str] = []
-
-    def listen(event: str, seconds: float, **facts: Any) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            heard.append(str(facts.get("fun_name", event)))
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield heard
-    jax.monitoring.unregister_event_duration_listener(listen)
-
-
-def test_a_changed_value_compiles_nothing(compilations: list[str]) -> None:
-    knobs = (
-        "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, {max_pool: {size: 2}}, flatten, "
-        "{dropout: {rate: 0.5}}, classifier]",
-        "optimizer=adamw",
-        "optimizer.b1=0.9",  # what nobody mentions is Optax's to say, and no argument of the program
-        "augment=affine",
-        "loss.label_smoothing=0.1",
-        "train.clip.norm=1.0",
-        "train.ema_decay=0.9",
-    )
-
-    def run(*change: str) -> dict[str, float]:
-        del compilations[:]
-        training = trained(*knobs, *change)
-        return training.ledger.history[-1].metrics | training.test()
-
-    base = run()
-    assert compilations  # it is heard
-    changes = (
-        "optimizer.learning_rate=0.01",
-        "seed=7",
-        "model.layers.4.dropout.rate=0.1",
-        "loss.label_smoothing=0.3",
-        "augment.affine.degrees=45.0",
-        "optimizer.weight_decay=0.5",
-        "optimizer.b1=0.5",
-        "train.clip.norm=1e-9",  # short enough for Adam, which hardly minds how long a gradient is
-        "train.ema_decay=0.5",
-        "data.mean=[0.1]",
-        "tracking.run_name=other",
-    )
-    for change in changes:
-        metrics = run(change)
-        assert compilations == [], change
-        assert metrics["train/loss"] != base["train/loss"] or change.startswith(("train.ema", "tracking")), change
-        assert metrics["test/loss"] != base["test/loss"] or change.startswith("tracking"), change
-
-
-def test_programs_of_one_structure_share_what_is_compiled() -> None:
-    one, other, third = (started(tiny(change))[0] for change in ("seed=1", "optimizer.learning_rate=1.0", "loss=hinge"))
-    assert compiling.compiled(one, here()) is compiling.compiled(other, here())
-    assert compiling.compiled(one, here()) is not compiling.compiled(third, here())

@@ -9,12 +9,11 @@ import jax
 import pytest
 import yaml
 from commands import Runner
-from configurations import TINY
+from configurations import TINY, fail_in_test
 from swept import TRACKED, UNTRACKED, found, store
 
 from runner import memory, serving
 from runner.sweep import session
-from runner.training.alone import Training
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
@@ -251,19 +250,9 @@ def test_the_printed_command_trains_the_best_member_again_bit_for_bit(runner: Ru
 # What fails at the end of a member
 
 
-@pytest.mark.parametrize("strategy", ["loop", "parallel", "vmap"])
-def test_a_member_whose_test_fails_costs_no_other(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch, strategy: str
-) -> None:
-    test = Training.test
-
-    def failing(self: Training) -> dict[str, float]:
-        if self.plan.experiment.seed == 1:
-            raise ZeroDivisionError("of ours")
-        return test(self)
-
-    monkeypatch.setattr(Training, "test", failing)
-    done = runner("-m", *TRACKED, "seed=0,1,2", f"sweep.strategy={strategy}")
+def test_a_member_whose_test_fails_costs_no_other(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_in_test(monkeypatch, 1)
+    done = runner("-m", *TRACKED, "seed=0,1,2", "sweep.strategy=vmap")
     assert done.status == 1
     assert len([line for line in done.out.splitlines() if "seed=1  failed: of ours" in line]) == 1
     [parent], members = found()
@@ -272,7 +261,7 @@ def test_a_member_whose_test_fails_costs_no_other(
     assert members[1].data.tags["failure"] == "of ours"
 
 
-@pytest.mark.parametrize("strategy", ["loop", "parallel", "vmap"])
+@pytest.mark.parametrize("strategy", ["parallel", "vmap"])
 def test_a_model_that_cannot_be_recorded_costs_no_member(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from configurations import UNTRACKED, begun, composed, here, parse, tiny
+from configurations import UNTRACKED, begun, composed, fail_in_test, here, parse, tiny
 
 from runner import data
 from runner.data import Dataset
@@ -209,10 +209,7 @@ def test_a_mistake_that_an_observer_finds_ends_its_own_member_alone(mode: Mode, 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_members_that_failed_hold_nothing_on_the_device(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(self: Training) -> dict[str, float]:
-        raise ZeroDivisionError("of ours")
-
-    monkeypatch.setattr(Training, "test", failing)
+    fail_in_test(monkeypatch, *range(6))
     some = members("train.epochs=1", rates=(0.01,) * 6)
     counts, ended = [], list[Ended]()
     for _ in range(2):
@@ -225,14 +222,7 @@ def test_members_that_failed_hold_nothing_on_the_device(mode: Mode, monkeypatch:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_member_whose_test_fails_ends_once_and_costs_no_other(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
-    test = Training.test
-
-    def failing(self: Training) -> dict[str, float]:
-        if self.plan.experiment.seed == 1:
-            raise ZeroDivisionError("of ours")
-        return test(self)
-
-    monkeypatch.setattr(Training, "test", failing)
+    fail_in_test(monkeypatch, 1)
     heard = Heard()
     ended = trained(members(), mode, heard)
     assert [one.outcome.status for one in ended] == ["FINISHED", "FAILED", "FINISHED"]
