@@ -35,12 +35,13 @@ def run(experiment: Experiment, context: Context) -> Outcome:
     def plan_of(member: Member) -> Plan:
         return planned(experiment, data.load(experiment.data, report=_log.info), here)
 
-    # The display comes before the recorder, which takes a few seconds at the end.
+    # The display comes before the recorder, which saves the model at the end.
     events = Events([NanSearch(), Profiler(), display, recorder])
-    try:
-        [ended] = train([member], plan_of, events)
-    finally:
-        recorder.wait()
+    with display.activity as activity:
+        try:
+            [ended] = train([member], plan_of, events)
+        finally:
+            recorder.wait(activity.now)
     if error := ended.error or next(iter(events.errors), None):
         raise error
     display.say(_places(context.folder, recorded.run_id))

@@ -2,10 +2,12 @@
 
 import logging
 import time
+from contextlib import ExitStack
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from runner.observers.activity import Activity, shown
 from runner.trained import Trained
 from runner.training.alone import Chunk
 from runner.training.ledger import Epoch, Ledger
@@ -24,7 +26,9 @@ class Display(Observer):
     def __init__(self) -> None:
         self._began = time.perf_counter()
         self._console = Console(highlight=False)
+        self.activity = Activity(self._console)
         self._bar: Progress | None = None
+        self._shown = ExitStack()
         self._task = TaskID(0)
         self._epochs, self._headed = 0, False
 
@@ -37,10 +41,10 @@ class Display(Observer):
             TimeRemainingColumn(compact=True),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=not self._console.is_interactive,
         )
         self._task = self._bar.add_task("train", total=plan.total_steps, reading="compiling")
-        self._bar.start()
+        self._shown.enter_context(shown(self._bar))
 
     def chunk(self, member: Member, chunk: Chunk) -> None:
         if self._bar is not None and (now := chunk.reading) is not None:
@@ -55,7 +59,7 @@ class Display(Observer):
         )
         _log.info("epoch %s", line.strip())
         if self._bar is not None:
-            if self._console.is_terminal:
+            if self._console.is_interactive:
                 if not self._headed:
                     self._bar.print(_HEADINGS, style="dim")
                     self._headed = True
@@ -64,10 +68,10 @@ class Display(Observer):
         return ""
 
     def ends(self, member: Member, outcome: Outcome, trained: Trained | None) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._shown.close()
         if outcome.status == "FINISHED":
             self.say(_summary(member, outcome, time.perf_counter() - self._began))
+            self.activity.now("saving the model")
 
     def say(self, lines: list[str]) -> None:
         """Prints lines, and writes them to the log file."""

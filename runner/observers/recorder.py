@@ -119,24 +119,28 @@ class Recorder(Observer):
             recorded.set_tags(self._end_tags(outcome))
             recorded.end(_IN_MLFLOW[outcome.status])
 
-    def wait(self) -> None:
-        """Waits until the store has what was recorded, or for so long as `tracking.Run.wait` says."""
+    def wait(self, report: Callable[[str], None]) -> None:
+        """Waits until the store has what was recorded, or for so long as `tracking.Run.wait` says.
+
+        `report` is called with what is being done.
+        """
         for recorded in self._runs.values():
-            recorded.wait()
+            recorded.wait(report)
 
     @property
     def best(self) -> Member | None:
         """The best of the members that ended here."""
         return self._best.member if self._best else None
 
-    def log_best(self) -> None:
+    def log_best(self, report: Callable[[str], None]) -> None:
         """Logs figures and the model of the best member, which takes a second or two."""
         if self.models != "best" or self._best is None:
             return
+        report("saving the model of the best member")
         recorded = tracking.reopen(self._runs[self._best.member.number])
         log_figures(recorded, self._best)
         log_model(recorded, self._best)
-        recorded.finish("FINISHED")
+        recorded.finish("FINISHED", report)
 
     def _keep(self, recorded: tracking.Run, found: Finished) -> None:
         if self.models == "all":

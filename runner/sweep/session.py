@@ -17,9 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.console import Console
+
 from runner import folders, placement, tracking
 from runner.errors import ConvrunnerError, Fault, TrainingError
 from runner.experiment import Experiment
+from runner.observers.activity import Activity
 from runner.observers.nan_search import NanSearch
 from runner.observers.profiler import Profiler
 from runner.observers.recorder import Recorder
@@ -30,7 +33,7 @@ from runner.sweep.engines.compiles import Compiles
 from runner.sweep.engines.groups import Datasets, grouped
 from runner.sweep.members import Proposed, validated
 from runner.sweep.report.announcing import Announcer
-from runner.sweep.report.publishing import publish
+from runner.sweep.report.publishing import present, publish
 from runner.sweep.results import SweepResult
 from runner.sweep.settings import Objectives
 from runner.sweep.tags import MEMBER, STATUS, SWEEP, SWEEP_IDENTITY
@@ -61,6 +64,7 @@ class Session:
         self._compiles = Compiles()
         self._space: dict[str, str] = study.space if study else {}
         self._opened: _Opened | None = None
+        self._activity = Activity(Console(highlight=False))
 
     def train(self, proposed: Sequence[Proposed]) -> list[Outcome]:
         """Trains members, and returns their outcomes in the same order.
@@ -79,7 +83,8 @@ class Session:
                 _note_errors(
                     train_group(group, settings, functools.partial(self._plan_of, group.placement), opened.events)
                 )
-        opened.tally.settle(wait=True)
+        with self._activity as activity:
+            opened.tally.settle(wait=True, report=activity.now)
         return [opened.tally.outcomes[member.number] for member in members]
 
     @property
@@ -141,13 +146,17 @@ class Session:
         if self._opened is None:
             return
         _, parent, recorder, _, tally, events = self._opened
-        recorder.wait()
-        tally.settle(wait=True)
-        recorder.log_best()
-        best = recorder.best
-        publish(self.result(), parent, self.folder, best, recorder.run_of(best.number) if best else None)
         interrupted = error is not None and not isinstance(error, Exception)
-        parent.finish("KILLED" if interrupted else "FAILED" if error else "FINISHED")
+        with self._activity as activity:
+            recorder.wait(activity.now)
+            tally.settle(wait=True, report=activity.now)
+            recorder.log_best(activity.now)
+            activity.now("writing the report")
+            best = recorder.best
+            publish(self.result(), parent, self.folder, best, recorder.run_of(best.number) if best else None)
+            activity.over()
+            present(self.result(), self.folder)
+            parent.finish("KILLED" if interrupted else "FAILED" if error else "FINISHED", activity.now)
         if error is None and events.errors:
             first, log = events.errors[0], folders.short(self.folder / "sweep.log")
             reason = withheld(f"{type(first).__name__}: {first}".split("\n")[0])

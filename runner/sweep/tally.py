@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -119,15 +119,16 @@ class Tally(Observer):
                 self._search.tell(outcome)
         self.settle()
 
-    def settle(self, *, wait: bool = False) -> None:
+    def settle(self, *, wait: bool = False, report: Callable[[str], None] = lambda text: None) -> None:
         """Reports members whose runs are stored to the search; with `wait`, all that ended.
 
-        A sweep that is killed between the two steps finds the missing members in the store.
+        A sweep that is killed between the two steps finds the missing members in the store. `report` is called with
+        what is being done.
         """
         with self._lock:
             while self._ended and (wait or self._ended[0][0].ended):
                 recorded, outcome = self._ended.popleft()
-                recorded.wait()  # writes a local copy if the store failed
+                recorded.wait(report)  # writes a local copy if the store failed
                 self._remember_parent()
                 known = replace(outcome, run_id=recorded.known_id)
                 self.outcomes[outcome.number] = known

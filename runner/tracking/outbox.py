@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import deque
 from itertools import takewhile
+from pathlib import Path
 
 from runner.tracking import messages
 from runner.tracking.faults import reason
@@ -54,6 +55,21 @@ class Outbox:
             self._queue.clear()
         files = (drawn(message) if isinstance(message, messages.Figure) else message for message in rest)
         return [message for message in files if message is not None]
+
+    @property
+    def activity(self) -> str:
+        """What is done with the next message, as shown in the terminal."""
+        with self._lock:
+            following = self._queue[0] if self._queue else None
+        match following:
+            case messages.Figure(path):
+                return f"drawing {path}"
+            case messages.File(local):
+                return f"sending {Path(local).name} to MLflow"
+            case messages.Model():
+                return "sending the model to MLflow"
+            case _:
+                return "sending results to MLflow"
 
     def _joined_head(self) -> Message | None:
         with self._lock:

@@ -28,6 +28,10 @@ _log = logging.getLogger(__name__)
 AWAY_SECONDS, _BUSY_SECONDS = 15.0, 600.0
 
 
+def _silent(text: str) -> None:
+    """Shows nothing."""
+
+
 class Run:
     """One run of an MLflow store. Every method that logs returns at once."""
 
@@ -154,16 +158,17 @@ class Run:
         self._ending = True
         self.wake.set()
 
-    def finish(self, status: Status) -> None:
-        """Ends the run and waits until its messages are delivered."""
+    def finish(self, status: Status, report: Callable[[str], None] = _silent) -> None:
+        """Ends the run and waits until its messages are delivered; see `wait`."""
         self.end(status)
-        self.wait()
+        self.wait(report)
 
-    def wait(self) -> None:
+    def wait(self, report: Callable[[str], None] = _silent) -> None:
         """Waits until the last messages of an ended run are delivered. Never raises errors of the store.
 
         If the store does not answer, waits at most 15 s, and not at all if another run has already waited so long.
         Undelivered messages are then written to `untracked.jsonl` in the run's folder.
+        `report` is called with what is being done, such as `sending the model to MLflow`.
         """
         if not self._ending:
             return
@@ -177,6 +182,7 @@ class Run:
                 if now - answered > limit or now - began > _BUSY_SECONDS:
                     self.timed_out.set()
                     break
+                report(self._activity(limit - (now - answered)))
         finally:
             # Also after an interrupt, so that no measurements are lost.
             self._ended.set()
@@ -185,6 +191,11 @@ class Run:
                 self._warn_of_untracked()
             else:
                 self.parent._has_untracked |= self._has_untracked
+
+    def _activity(self, seconds: float) -> str:
+        if self.away.is_set():
+            return f"waiting {seconds:.0f} s for {without_secrets(self.opening.uri)}, which does not answer"
+        return self._outbox.activity if self._run_id is not None else "opening the MLflow store"
 
     def _write_untracked(self) -> None:
         rest = self._outbox.drain()

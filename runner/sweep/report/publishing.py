@@ -21,7 +21,7 @@ _BEST_RUN: Final = "best.run_id"
 def publish(
     result: SweepResult, parent: tracking.Run, folder: Path, best: Member | None, best_run: tracking.Run | None
 ) -> None:
-    """Writes the results to the sweep's folder, logs them, and prints a summary.
+    """Writes the results to the sweep's folder, and logs them.
 
     `best` is the best member of those that this process trained, `best_run` its run.
     """
@@ -45,7 +45,6 @@ def publish(
             parent.set_tags({_BEST_RUN: leaders[0].run_id})
         elif best is not None and best_run is not None and best.number == leaders[0].number:
             parent.tag_run(_BEST_RUN, best_run)
-    present(result, folder)
 
 
 def present(result: SweepResult, folder: Path) -> None:

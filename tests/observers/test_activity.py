@@ -1,0 +1,92 @@
+"""The line that says what is being done: on a real terminal, beside warnings, and in a pipe."""
+
+import io
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from configurations import TINY, composed, configured
+from rich.console import Console
+from terminal import Terminal, terminal
+
+from runner.observers.activity import Activity
+from runner.run import run
+from runner.training.member import Context
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # of MLflow's SQLAlchemy
+
+
+@pytest.fixture(autouse=True)
+def _ordinary_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def train(folder: Path, *tracking: str) -> None:
+    lines = (*TINY, "train.epochs=1", *tracking)
+    asked = configured(*lines)
+    run(asked.experiment, Context(folder / "output", asked.tracking, config=composed(*lines)))
+
+
+def steps(found: Terminal) -> list[str]:
+    """The texts of the line, in their order, each once."""
+    written = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", found.written)
+    return list(dict.fromkeys(re.findall(r"[⠀-⣿] ([^\r\n]*)", written)))
+
+
+@pytest.mark.slow
+def test_the_terminal_says_what_is_done_after_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal() as found:
+        monkeypatch.setattr("sys.stdout", found.file)
+        train(tmp_path, "tracking.enabled=true", f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}")
+    said = steps(found)
+    assert said[0] == "saving the model"
+    assert "drawing figures/confusion_matrix.png" in said
+    assert said.index("drawing figures/confusion_matrix.png") < said.index("sending the model to MLflow")
+    assert found.written.index("test accuracy") < found.written.index("saving the model")
+    heading, epoch, result, best, seconds, folder, recorded, prompt = found.screen
+    assert heading.startswith("   epoch")
+    assert epoch.startswith("   1/1")
+    assert result.startswith("tiny on digits: test accuracy ")
+    assert (best[:7], seconds[-9:]) == ("  best ", "compiling")
+    assert folder == "  output"
+    assert recorded.startswith("  MLflow run ")
+    assert prompt == ""
+
+
+def test_a_pipe_gets_the_result_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = io.StringIO()
+    monkeypatch.setattr("sys.stdout", pipe)
+    train(tmp_path)
+    result, best, seconds, folder = pipe.getvalue().splitlines()
+    assert result.startswith("tiny on digits: test accuracy ")
+    assert (best[:7], seconds[-9:], folder) == ("  best ", "compiling", "  output")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_warnings_are_printed_whole_above_the_line(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))  # Rich asks the process's own terminal for its width
+    with terminal() as found:
+        monkeypatch.setattr("sys.stderr", found.file)
+        handler = logging.StreamHandler(found.file)
+        monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+        with Activity(Console(file=found.file, highlight=False)) as activity:
+            activity.now("a text that is too long for the terminal " * 5)
+            logging.getLogger("test").warning("the store does not answer: " + "[bold]" * 20)
+            activity.now("sending the model to MLflow")
+        assert handler.stream is found.file
+        print("$", file=found.file)
+    assert "".join(found.screen) == f"the store does not answer: {'[bold]' * 20}$"
+    assert found.screen[-2:] == ["$", ""]
+    shown = [re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]", found.written)]
+    assert max(len(line) for line in shown if "a text" in line) == columns
+
+
+@pytest.mark.parametrize("kind", ["dumb", "pipe"])
+def test_where_a_line_cannot_be_erased_nothing_is_shown(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    with terminal() as found, Activity(Console(file=found.file if kind == "dumb" else io.StringIO())) as activity:
+        activity.now("sending the model to MLflow")
+    assert found.written == ""
