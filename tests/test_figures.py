@@ -12,7 +12,8 @@ from matplotlib.text import Text
 from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 
-from runner.figures import TRAIN, VAL, confusion_matrix, filters, learning_curves, png, worst_images
+from runner.figures import confusion_matrix, filters, learning_curves, png, worst_images
+from runner.figures.style import TRAIN, VAL
 
 HISTORY = [
     {
@@ -98,7 +99,7 @@ def test_a_confusion_matrix_counts_as_scikit_learn_does() -> None:
     assert {(column, row): str(counts[row, column]) for row in range(3) for column in range(3)}.items() <= cells.items()
     recall = np.diag(counts) / counts.sum(axis=1)
     assert [cells[(2.7, row)] for row in range(3)] == [f"{share:.1%}" for share in recall]
-    assert figure.get_suptitle() == f"Confusion matrix: 200 images, {np.trace(counts) / 200:.1%} right"
+    assert figure.get_suptitle() == f"Confusion matrix\n200 images, {np.trace(counts) / 200:.1%} right"
 
 
 def test_a_confusion_matrix_names_its_most_frequent_mistakes() -> None:
@@ -126,7 +127,7 @@ def test_a_confusion_matrix_is_readable_for_any_number_of_classes(k: int) -> Non
 def test_a_class_without_images_and_a_name_that_is_a_formula() -> None:
     figure = confusion_matrix(np.array([[5, 0], [0, 0]]), ("$5", "a" * 60))
     assert png(figure)
-    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [r"\$5", "a" * 23 + "…"]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [r"\$5", "a" * 20 + "…" + "a" * 19]
     assert png(confusion_matrix(np.zeros((2, 2), int), ("a", "b")))
 
 
@@ -139,6 +140,30 @@ def test_the_worst_images_come_first() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["#2", "#1", "#4"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["true: cat", "as dog, 95%"]
     assert figure.get_suptitle() == "The worst of 5 images: 2 classified wrongly"
+
+
+def test_figures_say_what_they_show() -> None:
+    images, labels, right = np.zeros((2, 4, 4, 3), np.uint8), np.array([0, 1]), np.eye(2)[[1, 1]]
+    files = ("cat/DSC_0001.jpg", "dog/a photograph of a dog, seen from the left.jpg")
+    sheet = worst_images(images, labels, right, ("cat", "dog"), files=files, of="validation images")
+    assert [axes.get_title() for axes in sheet.axes] == ["DSC_0001.jpg", "a photograp…e left.jpg"]
+    assert sheet.get_suptitle() == "The worst of 2 validation images: 1 classified wrongly"
+    matrix = confusion_matrix(np.eye(2), ("cat", "dog"), of="validation texts")
+    assert matrix.get_suptitle() == "Confusion matrix\n2 validation texts, 100% right"
+
+
+def test_metrics_beside_loss_and_accuracy_have_a_panel() -> None:
+    history = [row | {"val/top_5_accuracy": 0.9, "train/top_5_accuracy": 0.8} for row in HISTORY]
+    figure = learning_curves(history, best_epoch=22)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "Loss",
+        "Accuracy",
+        "Top 5 accuracy",
+        "Learning rate",
+    ]
+    assert lines(figure.axes[2], VAL)[0][1] == [0.9] * 30
+    assert "epoch 22, 90.0% in validation" in texts(figure)
+    assert overlaps(figure) == []
 
 
 def test_the_worst_images_if_all_are_correct() -> None:

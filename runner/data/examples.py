@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,17 +39,20 @@ class Part:
     """The training, validation or test set of a source, before any example is held out or dropped.
 
     `labels` are those of the files; `agreement.checked_classes` validates them. `place` and `labels_place` name the
-    files of inputs and labels in messages; if they are empty, messages name the split.
+    files of inputs and labels in messages; if they are empty, messages name the split. `files` are the paths of the
+    inputs if each is a file of its own.
     """
 
     inputs: Inputs
     labels: np.ndarray  # integers (n,)
     place: str = ""
     labels_place: str = ""
+    files: Sequence[str] = ()
 
     def take(self, index: np.ndarray) -> "Examples":
         """Reads the examples at these indices."""
-        return Examples(np.ascontiguousarray(self.inputs[index]), self.labels[index].astype(np.int32))
+        files = tuple(self.files[place] for place in index) if self.files else ()
+        return Examples(np.ascontiguousarray(self.inputs[index]), self.labels[index].astype(np.int32), files)
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,12 @@ class Examples:
     """Inputs and their class indices, `labels` int32 (n,).
 
     `inputs` are uint8 or float32 (n, h, w, c) or (n, length, c); for texts they are tokens, int32 (n, length, 1).
+    `files` are their paths in the data set, if each is a file of its own.
     """
 
     inputs: np.ndarray
     labels: np.ndarray
+    files: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

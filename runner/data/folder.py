@@ -38,7 +38,12 @@ class Folder(Undivided):
         tree = open_tree(self.folder)
         names, found = class_folders(tree, _IMAGES, declared=self.class_names, report=report)
         parts = {
-            part: Part(Images(tree, files.paths, self.image, self.fit, report), files.labels, f"{tree.root}, {part}")
+            part: Part(
+                Images(tree, files.paths, self.image, self.fit, report),
+                files.labels,
+                f"{tree.root}, {part}",
+                files=files.paths,
+            )
             for part, files in found.items()
         }
         return Parts(train=parts["train"], val=parts.get("val"), test=parts.get("test"), classes=names)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from runner.figures import QUIET, TRAIN, VAL
+from runner.figures.style import QUIET, TRAIN, VAL
 
 Curve = Sequence[float]
 # The ratio of largest to smallest value from which an axis is logarithmic.

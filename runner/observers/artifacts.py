@@ -58,12 +58,14 @@ def log_figures(recorded: tracking.Run, found: Finished) -> None:
             "learning_curves", list(outcome.history), best_epoch=int(best) if best else None, monitor=monitor
         ),
     )
-    recorded.log_figure("figures/confusion_matrix.png", lambda: figure("confusion_matrix", counts, classes))
+    of = "validation texts" if dataset.vocabulary else "validation images"
+    recorded.log_figure("figures/confusion_matrix.png", lambda: figure("confusion_matrix", counts, classes, of=of))
     if dataset.vocabulary:
         recorded.log_text(_worst_texts(dataset, probabilities), "worst_texts.txt")
     else:
         recorded.log_figure(
-            "figures/worst_images.png", lambda: figure("worst_images", val.inputs, val.labels, probabilities, classes)
+            "figures/worst_images.png",
+            lambda: figure("worst_images", val.inputs, val.labels, probabilities, classes, files=val.files, of=of),
         )
 
 

@@ -53,6 +53,16 @@ def test_class_folders_become_classes(tmp_path, store, around):
 
 
 @pytest.mark.parametrize("store", STORES)
+def test_examples_know_their_files(tmp_path, store):
+    files = classes("a photograph album/")
+    dataset = read(STORES[store](tmp_path, files), limit=12)
+    for part in (dataset.train, dataset.val, dataset.test):
+        assert len(part.files) == len(part) > 0
+        for image, path in zip(part.inputs, part.files, strict=True):
+            assert (np.asarray(Image.open(io.BytesIO(files[path]))) == image).all()
+
+
+@pytest.mark.parametrize("store", STORES)
 def test_existing_parts_are_used(tmp_path, store):
     files = classes("train/") | classes("val/", 3) | classes("test/", 4)
     dataset = read(STORES[store](tmp_path, files))

@@ -1,0 +1,63 @@
+"""What figures have in common: colours, an empty figure, names and shares as texts.
+
+The colours are those of Okabe & Ito, which colour-blind readers can distinguish (https://jfly.uni-koeln.de/color/).
+"""
+
+import unicodedata
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from runner.figures.fonts import drawable
+
+Array = np.ndarray[Any, Any]
+
+TRAIN, VAL, WRONG, RIGHT, QUIET = "#0072B2", "#D55E00", "#D55E00", "#0072B2", "#666666"
+_LONGEST_NAME = 40
+
+
+def empty_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    """An empty figure; sizes are in inches."""
+    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def short_name(name: str, longest: int = _LONGEST_NAME) -> str:
+    """A name in at most `longest` columns, without its middle if it is longer: many names differ only at their ends.
+
+    Dollar signs are escaped, because they would start a formula.
+    """
+    text = drawable(name)
+    if columns(text) > longest:
+        text = f"{_start(text, longest // 2)}…{_end(text, longest - longest // 2 - 1)}"
+    if any(unicodedata.bidirectional(char) in ("R", "AL") for char in text):
+        text += "\u200e"  # what follows an Arabic or Hebrew name is written to its right
+    return text.replace("$", r"\$")
+
+
+def _start(text: str, longest: int) -> str:
+    """The longest beginning of a text that fits in so many columns."""
+    while columns(text) > longest:
+        text = text[:-1]
+    return text
+
+
+def _end(text: str, longest: int) -> str:
+    """The longest ending of a text that fits in so many columns, and does not begin with a mark without its letter."""
+    while columns(text) > longest or unicodedata.category(text[0]).startswith("M"):
+        text = text[1:]
+    return text
+
+
+def columns(text: str) -> int:
+    """The width of a text in columns of a terminal: Chinese characters have two, marks above letters none."""
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(unicodedata.category(char) in ("Mn", "Me", "Cf") for char in text)
+
+
+def percent(share: float) -> str:
+    """A share in per cent; a share below 1 is never rounded to 100%."""
+    return "100%" if share == 1 else f"{min(share * 100, 99.9):.1f}%"
