@@ -80,10 +80,19 @@ def test_overrides_survive_a_real_shell() -> None:
 
 
 def test_an_override_is_given_again_as_it_was() -> None:
-    given_once = ["seed=1", "model=lenet5", "+mine/group=x", "~augment", "model.name='a b'", "++model.name=b"]
+    given_once = [
+        "seed=1",
+        "model=lenet5",
+        "+mine/group=x",
+        "~augment",
+        "model.name='a b'",
+        "++model.name=b",
+        "debug=nan",
+    ]
     freed = composition.for_hydra(given_once)
     assert composition.for_hydra(list(composition.as_typed(freed))) == freed
-    assert composition.as_typed(freed)[:3] == ("seed=1", "model=lenet5", "+mine/group=x")
+    assert freed[-1] == "debug='nan'"
+    assert composition.as_typed(freed) == (*given_once[:5], "model.name=b", "debug=nan")
 
 
 def launched_by(path: Path) -> list[str]:

@@ -23,11 +23,17 @@ def for_hydra(arguments: list[str], known: Collection[str] | None = None) -> lis
 
 
 def as_typed(lines: Iterable[str], known: Collection[str] | None = None) -> tuple[str, ...]:
-    """Overrides as a user types them: without the `++` of `for_hydra`."""
-    lines = list(lines)
-    short = [line.removeprefix("++") for line in lines]
-    again = for_hydra(short, known)
-    return tuple(own if converted == line else line for own, converted, line in zip(short, again, lines, strict=True))
+    """Overrides as a user types them: without the `++` and the quotes of `for_hydra`."""
+    known = groups() if known is None else known
+    return tuple(_one_as_typed(line, known) for line in lines)
+
+
+def _one_as_typed(line: str, groups: Collection[str]) -> str:
+    key, _, value = line.removeprefix("++").partition("=")
+    for own in (f"{key}={value[1:-1]}", f"{key}={value}"):
+        if _one_for_hydra(own, groups) == line:
+            return own
+    return line
 
 
 def _one_for_hydra(argument: str, groups: Collection[str]) -> str:

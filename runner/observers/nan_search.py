@@ -1,6 +1,8 @@
 """The search for the operation that makes a NaN, for members with `train.debug_nans`."""
 
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import jax
 
@@ -24,7 +26,21 @@ class NanSearch(Observer):
     def begins(self, member: Member, plan: Plan) -> None:
         if member.experiment.train.debug_nans:
             self._checks.enter_context(jax.debug_nans(True))
+            self._checks.enter_context(_without_announcements())
 
     def ends(self, member: Member, outcome: Outcome, trained: Trained | None) -> None:
         if member.experiment.train.debug_nans:
             self._checks.close()
+
+
+@contextmanager
+def _without_announcements() -> Iterator[None]:
+    """Hides what JAX prints when it runs a program again, operation by operation; no setting of JAX turns it off."""
+    own = [vars(sys.modules[name]) for name in ("jax._src.api_util", "jax._src.pjit") if name in sys.modules]
+    for names in own:
+        names["print"] = lambda *_: None
+    try:
+        yield
+    finally:
+        for names in own:
+            names.pop("print", None)

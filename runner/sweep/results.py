@@ -19,6 +19,7 @@ class SweepResult:
     objectives: Objectives
     space: dict[str, str]  # by path, the values that vary, as typed
     members: tuple[Outcome, ...]
+    earlier: int = 0  # of the members ended before this start of the sweep
     importances: dict[str, float] = field(default_factory=dict)  # by path, the share of the variance
     seconds: float = 0.0  # of wall time
     groups: int = 0  # structures

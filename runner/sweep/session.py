@@ -77,7 +77,7 @@ class Session:
         check_strategy(members, settings.strategy)
         opened = self._opened = self._opened or self._open(members[0], proposed)
         groups = grouped(members, self._datasets)
-        opened.announcer.total += len(members)
+        opened.announcer.expect(members)
         with self._compiles.counted():
             for group in groups:
                 _note_errors(
@@ -173,6 +173,7 @@ class Session:
             objectives=self.objectives,
             space=self._space,
             members=tuple(outcomes[number] for number in sorted(outcomes)),
+            earlier=opened.tally.earlier if opened else len(outcomes),
             importances=self.study.importances() if self.study else {},
             seconds=time.perf_counter() - self._began,
             groups=len({outcome.group for outcome in outcomes.values() if outcome.group}),

@@ -97,6 +97,7 @@ class Tally(Observer):
         self._recorder, self._parent, self._search = recorder, parent, search
         earlier = search.earlier() if search else []
         self.outcomes = {outcome.number: outcome for outcome in earlier}  # by number, of earlier sessions too
+        self.earlier = len(earlier)
         self.compile_seconds: dict[str, list[float]] = {}  # by group, of the members that ended here
         self._lock = threading.RLock()
         self._ended: deque[tuple[tracking.Run, Outcome]] = deque()  # not reported to the search yet

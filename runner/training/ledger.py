@@ -61,7 +61,7 @@ def after(ledger: Ledger, epoch: Epoch, seconds: float, compile_seconds: float, 
         else:
             waited += 1
         if waited >= patience.patience:
-            reason = f"{monitor.metric} has not improved for {waited} epochs"
+            reason = f"{monitor.metric} has not improved for {waited} epoch{'s' if waited != 1 else ''}"
     target = settings.until_accuracy
     if target is not None and epoch.metrics["train/accuracy"] >= target:
         reason = f"train/accuracy reached {target:g}"

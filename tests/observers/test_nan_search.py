@@ -38,11 +38,12 @@ def lost(folder: Path, *overrides: str) -> str:
     return str(caught.value)
 
 
-def test_the_layer_and_the_operation_are_named(tmp_path: Path) -> None:
+def test_the_layer_and_the_operation_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = lost(tmp_path, "model.layers=[flatten, {dense: {units: 8}}, {dense: {units: 8}}, classifier]")
     assert line in {
         f"model.layers[{index}].{kind}: must stay finite, made a NaN in dot_general" for index, kind in OVERFLOWING
     }
+    assert capsys.readouterr().out == "", "JAX announces that it runs the program again"
     assert jnp.isnan(jax.jit(jnp.log)(jnp.float32(-1.0))), "nobody searches after the run"
 
 

@@ -218,7 +218,7 @@ def test_hydras_own_launcher_and_sweeper_still_serve(runner: Runner) -> None:
         # In turn: side by side, either of the two may end first.
         done = runner("-m", own, *UNTRACKED, "seed=1,2", "sweep.metric=val/loss", "sweep.strategy=loop")
         assert done.status == 0, done.err
-    assert "  1/2  seed=1  val/loss " in done.out
+    assert "  1 of 2  #0  seed=1  val/loss " in done.out
     assert len(list(Path("outputs/sweeps").rglob("runner.log"))) == 4
 
 

@@ -21,11 +21,15 @@ def terminal(result: SweepResult, width: int) -> RenderableType:
     best = leaders(result.members, result.objectives)
     parts: list[RenderableType] = [Text()]
     if best:
-        parts.append(_leaderboard(result, best[:_ROWS]))
+        parts.append(_leaderboard(result, best))
     metric, direction = result.objectives[0]
     means = sorted(over_seeds(result.members, metric), key=lambda one: one.mean, reverse=direction == "maximize")
-    if means:
-        parts += [Text(), _means(means[:_ROWS], metric, result.names)]
+    order = [mean.varied for mean in means]
+    for name in dict.fromkeys((metric, "test/accuracy")):
+        rows = [mean for mean in over_seeds(result.members, name) if mean.varied in order]
+        if rows:
+            rows.sort(key=lambda one: order.index(one.varied))
+            parts += [Text(), _means(rows, name, result.names)]
     parts += [Text(), *(Text(line, overflow="fold") for line in _facts(result))]
     return Group(*parts)
 
@@ -36,17 +40,21 @@ def measured(name: str, value: float | None) -> str:
         return ""
     if name.endswith("accuracy"):
         return f"{value:.2%}"
+    if name == "seconds":
+        return f"{value:,.2f}"
     return f"{value:,.0f}" if name in ("parameters", "multiply_adds") else f"{value:.4g}"
 
 
 def _leaderboard(result: SweepResult, best: list[Outcome]) -> Table:
+    best, total = best[:_ROWS], len(best)
     paths = list(dict.fromkeys(path for member in best for path in member.varied))
     objectives = [name for name, _ in result.objectives]
     tests = [name.replace("best/val_", "test/").replace("val/", "test/") for name in objectives]
     wanted = dict.fromkeys((*objectives, "best/val_accuracy", *tests, "test/accuracy", "seconds"))
     names = [name for name in wanted if any(objective(member, name) is not None for member in best)]
     what = "the Pareto front" if len(result.objectives) > 1 else "the best"
-    title = f"{what} of {len(result.members)}: {result.name}"
+    cut = f" {_ROWS}" if total > _ROWS and len(result.objectives) == 1 else _cut(total)
+    title = f"{what}{cut} of {len(result.members)}: {result.name}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=True)
     table.add_column("#", justify="right", style="dim", no_wrap=True)
     _add_columns_of(paths, result.names, table)
@@ -69,7 +77,8 @@ def _add_columns_of(paths: Iterable[str], names: Mapping[str, str], table: Table
 
 
 def _means(means: list[Mean], metric: str, names: Mapping[str, str]) -> Table:
-    table = Table(title=f"{metric} over seeds", title_justify="left", box=None, pad_edge=True)
+    means, total = means[:_ROWS], len(means)
+    table = Table(title=f"{metric} over seeds{_cut(total)}", title_justify="left", box=None, pad_edge=True)
     _add_columns_of(means[0].varied, names, table)
     for heading in ("seeds", "mean", "± deviation", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -87,13 +96,20 @@ def _means(means: list[Mean], metric: str, names: Mapping[str, str]) -> Table:
     return table
 
 
+def _cut(total: int) -> str:
+    """How many rows of a table are shown, if not all."""
+    return f" ({_ROWS} of its {total} rows)" if total > _ROWS else ""
+
+
 def _facts(result: SweepResult) -> list[str]:
     counts = Counter(member.status.lower() for member in result.members)
     states = ", ".join(f"{count} {status}" for status, count in counts.items())
+    earlier = f" ({result.earlier} of them trained before)" if result.earlier else ""
     programs = f"{result.groups} structure{'s' if result.groups != 1 else ''}, {result.compiles} compiled"
-    rate = f", {len(result.members) / result.seconds * 60:.0f} members a minute" if result.seconds > 0 else ""
+    trained = len(result.members) - result.earlier
+    rate = f", {trained / result.seconds * 60:.0f} members a minute" if trained and result.seconds > 0 else ""
     saved = f", {result.seconds_saved:.0f} s of compilation saved" if result.seconds_saved >= 1 else ""
-    return [f"  {states or 'no members'}; {programs}; {result.seconds:.1f} s{rate}{saved}"]
+    return [f"  {states or 'no members'}{earlier}; {programs}; {result.seconds:.1f} s{rate}{saved}"]
 
 
 def best_command(result: SweepResult) -> str:
