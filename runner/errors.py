@@ -40,14 +40,21 @@ def must(path: str, rule: str, got: object) -> Fault:
     return Fault(path, f"must {rule}, got {shown(got)}")
 
 
-def unknown(path: str, what: str, name: str, known: Iterable[str]) -> Fault:
-    """A fault for an unknown name, with the nearest known name, or all known names if they are few."""
+def unknown(path: str, what: str, name: str, known: Iterable[str], *, listing: str = "") -> Fault:
+    """A fault for an unknown name, with the nearest known names, or all known names if they are few.
+
+    `listing` is a command that lists them; it is named if they are too many for one line.
+    """
     names = sorted(known)
-    text = f'unknown {what} "{name}"'
+    text, is_short = f'unknown {what} "{name}"', len(", ".join(names)) <= 200
     if nearest := _nearest(name, names):
         text += f'; did you mean "{nearest}"?'
-    elif names and len(", ".join(names)) <= 200:
+    elif names and is_short:
         text += f"; must be one of {', '.join(names)}"
+    elif listing:
+        text += f"; the nearest are {', '.join(difflib.get_close_matches(name, names, n=3, cutoff=0.0))}"
+    if listing and not is_short:
+        text += f" {listing} lists all {len(names)}" if nearest else f"; {listing} lists all {len(names)}"
     return Fault(path, text)
 
 

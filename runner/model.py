@@ -28,8 +28,8 @@ from runner.records import Record
 class InputSize(Record):
     """The size that images are fitted to, in pixels. Channels come from the data."""
 
-    height: Annotated[int, Ge(1)] = Field(description="Rows of the fitted image, in pixels.")
-    width: Annotated[int, Ge(1)] = Field(description="Columns of the fitted image, in pixels.")
+    height: Annotated[int, Ge(1)] = Field(examples=[32], description="Rows of the fitted image, in pixels.")
+    width: Annotated[int, Ge(1)] = Field(examples=[32], description="Columns of the fitted image, in pixels.")
     fit: Fit = Field(
         "resize",
         description="How images are brought to this size: resized, padded with zeros, or cropped at the centre.",

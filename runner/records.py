@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 
-from runner.errors import must, unknown
+from runner.errors import must, shown, unknown
 
 
 class _Traced:
@@ -46,6 +46,8 @@ class Record(BaseModel):
     @classmethod
     def _suggest(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """Reports every unknown key with the nearest known key, together with all other faults."""
+        if not isinstance(value, dict | cls):
+            raise ValueError(must("", cls._rule(value), value).text)
         if not isinstance(value, dict) or cls.model_config["extra"] == "allow" or set(value) <= set(cls.model_fields):
             return handler(value)
         faults: list[InitErrorDetails] = []
@@ -62,6 +64,35 @@ class Record(BaseModel):
         except ValidationError as error:
             faults.extend(_details(item) for item in error.errors(include_url=False))
         raise ValidationError.from_exception_data(cls.__name__, faults)
+
+    @classmethod
+    def _rule(cls, given: Any) -> str:
+        """What a record must be instead of `given`: a mapping, with `given` as an argument if one takes it.
+
+        The other arguments that must be given have the values of their field's `examples`.
+        """
+        fields = cls.model_fields
+        if not fields:
+            return "have no arguments"
+        required = [name for name, field in fields.items() if field.is_required()]
+        shown_values = {name: examples[0] for name in required if (examples := fields[name].examples)}
+        if len(shown_values) < len(required):
+            return "be a mapping"
+        for name in sorted(fields, key=lambda name: name not in required):
+            usual = shown_values.get(name)
+            # [h, w] of an image have one example, so that one number stands for both.
+            tried = {key: given if value == usual else value for key, value in shown_values.items()} | {name: given}
+            if given is not None and cls._takes(frozen(tried)):
+                return f"be a mapping such as {shown(tried)}"
+        return f"be a mapping such as {shown(shown_values)}" if shown_values else "be a mapping"
+
+    @classmethod
+    def _takes(cls, values: dict[str, Any]) -> bool:
+        try:
+            cls.model_validate(values)
+        except ValidationError:
+            return False
+        return True
 
     def static_arguments(self) -> frozenset[str]:
         """The names of extra arguments that are static although their values are real numbers."""

@@ -13,6 +13,7 @@ from runner.arithmetic import ALONE
 from runner.blocks import WHEN
 from runner.configuration import Records, layout
 from runner.layers import KINDS
+from runner.misspelling import pattern
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Numbers, words and switches may also be interpolations, which are resolved before anything is checked.
@@ -78,13 +79,17 @@ def _with_layers_named(node: Any, definitions: dict[str, Any]) -> Any:
 
 def _let_in_blocks(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
     """Has layer lists take blocks, and arguments of layers take what blocks are given."""
-    layer = definitions["layer"]
+    layer, misspelt = definitions["layer"], {"$ref": "#/$defs/misspelt"}
     words = {entry["const"] for entry in layer["anyOf"] if "const" in entry}
     layer["anyOf"] += [
-        {"type": "string", "not": {"enum": sorted(KINDS.keys() - words)}, "description": "A block, or a parameter."},
+        {
+            "type": "string",
+            "not": {"anyOf": [{"enum": sorted(KINDS.keys() - words)}, misspelt]},
+            "description": "A block, or a parameter.",
+        },
         {
             "type": "object",
-            "propertyNames": {"not": {"enum": sorted({*KINDS, WHEN})}},
+            "propertyNames": {"not": {"anyOf": [{"enum": sorted({*KINDS, WHEN})}, misspelt]}},
             "additionalProperties": {"type": ["object", "null"]},
             "minProperties": 1,
             "maxProperties": 1,
@@ -117,6 +122,10 @@ def _let_in_blocks(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
         properties = definitions.get(kind.__name__, {}).get("properties", {})
         properties.update({name: _or_reference(part) for name, part in properties.items()})
     definitions["reference"] = _REFERENCE
+    definitions["misspelt"] = {
+        "anyOf": [{"pattern": pattern(kind)} for kind in KINDS],
+        "description": "A mistyped kind of layer; no block has such a name.",
+    }
     params = {"type": "object", "description": "Parameters and their defaults; null: has to be given."}
     definitions["block"] = {
         "type": "object",
@@ -128,7 +137,12 @@ def _let_in_blocks(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
     model = schema if schema.get("title") == "Model" else definitions["Model"]
     model["properties"] |= {
         "params": {"type": "object", "description": "What $name stands for in the layers, by name."},
-        "blocks": {"type": "object", "additionalProperties": _BLOCK, "description": "Kinds of layer of its own."},
+        "blocks": {
+            "type": "object",
+            "propertyNames": {"not": misspelt},
+            "additionalProperties": _BLOCK,
+            "description": "Kinds of layer of its own.",
+        },
     }
 
 

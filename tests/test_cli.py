@@ -35,11 +35,38 @@ MISTAKES = [
     (("describe", "model.layers.3=cnov"), 'model.layers[3]: unknown layer "cnov"; did you mean "conv"?'),
     (("describe", "data=mnst"), 'data: unknown data "mnst"; did you mean "mnist"?'),
     (("describe", "debug=slow"), 'debug: unknown debug "slow"; must be one of fast, nan, overfit, profile'),
-    (("describe", "model=3"), 'model: unknown model "3"'),
+    (
+        ("describe", "model=3"),
+        'model: unknown model "3"; the nearest are vgg13, cnn_3x, vgg13_bn; runner --help lists all 43',
+    ),
+    (
+        ("describe", "model=foo"),
+        'model: unknown model "foo"; the nearest are googlenet, zfnet, googlenet_aux; runner --help',
+    ),
+    (
+        ("describe", "optimizer=nadam"),
+        'optimizer: unknown optimizer "nadam"; optimizer.name=nadam chooses that of Optax',
+    ),
+    (
+        ("describe", "schedule=exponential_decay"),
+        'schedule: unknown schedule "exponential_decay"; schedule.name=exponential_decay chooses that of Optax',
+    ),
+    (
+        ("describe", "model=conf/model/lenet5.yaml"),
+        "model: must be the name of a file in conf/model/ without its folder and .yaml, got conf/model/lenet5",
+    ),
+    (
+        ("describe", "data=folder", "data.root=my", "old", "photos"),
+        "command line: must be made of overrides such as train.epochs=5 (a text with spaces stands in quotes, as in "
+        "'data.root=\"my old photos\"'), got old photos",
+    ),
     (("describe", "model=[lenet5,nope]"), "command line: must name a configuration that exists, got model/nope"),
     (("describe", "model=[]"), "model: must be given, got nothing"),
     (("describe", "=3"), "command line: must be the name of a configuration, got 3"),
-    (("describe", "a=[1"), "command line: must be made of overrides such as train.epochs=5, got a=[1"),
+    (
+        ("describe", "a=[1"),
+        "a: must stand in quotes if it is text, as in 'a=\"[1\"', else have closed brackets and quotes, got [1",
+    ),
     (("describe", "nothing"), "command line: must be made of overrides such as train.epochs=5, got nothing"),
     (("trian",), 'command line: unknown verb "trian"; did you mean "train"?'),
     (("trian", "data=mnist"), 'command line: unknown verb "trian"; did you mean "train"?'),
@@ -48,8 +75,14 @@ MISTAKES = [
     (("describe", "model.name=???"), "model.name: must be resolvable: Missing mandatory value: name"),
     (
         ("describe", "train.epochs=1,2"),
-        "command line: must compose, but Ambiguous value for argument 'train.epochs=1,2'",
+        "train.epochs: must have one value, or several with -m (--multirun), got 1,2",
     ),
+    (("describe", "seed=range(0,3)"), "seed: must have one value, or several with -m (--multirun), got range(0,3)"),
+    (
+        ("describe", "optimizer=adam,sgd"),
+        "optimizer: must have one value, or several with -m (--multirun), got adam,sgd",
+    ),
+    (("describe", "seed=range(0"), "seed: must have arguments that range() takes, and closed brackets, got range(0"),
     (
         ("describe", "model.layers.99.conv.filters=3"),
         "model.layers.99.conv.filters: must be a place that exists (list index out of range)",

@@ -1,6 +1,8 @@
 """Composing: a folder of one's own joins and wins, values are set without ++, and what Hydra says comes to one line."""
 
+import re
 import shlex
+import string
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,69 @@ def test_a_value_that_hydra_cannot_read_is_shown_with_the_quotes_it_needs(value:
     # The form that is shown is pasted into a shell, whose words Hydra then reads.
     [word] = shlex.split(line.removeprefix(start).removesuffix(end))
     assert here(word)["data"]["root"] == value
+
+
+@pytest.mark.parametrize("place", ["inside", "first"])
+@pytest.mark.parametrize("sign", string.punctuation)
+def test_any_sign_is_taken_or_shown_in_quotes(sign: str, place: str) -> None:
+    value = f"/data/a{sign}b" if place == "inside" else f"{sign}ab"
+    if value.startswith(("$", "\\")):
+        pytest.skip("a name of an interpolation, or an escaped letter")
+    line = ""
+    try:
+        found = here(f"data.root={value}")
+    except ConfigError as told:
+        line = str(told)
+    if line:
+        shown = re.search(r"""(?:as in|a text) ('data.root=".*"')(?:, else .*)?, got """, line)
+        assert shown, line
+        [word] = shlex.split(shown[1])
+        found = here(word)
+    assert found["data"]["root"] == value
+
+
+def test_a_text_with_a_comma_is_told_from_a_list_and_from_several_values() -> None:
+    with pytest.raises(ConfigError) as told:
+        here("train.metrics=a,b")
+    assert str(told.value) == (
+        "train.metrics: must have one value, or several with -m (--multirun); a list is 'train.metrics=[a,b]', "
+        "a text 'train.metrics=\"a,b\"', got a,b"
+    )
+
+
+# Mistakes in files of experiments
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "train: {epochs: 1}",
+            'conf/experiment/mine.yaml: must have the first line "# @package _global_", as its values are those of '
+            "other groups",
+        ),
+        (
+            "# @package _global_\ndefaults: [{/optimizer: sgd}]",
+            "defaults: must choose each group once: write - override /optimizer: sgd",
+        ),
+        (
+            "# @package _global_\ndefaults: [{override optimizer: sgd}]",
+            'conf/experiment/mine.yaml: must override a group of conf/ by its path, as in "override /optimizer: adam", '
+            "got experiment/optimizer",
+        ),
+        (
+            "# @package _global_\ndefaults: [{override /optimizer: sdg}]",
+            'optimizer: unknown optimizer "sdg"; did you mean "sgd"?',
+        ),
+        ("# @package _global_\noptimizer: sgd", "optimizer: must be a mapping, got sgd"),
+    ],
+)
+@pytest.mark.parametrize("mode", [(), ("-m", "seed=1,2")])
+def test_a_mistake_in_an_experiment_is_one_line(runner: Runner, text: str, line: str, mode: tuple[str, ...]) -> None:
+    write("conf/experiment/mine.yaml", f"{text}\n")
+    done = runner("describe", "experiment=mine", *mode)
+    assert (done.status, done.out) == (2, "")
+    assert set(done.err.splitlines()) == {line}
 
 
 def test_a_choice_with_null_is_shown_as_a_list() -> None:

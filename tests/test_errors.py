@@ -47,6 +47,16 @@ def test_known_names_are_sorted_and_left_out_if_there_are_many() -> None:
     assert str(unknown("x", "key", "zzz", many)) == 'x: unknown key "zzz"'
 
 
+def test_too_many_names_for_one_line_are_listed_by_a_command() -> None:
+    many = [f"optimizer_{i}" for i in range(100)]
+    line = str(unknown("x", "key", "zz_7", many, listing="runner --help"))
+    assert line == (
+        'x: unknown key "zz_7"; the nearest are optimizer_7, optimizer_97, optimizer_87; runner --help lists all 100'
+    )
+    line = str(unknown("x", "key", "optimizr_7", many, listing="runner --help"))
+    assert line == 'x: unknown key "optimizr_7"; did you mean "optimizer_7"? runner --help lists all 100'
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -93,6 +93,13 @@ def test_whole_configurations_are_valid(options: tuple[str, ...]) -> None:
         ("model.blocks", {"b": {"layers": [{"conv": {"filters": "$n", "kernal_size": 5}}]}}),
         ("model.params", ["width"]),
         ("model.layers[1]", {"relu": {}, "tanh": {}}),
+        ("model.layers[1]", "rellu"),
+        ("model.layers[1]", "flaten"),
+        ("model.layers[1]", {"Conv": {"filters": 3, "kernel_size": 3}}),
+        ("model.layers[1]", {"maxpool": {"size": 2}}),
+        ("model.layers[1]", {"residual": {"layers": ["Relu"]}}),
+        ("model.blocks", {"b": {"layers": ["cnov"]}}),
+        ("model.blocks", {"BatchNorm": {"layers": ["batch_norm"]}}),
         ("model.layers[1]", {"relu": {"slope": 1}}),
         ("model.layers[0]", "conv"),
         ("model.layers[0].conv.filters", 0),
@@ -144,6 +151,10 @@ def test_interpolations_are_valid_where_numbers_and_switches_stand() -> None:
         ("model.layers[0].conv.kernel_size", ["$height", 3]),
         ("model.layers[0].conv.padding_mode", "$mode"),
         ("model.layers[1]", "own_block"),
+        *(
+            ("model.layers[1]", name)
+            for name in ("selu", "crelu", "convs", "conv1", "Stem", "norm", "dense_2", "Block")
+        ),
         ("model.layers[1]", "$activation"),
         ("model.layers[1]", ["relu", {"bottleneck": {"width": "$w"}}]),
         ("model.layers[1]", {"own_block": None}),
@@ -157,6 +168,28 @@ def test_blocks_and_what_they_are_given_are_valid(path: str, value: Any) -> None
     written = json.loads(json.dumps(with_value(composed(), path, value)))
     validator("experiment").validate(written)
     validator("model").validate(written["model"])
+
+
+def mistyped(name: str) -> Iterator[str]:
+    """A name with one letter left out, doubled, or exchanged with the next, and in other forms."""
+    yield from (
+        name.upper(),
+        name.title(),
+        name.title().replace("_", ""),
+        name.replace("_", ""),
+        name.replace("_", "-"),
+    )
+    for index, letter in enumerate(name):
+        yield name[:index] + name[index + 1 :]
+        yield name[:index] + letter + name[index:]
+        yield name[:index] + name[index : index + 2][::-1] + name[index + 2 :]
+
+
+def test_every_mistyped_kind_is_known_as_such() -> None:
+    patterns = [one["pattern"] for one in SCHEMAS["model.json"]["$defs"]["misspelt"]["anyOf"]]
+    for kind in KINDS:
+        for name in {*mistyped(kind)} - {*KINDS}:
+            assert any(re.search(pattern, name) for pattern in patterns), name
 
 
 def objects(node: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -96,7 +96,7 @@ def _run(
     sys.argv[1:] = for_hydra(options.ordered(arguments))
     entry = hydra.main(version_base="1.3", config_path=str(shipped()), config_name="config")(task)
     try:
-        found = options.read(sys.argv[1:])
+        found = options.read(sys.argv[1:], arguments)
         mode = RunMode.MULTIRUN if found.multirun else RunMode.RUN
         with loading.in_place(mode, command.help() if found.help else None):
             entry()

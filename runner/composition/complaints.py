@@ -1,23 +1,21 @@
 """Converts errors of Hydra, OmegaConf, YAML and Python about a configuration to faults: one line, with its place."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.composition import corrections
 from runner.composition.interpolations import TooMuchError
 from runner.errors import ConfigError, ConvrunnerError, Fault, must, unknown
 
 OWN_FOLDER: Final = "conf"
-_PATH: Final = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@-]*")
-_CHOICE_WITH_NULL: Final = re.compile(r"choice\((.*\bnull\b.*)\)")
-# If a list, a mapping, a function or a quoted text cannot be read, missing quotes are not the reason.
-_STRUCTURED: Final = re.compile(r"""\s*(?:[\[{'"]|\w+\()""")
+_SEVERAL: Final = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'(?: requires --multirun)?$")
+_UNMATCHED: Final = re.compile(r"In '(.*)': Could not override '([^'@]*).*'\. No match in the defaults list")
+_CHOSEN_TWICE: Final = re.compile(r"Multiple values for (\S+)\. To override a value use 'override (\S+): (.*)'$")
 
 
 @contextmanager
@@ -37,7 +35,7 @@ def fault_of(error: Exception) -> Fault:
         case MissingConfigException():
             return _missing_fault(error)
         case OverrideParseException():
-            return _syntax_fault(error.override.removeprefix("++"))  # see `for_hydra`
+            return corrections.syntax_fault(error.override.removeprefix("++"))  # see `for_hydra`
         case TooMuchError():
             return Fault(_key(error), first_line(error.msg or error))
         case OmegaConfBaseException():
@@ -50,21 +48,11 @@ def fault_of(error: Exception) -> Fault:
 
 def _missing_fault(error: MissingConfigException) -> Fault:
     name = (error.missing_cfg_file or "").removesuffix(".yaml")
-    group, _, choice = name.rpartition("/")
+    group, choice = corrections.group_and_choice(name.lstrip("/"))
     if not group or not error.options:
         return Fault("command line", f"must name a configuration that exists, got {name or first_line(error)}")
-    return unknown(group.lstrip("/"), group.lstrip("/").replace("/", " "), choice, error.options)
-
-
-def _syntax_fault(override: str) -> Fault:
-    """The fault of an override that Hydra's grammar cannot read, with the correct form if it is known."""
-    path, _, value = override.partition("=")
-    if _PATH.fullmatch(path) and (listed := _CHOICE_WITH_NULL.fullmatch(value)):
-        return must(path, f"be written as {shlex.quote(f'{path}={listed[1]}')}, as choice() takes no null", value)
-    if _PATH.fullmatch(path) and value.strip() and not _STRUCTURED.match(value):
-        quoted = f"{path}={QuotedString(value, Quote.double).with_quotes()}"
-        return must(path, f"stand in quotes, as in {shlex.quote(quoted)}", value)
-    return must("command line", "be made of overrides such as train.epochs=5", override)
+    own = corrections.choice_fault(group, choice)
+    return own or unknown(group, group.replace("/", " "), choice, error.options, listing="runner --help")
 
 
 def _resolution_fault(error: OmegaConfBaseException) -> Fault:
@@ -81,6 +69,13 @@ def _composition_fault(error: HydraException) -> Fault:
     for cause in causes:
         if isinstance(cause, TooMuchError):
             return fault_of(cause)
+    if lines and (several := _SEVERAL.match(lines[0])):
+        return corrections.several_fault(several[1])
+    if lines and (twice := _CHOSEN_TWICE.match(lines[0])):
+        return Fault("defaults", f"must choose each group once: write - override /{twice[2]}: {twice[3]}")
+    if lines and (unmatched := _UNMATCHED.match(lines[0])):
+        rule = 'override a group of conf/ by its path, as in "override /optimizer: adam"'
+        return must(f"{OWN_FOLDER}/{unmatched[1]}.yaml", rule, unmatched[2])
     refused = re.match(r"Could not override '([^']*)'", lines[0]) if lines else None
     if refused:
         return Fault(refused[1], "must be a value that exists" + (f" ({lines[-1]})" if len(lines) > 1 else ""))

@@ -4,13 +4,15 @@ A wrong option gives one line, instead of Hydra's list of options or advice abou
 """
 
 import argparse
+import itertools
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 from hydra._internal.utils import get_args_parser
 
+from runner.composition.corrections import words_apart
 from runner.errors import ConfigError, Fault, must, unknown
 
 _OVERRIDE: Final = re.compile(r"[+~]{0,2}[A-Za-z_$][\w.@:/$-]*=|~")
@@ -30,14 +32,18 @@ def ordered(arguments: Sequence[str]) -> list[str]:
     return sorted(arguments, key=lambda argument: not is_override(argument))
 
 
-def read(arguments: Sequence[str]) -> argparse.Namespace:
-    """Hydra's options. Raises ConfigError for unknown options and for options that exclude each other."""
+def read(arguments: Sequence[str], typed: Sequence[str] = ()) -> argparse.Namespace:
+    """Hydra's options. Raises ConfigError for unknown options and for options that exclude each other.
+
+    `typed` are the arguments in the order of the command line, for messages.
+    """
     found, rest = _parsed(arguments)
     if found.experimental_rerun is not None:  # it unpickles a file, which can run any code
         got = next(argument for argument in arguments if argument.startswith("--e"))
         raise ConfigError(must("command line", "launch a recorded config.yaml in place of a pickle", got))
-    if faults := [_unread(argument) for argument in rest]:
-        raise ConfigError(*faults)
+    rest += [argument for argument in found.overrides if "=" not in argument and not argument.startswith("~")]
+    if rest:
+        raise ConfigError(*_unread(rest, typed or arguments))
     if len(asked := actions(found)) > 1:
         raise ConfigError(must("command line", "ask for one thing", ", ".join(asked)))
     if found.resolve and not (found.cfg or found.help):
@@ -67,9 +73,18 @@ def _refuse(message: str) -> NoReturn:
     raise ConfigError(Fault("command line", f"must have options that Hydra can read, but {message}"))
 
 
-def _unread(argument: str) -> Fault:
-    if not argument.startswith("-"):
-        return must("command line", "be made of overrides such as train.epochs=5", argument)
+def _unread(unread: Sequence[str], arguments: Sequence[str]) -> Iterator[Fault]:
+    """The faults of arguments that are neither overrides nor options; words that follow one another have one."""
+    before = ""
+    for is_word, group in itertools.groupby(arguments, lambda argument: argument in unread and argument[:1] != "-"):
+        found = list(group)
+        if is_word and not (before in unread and before.startswith("-")):  # else it is the value of an unknown option
+            yield words_apart(before, found)
+        before = found[-1]
+    yield from (_unknown_option(argument) for argument in unread if argument.startswith("-"))
+
+
+def _unknown_option(argument: str) -> Fault:
     names = {name for action in get_args_parser()._actions for name in action.option_strings}
     known = (name for name in names if name.startswith("--") and name != _RERUN)
     return unknown("command line", "option", argument.partition("=")[0], known)

@@ -22,13 +22,14 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from runner import limits, strict_yaml
 from runner.composition import interpolations, overriding
-from runner.composition.complaints import own_name
+from runner.composition.complaints import OWN_FOLDER, own_name
 from runner.errors import ConfigError, Fault, must, shown
 
 ALLOW: Final = "CONVRUNNER_ALLOW_TARGETS"
 _TARGET: Final = "_target_"
 _RULE: Final = f"be left out, as YAML calls no Python (the environment variable {ALLOW} may allow it)"
 _MADE: Final = ("callbacks", "launcher", "sweeper")  # Hydra calls what these name
+_GLOBAL: Final = ("experiment", "debug")  # groups whose files set values of other groups
 _BASIC_SWEEPER: Final = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 _LOGGING: Final = ("job_logging", "hydra_logging")  # Python's logging calls what these name
 _LOG_FILE: Final = "${hydra.runtime.output_dir}/${hydra.job.name}.log"
@@ -109,7 +110,7 @@ class CheckedLoader(ConfigLoaderImpl):
         with interpolations.bounded():
             config = super()._load_configuration_impl(*args, **kwargs)
             interpolations.check(config)
-        faults = list(faults_of(config))
+        faults = [*faults_of(config), *_packages_faults(config)]
         if _target(config.hydra.sweeper) == _BASIC_SWEEPER:
             lines = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
             faults += overriding.combinations_fault(OverridesParser.create().parse_overrides(lines))
@@ -137,6 +138,14 @@ def faults_of(config: DictConfig) -> Iterator[Fault]:
         yield must("hydra.job.env_set", "be empty: variables are set in the shell", names)
     for path, text in (_raw(hydra.sweeper).get("params") or {}).items():
         yield from overriding.faults_of_entry(f"hydra.sweeper.params.{path}", f"{path}={text}")
+
+
+def _packages_faults(config: DictConfig) -> Iterator[Fault]:
+    """The faults of files that set values of several groups, but lack the line that makes Hydra put them there."""
+    for group in _GLOBAL:
+        if group in config:
+            file = f"{OWN_FOLDER}/{group}/{config.hydra.runtime.choices.get(group)}.yaml"
+            yield Fault(file, 'must have the first line "# @package _global_", as its values are those of other groups')
 
 
 def _target(config: Any) -> Any:

@@ -19,8 +19,8 @@ _NAMES = tuple(f"{axis}_{split}" for axis in "xy" for split in ("train", "val", 
 class SignalSize(Record):
     """Length and channels of a one-dimensional input."""
 
-    length: int = Field(ge=1, description="Samples along the axis.")
-    channels: int = Field(ge=1, description="Values per sample.")
+    length: int = Field(ge=1, examples=[128], description="Samples along the axis.")
+    channels: int = Field(ge=1, examples=[1], description="Values per sample.")
 
 
 class Arrays(Undivided):

@@ -15,9 +15,9 @@ from runner.records import Record
 class ImageSize(Record):
     """Height, width and channels of an image."""
 
-    height: int = Field(ge=1, description="Rows of the image, in pixels.")
-    width: int = Field(ge=1, description="Columns of the image, in pixels.")
-    channels: int = Field(ge=1, description="1 for grey, 3 for RGB.")
+    height: int = Field(ge=1, examples=[224], description="Rows of the image, in pixels.")
+    width: int = Field(ge=1, examples=[224], description="Columns of the image, in pixels.")
+    channels: int = Field(ge=1, examples=[3], description="1 for grey, 3 for RGB.")
 
     def __str__(self) -> str:
         return f"{self.height}×{self.width}×{self.channels}"

@@ -40,13 +40,24 @@ def _checked(entry: Any) -> Any:
     if isinstance(entry, Layer):
         return entry
     if isinstance(entry, dict) and len(entry) != 1:
-        raise ValueError(f"must have one key, the kind of layer, got {shown(entry)}")
+        raise ValueError(f"must have one key, the kind of layer{_hint(entry)}, got {shown(entry)}")
     kind = _kind(entry)
     if kind is None:
         raise ValueError(f"must be a kind of layer or a mapping from one to its arguments, got {shown(entry)}")
     if kind not in EVERY_KIND:
         raise ValueError(unknown("", "layer", kind, KINDS).text)
     return entry
+
+
+def _hint(entry: dict[Any, Any]) -> str:
+    """What was probably meant by an entry with several keys, or with none."""
+    kinds = [key for key in entry if key in KINDS]
+    if len(kinds) > 1:
+        return f" (in an override, [{{{kinds[-1]}: …}}] replaces a layer, and a mapping adds to it)"
+    if kinds and set(entry) - set(kinds) <= set(KINDS[kinds[0]].model_fields):
+        arguments = {key: value for key, value in entry.items() if key != kinds[0]}
+        return f", with its arguments inside it ({kinds[0]}: {shown(arguments)})"
+    return ""
 
 
 def _kind(entry: Any) -> str | None:

@@ -37,9 +37,10 @@ class Conv(Layer):
     convolves: ClassVar[bool] = True
 
     filters: Annotated[Annotated[int, Ge(1)] | Literal["classes"], BeforeValidator(_filters), SCALED] = Field(
-        description="Number of filters, that is of output channels; classes: one for each class of the data."
+        examples=[16],
+        description="Number of filters, that is of output channels; classes: one for each class of the data.",
     )
-    kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
+    kernel_size: Pixels = Field(examples=[3], description="Size of every filter in pixels: n, or [h, w].")
     stride: Annotated[Pixels, Fallback(1)] = Field(1, description="Step of the window in pixels: n, or [h, w].")
     padding: PaddingField = Field(
         "valid",

@@ -50,7 +50,7 @@ class Dense(_FullyConnected):
 
     kind: ClassVar[str] = "dense"
 
-    units: Annotated[int, Ge(1), SCALED] = Field(description="Number of outputs.")
+    units: Annotated[int, Ge(1), SCALED] = Field(examples=[10], description="Number of outputs.")
 
     def unit_count(self) -> int:
         return self.units

@@ -23,7 +23,9 @@ class Embedding(Layer):
 
     kind: ClassVar[str] = "embedding"
 
-    dim: Annotated[int, Ge(1)] = Field(description="Length of a token's vector: the channels of the output.")
+    dim: Annotated[int, Ge(1)] = Field(
+        examples=[32], description="Length of a token's vector: the channels of the output."
+    )
     zero_padding: bool = Field(True, description="Whether the vector of padding, token 0, is zero and is not trained.")
     table_init: InitializerField = Field(
         initializer("normal", stddev=0.1), description="Initialiser of the vectors, one row for each token."

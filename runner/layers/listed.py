@@ -22,8 +22,8 @@ class Repeat(Straight):
 
     kind: ClassVar[str] = "repeat"
 
-    times: Annotated[int, Ge(0), Le(1000)] = Field(description="Number of copies; 0: none.")
-    layers: "LayerList" = Field(description="The layers that are repeated.")
+    times: Annotated[int, Ge(0), Le(1000)] = Field(examples=[2], description="Number of copies; 0: none.")
+    layers: "LayerList" = Field(examples=[["relu"]], description="The layers that are repeated.")
 
     def layer_count(self) -> int:
         # A copy of an empty list takes time too.

@@ -31,7 +31,9 @@ class Residual(Composite):
     kind: ClassVar[str] = "residual"
     lists: ClassVar[tuple[str, ...]] = ("layers", "shortcut")
 
-    layers: Annotated["LayerList", MinLen(1)] = Field(description="The layers whose output is added.")
+    layers: Annotated["LayerList", MinLen(1)] = Field(
+        examples=[["relu"]], description="The layers whose output is added."
+    )
     shortcut: "LayerList" = Field((), description="The layers of the shortcut; none: the input itself.")
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
@@ -64,7 +66,8 @@ class Branches(Composite):
         "concat", description="How outputs are merged: channels are concatenated, or values are added or multiplied."
     )
     paths: Annotated[tuple["LayerList", ...], MinLen(2)] = Field(
-        description="The paths, each a list of layers; the output of an empty path is its input."
+        examples=[[["relu"], ["tanh"]]],
+        description="The paths, each a list of layers; the output of an empty path is its input.",
     )
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
@@ -108,7 +111,7 @@ class DenseConnection(Composite):
     kind: ClassVar[str] = "dense_connection"
 
     layers: Annotated["LayerList", MinLen(1)] = Field(
-        description="The layers whose output channels follow those of the input."
+        examples=[["relu"]], description="The layers whose output channels follow those of the input."
     )
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
@@ -145,7 +148,7 @@ class Auxiliary(Composite):
     kind: ClassVar[str] = "auxiliary"
 
     layers: Annotated["LayerList", MinLen(1)] = Field(
-        description="The layers of the head; the last must be classifier."
+        examples=[["flatten", "classifier"]], description="The layers of the head; the last must be classifier."
     )
     weight: Annotated[float, Ge(0), TRACED] = Field(0.3, description="Factor of its loss.")
 

@@ -33,9 +33,9 @@ class PartialConv(Layer):
     convolves: ClassVar[bool] = True
 
     connections: tuple[Channels, ...] = Field(
-        description="For each filter, the input channels that it sees, counted from 0."
+        examples=[[[0, 1]]], description="For each filter, the input channels that it sees, counted from 0."
     )
-    kernel_size: Pixels = Field(description="Size of every filter in pixels: n, or [h, w].")
+    kernel_size: Pixels = Field(examples=[3], description="Size of every filter in pixels: n, or [h, w].")
     stride: Annotated[Pixels, Fallback(1)] = Field(1, description="Step of the window in pixels: n, or [h, w].")
     padding: PaddingField = Field("valid", description="Pixels of zeros added around the input, as in conv.")
     use_bias: bool = Field(True, description="Whether each filter adds a learnt bias.")

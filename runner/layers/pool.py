@@ -20,7 +20,7 @@ from runner.ops.max_pool import max_pool
 class _Pool(Layer):
     """The arguments of all poolings."""
 
-    size: Pixels = Field(description="Size of the window in pixels: n, or [h, w].")
+    size: Pixels = Field(examples=[2], description="Size of the window in pixels: n, or [h, w].")
     stride: Annotated[Pixels | None, Fallback(1)] = Field(
         None, description="Step of the window in pixels; null: the size of the window."
     )

@@ -46,7 +46,7 @@ class PadChannels(Layer):
 
     kind: ClassVar[str] = "pad_channels"
 
-    channels: Annotated[int, Ge(1)] = Field(description="Number of output channels.")
+    channels: Annotated[int, Ge(1)] = Field(examples=[16], description="Number of output channels.")
 
     def output_shape(self, shape: Shape) -> Shape:
         padded = (*shape[:-1], self.channels)

@@ -120,7 +120,7 @@ def test_a_slope_is_an_argument_of_the_program() -> None:
         ({"elu": {"alpha": True}}, "elu.alpha: must be a number, got true"),
         ({"gelu": {"approximate": "tanh"}}, "gelu.approximate: must be true or false, got tanh"),
         ({"relu": {"slope": 1}}, 'relu.slope: unknown key "slope"'),
-        ({"relu": 3}, "relu: must be a mapping, got 3"),
+        ({"relu": 3}, "relu: must have no arguments, got 3"),
     ],
 )
 def test_faults(entry: Any, expected: str) -> None:

@@ -81,7 +81,7 @@ def test_shape_and_precision_stay() -> None:
         ({"rate": -0.1}, "dropout.rate: must be ≥ 0, got -0.1"),
         ({"rate": "half"}, "dropout.rate: must be a number, got half"),
         ({"p": 0.5}, 'dropout.p: unknown key "p"; must be one of rate'),
-        (0.5, "dropout: must be a mapping, got 0.5"),
+        (0.5, "dropout: must be a mapping such as {rate: 0.5}, got 0.5"),
     ],
 )
 def test_faults(arguments: Any, expected: str) -> None:

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import yaml
 from alone import KEY, drawn, evaluated_shape, normal, told
 from pydantic import TypeAdapter
 
+from runner.errors import shown
 from runner.layers import KINDS, LayerList, flattened
 from runner.layers.base import Layer, Precision, Shape
 from runner.layers.conv import Conv
@@ -147,13 +149,53 @@ def test_lists_become_tuples_so_that_a_layer_can_key_a_program() -> None:
         (3, "must be a kind of layer or a mapping from one to its arguments, got 3"),
         (None, "must be a kind of layer or a mapping from one to its arguments, got null"),
         ({1: 2}, "must be a kind of layer or a mapping from one to its arguments, got {1: 2}"),
-        ({"relu": {}, "tanh": {}}, "must have one key, the kind of layer, got {relu: {}, tanh: {}}"),
+        (
+            {"relu": {}, "tanh": {}},
+            "must have one key, the kind of layer (in an override, [{tanh: …}] replaces a layer, and a mapping adds to "
+            "it), got {relu: {}, tanh: {}}",
+        ),
+        (
+            {"conv": None, "filters": 6},
+            "must have one key, the kind of layer, with its arguments inside it (conv: {filters: 6}), "
+            "got {conv: null, filters: 6}",
+        ),
         ({}, "must have one key, the kind of layer, got {}"),
     ],
     ids=str,
 )
 def test_faults_of_an_entry(entry: Any, expected: str) -> None:
     assert told("relu", entry, "flatten", "classifier") == [f"model.layers[1]: {expected}"]
+
+
+# For an entry without a mapping, the form that is shown in its place.
+FORMS = {
+    "max_pool": (2, "{size: 2}"),
+    "conv": ([3, 5], "{filters: 16, kernel_size: [3, 5]}"),
+    "dropout": (0.5, "{rate: 0.5}"),
+    "dense": (84, "{units: 84}"),
+    "classifier": (10, "{classes: 10}"),
+    "embedding": (64, "{dim: 64}"),
+    "pad_channels": (8, "{channels: 8}"),
+    "repeat": (3, "{times: 3, layers: [relu]}"),
+    "residual": (["tanh"], "{layers: [tanh]}"),
+    "dense_connection": (["tanh"], "{layers: [tanh]}"),
+    "auxiliary": ("x", "{layers: [flatten, classifier]}"),
+    "branches": ([["tanh"], []], "{paths: [[tanh], []]}"),
+    "partial_conv": (5, "{connections: [[0, 1]], kernel_size: 5}"),
+}
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_the_form_of_arguments_is_shown_and_is_valid(kind: str) -> None:
+    got, form = FORMS[kind]
+    [line] = [line for line in told({kind: got}) if f".{kind}: " in line]
+    assert line == f"model.layers[0].{kind}: must be a mapping such as {form}, got {shown(got)}"
+    entries({kind: yaml.safe_load(form)})
+
+
+def test_every_kind_that_needs_arguments_shows_a_form() -> None:
+    needy = [kind for kind, layer in KINDS.items() if any(field.is_required() for field in layer.model_fields.values())]
+    assert set(needy) <= set(FORMS) | {"avg_pool", "sum_pool", "subsampling"}  # which are like max_pool
 
 
 def test_every_fault_is_told_at_once() -> None:
