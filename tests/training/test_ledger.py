@@ -71,7 +71,8 @@ def test_patience_is_that_of_pytorch(
         ledger = following(ledger, metrics, ours)
         reason = ledger.end_reason
         waited = plateau.num_bad_epochs
-        wanted = f"{monitor.metric} has not improved for {waited} epochs" if waited >= patience else ""
+        epochs = "1 epoch" if waited == 1 else f"{waited} epochs"
+        wanted = f"{monitor.metric} has not improved for {epochs}" if waited >= patience else ""
         assert reason == wanted
         if reason:
             return
