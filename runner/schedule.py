@@ -35,8 +35,8 @@ SCHEDULES: Final[Mapping[str, Callable[..., optax.Schedule]]] = {
 }
 _FORMULAS: Final[Mapping[str, Formula]] = {formula.__name__: formula for formula in FORMULAS}
 
-# Arguments that get a value if none is given.
-_FILLED: Final = ("value", "init_value", "peak_value", "decay_steps", "transition_steps", "warmup_steps")
+FILLED: Final = ("value", "init_value", "peak_value", "decay_steps", "transition_steps", "warmup_steps")
+"""Arguments that get a value from the learning rate and the length of training if none is given."""
 
 _LEAST: Final = {"decay_steps": 1, "transition_steps": 1, "transition_begin": 0}
 _SHARES: Final = ("pct_start", "pct_final")
@@ -201,7 +201,7 @@ def _checked(data: dict[str, Any], cls: type[Schedule]) -> tuple[dict[str, Any],
     }
     plain = {key: value for key, value in given.items() if key not in special}
     other_names = in_epochs | set(cls.model_fields)
-    values, faults = read_arguments(name, SCHEDULES[name], plain, filled=_FILLED, other_names=other_names)
+    values, faults = read_arguments(name, SCHEDULES[name], plain, filled=FILLED, other_names=other_names)
     for key, value in (values | special).items():
         try:
             values[key] = _read(key, value, given)

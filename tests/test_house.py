@@ -82,6 +82,7 @@ FLOORS = {
     "runner.sweep.search": 13,
     "runner.sweep": 14,
     "runner.composition": 15,
+    "runner.catalogue": 16,
     "runner.verb": 16,
     "runner.verbs": 17,
     "runner.cli": 18,

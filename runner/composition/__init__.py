@@ -6,7 +6,7 @@
 
 from runner.composition.commands import Job, look, train
 from runner.composition.loading import register
-from runner.composition.places import BlockLibrary, groups, shipped
+from runner.composition.places import BlockLibrary, files, groups, shipped
 from runner.composition.resolving import plain, resolve
 from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.stores import tracking
@@ -15,6 +15,7 @@ __all__ = [
     "BlockLibrary",
     "Job",
     "as_typed",
+    "files",
     "for_hydra",
     "groups",
     "look",

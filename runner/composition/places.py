@@ -28,8 +28,7 @@ class BlockLibrary(Mapping[str, Any]):
     """
 
     def __init__(self) -> None:
-        folders = (shipped(), Path.cwd() / OWN_FOLDER)
-        self._files = {path.stem: path for folder in folders for path in sorted((folder / "block").glob("*.yaml"))}
+        self._files = files("block")
 
     def __getitem__(self, name: str) -> Any:
         path = self._files[name]
@@ -43,3 +42,9 @@ class BlockLibrary(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+def files(group: str) -> dict[str, Path]:
+    """The configurations of a group by name, sorted; a file of the current folder replaces a shipped one."""
+    found = {path.stem: path for root in (shipped(), Path.cwd() / OWN_FOLDER) for path in (root / group).glob("*.yaml")}
+    return dict(sorted(found.items()))

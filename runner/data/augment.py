@@ -26,7 +26,9 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts RGB to grey
 class RandomCrop(Record):
     """Shifts by up to `padding` pixels in each direction (He et al. 2015, arXiv:1512.03385, §4.2)."""
 
-    padding: int = Field(ge=1, description="Pixels added on each side, before a random window is cut out.")
+    padding: int = Field(
+        ge=1, description="Pixels added on each side, before a random window is cut out.", examples=[4]
+    )
     padding_mode: Literal["zeros", "reflect", "replicate"] = Field(
         default="zeros",
         description="The added pixels: zeros (black), reflect (mirrored image) or replicate (its edge).",
@@ -108,7 +110,9 @@ class Elastic(Record):
 class Brightness(Record):
     """Multiplies the distance from black (signals: from 0) by one factor per image (torchvision's ColorJitter)."""
 
-    strength: Annotated[float, TRACED] = Field(ge=0, le=1, description="The factor is drawn from 1 ± this.")
+    strength: Annotated[float, TRACED] = Field(
+        ge=0, le=1, description="The factor is drawn from 1 ± this.", examples=[0.2]
+    )
 
     def apply(self, images: jax.Array, *, key: jax.Array, rest: jax.Array) -> jax.Array:
         return jnp.clip(rest + (images - rest) * _factor(self.strength, images, key), 0, 1)
@@ -117,7 +121,9 @@ class Brightness(Record):
 class Contrast(Record):
     """Multiplies the distance from the image's mean grey by one factor per image (torchvision's ColorJitter)."""
 
-    strength: Annotated[float, TRACED] = Field(ge=0, le=1, description="The factor is drawn from 1 ± this.")
+    strength: Annotated[float, TRACED] = Field(
+        ge=0, le=1, description="The factor is drawn from 1 ± this.", examples=[0.2]
+    )
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
         channels = images.shape[-1]
@@ -130,7 +136,7 @@ class Contrast(Record):
 class Cutout(Record):
     """Covers a square of each image, centred on any of its pixels (DeVries & Taylor 2017, arXiv:1708.04552)."""
 
-    size: Annotated[float, TRACED] = Field(gt=0, description="Side of the square, in pixels.")
+    size: Annotated[float, TRACED] = Field(gt=0, description="Side of the square, in pixels.", examples=[4])
     fill: Annotated[float, TRACED] = Field(
         default=0.0, ge=0, le=1, description="Grey level of the square: 0 is black, 1 is white."
     )
@@ -144,7 +150,9 @@ class Cutout(Record):
 class Mixup(Record):
     """Averages pairs of images and their targets, one weight per image (Zhang et al. 2018, arXiv:1710.09412)."""
 
-    alpha: Annotated[float, TRACED] = Field(gt=0, description="The weight is drawn from Beta(alpha, alpha).")
+    alpha: Annotated[float, TRACED] = Field(
+        gt=0, description="The weight is drawn from Beta(alpha, alpha).", examples=[0.2]
+    )
 
     def apply(self, images: jax.Array, targets: jax.Array, *, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         weight = symmetric_beta(key, self.alpha, len(images))
@@ -157,7 +165,9 @@ class Mixup(Record):
 class Cutmix(Record):
     """Replaces a box of each image by another image; mixes targets by area (Yun et al. 2019, arXiv:1905.04899)."""
 
-    alpha: Annotated[float, TRACED] = Field(gt=0, description="The share kept is drawn from Beta(alpha, alpha).")
+    alpha: Annotated[float, TRACED] = Field(
+        gt=0, description="The share kept is drawn from Beta(alpha, alpha).", examples=[1.0]
+    )
 
     def apply(self, images: jax.Array, targets: jax.Array, *, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         n, h, w, _ = images.shape

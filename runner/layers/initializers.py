@@ -65,6 +65,9 @@ class InitializerRecord(Record):
     name: str
     arguments: tuple[tuple[str, float | str], ...] = ()
 
+    def __str__(self) -> str:
+        return shown({self.name: dict(self.arguments)}) if self.arguments else self.name
+
     @property
     def distribution(self) -> str | None:
         """The distribution of this initialiser's unit draws; none for a constant."""

@@ -1,0 +1,62 @@
+"""`runner show NAME`: the arguments of a layer, an optimiser …, with types, defaults and an example."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.command import Command
+from runner.errors import ConfigError, Fault, unknown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from runner.catalogue import Entry
+
+
+def show(command: Command) -> int:
+    """Prints every entry of the name."""
+    from rich.console import Console
+
+    from runner import catalogue
+
+    if len(command.arguments) != 1:
+        rule, given = "must name one entry of `runner list`", " ".join(command.arguments) or "nothing"
+        raise ConfigError(Fault("command line", f"{rule}, got {given}"))
+    [name] = command.arguments
+    found = catalogue.named(name)
+    if not found:
+        names = [entry.name for kind in catalogue.kinds() for entry in catalogue.entries(kind)]
+        raise ConfigError(unknown("command line", "name", name, names))
+    console = Console(highlight=False, markup=False)
+    for number, entry in enumerate(found):
+        if number:
+            console.print()
+        _print(entry, console)
+    return 0
+
+
+def _print(entry: "Entry", console: "Console") -> None:
+    from rich.table import Table
+
+    console.print(f"{entry.name} ({entry.kind}): {entry.summary}")
+    if entry.notes:
+        console.print(entry.notes)
+    console.print(f"\n  {entry.usage}")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for argument in entry.arguments:
+        default = "must be given" if argument.default is None else f"default: {argument.default}"
+        told = f"{argument.description} " if argument.description else ""
+        kind = f"{argument.type}; " if argument.type else ""
+        table.add_row(f"  {argument.name}", f"{told}({kind}{default})")
+    if entry.arguments:
+        console.print()
+        console.print(table)
+    if entry.file:
+        here = Path.cwd()
+        console.print(
+            f"\nin {entry.file.relative_to(here) if entry.file.is_relative_to(here) else entry.file}", soft_wrap=True
+        )
+
+
+VERB = show
