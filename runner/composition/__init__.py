@@ -6,6 +6,7 @@
 
 from runner.composition.commands import Job, look, train
 from runner.composition.loading import register
+from runner.composition.origins import Origin, origins
 from runner.composition.places import BlockLibrary, files, groups, shipped
 from runner.composition.resolving import plain, resolve
 from runner.composition.spelling import as_typed, for_hydra
@@ -14,11 +15,13 @@ from runner.composition.stores import tracking
 __all__ = [
     "BlockLibrary",
     "Job",
+    "Origin",
     "as_typed",
     "files",
     "for_hydra",
     "groups",
     "look",
+    "origins",
     "plain",
     "register",
     "resolve",
