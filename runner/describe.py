@@ -4,9 +4,11 @@
 """
 
 import json
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from runner import placement
+from runner.data.loading import form_of
 from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
 from runner.geometry import ReceptiveField
@@ -27,23 +30,41 @@ from runner.ops.conv import recorded
 from runner.ops.lowering import lowered
 
 _PATHS = "model.layers"
-_COSTS = ("output", "parameters", "multiply-\nadds", "memory")
-_FIELDS = ("receptive\nfield", "stride", "padding")
-_CAPTION = (
-    "One image in float32. Receptive field, effective stride and padding in pixels of "
-    "the input; their totals are those of the last feature map."
-)
-_CAPTION_OF_LOWERINGS = "One image in float32. Lowerings are those of a step of training on this machine."
+_COSTS = ("output", "parameters", "multiply-adds", "memory")
+_FIELDS = ("receptive field", "stride", "padding")
+_HEADINGS = {name: name for name in (*_COSTS, *_FIELDS, "lowering")} | {
+    "multiply-adds": "multiply-\nadds",
+    "receptive field": "receptive\nfield",
+}
+_NARROW_HEADINGS = _HEADINGS | {
+    "parameters": "param-\neters",
+    "multiply-adds": "multi-\nply-adds",
+    "receptive field": "recep-\ntive\nfield",
+}
+# Columns that narrow terminals do without, the first one first.
+_LEFT_OUT = ("padding", "stride", "memory", "receptive field")
+# By the number of columns about receptive fields.
+_CAPTIONS = {
+    3: "Receptive field, effective stride and padding in pixels of the input; their totals are those of the last "
+    "feature map.",
+    2: "Receptive field and effective stride in pixels of the input; their totals are those of the last feature map.",
+    0: "",
+    1: "Receptive field in pixels of the input; its total is that of the last feature map.",
+}
 
 
 def bound(experiment: Experiment) -> Network:
-    """The network for the declared data. Raises ConfigError if the layers do not fit them."""
+    """The network for the declared data; what is not declared is read from the files.
+
+    Raises ConfigError if the layers do not fit the data, and DataError if the files cannot be read.
+    """
     data = experiment.data
-    shape, classes = data.shape, data.class_count
-    if shape is None or classes is None or data.undeclared:
+    if data.shape is not None and data.class_count is not None and not data.undeclared:
+        return experiment.network(data.shape, data.class_count, data.vocabulary_size)
+    if data.folder is None:
         text = "must be given, since only the files tell it otherwise, got null"
         raise ConfigError(Fault(f"data.{data.undeclared}", text))
-    return experiment.network(shape, classes, data.vocabulary_size)
+    return experiment.network(*form_of(data))
 
 
 def lowerings(experiment: Experiment, network: Network) -> list[str]:
@@ -88,52 +109,65 @@ def as_json(experiment: Experiment, *, with_lowerings: bool = False) -> str:
     return json.dumps({"layers": layers, "totals": network.totals.model_dump()}, indent=2)
 
 
-def as_text(experiment: Experiment, width: int = 100, *, with_lowerings: bool = False) -> str:
-    """The table as text, `width` characters wide if possible."""
-    console = Console(width=width, color_system=None, force_terminal=False)
+def as_text(experiment: Experiment, width: int | None = 100, *, with_lowerings: bool = False) -> str:
+    """The table as text, `width` characters wide if possible; None: as wide as it is."""
+    return text_of(table(experiment, width=width, with_lowerings=with_lowerings))
+
+
+def text_of(table: Table) -> str:
+    """A table as lines of text, all of it, however wide it is."""
+    console = Console(width=width_of(table), color_system=None, force_terminal=False)
     with console.capture() as captured:
-        console.print(table(experiment, width=width, with_lowerings=with_lowerings))
+        console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
-def table(experiment: Experiment, width: int = 100, *, with_lowerings: bool = False) -> Table:
-    """The table for a terminal `width` characters wide.
+def table(experiment: Experiment, width: int | None = 100, *, with_lowerings: bool = False) -> Table:
+    """The table for a terminal `width` characters wide; None: as wide as it is.
 
-    Numbers are printed in full if they fit, else in three digits; then paths are shortened in the middle.
+    If it does not fit, numbers are printed in three digits, then paths by their indices alone, then columns are left
+    out. What distinguishes two rows stays: in a still narrower terminal the lines are longer than its width.
     """
     network = bound(experiment)
     title = f"{experiment.model.name} on {experiment.data.name}: {shape_text(network.input_shape)} input"
-    paths = [_short(row.path) for row in network.rows]
     ways = lowerings(experiment, network) if with_lowerings else None
-    full = _table(network, paths, title, _in_full, ways)
-    if _width(full) <= width:
-        return full
-    left = width - _width(_table(network, [""] * len(paths), title, _in_short, ways)) + len(_PATHS)
-    return _table(network, [_cut(path, left) for path in paths], title, _in_short, ways)
+    full = _numbered([_short(row.path) for row in network.rows])
+    indexed = _numbered([_indexed(row.path) for row in network.rows])
+    forms = [
+        _Form(full, _in_full, _HEADINGS),
+        _Form(full, _in_short, _HEADINGS),
+        *(_Form(indexed, _in_short, _NARROW_HEADINGS, _LEFT_OUT[:count]) for count in range(len(_LEFT_OUT) + 1)),
+    ]
+    for form in forms:
+        found = _table(network, title, form, ways)
+        if width is None or width_of(found) <= width:
+            break
+    return found
 
 
-def _width(table: Table) -> int:
+class _Form(NamedTuple):
+    """How a table is written: the paths of its rows, its numbers, its headings by column, and what it leaves out."""
+
+    paths: list[str]
+    number: Callable[[int], str]
+    headings: Mapping[str, str]
+    without: Sequence[str] = ()
+
+
+def width_of(table: Table) -> int:
+    """The width of a table that is not shortened."""
     return Console(width=10_000).measure(table).maximum
 
 
-def _cut(path: str, longest: int) -> str:
-    """A path shortened to `longest` characters: its first index, and the end."""
-    longest = max(longest, len(_PATHS))
-    if len(path) <= longest:
-        return path
-    head = path[: path.index("]") + 1] + "…"
-    return head + path[len(path) - longest + len(head) :]
-
-
-def _table(
-    network: Network, paths: list[str], title: str, number: Callable[[int], str], ways: list[str] | None
-) -> Table:
+def _table(network: Network, title: str, form: _Form, ways: list[str] | None) -> Table:
     sums = network.totals
+    names = [*_COSTS, *(_FIELDS if ways is None else ("lowering",))]
+    form = form._replace(without=[name for name in form.without if name in names])
     found = Table(
         title=escape(title),
         title_justify="left",
         title_style="bold",
-        caption=_CAPTION if ways is None else _CAPTION_OF_LOWERINGS,
+        caption=" ".join(_captions(network, form, ways)),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -141,24 +175,43 @@ def _table(
         pad_edge=False,
         padding=0,
     )
-    found.add_column(_PATHS, footer="total", no_wrap=True)
-    headings = (*_COSTS, *(_FIELDS if ways is None else ("lowering",)))
-    footers = (
+    kept = [index for index, name in enumerate(names) if name not in form.without]
+    footers = [
         "",
-        *_costs(sums.parameters, sums.multiply_adds, sums.activation_bytes, number),
+        *_costs(sums.parameters, sums.multiply_adds, sums.activation_bytes, form.number),
         *(_fields(network.last_fields) if ways is None else ("",)),
-    )
-    for heading, footer in zip(headings, footers, strict=True):
-        found.add_column(heading, footer=footer, justify="right", no_wrap=True)
-    for index, (row, path) in enumerate(zip(network.rows, paths, strict=True)):
-        fields = row.output.fields
-        found.add_row(
-            escape(path),
+    ]
+    found.add_column(_PATHS, footer="total", no_wrap=True)
+    for index in kept:
+        found.add_column(form.headings[names[index]], footer=footers[index], justify="right", no_wrap=True)
+    for number, (row, path) in enumerate(zip(network.rows, form.paths, strict=True)):
+        cells = [
             shape_text(row.output.shape),
-            *_costs(row.parameters, row.multiply_adds, row.activation_bytes, number),
-            *(_fields(fields) if ways is None else (ways[index],)),
-        )
+            *_costs(row.parameters, row.multiply_adds, row.activation_bytes, form.number),
+            *(_fields(row.output.fields) if ways is None else (ways[number],)),
+        ]
+        found.add_row(escape(path), *(cells[index] for index in kept))
     return found
+
+
+def _captions(network: Network, form: _Form, ways: list[str] | None) -> Iterator[str]:
+    """The sentences below the table."""
+    sizes = [field.size for row in network.rows for field in row.output.fields]
+    if ways is None:
+        shown = [name for name in _FIELDS if name not in form.without]
+        yield f"One image in float32. {_CAPTIONS[len(shown)]}".strip()
+        if shown and max(sizes, default=0) > max(network.input_shape[:-1]):
+            image = shape_text(network.input_shape[:-1])
+            yield f"A receptive field larger than the {image} input reaches into the padding around it."
+    else:
+        yield "One image in float32. Lowerings are those of a step of training on this machine."
+    if any(path.endswith(")") for path in form.paths):
+        yield "(2) is the second copy of a repeated layer."
+    if any("." in path[: path.find("]")] for path in form.paths):
+        yield escape("[5.0.2] is layer 2 within layer 0 of model.layers[5].")
+    if form.without:
+        left_out = " and ".join([", ".join(form.without[:-1])] * (len(form.without) > 1) + [form.without[-1]])
+        yield f"Wider terminals show {left_out}."
 
 
 def _fields(fields: tuple[ReceptiveField, ...]) -> list[str]:
@@ -190,6 +243,26 @@ def _in_short(count: int) -> str:
 def _short(path: str) -> str:
     """A path without the parts that all paths have: `[3].repeat[0].conv` of `model.layers[3].repeat.layers[0].conv`."""
     return path.removeprefix(_PATHS).replace(".layers[", "[")
+
+
+def _indexed(path: str) -> str:
+    """A path without the kinds above the layer: `[3.0].conv`; lists that have a name of their own keep it."""
+    *above, kind = re.findall(r"[\w$]+|\[\d+\]", path.removeprefix(_PATHS))
+    names = [
+        part.strip("[]")
+        for part, following in zip(above, [*above[1:], kind], strict=True)
+        if part[0] == "[" or (following[0] == "[" and part not in ("layers", "paths"))
+    ]
+    return f"[{'.'.join(names)}].{kind}"
+
+
+def _numbered(paths: Sequence[str]) -> list[str]:
+    """The paths, with the number of each copy of a layer that is repeated."""
+    counts, copies, found = Counter(paths), Counter[str](), []
+    for path in paths:
+        copies[path] += 1
+        found.append(f"{path} ({copies[path]})" if counts[path] > 1 else path)
+    return found
 
 
 def _per_axis(values: tuple[int | Fraction, ...]) -> str:

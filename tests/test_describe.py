@@ -1,13 +1,17 @@
 """The layer table: its numbers, its forms, and that it neither reads images nor compiles anything."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.monitoring
 import numpy as np
 import pytest
+from commands import Runner
 from configurations import composed, parse
+from PIL import Image
 
 from runner.describe import as_json, as_text
 from runner.errors import ConfigError
@@ -131,9 +135,68 @@ def test_big_numbers_are_shortened_where_80_columns_are_too_few() -> None:
     assert "15,466,209,280" in wide
     assert "134 M" in narrow
     assert "15.5 G" in narrow
-    assert "…" not in wide
-    # A path may lose its middle, a number nothing.
-    assert all("…" not in line[len("model.layers") :] for line in narrow.splitlines())
+    assert "…" not in wide + narrow
+
+
+def labels(text: str) -> list[str]:
+    """The paths of a table's rows."""
+    return re.findall(r"^(\[\S+\.[a-z]\w*(?: \(\d+\))?) ", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, None])
+@pytest.mark.parametrize(
+    ("model", "data"), [("googlenet_aux", "imagenet"), ("resnet20_cifar", "cifar10"), ("densenet121", "imagenet")]
+)
+def test_rows_differ_at_every_width(model: str, data: str, width: int | None) -> None:
+    chosen = experiment(f"model={model}", f"data={data}")
+    text = as_text(chosen, width)
+    rows = labels(text)
+    network = chosen.network((32, 32, 3) if data == "cifar10" else (224, 224, 3), 10 if data == "cifar10" else 1000)
+    assert len(rows) == len(set(rows)) == len(network.rows)
+    assert "…" not in text
+    assert width is None or max(map(len, text.splitlines())) <= width
+    # Each row still ends in its layer's kind, with the number of the copy if it is repeated.
+    assert [re.sub(r" \(\d+\)$", "", row).rpartition(".")[2] for row in rows] == [row.kind for row in network.rows]
+
+
+def test_paths_by_indices_name_one_layer_each() -> None:
+    inside: list[Any] = [{"conv": {"filters": 1, "kernel_size": 1}}, "relu"]
+    layers: list[Any] = [
+        {"residual": {"layers": inside, "shortcut": inside}},
+        {"branches": {"paths": [inside, [{"repeat": {"times": 2, "layers": inside}}]]}},
+        *("flatten", "classifier"),
+    ]
+    text = as_text(experiment(layers=layers), width=56)
+    assert labels(text) == [
+        *("[0.0].conv", "[0.1].relu", "[0.shortcut.0].conv", "[0.shortcut.1].relu", "[0].residual"),
+        *("[1.0.0].conv", "[1.0.1].relu"),
+        *("[1.1.0.0].conv (1)", "[1.1.0.1].relu (1)", "[1.1.0.0].conv (2)", "[1.1.0.1].relu (2)"),
+        *("[1].branches", "[2].flatten", "[3].classifier"),
+    ]
+    assert text.endswith(
+        "One image in float32. Receptive field in pixels of\nthe input; its total is that of the last feature\n"
+        "map. (2) is the second copy of a repeated layer.\n[5.0.2] is layer 2 within layer 0 of model.layers[5].\n"
+        "Wider terminals show padding and stride.\n"
+    )
+
+
+def test_a_field_larger_than_the_image_says_why() -> None:
+    reason = "A receptive field larger than the 32×32 input reaches into the padding around it."
+    padded: list[Any] = [{"conv": {"filters": 1, "kernel_size": 5, "padding": "same"}}, "global_avg_pool", "classifier"]
+    assert json.loads(as_json(experiment(layers=padded)))["layers"][1]["receptive_field"] == [36, 36]
+    assert reason in as_text(experiment(layers=padded), width=None).replace("\n", " ")
+    assert "padding around it" not in as_text(experiment(), width=None)
+
+
+def test_a_pipe_is_as_wide_as_the_table_unless_columns_says_otherwise(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    command = ("describe", "model=googlenet", "data=imagenet")
+    wide = runner(*command).out
+    assert "[5].module[0].inception[0].branches.paths[1][1].conv_bn_act[1].own_norm[0].batch_norm" in wide
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "[5.0.0.1.1.1.0].batch_norm" in runner(*command).out
 
 
 def test_long_paths_cost_neither_a_number_nor_a_kind() -> None:
@@ -183,6 +246,29 @@ def test_data_that_only_their_files_tell_of() -> None:
         with pytest.raises(ConfigError) as caught:
             as_text(parse(config))
         assert str(caught.value) == f"{missing}: must be given, since only the files tell it otherwise, got null"
+
+
+def test_what_is_not_declared_is_read_from_the_files(runner: Runner, tmp_path: Path) -> None:
+    shades = np.arange(20, dtype=np.uint8)
+    for shade in shades:
+        path = tmp_path / "photos" / f"class {shade % 4}" / f"{shade}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 10), (int(shade), 0, 0)).save(path)
+    np.savez(tmp_path / "signals.npz", x_train=np.zeros((20, 50, 2), np.float32), y_train=shades % 5)
+    folder = runner(
+        "describe", "data=folder", "data.root=photos", "model.input=null", "model.layers=[flatten,classifier]"
+    )
+    assert (folder.status, folder.err) == (0, "")
+    assert folder.out.startswith("lenet5 on folder: 10×12×3 input")
+    assert re.search(r"\[1\]\.classifier +4 +1,444 ", folder.out)
+    arrays = runner(
+        *("describe", "data=arrays", "data.root=signals.npz", "data.axes=lc", "model.input=null"),
+        "model.layers=[flatten,classifier]",
+    )
+    assert arrays.out.startswith("lenet5 on arrays: 50×2 input")
+    assert re.search(r"\[1\]\.classifier +5 +505 ", arrays.out)
+    gone = runner("describe", "data=folder", "data.root=nowhere")
+    assert (gone.status, gone.err) == (2, "data.root: must be a folder or a .zip that exists, got nowhere\n")
 
 
 def test_layers_that_do_not_fit_are_told_and_not_described() -> None:

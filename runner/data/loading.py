@@ -1,5 +1,8 @@
 """Reads a source into a data set: checks it against its record, holds out examples and computes its digest."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from runner.data.agreement import checked_classes
@@ -15,14 +18,9 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
 
     Raises DataError if files are missing or broken, or differ from what the record declares.
     """
-    try:
+    with _as_data_errors(data):
         classes, examples = _read(data, report or (lambda line: None))
         (train, val, test), vocabulary = data.encoded(examples)
-    except MemoryError as error:
-        reason = str(error) or "no room for its content"
-        raise DataError(must(data.root or f"data ({data.name})", "fit into memory", reason)) from error
-    except OSError as error:
-        raise DataError(must(str(error.filename or data.root), "be readable", error.strerror or error)) from error
     found = train.inputs.shape[1:]
     if data.shape is not None and found != data.shape:
         raise DataError(must("data.image", f"be {shape_text(found)}, as the images are", shape_text(data.shape)))
@@ -32,6 +30,32 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
             raise DataError(must(f"data.{name}", f"have one value per channel ({found[-1]})", values))
     digest = digest_of((*classes, *vocabulary), train, val, test)
     return Dataset(data.name, train, val, test, classes, digest, vocabulary, data.declared_range)
+
+
+def form_of(data: Source) -> tuple[tuple[int, ...], int, int | None]:
+    """The shape of an input, the number of classes, and for texts that of tokens, as the files have them.
+
+    Images are not decoded. Raises DataError as `load` does.
+    """
+    with _as_data_errors(data):
+        parts = data.read(lambda line: None)
+        classes = checked_classes(data, parts)
+        if parts.train.inputs.dtype != object:
+            return tuple(parts.train.inputs.shape[1:]), len(classes), None
+    texts = load(data)
+    return texts.shape, len(texts.classes), len(texts.vocabulary)
+
+
+@contextmanager
+def _as_data_errors(data: Source) -> Iterator[None]:
+    """Converts errors of memory and of the operating system in the block to DataError."""
+    try:
+        yield
+    except MemoryError as error:
+        reason = str(error) or "no room for its content"
+        raise DataError(must(data.root or f"data ({data.name})", "fit into memory", reason)) from error
+    except OSError as error:
+        raise DataError(must(str(error.filename or data.root), "be readable", error.strerror or error)) from error
 
 
 def _read(data: Source, report: Report) -> tuple[tuple[str, ...], list[Examples]]:

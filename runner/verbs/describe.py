@@ -1,5 +1,6 @@
 """`runner describe`: the layer table, before anything is compiled; describe.format=json for programs."""
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -21,7 +22,7 @@ class Describe(Record):
 
 
 def show(job: "Job", settings: Describe) -> int:
-    """Prints the layer table of one configuration."""
+    """Prints the layer table of one configuration; reads the files of data that declare no size."""
     from rich.console import Console
 
     from runner import describe
@@ -31,7 +32,11 @@ def show(job: "Job", settings: Describe) -> int:
         print(describe.as_json(experiment, with_lowerings=settings.lowerings))
     else:
         console = Console(highlight=False)
-        console.print(describe.table(experiment, width=console.width, with_lowerings=settings.lowerings))
+        # In a pipe the table is as wide as it is, unless COLUMNS says how wide the lines may be.
+        width = console.width if console.is_terminal or "COLUMNS" in os.environ else None
+        found = describe.table(experiment, width=width, with_lowerings=settings.lowerings)
+        console.width = max(console.width, describe.width_of(found))
+        console.print(found)
     return 0
 
 
