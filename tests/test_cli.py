@@ -37,11 +37,11 @@ MISTAKES = [
     (("describe", "debug=slow"), 'debug: unknown debug "slow"; must be one of fast, nan, overfit, profile'),
     (
         ("describe", "model=3"),
-        'model: unknown model "3"; the nearest are vgg13, cnn_3x, vgg13_bn; runner --help lists all 43',
+        'model: unknown model "3"; the nearest are vgg13, cnn_3x, vgg13_bn; runner list models lists all 43',
     ),
     (
         ("describe", "model=foo"),
-        'model: unknown model "foo"; the nearest are googlenet, zfnet, googlenet_aux; runner --help',
+        'model: unknown model "foo"; the nearest are googlenet, zfnet, googlenet_aux; runner list models',
     ),
     (
         ("describe", "optimizer=nadam"),

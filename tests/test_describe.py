@@ -175,8 +175,8 @@ def test_paths_by_indices_name_one_layer_each() -> None:
     ]
     assert text.endswith(
         "One image in float32. Receptive field in pixels of\nthe input; its total is that of the last feature\n"
-        "map. (2) is the second copy of a repeated layer.\n[5.0.2] is layer 2 within layer 0 of model.layers[5].\n"
-        "Wider terminals show padding and stride.\n"
+        "map. (2) is the second copy of a repeated layer.\n[5.0.2] is layer 2 within layer 0 of\n"
+        "model.layers[5]. Wider terminals show padding,\nstride and memory.\n"
     )
 
 
