@@ -31,6 +31,7 @@ FLOORS = {
     "runner.output": 0,
     "runner.withheld": 0,
     "runner.path_names": 0,
+    "runner.charts": 0,
     "runner.learning_rates": 0,
     "runner.sweep.tags": 0,
     "runner.geometry": 1,

@@ -62,8 +62,9 @@ def return_value(result: Outcome, objectives: Objectives) -> float | tuple[float
 def curve_names(result: SweepResult) -> list[str]:
     """The metrics that are drawn by epoch, the one that ranks members first."""
     names = (result.objectives[0][0].replace("best/val_", "val/"), "val/accuracy", "val/loss", "train/loss")
-    measured = {name for member in result.members for epoch in member.history for name in epoch}
-    return [name for name in dict.fromkeys(names) if name in measured]
+    measured = dict.fromkeys(name for member in result.members for epoch in member.history for name in epoch)
+    others = (name for name in measured if name.startswith("val/"))  # those of `train.metrics`
+    return [name for name in dict.fromkeys((*names, *others)) if name in measured]
 
 
 def ranked(results: Iterable[Outcome], objectives: Objectives) -> list[Outcome]:

@@ -150,9 +150,14 @@ def test_no_text_of_a_user_can_end_the_script() -> None:
 
 
 def test_losses_that_are_nan_are_left_out() -> None:
-    lost = member(0, metrics={"val/loss": float("nan")}, history=({"val/loss": float("inf")},))
-    data = data_of(Page(report.html(sweep(lost))))
-    assert data["members"][0]["history"] == [{"val/loss": None}]
+    lost = member(0, metrics={"val/loss": math.nan}, history=({"val/loss": 1.0}, {"val/loss": math.inf}))
+    kept = member(1, metrics={"val/loss": 0.5}, history=({"val/loss": 1.0}, {"val/loss": 0.5}))
+    data = data_of(Page(report.html(sweep(lost, kept, objectives=(("val/loss", "minimize"),)))))
+    assert data["members"][0]["metrics"] == {"val/loss": None}
+    [curves, slices, *_] = data["sections"]
+    points = {number: len(places) // 2 for _, _, number, _, places in curves["charts"][0]["marks"]}
+    assert points == {0: 1, 1: 2}
+    assert {mark[2] for chart in slices["charts"] for mark in chart["marks"]} == {1}
 
 
 def test_a_thousand_members_make_a_page_of_less_than_three_megabytes() -> None:
@@ -286,10 +291,17 @@ def test_the_page_shows_the_further_metrics_of_training_and_the_command_of_the_t
     result = sweep(measured, objectives=(("val/f1", "maximize"),), places=("--config-dir=mine",))
     data = data_of(Page(report.html(result)))
     assert data["metrics"] == ["train/loss", "val/f1"]
-    assert data["members"][0]["history"] == [{"val/f1": 0.25}, {"val/f1": 0.5}]
-    assert data["curves"] == ["val/f1"]
+    [curves, *_] = data["sections"]
+    assert [chart["title"] for chart in curves["charts"]] == ["val/f1"]
+    assert curves["charts"][0]["y"]["ticks"][0][1] == "0.25"
     assert data["again"] == report.best_command(result)
     assert data["again"].startswith("runner --config-dir=mine ")
+
+
+def test_further_metrics_of_training_have_curves_beside_the_one_that_ranks() -> None:
+    measured = member(0, history=({"val/f1": 0.25, "val/accuracy": 0.5}, {"val/f1": 0.5, "val/accuracy": 0.6}))
+    [curves, *_] = data_of(Page(report.html(sweep(measured))))["sections"]
+    assert [chart["title"] for chart in curves["charts"]] == ["val/accuracy", "val/f1"]
 
 
 def test_the_table_can_be_read_back() -> None:
@@ -303,8 +315,6 @@ def test_the_table_can_be_read_back() -> None:
 
 def test_figures_are_drawn_for_existing_data() -> None:
     drawn = report.figures(sweep(member(0), member(1, 0.7, varied={"optimizer.learning_rate": 0.5, "seed": 1})))
-    assert {name: draw()[:4] for name, draw in drawn.items()} == {
-        "learning_curves": b"\x89PNG",
-        "slices": b"\x89PNG",
-    }
+    names = ("learning_curves", "slices", "parallel_coordinates", "costs")
+    assert {name: draw()[:4] for name, draw in drawn.items()} == dict.fromkeys(names, b"\x89PNG")
     assert dict(report.figures(sweep(member(0, metrics={}, history=(), status="FAILED")))) == {}

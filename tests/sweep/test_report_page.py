@@ -35,6 +35,28 @@ def page_of(tmp_path: Path, count: int) -> str:
     return path.as_uri()
 
 
+# The texts and marks that leave their picture, and the pairs of texts of one picture that share pixels.
+OUTSIDE = """[...document.querySelectorAll('svg .mark, svg text')].filter(e => {
+  const a = e.getBoundingClientRect(), b = e.ownerSVGElement.getBoundingClientRect();
+  return a.left < b.left - 1 || a.top < b.top - 1 || a.right > b.right + 1 || a.bottom > b.bottom + 1;
+}).map(e => e.textContent)"""
+OVERPRINTED = """[...document.querySelectorAll('svg')].flatMap(svg => {
+  const texts = [...svg.querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect()]);
+  return texts.flatMap(([one, a], i) => texts.slice(i + 1).filter(([other, b]) =>
+    Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
+    Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2
+  ).map(([other]) => `${one} | ${other}`));
+})"""
+BROKEN = """[...document.querySelectorAll('.whole')].flatMap(e => [...e.childNodes]).filter(node => {
+  const range = document.createRange();
+  range.selectNodeContents(node);
+  return range.getClientRects().length > 1;
+}).map(node => node.textContent)"""
+REPEATED = """[...document.querySelectorAll('svg')].flatMap(svg => ['x', 'y'].map(c =>
+  [...svg.querySelectorAll('text.' + c + ':not(.halo)')].map(t => t.textContent)
+)).filter(texts => new Set(texts).size < texts.length)"""
+
+
 @pytest.fixture(params=(1, 2, 50))
 def count(request: pytest.FixtureRequest) -> int:
     found: int = request.param
@@ -91,23 +113,20 @@ def test_the_plots_show_every_member_that_has_what_they_show(page: Page, count: 
     assert ("Parallel coordinates" in titles, "Slices" in titles) == (True, True)
     assert ("Importance" in titles) == (count == 50)
     several_epochs = count - (1 if count == 50 else 0)
-    curves = page.value("document.querySelectorAll('figure')[0].querySelectorAll('path.mark').length")
-    assert curves == count
-    longer = page.value(
-        "[...document.querySelectorAll('figure')[0].querySelectorAll('path.mark')]"
-        ".filter(p => p.getTotalLength() > 1).length"
+    curves = "document.querySelectorAll('figure')[0].querySelectorAll('path.mark')"
+    assert page.value(f"{curves}.length") == several_epochs
+    assert page.value(f"[...{curves}].every(p => p.getTotalLength() > 1)")
+    assert (
+        page.value(
+            "new Set([...document.querySelectorAll('figure')[0].querySelectorAll('.mark')].map(m => m.dataset.n)).size"
+        )
+        == count
     )
-    assert longer == several_epochs
     # No coordinate is missing, and every mark and label lies within its picture.
-    assert page.value("[...document.querySelectorAll('svg *')].every(e => !/NaN|Infinity/.test(e.outerHTML))")
-    outside = page.value(
-        "[...document.querySelectorAll('svg .mark, svg text:not([transform])')].filter(m => { const a = m.getBBox(),"
-        " v = m.ownerSVGElement.viewBox.baseVal;"
-        " return a.x < 0 || a.y < 0 || a.x + a.width > v.width || a.y + a.height > v.height; }).length"
-    )
-    assert outside == 0
+    assert page.value("[...document.querySelectorAll('svg *')].every(e => !/NaN|Infinity|undefined/.test(e.outerHTML))")
+    assert page.value(OUTSIDE) == []
     # Pointing at a member shows it everywhere.
-    page.point("svg circle.mark.best")
+    page.point("svg circle.mark.best[data-n]")
     assert page.value("new Set([...document.querySelectorAll('.on')].map(e => e.dataset.n)).size") == 1
     assert page.value("document.querySelector('tr.on').dataset.n") == str(count - 1)
 
@@ -123,10 +142,122 @@ def test_the_page_is_as_wide_as_the_window(browser: Page, tmp_path: Path, width:
     assert (tmp_path / "page.png").stat().st_size > 10_000
 
 
-def test_a_long_label_is_not_cut_off(browser: Page, tmp_path: Path) -> None:
-    some = [member(number, varied={"optimizer": "a long name " * 5, "seed": number}) for number in range(2)]
+FILTERS = [f"model.layers.{place}.conv.filters" for place in (0, 3)]
+NAMES = (
+    "adamw with decoupled weight decay",
+    "a second name that is rather long",
+    "一个很长的中文优化器名称",
+    "محسّن عربي",
+    "बिल्ली",
+    "🚀",
+)
+ODD: dict[str, dict[str, Any]] = {
+    "narrow": {
+        "parameters": lambda n: 39_998 + n % 5,
+        "multiply_adds": lambda n: 1_200_000 + n,
+        "seconds": lambda n: 19.2 + n / 997,
+    },
+    "wide": {
+        "parameters": lambda n: 10 ** (3 + n % 5),
+        "multiply_adds": lambda n: 281_000 * (1 + n),
+        "seconds": lambda n: 0.01 * 3 ** (n % 9),
+    },
+}
+
+
+def odd(count: int, costs: str) -> list[Any]:
+    """Members that vary in integers, logarithms, long names of many scripts, truths and null, in any order."""
+    return [
+        member(
+            number,
+            accuracy=0.98 + 0.01 * (number * 37 % count) / count,
+            varied={
+                FILTERS[0]: (4, 6, 8, 16)[number % 4],
+                FILTERS[1]: 16 * (1 + number % 7),
+                "optimizer.learning_rate": 10.0 ** -(number * 7919 % 500 / 100),
+                "optimizer": NAMES[number % len(NAMES)],
+                "model.pretrained": (True, None, "imagenet")[number % 3],
+                "seed": number,
+            },
+            name=f"0.conv.filters={number}",
+            **{name: cost(number) for name, cost in ODD[costs].items()},
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize(
+    ("count", "costs"), [(1, "narrow"), (4, "narrow"), (48, "narrow"), (48, "wide"), (200, "wide")]
+)
+def test_labels_are_readable_at_any_size(browser: Page, tmp_path: Path, count: int, costs: str, width: int) -> None:
+    path = tmp_path / "report.html"
+    shares = {name: 0.5**place for place, name in enumerate((*FILTERS, "optimizer"))} if count > 3 else {}
+    path.write_text(report.html(sweep(*odd(count, costs), importances=shares, seconds=12345.678)), encoding="utf-8")
+    browser.open(path.as_uri(), width)
+    assert browser.value(OVERPRINTED) == []
+    assert browser.value(REPEATED) == []
+    assert browser.value(OUTSIDE) == []
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    # No number of a card is broken in two.
+    assert browser.value(BROKEN) == []
+    assert browser.texts(".card b")[-1] == "12,346 s"
+    browser.screenshot(tmp_path / "page.png")  # for who runs this with --basetemp, to look at
+    assert browser.faults == []
+
+
+def test_charts_follow_the_width_of_the_window(browser: Page, tmp_path: Path) -> None:
+    browser.open(page_of(tmp_path, 50), 1400)
+    before = browser.value("document.querySelector('svg').clientWidth")
+    size = {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.call("Emulation.setDeviceMetricsOverride", **size)
+    browser.until(f"document.querySelector('svg').clientWidth < {before}")
+    assert browser.value("document.documentElement.scrollWidth") <= 400
+    assert browser.value(OVERPRINTED) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_labels_stand_out_from_the_page(browser: Page, tmp_path: Path, scheme: str) -> None:
+    browser.open(page_of(tmp_path, 50))
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    luminance = """(colour => { const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map(c => c / 255)
+      .map(c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; })"""
+    ink = browser.value(f"[...document.querySelectorAll('svg text')].map(t => {luminance}(getComputedStyle(t).fill))")
+    ground = browser.value(f"{luminance}(getComputedStyle(document.querySelector('figure')).backgroundColor)")
+    # WCAG 2.2, 1.4.3: a ratio of at least 4.5.
+    assert min((max(one, ground) + 0.05) / (min(one, ground) + 0.05) for one in ink) >= 4.5
+
+
+def test_names_in_any_script_have_a_font(browser: Page, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(report.html(sweep(*odd(12, "wide"))), encoding="utf-8")
+    browser.open(path.as_uri())
+    for domain in ("DOM", "CSS"):
+        browser.call(f"{domain}.enable")
+    root = browser.call("DOM.getDocument")["root"]["nodeId"]
+    cells = browser.call("DOM.querySelectorAll", nodeId=root, selector="td.word")["nodeIds"]
+    fonts = {
+        one["familyName"] for cell in cells for one in browser.call("CSS.getPlatformFontsForNode", nodeId=cell)["fonts"]
+    }
+    if not any("CJK" in name for name in fonts):
+        pytest.skip("no Noto CJK among the fonts of the system")
+    assert "Last Resort" not in " ".join(fonts)
+
+
+@pytest.mark.slow
+def test_a_thousand_members_are_shown_at_once(browser: Page, tmp_path: Path) -> None:
+    browser.open(page_of(tmp_path, 1000), 1400)
+    assert browser.value("document.querySelectorAll('tbody tr').length") == 1000
+    assert browser.value(OVERPRINTED) == []
+    assert browser.value("performance.timing.loadEventEnd - performance.timing.navigationStart") < 10_000
+
+
+def test_a_long_label_can_be_read_whole(browser: Page, tmp_path: Path) -> None:
+    some = [member(number, varied={"optimizer": "a long name " * 5 + "end", "seed": number}) for number in range(2)]
     path = tmp_path / "report.html"
     path.write_text(report.html(sweep(*some)), encoding="utf-8")
     browser.open(path.as_uri())
-    label = "[...document.querySelectorAll('svg text')].find(t => t.textContent.startsWith('optimizer=a long'))"
+    label = "[...document.querySelectorAll('svg text')].find(t => t.textContent.startsWith('optimizer=a'))"
     assert browser.value(f"{label}.getBBox().x") >= 0
+    assert browser.value(f"{label}.firstChild.textContent").endswith("me end")
+    assert browser.value(f"{label}.querySelector('title').textContent") == "optimizer=" + "a long name " * 5 + "end"

@@ -1,19 +1,21 @@
 """The report of a sweep as one self-contained HTML page, in light and dark colours."""
 
 import json
-from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from typing import Any
 
-from runner.sweep.report.statistics import leaders, over_seeds
+from runner.charts import Axis, Chart, Mark, Parallel, Section
+from runner.sweep.report.charts import sections
+from runner.sweep.report.statistics import leaders
 from runner.sweep.report.table import metric_names
 from runner.sweep.report.terminal import best_command
-from runner.sweep.results import SweepResult, curve_names, varied_text
+from runner.sweep.results import SweepResult
 from runner.training.outcome import Outcome
 
 # Significant digits: a page with a thousand members stays small enough for browsers.
 _DIGITS = 6
+_UNITS = 10_000  # of the length of an axis, as page.js has it
 
 
 def html(result: SweepResult) -> str:
@@ -44,26 +46,14 @@ def _rounded(value: Any) -> Any:
 
 
 def _data(result: SweepResult) -> dict[str, Any]:
-    metric, curves = result.objectives[0][0], curve_names(result)
     return {
         "objectives": result.objectives,
         "names": result.names,
-        "members": [_member(member, curves) for member in result.members],
+        "members": [_member(member) for member in result.members],
         "leaders": [leader.number for leader in leaders(result.members, result.objectives)],
         "again": best_command(result),
         "metrics": metric_names(result.members),
-        "curves": curves,
-        "importances": result.importances,
-        "means": [
-            {
-                "name": varied_text(mean.varied, result.names) or "all",
-                "values": mean.values,
-                "mean": mean.mean,
-                "deviation": mean.deviation,
-                "interval": mean.interval,
-            }
-            for mean in over_seeds(result.members, metric)
-        ],
+        "sections": [_section(section) for section in sections(result)],
         "seconds": result.seconds,
         "groups": result.groups,
         "compiles": result.compiles,
@@ -71,8 +61,36 @@ def _data(result: SweepResult) -> dict[str, Any]:
     }
 
 
-def _member(member: Outcome, curves: Sequence[str]) -> dict[str, Any]:
-    costs = {"parameters": member.parameters, "multiply_adds": member.multiply_adds, "seconds": member.seconds}
+def _section(section: Section) -> dict[str, Any]:
+    charts = [_parallel(chart) if isinstance(chart, Parallel) else _chart(chart) for chart in section.charts]
+    return {"title": section.title, "text": section.text, "wide": section.wide, "charts": charts}
+
+
+def _chart(chart: Chart) -> dict[str, Any]:
+    marks = [_mark(mark) for mark in chart.marks]
+    return {"title": chart.title, "x": _axis(chart.x), "y": _axis(chart.y), "marks": marks}
+
+
+def _parallel(chart: Parallel) -> dict[str, Any]:
+    return {"axes": [_axis(axis) for axis in chart.axes], "marks": [_mark(mark) for mark in chart.marks]}
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    ticks = [(_position(tick.at), tick.text) for tick in axis.ticks]
+    return {"title": axis.title, "ticks": ticks, "words": axis.words, "log": axis.log}
+
+
+def _mark(mark: Mark) -> list[Any]:
+    points = [_position(place) for point in mark.points for place in point]
+    return [mark.shape, mark.look, mark.member, mark.text, points]
+
+
+def _position(place: float) -> int:
+    """A position in whole units, which are shorter than fractions."""
+    return round(place * _UNITS)
+
+
+def _member(member: Outcome) -> dict[str, Any]:
     return {
         "number": member.number,
         "name": member.name,
@@ -80,6 +98,6 @@ def _member(member: Outcome, curves: Sequence[str]) -> dict[str, Any]:
         "status": member.status,
         "reason": member.reason,
         "metrics": {name: value for name, value in member.metrics.items() if not name.startswith("seconds")},
-        "costs": costs,
-        "history": [{name: epoch[name] for name in curves if name in epoch} for epoch in member.history],
+        "costs": {"parameters": member.parameters, "multiply_adds": member.multiply_adds, "seconds": member.seconds},
+        "epochs": len(member.history),
     }
