@@ -45,7 +45,7 @@ def _panel(axes: Axes, chart: Chart, width: float = _PLOT_WIDTH, height: float =
     _frame(axes, chart.title)
     _below(axes, chart.x, width)
     ticks = _spaced(chart.y.ticks, [_LINE / height] * len(chart.y.ticks))
-    axes.set_yticks([tick.at for tick in ticks], [_label(tick) for tick in ticks])
+    axes.set_yticks([tick.at for tick in ticks], _labels(ticks))
     axes.set_ylabel(_title(chart.y), color=QUIET, fontsize=9)
     axes.grid(axis="x" if chart.y.words else "y", alpha=0.3)
     _draw(axes, chart.marks)
@@ -73,9 +73,10 @@ def _parallel(chart: Parallel) -> Figure:
     axes.set_xticks([index / last for index in range(last + 1)], [_title(axis) for axis in chart.axes])
     for index, axis in enumerate(chart.axes):
         axes.axvline(index / last, color=QUIET, linewidth=0.6, alpha=0.6)
-        for tick in _spaced(axis.ticks, [_LINE / 3.4] * len(axis.ticks)):
+        ticks = _spaced(axis.ticks, [_LINE / 3.4] * len(axis.ticks))
+        for tick, label in zip(ticks, _labels(ticks, 16), strict=True):
             axes.annotate(
-                short_name(tick.text, 16),
+                label,
                 (index / last, tick.at),
                 (-4, 0),
                 textcoords="offset points",
@@ -101,27 +102,28 @@ def _frame(axes: Axes, title: str) -> None:
 def _below(axes: Axes, axis: Axis, width: float) -> None:
     """The ticks of an x axis."""
     upright = _is_upright(axis, width)
-    sizes = [_LINE if upright else _level(tick) for tick in axis.ticks]
+    sizes = [_LINE] * len(axis.ticks) if upright else _sizes(axis.ticks)
     ticks = _spaced(axis.ticks, [size / width for size in sizes])
-    axes.set_xticks([tick.at for tick in ticks], [_label(tick) for tick in ticks], rotation=90 if upright else 0)
+    axes.set_xticks([tick.at for tick in ticks], _labels(ticks), rotation=90 if upright else 0)
     axes.set_xlabel(_title(axis), color=QUIET, fontsize=9)
 
 
 def _is_upright(axis: Axis, width: float) -> bool:
     """Whether the labels are categories that have no room beside each other."""
-    return axis.words and len(_spaced(axis.ticks, [_level(tick) / width for tick in axis.ticks])) < len(axis.ticks)
+    sizes = [size / width for size in _sizes(axis.ticks)]
+    return axis.words and len(_spaced(axis.ticks, sizes)) < len(axis.ticks)
 
 
-def _level(tick: Tick) -> float:
-    """The width of a label, with some space, in inches."""
-    return (columns(_label(tick)) + 1.5) * _COLUMN
+def _sizes(ticks: Sequence[Tick]) -> list[float]:
+    """The widths of labels, with some space, in inches."""
+    return [(columns(label) + 1.5) * _COLUMN for label in _labels(ticks)]
 
 
 def _upright(chart: Chart | Parallel) -> float:
     """The height of upright labels below a panel, in inches."""
     if isinstance(chart, Parallel) or not _is_upright(chart.x, _PLOT_WIDTH):
         return 0.0
-    return max(_level(tick) for tick in chart.x.ticks)
+    return max(_sizes(chart.x.ticks))
 
 
 def _spaced(ticks: Sequence[Tick], sizes: Sequence[float]) -> list[Tick]:
@@ -135,8 +137,12 @@ def _spaced(ticks: Sequence[Tick], sizes: Sequence[float]) -> list[Tick]:
     return kept
 
 
-def _label(tick: Tick) -> str:
-    return short_name(tick.text, _LONGEST_LABEL)
+def _labels(ticks: Sequence[Tick], longest: int = _LONGEST_LABEL) -> list[str]:
+    """The texts of ticks, as short as they may be and still differ."""
+    labels = [short_name(tick.text, longest) for tick in ticks]
+    if len(set(labels)) < len(labels) and longest < max(columns(tick.text) for tick in ticks):
+        return _labels(ticks, longest + longest // 4)
+    return labels
 
 
 def _title(axis: Axis) -> str:

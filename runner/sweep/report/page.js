@@ -3,7 +3,7 @@
 // computed (runner/charts), and a table of its members. Fetches and stores nothing.
 const NS = "http://www.w3.org/2000/svg";
 const UNITS = 10000; // the length of an axis in the positions of `sweep`
-const FONT = 12, GAP = 8, PLOT = 210, ROW = 26, TOP = 12, RIGHT = 18, LONGEST = 190, NARROWEST = 240;
+const FONT = 12, LEADING = 17, GAP = 8, PLOT = 210, ROW = 26, TOP = 12, RIGHT = 18, LONGEST = 190, NARROWEST = 240;
 const metric = sweep.objectives[0][0], better = sweep.objectives[0][1] === "maximize" ? 1 : -1;
 const members = sweep.members, byNumber = new Map(members.map(m => [m.number, m]));
 const best = sweep.leaders.length ? byNumber.get(sweep.leaders[0]) : null;
@@ -50,6 +50,23 @@ function shortened(text, room) {
   }
   return letters[0] + "…";
 }
+// The room, at least `least`, in which shortened texts still differ.
+function roomFor(texts, least) {
+  const longest = Math.max(...texts.map(width), 0);
+  let room = Math.min(least, longest);
+  while (room < longest && new Set(texts.map(text => shortened(text, room))).size < texts.length) room = Math.min(room * 1.25, longest);
+  return room;
+}
+// A text in lines of at most `room`, broken at spaces.
+function wrapped(text, room) {
+  const lines = [];
+  for (const word of text.split(" ")) {
+    const longer = lines.length ? `${lines.at(-1)} ${word}` : word;
+    if (lines.length && width(longer) <= room) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}
 // Leaves out each tick whose label would touch the one before. `at` gives its place, `size` the length of its label.
 function spaced(ticks, at, size) {
   const kept = [];
@@ -90,29 +107,35 @@ function mark(node, [shape, look, number, text, points], x, y) {
 }
 
 function xy(chart, all) {
-  const { x: below, y: beside } = chart, rows = beside.words;
-  const plot = rows ? ROW * beside.ticks.length : PLOT;
-  const room = Math.min(LONGEST, all * .4);
-  const left = Math.max(...beside.ticks.map(t => Math.min(width(t[1]), room)), 0) + GAP + (beside.title ? FONT + GAP : 0);
+  const { x: below, y: beside } = chart, rows = beside.words, names = beside.ticks.map(t => t[1]);
+  const room = roomFor(names, Math.min(LONGEST, all * .4));
+  // Names of rows that have no room beside them stand above them, in lines.
+  const above = rows && room > all * .45, lines = above ? names.map(name => wrapped(name, all - 3 * GAP)) : [];
+  const row = ROW + (above ? Math.max(...lines.map(own => own.length)) * LEADING : 0);
+  const plot = rows ? row * names.length : PLOT;
+  const left = (above ? 0 : room) + GAP + (beside.title ? FONT + GAP : 0);
   const right = Math.max(RIGHT, ...chart.marks.filter(m => m[0] === "bar").map(m => width(m[3]) + GAP));
-  const x = v => left + v / UNITS * (all - left - right), y = v => TOP + plot - v / UNITS * plot;
+  const x = v => left + v / UNITS * (all - left - right);
+  const y = v => TOP + plot - v / UNITS * plot + (row - ROW) / 2 * rows;
+  const xNames = below.ticks.map(t => t[1]);
   // Categories that have no room beside each other stand upright.
   const level = t => width(t[1]), upright = below.words && spaced(below.ticks, t => x(t[0]), level).length < below.ticks.length;
   const xs = spaced(below.ticks, t => x(t[0]), upright ? () => FONT : level);
-  const high = upright ? Math.max(...xs.map(t => Math.min(width(t[1]), LONGEST))) : FONT;
+  const high = upright ? roomFor(xNames, LONGEST) : FONT;
   const height = TOP + plot + GAP + high + GAP + FONT + GAP;
   const node = svg("svg", { width: all, height, viewBox: `0 0 ${all} ${height}`, role: "img", "aria-label": chart.title || titled(below) });
   node.append(svg("path", { class: "axis", d: `M${left} ${TOP}V${TOP + plot}H${all - right}` }));
-  const ys = spaced(beside.ticks, t => y(t[0]), () => FONT);
-  for (const [at, text] of ys) {
-    label(node, text, room, { class: "y", x: left - GAP, y: y(at) + 4, "text-anchor": "end" });
-    if (!rows) node.append(svg("path", { class: "axis", d: `M${left} ${y(at)}H${all - right}`, "stroke-opacity": .5 }));
-  }
   for (const [at, text] of xs) {
     const place = upright ? { x: 0, y: 0, "text-anchor": "end", transform: `translate(${x(at) + 4} ${TOP + plot + GAP}) rotate(-90)` } : { x: x(at), y: TOP + plot + GAP + FONT - 2, "text-anchor": "middle" };
-    label(node, text, LONGEST, { class: "x", ...place });
+    label(node, text, upright ? high : all, { class: "x", ...place });
     if (rows) node.append(svg("path", { class: "axis", d: `M${x(at)} ${TOP}V${TOP + plot}`, "stroke-opacity": .5 }));
   }
+  const ys = rows ? beside.ticks : spaced(beside.ticks, t => y(t[0]), () => FONT);
+  ys.forEach(([at, text], i) => {
+    if (above) lines[i].forEach((line, k) => label(node, line, all - 3 * GAP, { class: "halo", x: left + 2, y: y(at) - 10 - LEADING * (lines[i].length - 1 - k) }));
+    else label(node, text, room, { class: "y", x: left - GAP, y: y(at) + 4, "text-anchor": "end" });
+    if (!rows) node.append(svg("path", { class: "axis", d: `M${left} ${y(at)}H${all - right}`, "stroke-opacity": .5 }));
+  });
   label(node, titled(below), all - left - right, { class: "title", x: (left + all - right) / 2, y: height - GAP, "text-anchor": "middle" });
   if (beside.title) label(node, titled(beside), plot, { class: "title", x: 0, y: 0, "text-anchor": "middle", transform: `translate(${FONT} ${TOP + plot / 2}) rotate(-90)` });
   for (const one of chart.marks) mark(node, one, x, y);
@@ -121,9 +144,10 @@ function xy(chart, all) {
 
 function parallel(chart, all) {
   const last = chart.axes.length - 1, plot = 250, top = 34, bottom = 12;
-  const first = Math.max(...chart.axes[0].ticks.map(t => Math.min(width(t[1]), 110)), width(titled(chart.axes[0])) / 2) + GAP;
-  const end = Math.max(width(titled(chart.axes[last])) / 2, 0) + GAP;
-  const step = (Math.max(all, first + end + 118 * last) - first - end) / last, wide = first + end + step * last;
+  const rooms = chart.axes.map(axis => roomFor(axis.ticks.map(t => t[1]), 110)), titles = chart.axes.map(axis => width(titled(axis)));
+  const first = Math.max(rooms[0], titles[0] / 2) + GAP, end = titles[last] / 2 + GAP;
+  const least = Math.max(...rooms.slice(1), ...titles, 90) + 2 * GAP;
+  const step = (Math.max(all, first + end + least * last) - first - end) / last, wide = first + end + step * last;
   const x = v => first + v / UNITS * step * last, y = v => top + plot - v / UNITS * plot;
   const node = svg("svg", { width: wide, height: top + plot + bottom, viewBox: `0 0 ${wide} ${top + plot + bottom}`, role: "img", "aria-label": "parallel coordinates" });
   for (const one of chart.marks) mark(node, one, x, y);
@@ -131,7 +155,7 @@ function parallel(chart, all) {
     const at = first + i * step;
     node.append(svg("path", { class: "axis", d: `M${at} ${top}V${top + plot}` }));
     label(node, titled(axis), step - GAP, { class: "title", x: at, y: 16, "text-anchor": "middle" });
-    for (const [place, text] of spaced(axis.ticks, t => y(t[0]), () => FONT)) label(node, text, Math.min(110, step - 2 * GAP), { class: "y halo", x: at - 5, y: y(place) + 4, "text-anchor": "end" });
+    for (const [place, text] of spaced(axis.ticks, t => y(t[0]), () => FONT)) label(node, text, rooms[i], { class: "y halo", x: at - 5, y: y(place) + 4, "text-anchor": "end" });
   });
   return node;
 }
