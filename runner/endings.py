@@ -28,7 +28,7 @@ def report_error(error: BaseException) -> int:
         case ConvrunnerError():
             line, status = str(error), error.exit_status
         case KeyboardInterrupt():
-            line, status = "interrupted", interrupts.STATUS
+            line, status = interrupts.word(error), interrupts.status(error)
         case MemoryError():
             failure = out_of_memory(error)
             line, status = str(failure), failure.exit_status

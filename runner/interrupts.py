@@ -1,30 +1,58 @@
-"""Handles Ctrl+C during start-up and exit: prints one word and exits with status 130.
+"""Ctrl+C and SIGTERM: a command that works keeps what it has measured; at start-up and exit it ends at once.
 
-While a command works, an interrupt raises KeyboardInterrupt, so that measurements are kept. During imports and at exit
-there is nothing to keep, and KeyboardInterrupt would print a traceback from other code.
+While a command works, the first signal raises KeyboardInterrupt (`Terminated` for SIGTERM, which schedulers send), and
+a second one ends the process at once. During imports and at exit there is nothing to keep, and an exception would print
+a traceback from other code. Exit statuses are those of a shell: 128 and the number of the signal.
 """
 
 import os
 import signal
 import sys
 from types import FrameType
+from typing import Final
 
-STATUS = 130
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl+C does."""
+
+
+_WORDS: Final = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 def end_at_once() -> None:
-    """Makes an interrupt end the process at once, unless the process was started with interrupts ignored."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _end)
+    """Makes a signal end the process at once, unless the process was started with that signal ignored."""
+    for number in _WORDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
 
 
 def raise_again() -> None:
-    """Makes an interrupt raise KeyboardInterrupt again, Python's default."""
-    if signal.getsignal(signal.SIGINT) is _end:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Makes the next signal raise an exception, and the one after it end the process at once."""
+    for number in _WORDS:
+        if signal.getsignal(number) is _end:
+            signal.signal(number, _raise)
+
+
+def word(error: KeyboardInterrupt) -> str:
+    """What to say of it, also as the reason why a run ended."""
+    return _WORDS[_number(error)]
+
+
+def status(error: KeyboardInterrupt) -> int:
+    """The exit status of the command that it ends."""
+    return 128 + _number(error)
+
+
+def _number(error: KeyboardInterrupt) -> signal.Signals:
+    return signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    end_at_once()
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def _end(number: int, frame: FrameType | None) -> None:
     if sys.stderr is not None:
-        os.write(2, b"interrupted\n")
-    os._exit(STATUS)
+        os.write(2, f"{_WORDS[signal.Signals(number)]}\n".encode())
+    os._exit(128 + number)

@@ -273,7 +273,16 @@ def test_debug_nan_names_the_layer_and_the_operation(runner: Runner) -> None:
 # Interrupted
 
 
-def test_an_interrupt_ends_with_status_130_and_the_run_as_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_ends_with_its_status_and_the_run_as_killed(
+    tmp_path: Path, number: signal.Signals, status: int, word: str
+) -> None:
     command = [
         sys.executable,
         "-m",
@@ -296,14 +305,14 @@ def test_an_interrupt_ends_with_status_130_and_the_run_as_killed(tmp_path: Path)
             assert started.poll() is None, started.communicate()
             assert time.monotonic() < end
             time.sleep(0.1)
-        started.send_signal(signal.SIGINT)
+        started.send_signal(number)
         _, err = started.communicate(timeout=60)
     finally:
         started.kill()
-    assert started.returncode == 130
+    assert started.returncode == status
     assert "Traceback" not in err
-    assert err.splitlines()[-1] == "interrupted"
+    assert err.splitlines()[-1] == word
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
     [run] = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-    assert run.info.status == "KILLED"
+    assert (run.info.status, run.data.tags["end_reason"]) == ("KILLED", word)
     assert "val/loss" in run.data.metrics

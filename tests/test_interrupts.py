@@ -1,13 +1,23 @@
-"""Ctrl+C before a command has begun its work: one word, and no traceback."""
+"""Ctrl+C and SIGTERM: one word, and no traceback; while a command works, the second signal ends it at once."""
 
 import subprocess
 import sys
 
 import pytest
 
+SIGNALS = pytest.mark.parametrize(
+    ("name", "status", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]
+)
 
+
+def ran(program: str) -> tuple[int, str, str]:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+@SIGNALS
 @pytest.mark.parametrize("moment", ["runner.memory", "runner.cli", "hydra.core.hydra_config"])
-def test_an_interrupt_while_modules_are_imported_is_one_word(moment: str) -> None:
+def test_a_signal_while_modules_are_imported_is_one_word(moment: str, name: str, status: int, word: str) -> None:
     # The signal comes just as a module is looked for, as it would from a user's hand.
     program = f"""
 import importlib.abc, os, signal, sys
@@ -15,24 +25,40 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 class Interrupting(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == {moment!r}:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.{name})
 sys.meta_path.insert(0, Interrupting())
 from runner.__main__ import main
 main()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+    assert ran(program) == (status, "", f"{word}\n")
+
+
+@SIGNALS
+def test_the_first_signal_is_an_exception_and_the_second_the_end(name: str, status: int, word: str) -> None:
+    program = f"""
+import signal
+from runner import interrupts
+interrupts.end_at_once()
+interrupts.raise_again()
+try:
+    signal.raise_signal(signal.{name})
+except KeyboardInterrupt as error:
+    print(interrupts.word(error), interrupts.status(error), flush=True)
+signal.raise_signal(signal.{name})
+"""
+    assert ran(program) == (status, f"{word} {status}\n", f"{word}\n")
 
 
 def test_ignored_interrupts_stay_ignored() -> None:
     program = """
 import signal
 from runner import interrupts
-signal.signal(signal.SIGINT, signal.SIG_IGN)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
 interrupts.end_at_once()
 interrupts.raise_again()
-signal.raise_signal(signal.SIGINT)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.raise_signal(number)
 print("goes on")
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (0, "goes on\n")
+    assert ran(program) == (0, "goes on\n", "")

@@ -110,6 +110,8 @@ class Recorder(Observer):
         try:
             if outcome.status == "FAILED":
                 recorded.set_tags({"failure": outcome.reason})
+            elif outcome.status == "KILLED" and outcome.reason:
+                recorded.set_tags({"end_reason": outcome.reason})
             elif plan is not None and trained is not None:
                 recorded.log_metrics(outcome.once, step=0)  # one value: MLflow then compares runs by bars
                 if (trace := member.context.folder / TRACE).exists():

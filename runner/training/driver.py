@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 import jax
 
-from runner import cores, endings, nans
+from runner import cores, endings, interrupts, nans
 from runner.errors import ConvrunnerError, Fault, TrainingError
 from runner.trained import Trained
 from runner.training.alone import Chunk, Training
@@ -59,8 +59,8 @@ def train(
             case "vmapped":
                 for part in _parts(members, most or len(members)):
                     driver.mapped(part)
-    except BaseException:
-        driver.kill()
+    except BaseException as error:
+        driver.kill(interrupts.word(error) if isinstance(error, KeyboardInterrupt) else "")
         raise
     return [driver.ended[member.number] for member in members]
 
@@ -189,11 +189,11 @@ class _Driver:
         except Exception as error:  # noqa: BLE001 - see `_trained`
             return None, None, error
 
-    def kill(self) -> None:
+    def kill(self, reason: str) -> None:
         """Ends the members that started and have not ended, as the whole was interrupted."""
         for member in self.started:
             if member.number not in self.ended:
-                self.events.ends(member, outcome_of(member, None, "KILLED"), None)
+                self.events.ends(member, outcome_of(member, None, "KILLED", reason), None)
 
 
 class _Stopped(BaseException):
