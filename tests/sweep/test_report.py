@@ -194,7 +194,9 @@ def test_values_with_the_same_last_word_are_told_apart() -> None:
     out = io.StringIO()
     Console(file=out, width=100).print(report.terminal(result, 100))
     headings = [line.split() for line in out.getvalue().splitlines()]
-    assert sum(line[:2] == ["0.", "3."] for line in headings) == 3  # of the best members, and of two means over seeds
+    assert (
+        sum(line[:2] == ["0.conv.", "3.conv."] for line in headings) == 3
+    )  # of the best members, and of two means over seeds
     page = report.html(result)
     assert "0.conv.filters=4 3.conv.filters=9" in page
     assert {"0.conv.filters", "3.conv.filters"} <= set(data_of(Page(page))["names"].values())

@@ -72,7 +72,7 @@ def _leaderboard(result: SweepResult, best: list[Outcome]) -> Table:
 def _add_columns_of(paths: Iterable[str], names: Mapping[str, str], table: Table) -> None:
     """Adds a column for each varied path. In a narrow terminal only these are shortened, not the numbers."""
     for path in paths:
-        heading = re.sub(r"([_.])", r"\1\n", names[path])
+        heading = re.sub(r"(?<!\d)([_.])", r"\1\n", names[path])  # not between a number and its word
         table.add_column(heading, justify="right", overflow="ellipsis")
 
 
