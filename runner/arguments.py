@@ -99,6 +99,12 @@ def arguments(function: Callable[..., Any]) -> Mapping[str, Argument]:
     }
 
 
+def defaults(takes: Mapping[str, Argument], given: Collection[str]) -> dict[str, Any]:
+    """The defaults of the arguments that YAML can express and that were not given; of types their names."""
+    left = (one for one in takes.values() if one.name not in given and one.kind is not None)
+    return {one.name: getattr(one.default, "__name__", one.default) for one in left if one.default is not REQUIRED}
+
+
 def _argument(parameter: inspect.Parameter) -> Argument:
     default, members = parameter.default, tuple(_members(parameter.annotation))
     words = [word for member in members if typing.get_origin(member) is typing.Literal for word in member.__args__]

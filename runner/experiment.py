@@ -32,6 +32,7 @@ from runner.ops.lowering import Choice
 from runner.optim import Clip, Optimizer, Schedule
 from runner.records import TRACED, Record, frozen
 from runner.settings import Train
+from runner.tracking.messages import PARAM_CHARACTERS
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 
@@ -168,18 +169,18 @@ E = TypeVar("E", bound=Experiment)
 
 
 def parameters(record: Record, path: str = "") -> dict[str, str]:
-    """Every value of a record as in YAML, by its dotted path below `path`, except the layer list."""
+    """Every value that applies, as in YAML, by its dotted path below `path`; without the layer list and nulls."""
     found: dict[str, str] = {}
 
     def visit(value: Any, path: str) -> None:
         if isinstance(value, Record):
             names = [*type(value).model_fields, *(value.model_extra or {})]
-            for name in names:
+            for name, own in ({name: getattr(value, name) for name in names} | value.implied()).items():
                 below = f"{path}.{name}" if path else name
                 if below != "model.layers":  # `config.yaml` has it
-                    visit(getattr(value, name), below)
-        else:
-            found[path] = shown(value, longest=500)
+                    visit(own, below)
+        elif value is not None:
+            found[path] = shown(value, longest=PARAM_CHARACTERS)
 
     visit(record, path)
     return found

@@ -29,7 +29,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from runner.arguments import arguments, describe_arguments, fault, read_arguments, with_faults
+from runner.arguments import arguments, defaults, describe_arguments, fault, read_arguments, with_faults
 from runner.errors import must, unknown
 from runner.records import TRACED, Record
 from runner.schedule import Schedule
@@ -123,6 +123,17 @@ class Optimizer(Record):
         if faults:
             raise with_faults(cls.__name__, None, faults)
         return record
+
+    def implied(self) -> dict[str, Any]:
+        """The arguments of the optimiser that were left at Optax's defaults.
+
+        >>> Optimizer(name="sgd", learning_rate=0.1).implied()
+        {'momentum': None, 'nesterov': False, 'accumulator_dtype': None}
+        """
+        takes = arguments(optimizers()[self.name])
+        found = defaults(takes, given={*_moved(self.name), *(self.model_extra or {})})
+        decay = takes.get(_weight_decay_name(self.name))
+        return found | ({"weight_decay": decay.default} if decay and self.weight_decay is None else {})
 
     def transformation(
         self, learning_rate: jax.typing.ArrayLike, decays: Decays

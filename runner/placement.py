@@ -37,6 +37,12 @@ class Placement:
         """The memory of the device in bytes; infinite if unknown."""
         return float((self.device.memory_stats() or {}).get("bytes_limit", math.inf))
 
+    @property
+    def peak_memory_bytes(self) -> float | None:
+        """The most memory of the device that this process had in use at once; None if unknown, as on a CPU."""
+        peak = (self.device.memory_stats() or {}).get("peak_bytes_in_use")
+        return None if peak is None else float(peak)
+
     def lowering(self, choice: Choice) -> Choice:
         """The lowering to use here: `choice` on a CPU, else `reference`, as all others are made for a CPU."""
         return choice if self.platform == "cpu" else "reference"

@@ -98,6 +98,10 @@ class Record(BaseModel):
         """The names of extra arguments that are static although their values are real numbers."""
         return frozenset()
 
+    def implied(self) -> dict[str, Any]:
+        """Values that apply although they were not given, by name: the defaults of a function that the record names."""
+        return {}
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)

@@ -24,7 +24,16 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, InitErrorDetails
 
-from runner.arguments import REQUIRED, Argument, arguments, describe_arguments, fault, read_arguments, with_faults
+from runner.arguments import (
+    REQUIRED,
+    Argument,
+    arguments,
+    defaults,
+    describe_arguments,
+    fault,
+    read_arguments,
+    with_faults,
+)
 from runner.errors import ConfigError, must, unknown
 from runner.learning_rates import FORMULAS, Formula, with_warmup
 from runner.records import Record
@@ -94,6 +103,10 @@ class Schedule(Record):
         if faults:
             raise with_faults(cls.__name__, None, faults)
         return record
+
+    def implied(self) -> dict[str, Any]:
+        """The arguments of the schedule that were left at Optax's defaults."""
+        return defaults(arguments(SCHEDULES[self.name]), given={*type(self).model_fields, *(self.model_extra or {})})
 
     def learning_rates(self, peak: float, *, total_steps: int, steps_per_epoch: int) -> np.ndarray:
         """The learning rate of each training step, (total_steps,) float32.

@@ -111,6 +111,34 @@ def test_interpolations_are_resolved() -> None:
     assert str(caught.value) == "seed: must be resolvable: Interpolation key 'nowhere' not found"
 
 
+@pytest.mark.parametrize(
+    ("root", "name"),
+    [
+        ("flowers", "flowers"),
+        ("a/flowers.v2/", "flowers.v2"),
+        ("photos.zip", "photos"),
+        ("'Zwölf Blumen'", "Zwölf Blumen"),
+        ("a/b/..", "a"),
+        (r"'\${oc.env:DATA}/flowers'", "flowers"),
+        (r"'\${oc.env:DATA}'", "folder"),  # the name would be a value of the environment
+        ("null", "folder"),
+    ],
+)
+def test_data_of_ones_own_and_their_experiment_are_named_after_the_folder_or_file(
+    root: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA", "/secret/place")
+    found = here("data=folder", f"data.root={root.replace(chr(92), '')}")
+    assert (found["data"]["name"], found["tracking"]["experiment"]) == (name, name)
+    assert here("data=folder", "data.root=flowers", "data.name=mine")["tracking"]["experiment"] == "mine"
+    assert here("data=imagenet", "data.root=flowers")["data"]["name"] == "imagenet"
+
+
+@pytest.mark.parametrize("debug", ["fast", "nan", "overfit", "profile"])
+def test_debug_runs_are_tagged(debug: str) -> None:
+    assert here(f"debug={debug}", "tracking.tags={week: 3}")["tracking"]["tags"] == {"debug": debug, "week": 3}
+
+
 def test_what_is_written_down_reads_back_as_it_was() -> None:
     config = here("model.name='3×3 “net”'", "data.mean=[0.1]", "tracking.tags={a: b}", "optimizer.weight_decay=1e-4")
     assert yaml.safe_load(launchable.as_yaml(config)) == config

@@ -329,9 +329,25 @@ def test_parameters_are_every_value_outside_the_layers_by_its_dotted_path() -> N
         "augment.affine.degrees": "10.0",
         "optimizer.momentum": "0.9",
         "optimizer.nesterov": "true",
-        "optimizer.weight_decay": "null",
-        "train.clip.norm": "null",
         "train.epochs": "15",
         "tracking.experiment": "mnist",
     }
     assert expected.items() <= found.items()
+    assert "null" not in found.values()
+
+
+@pytest.mark.parametrize(
+    ("choices", "expected"),
+    [
+        (("optimizer=adam",), {"b1": "0.9", "b2": "0.999", "eps": "1e-08", "nesterov": "false"}),
+        (("optimizer=adam", "optimizer.b1=0.8"), {"b1": "0.8", "b2": "0.999"}),
+        (("optimizer.name=adamw",), {"weight_decay": "0.0001"}),
+        (("optimizer.name=adafactor",), {"dtype_momentum": "float32", "factored": "true"}),
+    ],
+)
+def test_arguments_left_at_optax_s_defaults_are_parameters(choices: tuple[str, ...], expected: dict[str, str]) -> None:
+    """As optax 0.2.8 documents them."""
+    found = parameters(configured(*choices).experiment)
+    assert {f"optimizer.{name}": text for name, text in expected.items()}.items() <= found.items()
+    assert found["schedule.alpha"] == "0.0"
+    assert "optimizer.mu_dtype" not in found

@@ -25,6 +25,7 @@ FLOORS = {
     "runner.expressions": 0,
     "runner.atomic": 0,
     "runner.memory": 0,
+    "runner.energy": 0,
     "runner.cores": 0,
     "runner.programs": 0,
     "runner.interrupts": 0,

@@ -49,3 +49,10 @@ garbage = [[] for _ in range(300_000)]
 assert looked, "it is still looked for"
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_peak_of_a_process_contains_what_it_gave_back() -> None:
+    program = "from runner import memory; before = memory.peak_bytes(); block = b'1' * 2**26; del block; "
+    program += "print(memory.peak_bytes() - before)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert 2**25 < float(done.stdout) < 2**28

@@ -1,5 +1,6 @@
 """A whole run: what lands in MLflow, that it can be launched again, and that its model answers as the training did."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import yaml
 from configurations import TINY, UNTRACKED, begun, composed, configured, parse, probabilities, tiny
 from mlflow.entities import Run
 
-from runner import data
+from runner import data, describe
 from runner.configuration import Configuration
 from runner.errors import DataError, NonFiniteError, TrainingError
 from runner.observers.recorder import run_name
@@ -78,22 +79,23 @@ def test_the_run_is_finished_and_found_under_its_data_set(finished: Recorded) ->
 def test_metrics_have_the_names_of_the_design(finished: Recorded) -> None:
     per_epoch = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "learning_rate", "images_per_second"}
     once = {
-        "test/loss",
-        "test/accuracy",
-        "best/val_accuracy",
-        "best/val_loss",
-        "best/epoch",
-        "seconds/compile",
-        "seconds/train",
+        "test_loss": "test/loss",
+        "test_accuracy": "test/accuracy",
+        "best_val_accuracy": "best/val_accuracy",
+        "best_val_loss": "best/val_loss",
+        "best_epoch": "best/epoch",
+        "seconds_compile": "seconds/compile",
+        "seconds_train": "seconds/train",
     }
+    costs = {"parameters", "multiply_adds", "receptive_field", "peak_memory_mb"}
     found = finished.run.data.metrics
-    assert per_epoch | once <= set(found)
+    assert per_epoch | set(once) | costs == set(found) - {"energy_joules"}
     for name in per_epoch:
         history = finished.client.get_metric_history(finished.outcome.run_id, name)
         assert [metric.step for metric in sorted(history, key=lambda metric: metric.step)] == [1, 2], name
-    for name in once:
-        assert len(finished.client.get_metric_history(finished.outcome.run_id, name)) == 1, name
-        assert found[name] == pytest.approx(finished.outcome.metrics[name])
+    for name, own in once.items():
+        [only] = finished.client.get_metric_history(finished.outcome.run_id, name)
+        assert (only.step, only.value) == (0, pytest.approx(finished.outcome.metrics[own])), name
 
 
 def test_the_metrics_are_those_of_the_loop(finished: Recorded) -> None:
@@ -101,7 +103,14 @@ def test_the_metrics_are_those_of_the_loop(finished: Recorded) -> None:
     *_, last = training.epochs()
     expected = last.metrics | training.test()
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
-        assert finished.run.data.metrics[name] == expected[name], name
+        assert finished.run.data.metrics[name.replace("test/", "test_")] == expected[name], name
+
+
+def test_a_run_costs_what_describe_says_and_at_least_the_memory_of_jax(finished: Recorded) -> None:
+    found, told = finished.run.data.metrics, json.loads(describe.as_json(finished.configuration.experiment))["totals"]
+    assert (found["parameters"], found["multiply_adds"]) == (told["parameters"], told["multiply_adds"])
+    assert found["receptive_field"] == max(told["receptive_field"])
+    assert 100 < found["peak_memory_mb"] < 64_000
 
 
 def test_params_are_the_leaves_outside_the_layers_and_what_was_changed_within(finished: Recorded) -> None:
@@ -114,8 +123,10 @@ def test_params_are_the_leaves_outside_the_layers_and_what_was_changed_within(fi
         "optimizer.momentum": "0.9",
         "train.batch_size": "32",
         "data.limit": "160",
+        "data.class_names": "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]",
     }
     assert expected.items() <= found.items()
+    assert "null" not in found.values()
 
 
 def test_tags_say_with_what_and_how(finished: Recorded) -> None:

@@ -1,13 +1,16 @@
 """Resolves interpolations, and notes which read environment variables, whose values must not be recorded."""
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.resolvers import oc
 
-from runner import withheld
+from runner import limits, withheld
 from runner.blocks import Library, used
 from runner.composition import interpolations
 from runner.composition.complaints import as_config_errors
@@ -16,6 +19,7 @@ from runner.errors import ConfigError, must
 from runner.launchable import Place
 
 _MISSING: Final = "???"  # OmegaConf's mark for a value that must be given
+_FILES: Final = (".csv", ".npz", ".zip")  # of data
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,40 @@ def _resolved(config: DictConfig, values: dict[str, Any] | None = None) -> Resol
     if values is None:
         found: Any = OmegaConf.to_container(config, resolve=False, throw_on_missing=True)
         values = {str(key): value for key, value in found.items()}
-    with interpolations.bounded():
+    with interpolations.bounded(), _named(config, values):
         from_environment = dict(_filled(values, config, ()))
     if missing := next(_places(values, _MISSING), None):
         raise ConfigError(must(missing, "be another text than ???", _MISSING))
     return Resolved(values, from_environment)
+
+
+@contextmanager
+def _named(config: DictConfig, values: dict[str, Any]) -> Iterator[None]:
+    """Where `data.name` is null, names the data after the folder or file at `data.root` while the block runs.
+
+    The name is taken from the text of `data.root` as written, so it contains no value of the environment.
+    """
+    own = values.get("data")
+    if not isinstance(own, dict) or own.get("name", "") is not None:
+        yield
+        return
+    node: Any = config._get_node("data")
+    own["name"] = _file_name(own.get("root")) or own.get("source")
+    with flag_override(node, ["struct", "readonly"], False):
+        node["name"] = own["name"]
+        try:
+            yield
+        finally:  # the next job of a sweep may have another root
+            node["name"] = None
+
+
+def _file_name(root: Any) -> str:
+    """The name of a folder, or of a file without its suffix; empty if it is not known before resolving."""
+    if not isinstance(root, str) or not root:
+        return ""
+    path = Path(os.path.abspath(os.path.expanduser(root)))  # noqa: PTH100, PTH111 - `.` and `..` have names too
+    name = path.stem if path.suffix.lower() in _FILES else path.name
+    return "" if "$" in name or "}" in name else name[: limits.EXPERIMENT_CHARACTERS]
 
 
 def _filled(values: Any, config: Any, path: Place) -> Iterator[tuple[Place, str]]:

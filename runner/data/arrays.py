@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from runner.data.examples import Part, Parts, Report
 from runner.data.npz import read_npz
-from runner.data.source import Undivided
+from runner.data.source import Name, Undivided
 from runner.data.value_range import Range
 from runner.errors import DataError, must
 from runner.records import Record
@@ -27,7 +27,7 @@ class Arrays(Undivided):
     """An .npz of uint8 or float32 inputs and integer labels."""
 
     source: Literal["arrays"]
-    name: str = Field(default="arrays", min_length=1, description="Name of the data set.")
+    name: Name = "arrays"
     axes: Literal["hwc", "lc"] = Field(
         default="hwc", description="Images (n, h, w[, c]), or one-dimensional inputs (n, length[, c])."
     )

@@ -8,7 +8,7 @@ from runner.data.class_folders import Kind, class_folders
 from runner.data.decode import MODES, SUFFIXES, FileFit, Images
 from runner.data.examples import Part, Parts, Report
 from runner.data.files import open_tree
-from runner.data.source import Undivided
+from runner.data.source import Name, Undivided
 from runner.errors import DataError, must
 
 _IMAGES = Kind("an image", "images", SUFFIXES)
@@ -18,7 +18,7 @@ class Folder(Undivided):
     """A folder or .zip of class folders with JPEG, PNG, BMP or WebP images; labels follow the sorted class names."""
 
     source: Literal["folder"]
-    name: str = Field(default="folder", min_length=1, description="Name of the data set.")
+    name: Name = "folder"
     fit: FileFit = Field(
         default="resize",
         description="How an image is brought to the size `image`: resize (scale to cover it, cut out the centre), pad "

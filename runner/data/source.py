@@ -1,9 +1,9 @@
 """The fields that all data sources share in YAML."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from runner.data.class_names import nfc
 from runner.data.examples import Examples, Parts, Report
@@ -118,8 +118,23 @@ class Source(Record):
         raise NotImplementedError
 
 
+Name = Annotated[
+    str,
+    Field(min_length=1, description="Name of the data set; null = the name of the folder or file at `root`."),
+    WithJsonSchema({"type": ["string", "null"], "minLength": 1}),
+]
+
+
 class Undivided(Source):
-    """A source that may lack a test set; one is then held out of its training images."""
+    """A source of the user's own: it is named after its files, and may lack a test set, which is then held out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unnamed(cls, value: Any) -> Any:
+        """Leaves the default in place of null, which stays null only if nothing names the files."""
+        if isinstance(value, dict) and value.get("name", "") is None:
+            return {key: item for key, item in value.items() if key != "name"}
+        return value
 
     test_fraction: float = Field(
         default=0.2, gt=0, lt=1, description="Share of each class held out for testing if there is no test set."

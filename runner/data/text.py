@@ -12,7 +12,7 @@ from runner.data.class_names import class_order
 from runner.data.digests import content_of
 from runner.data.examples import Examples, Part, Parts, Report
 from runner.data.files import FileTree, open_tree
-from runner.data.source import Undivided
+from runner.data.source import Name, Undivided
 from runner.data.splits import first_names, part_of, parts_of
 from runner.data.tables import read_table, utf8_text
 from runner.data.vocabulary import SPECIAL, tokens, vocabulary, words
@@ -32,7 +32,7 @@ class Text(Undivided):
     """A .csv of texts and labels, or a folder or .zip of class folders of .txt files, or of train.csv and test.csv."""
 
     source: Literal["text"]
-    name: str = Field(default="text", min_length=1, description="Name of the data set.")
+    name: Name = "text"
     length: int = Field(
         default=64,
         ge=1,

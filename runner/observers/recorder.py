@@ -8,11 +8,13 @@ from typing import Final, Literal
 import jax
 
 from runner import describe, tracking
-from runner.data import Dataset
+from runner.data import Dataset, Source
 from runner.data.value_range import Range
 from runner.data.vocabulary import vocabulary_text
+from runner.errors import shown
 from runner.experiment import Experiment, parameters
 from runner.launchable import Place, overrides_yaml
+from runner.observers import costs
 from runner.observers.artifacts import VOCABULARY, Finished, configuration, log_figures, log_model, log_weights
 from runner.observers.profiler import TRACE
 from runner.path_names import short_names
@@ -57,6 +59,7 @@ class Recorder(Observer):
         """
         self.parent, self.models = parent, models
         self._placement, self._is_best = placement, is_best
+        self.spending = costs.Spending(placement)
         self._begin_tags, self._end_tags = begin_tags, end_tags
         self._runs: dict[int, tracking.Run] = {}
         self._plans: dict[int, Plan] = {}  # of members that train
@@ -92,7 +95,10 @@ class Recorder(Observer):
     def begins(self, member: Member, plan: Plan) -> None:
         self._plans[member.number] = plan
         # With all its tags at once: the store may be asked for them as soon as it has the run.
-        _record_data(self.open(member, self._begin_tags(member, plan)), member, plan)
+        recorded = self.open(member, self._begin_tags(member, plan))
+        _record_data(recorded, member, plan)
+        recorded.log_summary(costs.of_network(plan.program.network))
+        self.spending.note()
 
     def chunk(self, member: Member, chunk: Chunk) -> None:
         self._runs[member.number].check(wait=False)
@@ -101,6 +107,7 @@ class Recorder(Observer):
         recorded = self._runs[member.number]
         recorded.check(wait=False)
         recorded.log_metrics(epoch.metrics, step=epoch.number)
+        self.spending.note()
         return ""
 
     def ends(self, member: Member, outcome: Outcome, trained: Trained | None) -> None:
@@ -113,7 +120,9 @@ class Recorder(Observer):
             elif outcome.status == "KILLED" and outcome.reason:
                 recorded.set_tags({"end_reason": outcome.reason})
             elif plan is not None and trained is not None:
-                recorded.log_metrics(outcome.once, step=0)  # one value: MLflow then compares runs by bars
+                # Members of a sweep share the process, so that only the sweep as a whole has a peak and an energy.
+                spent = self.spending.totals() if self.parent is None else {}
+                recorded.log_summary(outcome.once | spent)
                 if (trace := member.context.folder / TRACE).exists():
                     recorded.log_artifact(trace)
                 self._keep(recorded, Finished(member, plan, outcome, trained))
@@ -213,12 +222,31 @@ def _record_data(recorded: tracking.Run, member: Member, plan: Plan) -> None:
     dataset = plan.dataset
     source = member.context.from_environment.get(("data", "root"), member.experiment.data.root or "")
     recorded.log_input(_facts(source, dataset))
+    recorded.log_params(_found(member.experiment.data, plan))
     if dataset.vocabulary:
         recorded.log_text(vocabulary_text(dataset.vocabulary), VOCABULARY)
     tags = {"group": plan.group}
     if not dataset.vocabulary:
         tags["data.range"] = shown_range(dataset.range)
     recorded.set_tags(tags)
+
+
+def _found(data: Source, plan: Plan) -> dict[str, str]:
+    """What the configuration leaves open, and the data or their statistics decide."""
+    dataset, program = plan.dataset, plan.program
+    found: dict[str, object] = {}
+    if data.classes is None:
+        found["data.classes"] = len(dataset.classes)
+    if data.class_names is None:
+        found["data.class_names"] = dataset.classes
+    if data.shape is None and not dataset.vocabulary:
+        images = len(dataset.shape) == 3
+        axes = ("image.height", "image.width", "image.channels") if images else ("signal.length", "signal.channels")
+        found |= {f"data.{axis}": size for axis, size in zip(axes, dataset.shape, strict=True)}
+    for name, own, values in (("mean", data.mean, program.mean), ("std", data.std, program.std)):
+        if own is None and not dataset.vocabulary:
+            found[f"data.{name}"] = tuple(float(f"{value:.6g}") for value in values)
+    return {name: shown(value, longest=tracking.PARAM_CHARACTERS) for name, value in found.items()}
 
 
 def shown_range(values: Range) -> str:

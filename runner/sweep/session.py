@@ -153,6 +153,7 @@ class Session:
             recorder.log_best(activity.now)
             activity.now("writing the report")
             best = recorder.best
+            parent.log_summary(recorder.spending.totals())
             publish(self.result(), parent, self.folder, best, recorder.run_of(best.number) if best else None)
             activity.over()
             present(self.result(), self.folder)

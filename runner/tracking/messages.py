@@ -4,7 +4,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+# MLflow's limit on the text of a parameter; longer ones are cut.
+PARAM_CHARACTERS: Final = 6000
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 

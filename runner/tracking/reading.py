@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from runner.tracking.faults import not_opened
 from runner.tracking.settings import Tracking, absolute_uri
 from runner.tracking.store import Store
+from runner.tracking.summaries import own_name
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run in the store; `metrics` are the last values by name."""
+    """A run in the store; `metrics` are the last values by the names that the program gives them."""
 
     run_id: str
     status: str
@@ -31,7 +33,7 @@ class Reader:
         """The runs with this value of a tag, in all experiments."""
         quoted = value.replace("'", "")
         return [
-            Recorded(run.info.run_id, run.info.status, dict(run.data.tags), dict(run.data.metrics))
+            Recorded(run.info.run_id, run.info.status, dict(run.data.tags), _metrics(run))
             for run in self._store.runs(f"tags.`{tag}` = '{quoted}'")
         ]
 
@@ -51,3 +53,7 @@ class Reader:
     def close(self, run_id: str) -> None:
         """Ends a run whose process is gone, with the status KILLED."""
         self._store.client.set_terminated(run_id, "KILLED")
+
+
+def _metrics(run: Any) -> dict[str, float]:
+    return {own_name(name): value for name, value in run.data.metrics.items()}

@@ -19,6 +19,7 @@ from runner.tracking.messages import DatasetFacts, Message, Opening, Status
 from runner.tracking.outbox import Outbox
 from runner.tracking.settings import without_secrets
 from runner.tracking.store import Store
+from runner.tracking.summaries import recorded_name
 from runner.tracking.view import run_link
 
 _NAME_CHARACTERS = 250
@@ -72,13 +73,13 @@ class Run:
     # Logging: returns at once ---------------------------------------------------------------------------------
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
-        """Logs values by name at a step, with the time of this call.
-
-        Values that are known once, such as the test accuracy, have step 0: the UI shows them as bars, and metrics with
-        other steps as curves.
-        """
+        """Logs values by name at a step, with the time of this call. The UI shows steps from 1 on as curves."""
         now = int(time.time() * 1000)
         self._put(messages.Batch(metrics=tuple((name, float(value), now, step) for name, value in metrics.items())))
+
+    def log_summary(self, values: Mapping[str, float]) -> None:
+        """Logs values that are known once, named as `summaries` says: the UI shows them as bars, after the curves."""
+        self.log_metrics({recorded_name(name): value for name, value in values.items()}, step=0)
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Logs parameters by dotted path. `layers[3].conv` becomes `layers.3.conv`, as MLflow allows no brackets."""

@@ -17,10 +17,22 @@ from typing import Any
 import numpy as np
 
 from runner.data.download import cache_folder
-from runner.tracking.messages import Batch, DatasetFacts, End, File, Input, Message, Model, Opening, RunTag, Text
+from runner.tracking.messages import (
+    PARAM_CHARACTERS,
+    Batch,
+    DatasetFacts,
+    End,
+    File,
+    Input,
+    Message,
+    Model,
+    Opening,
+    RunTag,
+    Text,
+)
 from runner.tracking.settings import artifact_root, database_file
 from runner.tracking.template import prepare
-from runner.tracking.view import experiment_tags, next_colour
+from runner.tracking.view import NO_DEBUG_RUNS, VIEW_TAG, experiment_tags, next_colour
 
 # Environment variables for MLflow: no telemetry, no progress bars, and short timeouts. MLflow must not retry by itself:
 # after a timeout it would create a run twice; the writer first looks for the run that a slow server may have created.
@@ -37,7 +49,7 @@ _IDENTITY, _PARENT = "runner.identity", "mlflow.parentRunId"
 # MLflow's own limits on one call and on one value.
 _METRICS_PER_CALL, _PAIRS_PER_CALL = 800, 100
 _EXPERIMENTS_PER_CALL, _RUNS_PER_CALL = 50_000, 1000
-_PARAM_CHARACTERS, _TAG_CHARACTERS, _DIGEST_CHARACTERS = 6000, 8000, 36
+_TAG_CHARACTERS, _DIGEST_CHARACTERS = 8000, 36
 
 
 class Store:
@@ -129,7 +141,8 @@ class Store:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(self.client.create_experiment(name, artifact_root(self.uri), experiment_tags()))
+                tags = experiment_tags(self._condition())
+                return str(self.client.create_experiment(name, artifact_root(self.uri), tags))
             except self.mlflow.MlflowException:
                 # Another process may have created it in the meantime.
                 found = self.client.get_experiment_by_name(name)
@@ -138,7 +151,25 @@ class Store:
         if found.lifecycle_stage == "deleted":
             # The name of a deleted experiment stays in use, so a new one cannot be created.
             self.client.restore_experiment(found.experiment_id)
+        self._renew_view(found)
         return str(found.experiment_id)
+
+    def _renew_view(self, experiment: Any) -> None:
+        """Replaces a view that an earlier version of this program made."""
+        known = experiment.tags.get(VIEW_TAG)
+        if known is None or known in (experiment_tags(condition)[VIEW_TAG] for condition in (NO_DEBUG_RUNS, "")):
+            return
+        self.client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, experiment_tags(self._condition())[VIEW_TAG])
+
+    def _condition(self) -> str:
+        """The condition of the view; none on a server of an earlier MLflow, which does not understand it."""
+        try:
+            self.client.search_runs(["0"], NO_DEBUG_RUNS, max_results=1)
+        except self.mlflow.MlflowException as error:
+            if not self.is_refusal(error):
+                raise
+            return ""
+        return NO_DEBUG_RUNS
 
     def deliver(self, experiment_id: str, run_id: str, message: Message) -> None:
         """Sends a message to the store. A message sent twice is recorded once, except for a model."""
@@ -164,7 +195,7 @@ class Store:
     def _log_batch(self, run_id: str, batch: Batch) -> None:
         entities = self.mlflow.entities
         metrics = [entities.Metric(*metric) for metric in batch.metrics]
-        params = [entities.Param(name, text[:_PARAM_CHARACTERS]) for name, text in batch.params]
+        params = [entities.Param(name, text[:PARAM_CHARACTERS]) for name, text in batch.params]
         tags = [entities.RunTag(name, text[:_TAG_CHARACTERS]) for name, text in batch.tags]
         calls: Any = zip_longest(
             _chunks(metrics, _METRICS_PER_CALL),

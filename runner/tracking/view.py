@@ -1,28 +1,49 @@
-"""The view of an experiment in MLflow's UI: its columns, its charts and the colours of its runs.
+"""The view of an experiment in MLflow's UI: its columns, its order, its charts and the colours of its runs.
 
 The UI stores a shared view as a tag of the experiment and opens it by `viewStateShareKey` (tested with MLflow 3.17).
-The default view lists runs without results, and sorts charts by name: seconds before accuracies.
+The default view lists runs without results, and sorts charts by name.
 """
 
 import json
 from collections.abc import Mapping
+from typing import Any, Final
 
-_KEY = "runner"
-_VIEW_TAG = f"mlflow.sharedViewState.{_KEY}"
-_COLUMNS = (
-    "attributes.`Created`",
-    "metrics.`test/accuracy`",
-    "metrics.`best/val_accuracy`",
-    "metrics.`val/loss`",
-    "metrics.`seconds/train`",
-    "params.`model.name`",
-    "params.`optimizer.name`",
-    "params.`optimizer.learning_rate`",
-    "params.`train.batch_size`",
-    "params.`seed`",
+_KEY: Final = "runner"
+VIEW_TAG: Final = f"mlflow.sharedViewState.{_KEY}"
+# The choices of conf/debug/ set this tag.
+NO_DEBUG_RUNS: Final = "tags.debug IS NULL"
+# By column, its width in pixels, in the order of the view. The UI's own columns have names of their own.
+_COLUMNS: Final = {
+    "attributes.`Run Name`": 300,
+    "metrics.`best_val_accuracy`": 150,
+    "metrics.`test_accuracy`": 120,
+    "metrics.`parameters`": 100,
+    "metrics.`multiply_adds`": 110,
+    "metrics.`seconds_train`": 115,
+    "params.`model.name`": 120,
+    "params.`optimizer.name`": 120,
+    "params.`optimizer.learning_rate`": 180,
+    "params.`train.batch_size`": 130,
+    "params.`seed`": 70,
+    "runDateAndNestInfo": 150,
+    "duration": 80,
+}
+_CURVES: Final = {
+    "val": ("val/accuracy", "val/loss"),
+    "train": ("train/accuracy", "train/loss"),
+}
+_RESULTS: Final = "results and costs"
+_BARS: Final = (
+    "test_accuracy",
+    "best_val_accuracy",
+    "multiply_adds",
+    "parameters",
+    "seconds_train",
+    "peak_memory_mb",
 )
-# A section contains the metrics with the same prefix before the slash; metrics without one are in "Model metrics".
-_SECTIONS = ("val", "train", "test", "best", "Model metrics", "seconds")
+_DIFFERENCES: Final = "differences"
+# The UI's own section of the metrics that the others lack.
+_OTHERS: Final = "Model metrics"
 # Okabe & Ito's colours and darker shades of them, so that colour-blind readers can distinguish consecutive runs.
 _COLOURS = (
     "#0072b2",
@@ -39,19 +60,58 @@ _COLOURS = (
 _COLOUR_TAG = "mlflow.runColor"
 
 
-def experiment_tags() -> dict[str, str]:
-    """The tags of a new experiment: its view, and its kind, because the UI expects language models by default."""
+def experiment_tags(condition: str) -> dict[str, str]:
+    """The tags of an experiment: its view, and its kind, because the UI expects language models by default.
+
+    The view lists the runs for which the condition, in MLflow's filter language, is true; the best by validation first.
+    """
+    names = (*_CURVES, _RESULTS, _DIFFERENCES, _OTHERS)
     sections = [
-        {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, "isGenerated": True}
-        for name in _SECTIONS
+        {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, "isGenerated": False}
+        for name in names
     ]
     view = {
-        "selectedColumns": _COLUMNS,
+        "searchFilter": condition,
+        "orderByKey": "metrics.`best_val_accuracy`",
+        "orderByAsc": False,
+        "selectedColumns": ["attributes.`Created`", *(name for name in _COLUMNS if "." in name)],
+        "columnOrder": list(_COLUMNS),
+        "columnWidths": _COLUMNS,
         "compareRunSections": sections,
-        "compareRunCharts": [],
+        "compareRunCharts": _charts(),
         "isAccordionReordered": True,
     }
-    return {"mlflow.experimentKind": "custom_model_development", _VIEW_TAG: json.dumps(view)}
+    return {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: json.dumps(view, separators=(",", ":"))}
+
+
+def _charts() -> list[dict[str, Any]]:
+    curves = [
+        _chart("LINE", section, name, metricKey=name, useGlobalXaxisKey=True, useGlobalLineSmoothing=True)
+        for section, names in _CURVES.items()
+        for name in names
+    ]
+    bars = [_chart("BAR", _RESULTS, name, metricKey=name) for name in _BARS]
+    axes = {"xaxis": _axis("multiply_adds"), "yaxis": _axis("test_accuracy")}
+    scatter = _chart("SCATTER", _RESULTS, "test_accuracy by multiply_adds", **axes)
+    differences = _chart(
+        "DIFFERENCE",
+        _DIFFERENCES,
+        "what differs",
+        compareGroups=["Parameters", "Model metrics"],
+        chartName="what differs",
+        showDifferencesOnly=True,
+        showChangeFromBaseline=False,
+    )
+    return [*curves, scatter, *bars, differences]
+
+
+def _chart(kind: str, section: str, name: str, **settings: Any) -> dict[str, Any]:
+    common = {"runsCountToCompare": 10, "deleted": False, "isGenerated": False, "metricSectionId": section}
+    return {"uuid": name, "type": kind, "displayName": name, **common, **settings}
+
+
+def _axis(metric: str) -> dict[str, str]:
+    return {"key": metric, "type": "METRIC"}
 
 
 def next_colour(latest: Mapping[str, str]) -> dict[str, str]:
@@ -63,7 +123,7 @@ def next_colour(latest: Mapping[str, str]) -> dict[str, str]:
 
 def experiment_links(address: str, experiment_id: str, tags: Mapping[str, str]) -> tuple[str, str]:
     """The URLs of an experiment's list of runs and of its curves."""
-    share = f"&viewStateShareKey={_KEY}" if _VIEW_TAG in tags else ""
+    share = f"&viewStateShareKey={_KEY}" if VIEW_TAG in tags else ""
     page = f"{address}/#/experiments/{experiment_id}/runs?workflowType=machine_learning{share}"
     return page, f"{page}&compareRunsMode=CHART"
 

@@ -10,7 +10,7 @@ from runner.training.member import Member, Value
 Status = Literal["FINISHED", "FAILED", "PRUNED", "KILLED"]
 PRUNED: Final = "pruned"  # the reason of a training that a search ended early
 # The metrics with one value for a whole training; all others have one for each epoch.
-_ONCE: Final = ("best/", "test/", "seconds/")
+ONCE: Final = ("best/", "test/", "seconds/")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Outcome:
     @property
     def once(self) -> dict[str, float]:
         """The metrics with one value for the whole training: best/…, test/… and seconds/…."""
-        return {name: value for name, value in self.metrics.items() if name.startswith(_ONCE)}
+        return {name: value for name, value in self.metrics.items() if name.startswith(ONCE)}
 
 
 def outcome_of(member: Member, training: Training | None, status: Status, reason: str = "") -> Outcome:

@@ -15,8 +15,8 @@ from safetensors.numpy import load_file
 
 from runner.ops import native
 
-# Values that depend on the clock, or on what this process has compiled before.
-TIMED = ("seconds/", "images_per_second", "compiles")
+# Values that depend on the clock, or on what this process did before.
+MEASURED = ("seconds_", "images_per_second", "compiles", "peak_memory_mb")
 TAGS_OF_A_PLACE = ("jax", "version", "device", "mlflow.user", "mlflow.source.name", "mlflow.log-model.history")
 
 
@@ -72,7 +72,9 @@ def _run(connection: sqlite3.Connection, uuid: str, name: str, status: str, arti
     rows = connection.execute("select key, step, value from metrics where run_uuid = ? order by key, step", (uuid,))
     metrics: dict[str, dict[str, float | None]] = {}
     for key, step, value in rows.fetchall():
-        metrics.setdefault(key, {})[str(step)] = None if key.startswith(TIMED) else value
+        if key == "energy_joules":  # not on every machine
+            continue
+        metrics.setdefault(key, {})[str(step)] = None if key.startswith(MEASURED) else value
     sets = connection.execute(
         "select d.name, d.digest from datasets d join inputs i on i.source_id = d.dataset_uuid"
         " where i.destination_id = ?",

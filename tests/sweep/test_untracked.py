@@ -64,7 +64,7 @@ def linked(client: Any, seeds: list[int]) -> None:
     best = client.get_run(parent.data.tags["best.run_id"])
     assert best.info.run_id in {run.info.run_id for run in members}
     assert best.data.metrics["val/accuracy"] == max(run.data.metrics["val/accuracy"] for run in members)
-    assert all("test/accuracy" in run.data.metrics for run in [parent, *members])
+    assert all("test_accuracy" in run.data.metrics for run in [parent, *members])
     assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {"best.yaml", "members.csv", "report"}
     assert len([run for run in members if run.outputs and run.outputs.model_outputs]) == 1
 

@@ -90,14 +90,14 @@ def test_a_run_can_be_reopened(uri: str, client: Any, tmp_path: Path) -> None:
     again = begin(uri, tmp_path / "run", run_name="another", run_id=first.run_id)
     again.check()
     assert client.get_run(first.run_id).info.status == "RUNNING"
-    again.log_metrics({"best/val_accuracy": 0.5}, step=0)
+    again.log_summary({"best/val_accuracy": 0.5})
     again.finish("FINISHED")
     run = client.get_run(first.run_id)
     assert again.run_id == first.run_id
     assert (run.info.status, run.info.run_name) == ("FINISHED", "lenet5")
     assert run.data.params == {"space.seed": "0,1"}
     assert run.data.tags["sweep"] == "lr"
-    assert run.data.metrics == {"best/val_accuracy": 0.5}
+    assert run.data.metrics == {"best_val_accuracy": 0.5}
 
 
 def test_a_child_of_a_failed_parent_fails(tmp_path: Path) -> None:
@@ -121,20 +121,26 @@ def test_consecutive_runs_have_different_colours(uri: str, client: Any, tmp_path
     assert all(set(colours[start : start + 10]) == set(colours) for start in range(3))
 
 
-def test_a_new_experiment_shows_results_and_curves_first(uri: str, client: Any, tmp_path: Path) -> None:
-    run = begin(uri, tmp_path, "shown")
-    run.finish("FINISHED")
-    tags = client.get_experiment_by_name("shown").tags
-    view = json.loads(tags["mlflow.sharedViewState.runner"])
-    assert "metrics.`test/accuracy`" in view["selectedColumns"]
-    assert [section["name"] for section in view["compareRunSections"]][:3] == ["val", "train", "test"]
-    runs, curves = experiment_links("http://host", "7", tags)
+def test_a_new_experiment_has_a_view_and_an_earlier_view_is_replaced(uri: str, client: Any, tmp_path: Path) -> None:
+    begin(uri, tmp_path / "new", "shown").finish("FINISHED")
+    experiment = client.get_experiment_by_name("shown")
+    view = experiment.tags["mlflow.sharedViewState.runner"]
+    assert json.loads(view)["orderByKey"] == "metrics.`best_val_accuracy`"
+    assert len(view) < 5000  # MLflow's limit
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.sharedViewState.runner", "{}")
+    begin(uri, tmp_path / "again", "shown").finish("FINISHED")
+    assert client.get_experiment_by_name("shown").tags["mlflow.sharedViewState.runner"] == view
+    identity = client.create_experiment("of another program")
+    begin(uri, tmp_path / "other", "of another program").finish("FINISHED")
+    assert client.get_experiment(identity).tags == {}
+
+
+def test_only_an_experiment_with_a_view_opens_with_it() -> None:
+    runs, curves = experiment_links("http://host", "7", {"mlflow.sharedViewState.runner": "{}"})
     assert runs == "http://host/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=runner"
     assert curves == runs + "&compareRunsMode=CHART"
-    # An experiment that something else made has no such view to open.
-    assert (
-        experiment_links("http://host", "7", {})[0] == "http://host/#/experiments/7/runs?workflowType=machine_learning"
-    )
+    runs, _ = experiment_links("http://host", "7", {})
+    assert runs == "http://host/#/experiments/7/runs?workflowType=machine_learning"
 
 
 def test_the_users_name_and_tags_take_precedence(uri: str, client: Any, tmp_path: Path) -> None:

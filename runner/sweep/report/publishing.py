@@ -38,7 +38,7 @@ def publish(
             parent.log_artifact(folder / name, "report" if name.endswith("html") else "")
     for name, draw in report.figures(result).items():
         parent.log_figure(f"figures/{name}.png", draw)
-    parent.log_metrics(_metrics(result, leaders), step=0)
+    parent.log_summary(_metrics(result, leaders))
     if leaders:
         parent.set_tags({"best": leaders[0].name})
         if leaders[0].run_id:
@@ -75,13 +75,13 @@ def _metrics(result: SweepResult, leaders: list[Outcome]) -> dict[str, float]:
         "seconds/saved": result.seconds_saved,
     }
     if leaders:
-        # The parent has the best member's metrics, because MLflow's list may hide the members under it.
+        # The parent has the best member's results, because MLflow's list may hide the members under it. It has nothing
+        # that members have for each epoch: that would be a dot among their curves.
+        found |= {name: value for name, value in leaders[0].metrics.items() if name.startswith(("best/", "test/"))}
         found |= {
-            name: value for name, value in leaders[0].metrics.items() if name.startswith(("val/", "best/", "test/"))
+            "parameters": float(leaders[0].parameters),
+            "multiply_adds": float(leaders[0].multiply_adds),
         }
-        for name, _ in result.objectives:
-            if (value := objective(leaders[0], name)) is not None:
-                found[name] = value
     return found
 
 

@@ -9,11 +9,12 @@ import json
 import logging
 from typing import Final
 
+from runner.observers import costs
 from runner.sweep.tags import MEMBER, STATUS
 from runner.sweep.tally import RUN_ID, Search
 from runner.tracking import Tracking
 from runner.tracking.reading import Reader, Recorded
-from runner.training.outcome import Outcome, Status
+from runner.training.outcome import ONCE, Outcome, Status
 
 _log = logging.getLogger(__name__)
 _DONE: Final = ("FINISHED", "PRUNED")
@@ -54,7 +55,8 @@ def _result(run: Recorded, reader: Reader) -> Outcome:
     """A member from its run alone."""
     own = json.loads(run.tags[MEMBER])
     status: Status = "PRUNED" if run.tags[STATUS] == "PRUNED" else "FINISHED"
-    epochs = reader.history(run.run_id, [name for name in run.metrics if not name.startswith(("best/", "test/"))])
+    metrics = {name: value for name, value in run.metrics.items() if name not in costs.NAMES}
+    epochs = reader.history(run.run_id, [name for name in metrics if not name.startswith(ONCE)])
     return Outcome(
         number=own["number"],
         name=own["name"],
@@ -65,7 +67,7 @@ def _result(run: Recorded, reader: Reader) -> Outcome:
         run_id=run.run_id,
         folder=own["folder"],
         group=run.tags.get("group", ""),
-        metrics=run.metrics,
+        metrics=metrics,
         history=tuple(epochs.values()),
         parameters=own["parameters"],
         multiply_adds=own["multiply_adds"],
