@@ -116,14 +116,15 @@ def _is_upright(axis: Axis, width: float) -> bool:
 
 def _sizes(ticks: Sequence[Tick]) -> list[float]:
     """The widths of labels, with some space, in inches."""
-    return [(columns(label) + 1.5) * _COLUMN for label in _labels(ticks)]
+    return [(columns(tick.text) + 1.5) * _COLUMN for tick in ticks]
 
 
 def _upright(chart: Chart | Parallel) -> float:
     """The height of upright labels below a panel, in inches."""
     if isinstance(chart, Parallel) or not _is_upright(chart.x, _PLOT_WIDTH):
         return 0.0
-    return max(_sizes(chart.x.ticks))
+    ticks = _spaced(chart.x.ticks, [_LINE / _PLOT_WIDTH] * len(chart.x.ticks))
+    return max(map(columns, _labels(ticks))) * _COLUMN
 
 
 def _spaced(ticks: Sequence[Tick], sizes: Sequence[float]) -> list[Tick]:

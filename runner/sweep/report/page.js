@@ -44,7 +44,8 @@ function width(text) {
 function shortened(text, room) {
   if (width(text) <= room) return text;
   const letters = [...text];
-  for (let kept = letters.length - 1; kept > 2; kept--) {
+  // Begins with some letters more than fit on average.
+  for (let kept = Math.min(letters.length - 1, Math.ceil(letters.length * room / width(text)) + 6); kept > 2; kept--) {
     const short = letters.slice(0, Math.ceil(kept / 2)).join("") + "…" + letters.slice(-Math.floor(kept / 2)).join("");
     if (width(short) <= room) return short;
   }
@@ -117,11 +118,10 @@ function xy(chart, all) {
   const right = Math.max(RIGHT, ...chart.marks.filter(m => m[0] === "bar").map(m => width(m[3]) + GAP));
   const x = v => left + v / UNITS * (all - left - right);
   const y = v => TOP + plot - v / UNITS * plot + (row - ROW) / 2 * rows;
-  const xNames = below.ticks.map(t => t[1]);
   // Categories that have no room beside each other stand upright.
   const level = t => width(t[1]), upright = below.words && spaced(below.ticks, t => x(t[0]), level).length < below.ticks.length;
   const xs = spaced(below.ticks, t => x(t[0]), upright ? () => FONT : level);
-  const high = upright ? roomFor(xNames, LONGEST) : FONT;
+  const high = upright ? roomFor(xs.map(t => t[1]), LONGEST) : FONT;
   const height = TOP + plot + GAP + high + GAP + FONT + GAP;
   const node = svg("svg", { width: all, height, viewBox: `0 0 ${all} ${height}`, role: "img", "aria-label": chart.title || titled(below) });
   node.append(svg("path", { class: "axis", d: `M${left} ${TOP}V${TOP + plot}H${all - right}` }));
@@ -144,18 +144,19 @@ function xy(chart, all) {
 
 function parallel(chart, all) {
   const last = chart.axes.length - 1, plot = 250, top = 34, bottom = 12;
-  const rooms = chart.axes.map(axis => roomFor(axis.ticks.map(t => t[1]), 110)), titles = chart.axes.map(axis => width(titled(axis)));
+  const y = v => top + plot - v / UNITS * plot, ticks = chart.axes.map(axis => spaced(axis.ticks, t => y(t[0]), () => FONT));
+  const rooms = ticks.map(own => roomFor(own.map(t => t[1]), 110)), titles = chart.axes.map(axis => width(titled(axis)));
   const first = Math.max(rooms[0], titles[0] / 2) + GAP, end = titles[last] / 2 + GAP;
   const least = Math.max(...rooms.slice(1), ...titles, 90) + 2 * GAP;
   const step = (Math.max(all, first + end + least * last) - first - end) / last, wide = first + end + step * last;
-  const x = v => first + v / UNITS * step * last, y = v => top + plot - v / UNITS * plot;
+  const x = v => first + v / UNITS * step * last;
   const node = svg("svg", { width: wide, height: top + plot + bottom, viewBox: `0 0 ${wide} ${top + plot + bottom}`, role: "img", "aria-label": "parallel coordinates" });
   for (const one of chart.marks) mark(node, one, x, y);
   chart.axes.forEach((axis, i) => {
     const at = first + i * step;
     node.append(svg("path", { class: "axis", d: `M${at} ${top}V${top + plot}` }));
     label(node, titled(axis), step - GAP, { class: "title", x: at, y: 16, "text-anchor": "middle" });
-    for (const [place, text] of spaced(axis.ticks, t => y(t[0]), () => FONT)) label(node, text, rooms[i], { class: "y halo", x: at - 5, y: y(place) + 4, "text-anchor": "end" });
+    for (const [place, text] of ticks[i]) label(node, text, rooms[i], { class: "y halo", x: at - 5, y: y(place) + 4, "text-anchor": "end" });
   });
   return node;
 }
