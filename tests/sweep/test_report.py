@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
+from runner.figures.charts import drawn
 from runner.sweep import report
 from runner.sweep.report.announcing import Announcer
+from runner.sweep.report.charts import sections
 from runner.sweep.report.statistics import front, over_seeds
 from runner.sweep.results import SweepResult, ranked
 from runner.training.member import Context, Member
@@ -304,6 +306,30 @@ def test_further_metrics_of_training_have_curves_beside_the_one_that_ranks() -> 
     measured = member(0, history=({"val/f1": 0.25, "val/accuracy": 0.5}, {"val/f1": 0.5, "val/accuracy": 0.6}))
     [curves, *_] = data_of(Page(report.html(sweep(measured))))["sections"]
     assert [chart["title"] for chart in curves["charts"]] == ["val/accuracy", "val/f1"]
+
+
+def test_the_page_and_the_pictures_have_the_same_labels() -> None:
+    members = [member(n, 0.5 + n / 50, varied={"x": 10.0**-n, "seed": n % 2}, seconds=19.2 + n / 99) for n in range(9)]
+    result = sweep(*members, space={"x": "…", "seed": "0,1"}, importances={"x": 0.8, "seed": 0.2})
+    shown = data_of(Page(report.html(result)))["sections"]
+    for section, drawing in zip(sections(result), shown, strict=True):
+        axes = [chart["axes"] if "axes" in chart else [chart["x"], chart["y"]] for chart in drawing["charts"]]
+        page = {text for own in axes for axis in own for _, text in axis["ticks"]} | {axis["title"] for axis in axes[0]}
+        figure = drawn(section)
+        labels = {label.get_text() for own in figure.axes for label in (*own.get_xticklabels(), *own.get_yticklabels())}
+        assert {label.removesuffix(" (log)") for label in labels} <= page, section.name
+        assert labels or section.name == "parallel_coordinates"
+
+
+def test_long_curves_keep_their_peaks_in_few_points() -> None:
+    history = [{"val/loss": 1 + math.sin(step / 50), "val/accuracy": 0.5} for step in range(5000)]
+    history[1234]["val/loss"] = 9.0
+    one = member(0, history=tuple(history))
+    [curves, *_] = data_of(Page(report.html(sweep(one, objectives=(("val/loss", "minimize"),)))))["sections"]
+    [[_, _, _, _, places]] = curves["charts"][0]["marks"]
+    assert 200 < len(places) / 2 <= 410
+    assert places[::2] == sorted(places[::2])
+    assert max(places[1::2]) == 9630  # the end of the axis but for its margin, where 9 is
 
 
 def test_the_table_can_be_read_back() -> None:

@@ -1,7 +1,7 @@
 """What the charts of a sweep show: curves, values that vary, their importance, and costs."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from runner.charts import Axis, Chart, Look, Mark, Parallel, Section, scale
 from runner.charts.axes import Place, has_place
@@ -12,6 +12,7 @@ from runner.training.member import Value
 from runner.training.outcome import Outcome
 
 _MOST_MEANS = 24
+_MOST_POINTS = 400
 _ABOUT_CURVES = "Every member, the best on top. Point at a member to highlight it in all charts."
 _COSTS = {"multiply_adds": "multiply-adds", "parameters": "parameters", "seconds": "seconds of training"}
 # The width over which dots of one category are spread, as a share of the width of the category.
@@ -42,13 +43,27 @@ def _curves(result: SweepResult) -> Iterator[Section]:
         y, y_at = scale((value for _, value in every), name, share=_is_share(name))
         marks = []
         for member, look in _in_order(result):
-            points = tuple((x_at(epoch), y_at(value)) for epoch, value in lines[member.number])
+            points = tuple((x_at(epoch), y_at(value)) for epoch, value in _thinned(lines[member.number]))
             if len(points) > 1:
                 marks.append(Mark("line", points, look, member.number))
             if points and (member.status != "FINISHED" or len(points) == 1):
                 marks.append(Mark("dot", points[-1:], look, member.number))  # where it ended
         charts.append(Chart(name, x, y, tuple(marks)))
     yield Section("learning_curves", "Learning curves", _ABOUT_CURVES, tuple(charts))
+
+
+def _thinned(points: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
+    """A curve of so many points as a chart has pixels: of each stretch its least and its greatest value."""
+    if len(points) <= _MOST_POINTS:
+        return points
+    length = -(-2 * len(points) // _MOST_POINTS)
+    stretches = (points[start : start + length] for start in range(1, len(points) - 1, length))
+    ends = ({min(own, key=_height), max(own, key=_height)} for own in stretches)
+    return [points[0], *(point for own in ends for point in sorted(own) if point != points[-1]), points[-1]]
+
+
+def _height(point: tuple[int, float]) -> float:
+    return point[1]
 
 
 def _means(result: SweepResult) -> Iterator[Section]:

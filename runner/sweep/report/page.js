@@ -189,7 +189,7 @@ function charts() {
   document.documentElement.style.setProperty("--lines", faint(20, .08));
   document.documentElement.style.setProperty("--dots", faint(60, .25));
   draw();
-  addEventListener("resize", () => requestAnimationFrame(draw));
+  new ResizeObserver(() => requestAnimationFrame(draw)).observe(document.body); // also once a hidden page is shown
 }
 
 function cards() {
