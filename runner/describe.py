@@ -58,7 +58,7 @@ def bound(experiment: Experiment) -> Network:
 
     Raises ConfigError if the layers do not fit the data, and DataError if the files cannot be read.
     """
-    data = experiment.data
+    data = experiment.source
     if data.shape is not None and data.class_count is not None and not data.undeclared:
         return experiment.network(data.shape, data.class_count, data.vocabulary_size)
     if data.folder is None:

@@ -100,6 +100,12 @@ class Experiment(Record):
         rule = f"be at most {min(input_shape[:2])}, the smaller side of the image"
         return [must("augment.random_crop.padding", rule, crop.padding)]
 
+    @property
+    def source(self) -> Source:
+        """The data source; images of several sizes are fitted to the model's input."""
+        size = self.model.input
+        return self.data if size is None else self.data.for_input(size.height, size.width)
+
     def network(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> Network:
         """The model bound to its data. Raises ConfigError with all faults."""
         if faults := self.faults(data_shape, classes, vocabulary):

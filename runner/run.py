@@ -33,7 +33,7 @@ def run(experiment: Experiment, context: Context) -> Outcome:
     recorded = recorder.open(member)
 
     def plan_of(member: Member) -> Plan:
-        return planned(experiment, data.load(experiment.data, report=_log.info), here)
+        return planned(experiment, data.load(experiment.source, report=_log.info), here)
 
     # The display comes before the recorder, which saves the model at the end.
     events = Events([NanSearch(), Profiler(), display, recorder])

@@ -259,13 +259,13 @@ def test_what_is_not_declared_is_read_from_the_files(runner: Runner, tmp_path: P
         "describe", "data=folder", "data.root=photos", "model.input=null", "model.layers=[flatten,classifier]"
     )
     assert (folder.status, folder.err) == (0, "")
-    assert folder.out.startswith("lenet5 on folder: 10×12×3 input")
+    assert folder.out.startswith("lenet5 on photos: 10×12×3 input")
     assert re.search(r"\[1\]\.classifier +4 +1,444 ", folder.out)
     arrays = runner(
         *("describe", "data=arrays", "data.root=signals.npz", "data.axes=lc", "model.input=null"),
         "model.layers=[flatten,classifier]",
     )
-    assert arrays.out.startswith("lenet5 on arrays: 50×2 input")
+    assert arrays.out.startswith("lenet5 on signals: 50×2 input")
     assert re.search(r"\[1\]\.classifier +5 +505 ", arrays.out)
     gone = runner("describe", "data=folder", "data.root=nowhere")
     assert (gone.status, gone.err) == (2, "data.root: must be a folder or a .zip that exists, got nowhere\n")

@@ -26,6 +26,7 @@ from test_house import files, module
 
 from runner import data, tracking, train
 from runner.composition.reading import read
+from runner.data.files import open_tree
 from runner.experiment import Experiment
 from runner.geometry import Window
 from runner.launchable import as_yaml
@@ -103,6 +104,13 @@ def files_to_read() -> dict[str, Any]:
     }
 
 
+def photographs() -> dict[str, Any]:
+    """A folder with an image and a file that is none."""
+    Image.new("RGB", (500, 375)).save("1.png")
+    Path("2.png").write_bytes(b"")
+    return {"tree": open_tree(Path.cwd())}
+
+
 def decoded_images() -> dict[str, Any]:
     """The key, the digest and the decoder of some images."""
     return {"key": "ab", "digest": lambda: "cd", "decode": lambda: np.zeros((500, 32, 32, 3), np.uint8)}
@@ -162,6 +170,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.augment": in_float32,
     "runner.data.digests": files_to_read,
     "runner.data.image_cache": decoded_images,
+    "runner.data.survey": photographs,
     "runner.data.fit": pictures,
     "runner.data.npz": files_to_read,
     "runner.data.orientation": files_to_read,

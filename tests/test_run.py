@@ -12,6 +12,7 @@ import pytest
 import yaml
 from configurations import TINY, UNTRACKED, begun, composed, configured, parse, probabilities, tiny
 from mlflow.entities import Run
+from PIL import Image
 
 from runner import data, describe
 from runner.configuration import Configuration
@@ -74,6 +75,32 @@ def test_the_run_is_finished_and_found_under_its_data_set(finished: Recorded) ->
     assert finished.run.info.status == "FINISHED"
     assert finished.client.get_experiment(finished.run.info.experiment_id).name == "digits"
     assert finished.run.info.run_name.startswith("tiny ")
+
+
+def test_files_that_are_left_out_are_counted_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(40):
+        path = tmp_path / "photos" / f"class {number % 2}" / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (10, 10 + number % 3), 100 * (number % 2)).save(path)
+    (tmp_path / "photos" / "class 0" / "bad.png").write_bytes(b"")
+    (tmp_path / "photos" / "class 1" / "notes.txt").write_text("about these")
+    _, configuration = recorded(
+        tmp_path,
+        *(*TINY, "data=folder", f"data.root={tmp_path / 'photos'}", "data.on_bad_file=skip", "data.limit=null"),
+        *("model.input={height: 8, width: 8}", "train.batch_size=4", "train.epochs=1", "tracking.log_model=false"),
+        *("model.layers=[flatten,classifier]", "tracking.figures=false"),
+    )
+    outcome = run(configuration.experiment, Context(tmp_path / "output", configuration.tracking))
+    client = mlflow.MlflowClient(configuration.tracking.uri)
+    tags = client.get_run(outcome.run_id).data.tags
+    assert (tags["data.skipped_files"], tags["data.files_of_other_kinds"]) == ("1", "1")
+    listed = Path(client.download_artifacts(outcome.run_id, "left_out_files.txt")).read_text()
+    assert listed == (
+        "class 0/bad.png: must be a JPEG, PNG, GIF, TIFF, BMP or WebP image, got an empty file\n"
+        "class 1/notes.txt: another kind of file\n"
+    )
+    shown = "left out of the class folders: 1 bad image and 1 file of other kinds (.txt 1)\n"
+    assert capsys.readouterr().out.startswith(shown)
 
 
 def test_metrics_have_the_names_of_the_design(finished: Recorded) -> None:

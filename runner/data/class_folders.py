@@ -6,18 +6,17 @@ from typing import NamedTuple
 import numpy as np
 
 from runner.data.class_names import class_order, nfc
-from runner.data.examples import Report
+from runner.data.examples import LeftOut, Report
 from runner.data.files import FileTree
 from runner.data.splits import first_names, part_of, parts_of
-from runner.errors import DataError, must, printable
+from runner.errors import DataError, Fault, must, printable
 
 Classes = dict[str, list[str]]
 
 
 class Kind(NamedTuple):
-    """A kind of file: its name in the singular and the plural, and its file name suffixes."""
+    """A kind of file: its name in the plural, and its file name suffixes."""
 
-    singular: str
     plural: str
     suffixes: tuple[str, ...]
 
@@ -29,33 +28,62 @@ class Labelled(NamedTuple):
     labels: np.ndarray
 
 
-def class_folders(
-    tree: FileTree, kind: Kind, *, declared: Sequence[str] | None, report: Report
-) -> tuple[tuple[str, ...], dict[str, Labelled]]:
-    """Returns the classes, in the order of their labels, and the files of each part (`train` and, if present, others).
+class ClassFolders(NamedTuple):
+    """What was found: the classes, in the order of their labels, and the files of each part.
+
+    `faults` are those of the folders. `other` are files in class folders that are of other kinds.
+    """
+
+    names: tuple[str, ...]
+    parts: dict[str, Labelled]
+    faults: list[Fault]
+    other: list[str]
+
+
+def class_folders(tree: FileTree, kind: Kind, *, declared: Sequence[str] | None, report: Report) -> ClassFolders:
+    """Finds the classes and the files of each part (`train` and, if present, others).
 
     The order is that of `declared`, else alphabetical. Folder names that differ only in Unicode normalisation are one
     class (see `nfc`). A single folder around everything is skipped. Ignored files are reported by `report`.
-    Raises DataError that names the file or the folder.
+    Raises DataError if there are no class folders; other faults are returned.
     """
     places = _places(tree, kind, declared, report)
-    found = {part: _classes(tree, place, kind, report) for part, place in places.items()}
+    other: list[str] = []
+    faults: list[Fault] = []
+    found = {part: _classes(tree, place, kind, report, other) for part, place in places.items()}
     if len(found["train"]) < 2:
         got = ", ".join(found["train"]) or "none"
         raise DataError(must(str(tree.root), f"hold at least two class folders of {kind.plural}", got))
     names = class_order(tuple(found["train"]), declared)
     training = places["train"].rstrip("/").rpartition("/")[2]
-    return names, {part: _labelled(_under(tree, places[part]), found[part], names, training) for part in found}
+    for part, classes in found.items():
+        faults += _faults(tree, places[part], classes, kind, other)
+        faults += _differences(_under(tree, places[part]), classes, names, training)
+    return ClassFolders(names, {part: _labelled(classes, names) for part, classes in found.items()}, faults, other)
 
 
-def _labelled(place: str, classes: Classes, names: tuple[str, ...], training: str) -> Labelled:
-    for missing in sorted(set(names) - set(classes)):
-        raise DataError(must(place, f"have the class folders of {training}", f"no {missing}"))
-    for surplus in sorted(set(classes) - set(names)):
-        raise DataError(must(f"{place}/{surplus}", f"be a class of {training}", ", ".join(names)))
-    counts = [len(classes[name]) for name in names]
+def _labelled(classes: Classes, names: tuple[str, ...]) -> Labelled:
+    counts = [len(classes.get(name, ())) for name in names]
     labels = np.repeat(np.arange(len(names), dtype=np.int32), counts)
-    return Labelled([path for name in names for path in classes[name]], labels)
+    return Labelled([path for name in names for path in classes.get(name, ())], labels)
+
+
+def _differences(place: str, classes: Classes, names: tuple[str, ...], training: str) -> Iterator[Fault]:
+    """The faults of class folders that the training part lacks, or has alone."""
+    for missing in sorted(set(names) - set(classes)):
+        yield must(place, f"have the class folders of {training}", f"no {missing}")
+    for surplus in sorted(set(classes) - set(names)):
+        yield must(f"{place}/{surplus}", f"be a class of {training}", ", ".join(names))
+
+
+def _faults(tree: FileTree, place: str, classes: Classes, kind: Kind, other: Sequence[str]) -> Iterator[Fault]:
+    """The faults of class folders without files of this kind, or with folders of parts in them."""
+    for name, paths in classes.items():
+        if not paths:
+            inside = tuple(path for path in other if nfc(path[len(place) :].partition("/")[0]) == name)
+            got = LeftOut(other=inside).summary() or "an empty class folder"
+            yield must(f"{tree.root}/{place}{name}", f"hold {kind.plural} ({', '.join(kind.suffixes)})", got)
+    yield from _parts_within(tree, place)
 
 
 def levels(tree: FileTree) -> Iterator[str]:
@@ -100,7 +128,8 @@ def _with_files(tree: FileTree, place: str, kind: Kind) -> set[str]:
     return {path.partition("/")[0] for path in inside if path.count("/") == 1 and path.lower().endswith(kind.suffixes)}
 
 
-def _classes(tree: FileTree, place: str, kind: Kind, report: Report) -> Classes:
+def _classes(tree: FileTree, place: str, kind: Kind, report: Report, other: list[str]) -> Classes:
+    """The files of each class in a part; files of other kinds are added to `other`."""
     classes: Classes = {nfc(name): [] for name in names_in(tree, place)}
     beside = []
     for path in tree.files:
@@ -110,14 +139,10 @@ def _classes(tree: FileTree, place: str, kind: Kind, report: Report) -> Classes:
         if not slash:
             beside.append(name)  # such as a licence or a list
             continue
-        if not path.lower().endswith(kind.suffixes):
-            rule = f"be {kind.singular} ({', '.join(kind.suffixes)})"
-            raise DataError(must(f"{tree.root}/{path}", rule, "another kind of file"))
-        classes[nfc(name)].append(path)
-    for name, paths in classes.items():
-        if not paths:
-            raise DataError(must(f"{tree.root}/{place}{name}", f"hold {kind.plural}", "an empty class folder"))
-    _check_no_parts_within(tree, place)
+        if path.lower().endswith(kind.suffixes):
+            classes[nfc(name)].append(path)
+        else:
+            other.append(path)
     if beside:
         report(
             f"ignored beside the class folders of {printable(_under(tree, place))}: {printable(first_names(beside))}"
@@ -125,8 +150,8 @@ def _classes(tree: FileTree, place: str, kind: Kind, report: Report) -> Classes:
     return classes
 
 
-def _check_no_parts_within(tree: FileTree, place: str) -> None:
-    """Refuses cat/train beside cat/test: the network would train on the test images."""
+def _parts_within(tree: FileTree, place: str) -> Iterator[Fault]:
+    """The faults of cat/train beside cat/test: the network would train on the test images."""
     found: dict[str, dict[str, str]] = {}
     for folder in tree.folders:
         name, _, inner = folder[len(place) :].partition("/") if folder.startswith(place) else ("", "", "")
@@ -135,7 +160,7 @@ def _check_no_parts_within(tree: FileTree, place: str) -> None:
     for name, parts in sorted(found.items()):
         if "train" in parts and len(parts) > 1:
             rule = "be a class without part folders: train, val and test belong above classes"
-            raise DataError(must(f"{tree.root}/{place}{name}", rule, first_names(parts.values())))
+            yield must(f"{tree.root}/{place}{name}", rule, first_names(parts.values()))
 
 
 def _under(tree: FileTree, place: str) -> str:

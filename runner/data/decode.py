@@ -1,4 +1,4 @@
-"""Decodes JPEG, PNG, BMP and WebP files to arrays of one size, in threads.
+"""Decodes JPEG, PNG, GIF, TIFF, BMP and WebP files to arrays of one size, in threads; animations by their first frame.
 
 Pillow releases the interpreter lock while it decodes, so large images use every core.
 """
@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from runner import cores, limits
-from runner.data.broken import broken
+from runner.data.broken import BadFileError, BadSizeError, broken
 from runner.data.examples import Report
 from runner.data.files import FileTree
 from runner.data.image_cache import cached
 from runner.data.orientation import turn_of, turned, upright
 from runner.data.source import ImageSize
 from runner.data.threads import in_threads
-from runner.errors import DataError, must
+from runner.errors import DataError, must, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 FileFit = Literal["resize", "crop", "pad"]
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".bmp", ".webp")
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+_FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP")
 _CHANNELS = {mode: channels for channels, mode in MODES.items()}
 # Other modes that a file may have, and the mode to which each is converted.
 _READ_AS = {"1": "L", "I": "L", "I;16": "L", "I;16B": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
@@ -70,14 +70,14 @@ class Images:
     @functools.cached_property
     def _fitted_size(self) -> ImageSize:
         # The first of all files, not of the chosen ones, so that every part has the same size.
-        with _without_warnings():
-            return self.size or self._opened(self.paths[0], _size_of)
+        with without_warnings():
+            return self.size or opened(self.tree, self.paths[0], size_of)
 
     def __getitem__(self, index: Any, /) -> np.ndarray:
         """The images at these indices, uint8 (n, h, w, c). Raises DataError that names the file at fault."""
         chosen = [self.paths[place] for place in np.asarray(index)]
         size = self._fitted_size
-        with _without_warnings():
+        with without_warnings():
             return cached(
                 self._key(chosen, size),
                 (len(chosen), *size.shape),
@@ -87,13 +87,11 @@ class Images:
 
     def _key(self, chosen: list[str], size: ImageSize) -> str:
         """A digest of the files' paths and of the way they are decoded."""
-        from PIL import __version__
-
-        return _short(repr((_VERSION, __version__, size.shape, self.size is None, self.how, chosen)).encode())
+        return short_digest(repr((*decoder(), size.shape, self.size is None, self.how, chosen)).encode())
 
     def _digest(self, chosen: list[str]) -> str:
         """A digest of the files' contents."""
-        return _short(b"".join(self.tree.digests(chosen)))
+        return short_digest(b"".join(self.tree.digests(chosen)))
 
     def _decoded(self, chosen: list[str], size: ImageSize) -> np.ndarray:
         count, tenths = len(chosen), 0
@@ -114,42 +112,57 @@ class Images:
 
     def _pixels(self, path: str, size: ImageSize) -> np.ndarray:
         def pixels(image: "Image") -> np.ndarray:
-            if self.size is None and _size_of(image) != size:
-                rule = f"be {size} like the first image, or data.image be set"
-                raise DataError(must(f"{self.tree.root}/{path}", rule, _size_of(image)))
+            if self.size is None and size_of(image) != size:
+                raise BadSizeError(must(f"{self.tree.root}/{path}", size_rule(size), size_of(image)))
             fitted = _fitted(image, size, self.how)
             return np.frombuffer(fitted.tobytes(), np.uint8).reshape(size.shape)
 
-        return self._opened(path, pixels)
-
-    def _opened(self, path: str, use: Callable[["Image"], T]) -> T:
-        """Returns `use(image)` of an opened file. Raises DataError that names the file if it cannot be decoded."""
-        from PIL import Image, UnidentifiedImageError
-
-        content = self.tree.read(path, max_bytes=limits.IMAGE_FILE_BYTES)
-        place = f"{self.tree.root}/{path}"
-        faults = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
-        try:
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                if image.width * image.height > limits.IMAGE_PIXELS:
-                    got = f"{image.width:,} × {image.height:,}"
-                    raise DataError(must(place, f"have at most {limits.IMAGE_PIXELS:,} pixels", got))
-                return use(image)
-        except Image.DecompressionBombError as error:
-            raise DataError(must(place, f"have at most {limits.IMAGE_PIXELS:,} pixels", "far more")) from error
-        except UnidentifiedImageError as error:
-            start = f"a file that starts with {content[:8].hex()}" if content else "an empty file"
-            raise DataError(must(place, "be a JPEG, PNG, BMP or WebP image", start)) from error
-        except faults as error:
-            raise broken(place, "be an image that decodes", error) from error
+        return opened(self.tree, path, pixels)
 
 
-def _short(content: bytes) -> str:
+def opened(tree: FileTree, path: str, use: Callable[["Image"], T]) -> T:
+    """Returns `use(image)` of an opened file. Raises BadFileError that names the file if it cannot be decoded."""
+    from PIL import Image, UnidentifiedImageError
+
+    place = f"{tree.root}/{path}"
+    faults = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
+    try:
+        content = tree.read(path, max_bytes=limits.IMAGE_FILE_BYTES)
+    except DataError as error:
+        raise BadFileError(*error.faults) from error
+    except OSError as error:
+        raise BadFileError(must(place, "be readable", error.strerror or error)) from error
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            if image.width * image.height > limits.IMAGE_PIXELS:
+                got = f"{image.width:,} × {image.height:,}"
+                raise BadFileError(must(place, f"have at most {limits.IMAGE_PIXELS:,} pixels", got))
+            if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+                raise BadFileError(must(place, "have 8 or 16 bits for each channel", "32"))
+            return use(image)
+    except Image.DecompressionBombError as error:
+        raise BadFileError(must(place, f"have at most {limits.IMAGE_PIXELS:,} pixels", "far more")) from error
+    except UnidentifiedImageError as error:
+        start = f"a file that starts with {content[:8].hex()}" if content else "an empty file"
+        raise BadFileError(must(place, "be a JPEG, PNG, GIF, TIFF, BMP or WebP image", start)) from error
+    except faults as error:
+        raise BadFileError(*broken(place, "be an image that decodes", error).faults) from error
+
+
+def decoder() -> tuple[int, str]:
+    """What the pixels of a file depend on: the versions of this module and of Pillow."""
+    from PIL import __version__
+
+    return _VERSION, __version__
+
+
+def short_digest(content: bytes) -> str:
+    """The first 32 hexadecimal digits of the SHA-256."""
     return hashlib.sha256(content).hexdigest()[:32]
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
+def without_warnings() -> Iterator[None]:
     """Hides Pillow's warnings about large images and broken EXIF; this module handles both itself.
 
     Used in the main thread only, because Python's warning filters are shared by all threads.
@@ -159,10 +172,18 @@ def _without_warnings() -> Iterator[None]:
         yield
 
 
-def _size_of(image: "Image") -> ImageSize:
-    """The size of an open image after its rotation to upright, and its channels."""
+def size_rule(size: ImageSize) -> str:
+    """The rule of images that are not fitted to a size, with the setting that fits them to one."""
+    return f"be {size} like the first image, or be fitted to it by 'data.image={shown(size.model_dump())}'"
+
+
+def size_of(image: "Image", *, whole: bool = False) -> ImageSize:
+    """The size of an open image after its rotation to upright, and its channels. If `whole`, all of it is decoded."""
+    if whole:
+        image.load()
+    turn = turn_of(image)  # first, as it may load the image
     mode = _READ_AS.get(image.mode, image.mode)
-    width, height = turned(image.size, turn_of(image))
+    width, height = turned(image.size, turn)
     return ImageSize(height=height, width=width, channels=_CHANNELS.get(mode, 3))
 
 

@@ -2,13 +2,16 @@
 
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import PurePosixPath
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
 from runner.data.value_range import Range, measured
+from runner.errors import printable
 
 Report = Callable[[str], None]
 """A function to which a source reports its progress, one line at a time."""
@@ -55,6 +58,32 @@ class Part:
         return Examples(np.ascontiguousarray(self.inputs[index]), self.labels[index].astype(np.int32), files)
 
 
+class LeftOut(NamedTuple):
+    """The files in class folders that are no examples: bad ones with their faults, and files of other kinds."""
+
+    bad: tuple[tuple[str, str], ...] = ()
+    other: tuple[str, ...] = ()
+
+    def listed(self) -> str:
+        """A line for each file: its path and why it is left out."""
+        others = (f"{path}: another kind of file" for path in self.other)
+        lines = [*(f"{path}: {fault}" for path, fault in self.bad), *others]
+        return "".join(f"{printable(line)}\n" for line in lines)
+
+    def summary(self) -> str:
+        """How many files are left out, in one line; empty if there are none."""
+        bad, other = len(self.bad), len(self.other)
+        kinds = Counter(PurePosixPath(path).suffix.lower() or "no suffix" for path in self.other)
+        named = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common(_KINDS))
+        told = [f"{bad:,} bad {'image' if bad == 1 else 'images'}"] if bad else []
+        told += [f"{other:,} {'file' if other == 1 else 'files'} of other kinds ({named})"] if other else []
+        return " and ".join(told)
+
+
+_KINDS: Final = 5  # suffixes that are named
+NOTHING: Final = LeftOut()
+
+
 @dataclass(frozen=True)
 class Parts:
     """All parts of a source. If it has no validation or test set, one is held out of `train`.
@@ -66,6 +95,7 @@ class Parts:
     classes: tuple[str, ...] | None = None
     test: Part | None = None
     val: Part | None = None
+    left_out: LeftOut = NOTHING
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +118,8 @@ class Examples:
 class Dataset:
     """Training, validation and test examples; `digest` identifies their content and split.
 
-    For texts, `vocabulary[token]` is the word of a token. `declared_range` is the value of `data.range`.
+    For texts, `vocabulary[token]` is the word of a token. `declared_range` is the value of `data.range`. `left_out` are
+    files of the folder that are no examples.
     """
 
     name: str
@@ -99,6 +130,7 @@ class Dataset:
     digest: str
     vocabulary: tuple[str, ...] = ()
     declared_range: Range | None = None
+    left_out: LeftOut = NOTHING
 
     @functools.cached_property
     def range(self) -> Range:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from runner.data.agreement import checked_classes
-from runner.data.examples import Dataset, Examples, Part, Report, digest_of
+from runner.data.broken import BadFileError
+from runner.data.examples import Dataset, Examples, LeftOut, Part, Report, digest_of
 from runner.data.source import Source, Undivided
 from runner.data.split import hold_out, limited
 from runner.errors import DataError, must
@@ -18,8 +19,17 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
 
     Raises DataError if files are missing or broken, or differ from what the record declares.
     """
+    while True:
+        try:
+            return _loaded(data, report or (lambda line: None))
+        except BadFileError as error:
+            with _as_data_errors(data):
+                data = data.after(error)
+
+
+def _loaded(data: Source, report: Report) -> Dataset:
     with _as_data_errors(data):
-        classes, examples = _read(data, report or (lambda line: None))
+        classes, examples, left_out = _read(data, report)
         (train, val, test), vocabulary = data.encoded(examples)
     found = train.inputs.shape[1:]
     if data.shape is not None and found != data.shape:
@@ -29,7 +39,7 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
         if values is not None and len(values) != found[-1]:
             raise DataError(must(f"data.{name}", f"have one value per channel ({found[-1]})", values))
     digest = digest_of((*classes, *vocabulary), train, val, test)
-    return Dataset(data.name, train, val, test, classes, digest, vocabulary, data.declared_range)
+    return Dataset(data.name, train, val, test, classes, digest, vocabulary, data.declared_range, left_out)
 
 
 def form_of(data: Source) -> tuple[tuple[int, ...], int, int | None]:
@@ -38,7 +48,7 @@ def form_of(data: Source) -> tuple[tuple[int, ...], int, int | None]:
     Images are not decoded. Raises DataError as `load` does.
     """
     with _as_data_errors(data):
-        parts = data.read(lambda line: None)
+        parts = data.surveyed().read(lambda line: None)
         classes = checked_classes(data, parts)
         if parts.train.inputs.dtype != object:
             return tuple(parts.train.inputs.shape[1:]), len(classes), None
@@ -58,8 +68,8 @@ def _as_data_errors(data: Source) -> Iterator[None]:
         raise DataError(must(str(error.filename or data.root), "be readable", error.strerror or error)) from error
 
 
-def _read(data: Source, report: Report) -> tuple[tuple[str, ...], list[Examples]]:
-    """The names of the classes, and the training, validation and test examples."""
+def _read(data: Source, report: Report) -> tuple[tuple[str, ...], list[Examples], LeftOut]:
+    """The names of the classes, the training, validation and test examples, and the files that are none of them."""
     parts = data.read(report)
     classes = checked_classes(data, parts)
     train = np.arange(len(parts.train.labels))
@@ -69,7 +79,7 @@ def _read(data: Source, report: Report) -> tuple[tuple[str, ...], list[Examples]
     for part, index in ((parts.train, train), val, test):
         chosen = limited(part.labels[index], data.limit, seed=data.split_seed)
         examples.append(part.take(index[chosen]))
-    return classes, examples
+    return classes, examples, parts.left_out
 
 
 def _divided(

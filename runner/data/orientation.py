@@ -21,8 +21,9 @@ def turn_of(image: "Image") -> "Transpose | None":
     """The transposition that makes an open image upright, or None. Does not decode a JPEG, so `draft` still works."""
     from PIL.Image import Transpose
 
-    if image.format == "PNG":
-        image.load()  # its EXIF may follow the pixels; outside `try`, as broken pixels are an error
+    # The EXIF of a PNG may follow the pixels; Pillow itself turns a TIFF when it loads it, and deletes its orientation.
+    if image.format in ("PNG", "TIFF"):
+        image.load()  # outside `try`, as broken pixels are an error
     try:
         value = image.getexif().get(_ORIENTATION)
     except _BROKEN:

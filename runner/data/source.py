@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
+from runner.data.broken import BadFileError
 from runner.data.class_names import nfc
 from runner.data.examples import Examples, Parts, Report
 from runner.data.value_range import Range
@@ -112,6 +113,18 @@ class Source(Record):
     def encoded(self, parts: list[Examples]) -> tuple[list[Examples], tuple[str, ...]]:
         """The parts as network inputs, and the vocabulary, built from the first (the training) part only."""
         return parts, ()
+
+    def for_input(self, height: int, width: int) -> "Source":
+        """The same source for networks whose input has this size; it matters only to images of several sizes."""
+        return self
+
+    def surveyed(self) -> "Source":
+        """The same source, read with the sizes of all images known before the first one is decoded."""
+        return self
+
+    def after(self, error: BadFileError) -> "Source":
+        """What is read instead, after a file could not be used. Raises DataError with the faults of all files."""
+        raise error
 
     def read(self, report: Report) -> Parts:
         """Reads the parts. Raises DataError that names a missing or broken file."""

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from runner import limits
+from runner.data.broken import grouped
 from runner.data.class_folders import Kind, class_folders, levels, names_in
 from runner.data.class_names import class_order
 from runner.data.digests import content_of
@@ -18,7 +19,7 @@ from runner.data.tables import read_table, utf8_text
 from runner.data.vocabulary import SPECIAL, tokens, vocabulary, words
 from runner.errors import DataError, Fault, must, printable
 
-_TEXTS = Kind("a text", "texts", (".txt",))
+_TEXTS = Kind("texts", (".txt",))
 
 
 class _Texts(NamedTuple):
@@ -112,9 +113,12 @@ class Text(Undivided):
         return _Texts(parts, classes)
 
     def _of_folders(self, tree: FileTree, report: Report) -> _Texts:
-        classes, found = class_folders(tree, _TEXTS, declared=self.class_names, report=report)
+        found = class_folders(tree, _TEXTS, declared=self.class_names, report=report)
+        other = [must(f"{tree.root}/{path}", "be a text (.txt)", "another kind of file") for path in found.other]
+        if found.faults or other:
+            raise DataError(*grouped(tree.root, [*found.faults, *other]))
         parts = {}
-        for name, (paths, labels) in found.items():
+        for name, (paths, labels) in found.parts.items():
             texts = [
                 utf8_text(tree.read(path, max_bytes=limits.TEXT_FILE_BYTES), f"{tree.root}/{path}") for path in paths
             ]
@@ -122,7 +126,7 @@ class Text(Undivided):
                 if not text.strip():
                     raise DataError(Fault(f"{tree.root}/{path}", "must hold a text, got nothing"))
             parts[name] = _part(texts, labels, f"{tree.root}, {name}")
-        return _Texts(parts, classes)
+        return _Texts(parts, found.names)
 
 
 def _tables(tree: FileTree, report: Report) -> dict[str, tuple[str, bytes]]:

@@ -34,6 +34,8 @@ class Display(Observer):
 
     def begins(self, member: Member, plan: Plan) -> None:
         self._epochs = plan.epochs
+        if left_out := plan.dataset.left_out.summary():
+            self.say([f"left out of the class folders: {left_out}"])
         self._bar = Progress(
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %"),

@@ -198,6 +198,7 @@ def _as_written(params: dict[str, str], from_environment: Mapping[Place, str]) -
     return found
 
 
+_LEFT_OUT = "left_out_files.txt"
 _LAYER_LIST = ("model.layers", "model.params", "model.blocks")
 
 
@@ -228,6 +229,12 @@ def _record_data(recorded: tracking.Run, member: Member, plan: Plan) -> None:
     tags = {"group": plan.group}
     if not dataset.vocabulary:
         tags["data.range"] = shown_range(dataset.range)
+    if dataset.left_out.bad:
+        tags["data.skipped_files"] = str(len(dataset.left_out.bad))
+    if dataset.left_out.other:
+        tags["data.files_of_other_kinds"] = str(len(dataset.left_out.other))
+    if listed := dataset.left_out.listed():
+        recorded.log_text(listed, _LEFT_OUT)
     recorded.set_tags(tags)
 
 

@@ -34,7 +34,12 @@ def first(tmp_path, content, suffix, **changes):
     return load(Folder(source="folder", root=str(zipped(tmp_path, files)), **changes)).train.inputs[0]
 
 
-FORMS = {"jpg": ("JPEG", {"quality": 100}), "png": ("PNG", {}), "webp": ("WEBP", {"lossless": True})}
+FORMS = {
+    "jpg": ("JPEG", {"quality": 100}),
+    "png": ("PNG", {}),
+    "webp": ("WEBP", {"lossless": True}),
+    "tiff": ("TIFF", {}),
+}
 
 
 @pytest.mark.parametrize("value", range(1, 9))

@@ -38,9 +38,10 @@ class Datasets:
 
     def of(self, experiment: Experiment) -> Dataset:
         """The data of an experiment. Raises DataError."""
-        if experiment.data not in self._read:
-            self._read[experiment.data] = data.load(experiment.data, report=self._report)
-        return self._read[experiment.data]
+        source = experiment.source
+        if source not in self._read:
+            self._read[source] = data.load(source, report=self._report)
+        return self._read[source]
 
 
 def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
