@@ -71,6 +71,12 @@ def test_signs_without_a_font_are_named() -> None:
     assert drawable("😀") == "😀"
 
 
+def test_what_is_no_text_is_escaped() -> None:
+    assert short_name("caf\udce9\n.jpg") == "caf\\udce9\\n.jpg"
+    images, right = np.zeros((2, 4, 4, 1), np.uint8), np.eye(2)
+    assert png(worst_images(images, np.array([0, 1]), right, ("猫", "b"), files=["猫/caf\udce9.jpg", "b/\x00\n.jpg"]))
+
+
 def test_long_names_stay_apart() -> None:
     names = [f"the seventeenth kind of photographs, number {number}" for number in range(3)]
     assert len({short_name(name) for name in names}) == 3

@@ -21,6 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font, StyleFlags
 from matplotlib.text import Text
 
+from runner.errors import printable
+
 _log = logging.getLogger(__name__)
 _OWN: Final = "DejaVu Sans"
 _PACKAGES: Final = (
@@ -33,6 +35,7 @@ _PACKAGES: Final = (
 )
 # One code point is written in other shapes in China, Japan and Korea; a kana or a Hangul letter tells the country.
 _COUNTRIES: Final = (("HIRAGANA", " JP"), ("KATAKANA", " JP"), ("HANGUL", " KR"), ("CJK", " SC"))
+_UNDRAWN: Final = {"Cc", "Cs", "Zl", "Zp"}  # control characters, undecodable bytes, ends of lines
 _JOINERS: Final = {"\u200d", "\ufe0e", "\ufe0f"}
 _lock = threading.Lock()
 # Characters that no font has are drawn as boxes, and logged here; hides one warning for each.
@@ -65,10 +68,11 @@ def choose_fonts(figure: Figure) -> None:
 
 
 def drawable(text: str) -> str:
-    """The text, with the names of emoji and other signs that no font has: `🚀` becomes `[rocket]`.
+    """The text on one line, with the names of emoji and other signs that no font has: `🚀` becomes `[rocket]`.
 
-    matplotlib cannot draw fonts of coloured bitmaps, such as Noto Color Emoji.
+    matplotlib cannot draw fonts of coloured bitmaps, such as Noto Color Emoji, nor bytes of file names outside UTF-8.
     """
+    text = "".join(printable(char) if unicodedata.category(char) in _UNDRAWN else char for char in text)
     if text.isascii():
         return text
     missing = _missing(text)
