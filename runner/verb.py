@@ -1,4 +1,4 @@
-"""A verb is called with a command and returns the exit status. Two kinds of verb are defined here.
+"""A verb is called with a command and returns the exit status. Three kinds of verb are defined here.
 
 A `ComposingVerb` takes Hydra overrides; its settings, if it has any, are a key of the configuration. A `RunVerb` takes
 the name of a finished run, and its own settings:
@@ -8,6 +8,8 @@ the name of a finished run, and its own settings:
 >>> verb = RunVerb(Weigh, lambda folder, settings: len(print(folder, settings.unit) or ""))
 >>> status = verb(Command("weigh", ("run=.", "unit=MB"), "", {}, str))
 . MB
+
+A `StoreVerb` takes its own settings, and reads the store in which runs are recorded.
 """
 
 import inspect
@@ -26,6 +28,7 @@ from runner.records import R, Record, frozen
 
 if TYPE_CHECKING:
     from runner.composition import Job
+    from runner.tracking import Tracking
 
 _HELP: Final = ("--help", "-h")
 _RUN: Final = "An output folder, an MLflow id or its beginning, or a registered model: models:/NAME@ALIAS."
@@ -65,9 +68,7 @@ class RunVerb(Generic[S]):
         if set(command.arguments) & set(_HELP):
             print(described(command.verb, self.settings))
             return 0
-        is_store = [argument.startswith(("tracking.", "tracking=")) for argument in command.arguments]
-        own = [argument for argument, store in zip(command.arguments, is_store, strict=True) if not store]
-        store = [argument for argument, store in zip(command.arguments, is_store, strict=True) if store]
+        own, store = _divided(command.arguments)
         settings = read(self.settings, own)
         from runner.tracking.locating import output_folder
 
@@ -75,7 +76,29 @@ class RunVerb(Generic[S]):
             return self.use(folder, settings)
 
 
-def _tracking(overrides: Sequence[str]) -> Any:
+@dataclass(frozen=True)
+class StoreVerb(Generic[R]):
+    """Calls `use` with the settings of the store in use and the verb's settings."""
+
+    settings: type[R]
+    use: Callable[["Tracking", R], int]
+
+    def __call__(self, command: Command) -> int:
+        if set(command.arguments) & set(_HELP):
+            print(described(command.verb, self.settings))
+            return 0
+        own, store = _divided(command.arguments)
+        settings = read(self.settings, own)
+        return self.use(_tracking(store), settings)
+
+
+def _divided(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The verb's own settings, and those of the store."""
+    store = [argument for argument in arguments if argument.startswith(("tracking.", "tracking="))]
+    return [argument for argument in arguments if argument not in store], store
+
+
+def _tracking(overrides: Sequence[str]) -> "Tracking":
     from runner.composition import tracking
 
     return tracking(overrides)

@@ -24,6 +24,7 @@ FLOORS = {
     "runner.misspelling": 0,
     "runner.expressions": 0,
     "runner.atomic": 0,
+    "runner.processes": 0,
     "runner.memory": 0,
     "runner.energy": 0,
     "runner.cores": 0,

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner.errors import ConfigError, Fault, must
-from runner.tracking.faults import not_opened, not_recorded
-from runner.tracking.settings import Tracking, absolute_uri, database_file, without_secrets
-from runner.tracking.store import FOLDER, Store
+from runner.tracking.settings import Tracking, without_secrets
+from runner.tracking.store import FOLDER, Store, opened
 
 _ID: Final = re.compile(r"[0-9a-f]{4,32}")
 _MODEL: Final = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
@@ -36,7 +35,7 @@ def output_folder(run: str, tracking: Callable[[], Tracking]) -> Iterator[Path]:
     settings = tracking() if _ID.fullmatch(run) or _MODEL.fullmatch(run) else None
     if settings is None:
         raise ConfigError(must("run", "be an output folder, an MLflow run or models:/NAME@ALIAS", run))
-    store = _opened(settings)
+    store = opened(settings)
     found = _registered(store, run) if run.startswith("models:") else _with_id(store, run)
     folder = Path(found.data.tags.get(FOLDER, ""))
     if folder.name and folder.is_dir() and _is_latest(store, found, folder):
@@ -48,16 +47,6 @@ def output_folder(run: str, tracking: Callable[[], Tracking]) -> Iterator[Path]:
         except Exception as error:
             raise ConfigError(Fault("run", f"must have artifacts that can be read, but {error}")) from error
         yield Path(scratch)
-
-
-def _opened(tracking: Tracking) -> Store:
-    file = database_file(tracking.uri)
-    if file is not None and not file.is_file():
-        raise not_recorded(tracking.uri)
-    try:
-        return Store(absolute_uri(tracking.uri))
-    except Exception as error:
-        raise not_opened(tracking.uri, error) from error
 
 
 def _with_id(store: Store, start: str) -> Any:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from runner.data.download import cache_folder
+from runner.tracking.faults import not_opened, not_recorded
 from runner.tracking.messages import (
     PARAM_CHARACTERS,
     Batch,
@@ -30,7 +31,7 @@ from runner.tracking.messages import (
     RunTag,
     Text,
 )
-from runner.tracking.settings import artifact_root, database_file
+from runner.tracking.settings import Tracking, absolute_uri, artifact_root, database_file
 from runner.tracking.template import prepare
 from runner.tracking.view import NO_DEBUG_RUNS, VIEW_TAG, experiment_tags, next_colour
 
@@ -45,6 +46,7 @@ ENVIRONMENT = {
 }
 
 FOLDER = "runner.folder"  # the tag of a run that holds the path of its output folder
+PROCESS = "runner.process"  # the tag of a run that holds the process that records it
 _IDENTITY, _PARENT = "runner.identity", "mlflow.parentRunId"
 # MLflow's own limits on one call and on one value.
 _METRICS_PER_CALL, _PAIRS_PER_CALL = 800, 100
@@ -270,6 +272,17 @@ class Store:
             return 400 <= status < 500 and status not in (408, 429)
         # Network errors and a full disk are OSErrors; any other error is a mistake in the message.
         return isinstance(error, FileNotFoundError) or not isinstance(error, OSError)
+
+
+def opened(tracking: Tracking) -> Store:
+    """The store in which runs were recorded. Raises TrackingError if there is none, or if it cannot be opened."""
+    file = database_file(tracking.uri)
+    if file is not None and not file.is_file():
+        raise not_recorded(tracking.uri)
+    try:
+        return Store(absolute_uri(tracking.uri))
+    except Exception as error:
+        raise not_opened(tracking.uri, error) from error
 
 
 def _quieten() -> None:

@@ -17,11 +17,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from runner.processes import Process
 from runner.tracking.faults import reason
 from runner.tracking.messages import Opening
 from runner.tracking.run import Run
 from runner.tracking.settings import Tracking, absolute_uri, without_secrets
-from runner.tracking.store import FOLDER, Store
+from runner.tracking.store import FOLDER, PROCESS, Store
 
 _log = logging.getLogger(__name__)
 # A call costs about 10 ms of processor time, so one call a second uses one per cent of a core.
@@ -47,7 +48,8 @@ def start(
     run. A `patient` run does not fail if the store cannot be opened: it waits for the store, and its messages are
     written to `untracked.jsonl`. Children of a patient run are patient.
     """
-    every_tag = _source_tags() | {FOLDER: str(folder.absolute())} | dict(tags) | dict(tracking.tags)
+    own = {FOLDER: str(folder.absolute()), PROCESS: Process.here().text}
+    every_tag = _source_tags() | own | dict(tags) | dict(tracking.tags)
     opening = Opening(
         uri=absolute_uri(tracking.uri),
         experiment=tracking.experiment,
@@ -60,6 +62,8 @@ def start(
     patient = parent.patient if parent else patient
     run = Run(opening, folder, figures=tracking.figures, enabled=tracking.enabled, parent=parent, patient=patient)
     run.log_params(params)
+    if run_id is not None:
+        run.set_tags({PROCESS: own[PROCESS]})
     if tracking.enabled:
         Writer.take(run)
     return run

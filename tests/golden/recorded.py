@@ -17,7 +17,15 @@ from runner.ops import native
 
 # Values that depend on the clock, or on what this process did before.
 MEASURED = ("seconds_", "images_per_second", "compiles", "peak_memory_mb")
-TAGS_OF_A_PLACE = ("jax", "version", "device", "mlflow.user", "mlflow.source.name", "mlflow.log-model.history")
+TAGS_OF_A_PLACE = (
+    "jax",
+    "version",
+    "device",
+    "runner.process",
+    "mlflow.user",
+    "mlflow.source.name",
+    "mlflow.log-model.history",
+)
 
 
 def machine() -> dict[str, Any]:

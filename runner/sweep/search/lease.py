@@ -7,10 +7,7 @@ two minutes old and is not renewed while this process watches it, because the cl
 """
 
 import _thread
-import json
 import logging
-import os
-import socket
 import threading
 import time
 import uuid
@@ -18,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from optuna.storages import RDBStorage
@@ -26,6 +22,7 @@ from sqlalchemy import column, select, table
 from sqlalchemy.exc import IntegrityError
 
 from runner.errors import ConfigError, must
+from runner.processes import Process
 
 RENEWAL_SECONDS: Final = 10.0
 STALE_SECONDS: Final = 120.0
@@ -38,13 +35,9 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Owner:
-    """A process that trains a sweep. `machine` distinguishes machines and containers with the same host name."""
+class Owner(Process):
+    """A process that trains a sweep, and when it said so last."""
 
-    host: str
-    machine: str
-    pid: int
-    started: str  # start time of the process in kernel ticks, because process ids are reused
     since: str
     token: str
     renewed: float  # seconds since 1970
@@ -53,23 +46,16 @@ class Owner:
     def here(cls) -> "Owner":
         """The owner record of this process."""
         return cls(
-            host=socket.gethostname(),
-            machine=_machine(),
-            pid=os.getpid(),
-            started=_started(os.getpid()) or "",
+            **asdict(Process.here()),
             since=datetime.now().strftime("%Y-%m-%d %H:%M:%S"),
             token=uuid.uuid4().hex,
             renewed=time.time(),
         )
 
-    def is_of_this_machine(self) -> bool:
-        """Whether the process runs on this machine, in this container."""
-        return (self.host, self.machine) == (socket.gethostname(), _machine())
-
     def seems_dead(self) -> bool:
         """Whether the process has ended; on another machine, whether its lease is old by this machine's clock."""
         if self.is_of_this_machine():
-            return _started(self.pid) != self.started
+            return self.has_ended()
         return abs(time.time() - self.renewed) > STALE_SECONDS
 
     def __str__(self) -> str:
@@ -119,7 +105,7 @@ class Lease:
         """Takes the lease. Raises ConfigError if a running process holds it."""
         while True:
             text = self._read()
-            holder = None if text in (None, _RELEASED) else Owner(**json.loads(text or ""))
+            holder = None if text in (None, _RELEASED) else Owner.from_text(text or "")
             if holder is not None and not self._is_abandoned(holder, text):
                 rule = f"be a sweep that no other process is training ({holder})"
                 raise ConfigError(must("sweep.name", rule, name))
@@ -142,11 +128,11 @@ class Lease:
         """Renews the lease. Returns whether the owner still holds it."""
         before = self._owner
         self._owner = replace(before, renewed=time.time())
-        return self._put(_text(before), self._owner)
+        return self._put(before.text, self._owner)
 
     def release(self) -> None:
         """Releases the lease, if it is still held."""
-        self._swap(_text(self._owner), _RELEASED)
+        self._swap(self._owner.text, _RELEASED)
 
     def _read(self) -> str | None:
         with self._engine.connect() as connection:
@@ -155,8 +141,8 @@ class Lease:
 
     def _put(self, before: str | None, owner: Owner) -> bool:
         if before is not None:
-            return self._swap(before, _text(owner))
-        row = {"study_id": self._study_id, "key": _KEY, "value_json": _text(owner)}
+            return self._swap(before, owner.text)
+        row = {"study_id": self._study_id, "key": _KEY, "value_json": owner.text}
         try:
             with self._engine.begin() as connection:
                 connection.execute(_ATTRIBUTES.insert().values(**row))
@@ -168,35 +154,3 @@ class Lease:
         change = _ATTRIBUTES.update().where(self._row & (_ATTRIBUTES.c.value_json == before)).values(value_json=after)
         with self._engine.begin() as connection:
             return bool(connection.execute(change).rowcount == 1)
-
-
-def _text(owner: Owner) -> str:
-    return json.dumps(asdict(owner), sort_keys=True)
-
-
-def _machine() -> str:
-    """A text that differs between machines, and between containers with the host name of their machine."""
-    parts = []
-    with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-    with suppress(OSError):
-        parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
-    return ":".join(parts)
-
-
-def _started(pid: int) -> str | None:
-    """The start time of a process; empty if the system does not report it, None if there is no such process."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return None
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return None
-        except OSError:
-            pass
-        return ""
-    # The fields after the process name: the first is the state; the start time is field 22 of the line.
-    return None if fields[0] in "ZX" else fields[19]

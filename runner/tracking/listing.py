@@ -1,0 +1,188 @@
+"""Lists the runs and sweeps of a store, and ends those whose process is gone.
+
+>>> age_text(200)
+'3 min'
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from runner.errors import ConfigError, must
+from runner.processes import Process
+from runner.sweep.tags import STATUS, SWEEP
+from runner.tracking.settings import Tracking
+from runner.tracking.store import FOLDER, PROCESS, Store, opened
+
+GONE: Final = "its process is gone"
+_PARENT: Final = "mlflow.parentRunId"
+_PER_EPOCH: Final = "train/loss"  # recorded once for each epoch
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which runs to list: the latest `limit` of those that began after `since` (seconds since 1970).
+
+    With `sweep`, the beginning of the id of a sweep's run, its members; else single runs and sweeps.
+    """
+
+    status: str | None = None
+    model: str | None = None
+    since: float | None = None
+    sweep: str | None = None
+    limit: int = 20
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run, or a sweep with the number of its `members`. Times are seconds since 1970.
+
+    `epochs` were recorded of `of_epochs`; `value` is the best of the monitored `metric`, as far as there is one.
+    `bytes` is the size of the folder on this machine.
+    """
+
+    run_id: str
+    name: str
+    experiment: str
+    status: str
+    reason: str
+    members: int | None
+    epochs: int | None
+    of_epochs: int | None
+    metric: str
+    value: float | None
+    began: float
+    ended: float | None
+    folder: str
+    bytes: int | None
+    process: Process | None
+
+
+def listed(tracking: Tracking, wanted: Wanted) -> list[Listed]:
+    """The runs that are wanted, the latest first; those whose process is gone have been ended as KILLED.
+
+    Raises TrackingError if the store cannot be read, and ConfigError if no sweep has the id.
+    """
+    store = opened(tracking)
+    end_gone(store)
+    experiments = {one.experiment_id: one.name for one in store.client.search_experiments(max_results=50_000)}
+    found = []
+    for run in _runs(store, wanted):
+        found.append(_listed(store, run, experiments))
+        if len(found) == wanted.limit:
+            break
+    return found
+
+
+def end_gone(store: Store) -> list[str]:
+    """Ends the runs of this machine whose process has ended without saying so. Returns their ids."""
+    gone = []
+    for run in store.runs("attributes.status = 'RUNNING'"):
+        process = process_of(run)
+        if process is not None and process.has_ended():
+            gone.append(str(run.info.run_id))
+    for run_id in gone:
+        store.client.set_tag(run_id, "end_reason", GONE)
+        store.client.set_terminated(run_id, "KILLED")
+    return gone
+
+
+def with_ids(store: Store, starts: tuple[str, ...]) -> list[Any]:
+    """The runs with ids that begin so, in this order. Raises ConfigError unless each is one run."""
+    found = []
+    for start in starts:
+        runs = list(store.runs(f"attributes.run_id LIKE '{start}%'")) if start.isalnum() else []
+        if len(runs) != 1:
+            rule = "be the beginning of one run's id" if runs else "be the id of a run in the store, or its beginning"
+            raise ConfigError(must("run", rule, start))
+        found += runs
+    return found
+
+
+def members_of(store: Store, run_id: str) -> list[Any]:
+    """The runs below a sweep's run; none below another run."""
+    return list(store.runs(f"tags.`{_PARENT}` = '{run_id}'"))
+
+
+def process_of(run: Any) -> Process | None:
+    """The process that records a run; None for runs of other programs, and of versions before this tag."""
+    try:
+        return Process.from_text(run.data.tags[PROCESS])
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def folder_of(run: Any) -> Path | None:
+    """The output folder of a run, if it is on this machine."""
+    folder = Path(run.data.tags.get(FOLDER, ""))
+    return folder if folder.name and folder.is_dir() else None
+
+
+def _runs(store: Store, wanted: Wanted) -> Iterator[Any]:
+    conditions = []
+    if wanted.status in ("RUNNING", "FINISHED", "FAILED", "KILLED"):
+        conditions.append(f"attributes.status = '{wanted.status}'")
+    if wanted.since is not None:
+        conditions.append(f"attributes.start_time >= {int(wanted.since * 1000)}")
+    if wanted.model is not None:
+        name = wanted.model.replace("'", "")
+        conditions.append(f"params.`model.name` = '{name}'")
+    if wanted.sweep is not None:
+        [parent] = with_ids(store, (wanted.sweep,))
+        conditions.append(f"tags.`{_PARENT}` = '{parent.info.run_id}'")
+    for run in store.runs(" AND ".join(conditions)):
+        is_member = _PARENT in run.data.tags
+        if (wanted.sweep is not None or not is_member) and wanted.status in (None, _status(run)):
+            yield run
+
+
+def _listed(store: Store, run: Any, experiments: dict[str, str]) -> Listed:
+    tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+    is_sweep = SWEEP in tags and _PARENT not in tags
+    monitored = params.get("train.monitor.metric", "val/accuracy")
+    best = f"best/{monitored.replace('/', '_')}"
+    history = [] if is_sweep else store.client.get_metric_history(run.info.run_id, _PER_EPOCH)
+    folder, epochs = folder_of(run), params.get("train.epochs", "")
+    return Listed(
+        run_id=str(run.info.run_id),
+        name=str(run.info.run_name),
+        experiment=experiments.get(run.info.experiment_id, ""),
+        status=_status(run),
+        reason=tags.get("end_reason") or tags.get("failure") or "",
+        members=len(members_of(store, run.info.run_id)) if is_sweep else None,
+        epochs=None if is_sweep else max((point.step for point in history), default=0),
+        of_epochs=int(epochs) if epochs.isdigit() and not is_sweep else None,
+        metric=monitored,
+        value=metrics.get(best, metrics.get(monitored)),
+        began=run.info.start_time / 1000,
+        ended=None if run.info.end_time is None else run.info.end_time / 1000,
+        folder=tags.get(FOLDER, ""),
+        bytes=None if folder is None else size_of(folder),
+        process=process_of(run),
+    )
+
+
+def _status(run: Any) -> str:
+    """MLflow's status, but PRUNED for the members that a search ended."""
+    return "PRUNED" if run.data.tags.get(STATUS) == "PRUNED" else str(run.info.status)
+
+
+def size_of(folder: Path) -> int:
+    """The size of all files in a folder, in bytes."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def as_json(runs: list[Listed]) -> str:
+    """The runs as a JSON list of objects; `began` and `ended` are seconds since 1970."""
+    objects = [{key: value for key, value in vars(run).items() if key != "process"} for run in runs]
+    return json.dumps(objects, indent=1, ensure_ascii=False)
+
+
+def age_text(seconds: float) -> str:
+    """A duration in its largest unit: `3 min`."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

@@ -1,0 +1,115 @@
+"""`runner runs [KEY=VALUE ...]`: the recorded runs and sweeps; those whose process is gone are ended."""
+
+import re
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge
+from pydantic import AfterValidator, Field
+
+from runner import folders
+from runner.errors import must
+from runner.records import Record
+from runner.verb import StoreVerb
+
+if TYPE_CHECKING:
+    from runner.tracking import Tracking
+    from runner.tracking.listing import Listed
+
+_UNITS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+
+
+def _since(value: str | None) -> str | None:
+    if value is not None and _seconds(value) is None:
+        raise ValueError(must("", "be a date such as 2026-11-20, or a time such as 3 days or 2 hours", value).text)
+    return value
+
+
+def _seconds(value: str) -> float | None:
+    """Seconds since 1970 of a date, or of so long ago."""
+    if ago := re.fullmatch(r"(\d+) ?(minute|hour|day|week)s?", value):
+        return time.time() - int(ago[1]) * _UNITS[ago[2]]
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except ValueError:
+        return None
+
+
+class Runs(Record):
+    """Which runs are listed, the latest first, and how."""
+
+    status: Literal["running", "finished", "failed", "killed", "pruned"] | None = Field(
+        None, description="Only runs with this status."
+    )
+    model: str | None = Field(None, min_length=1, description="Only runs of this model, by its name.")
+    since: Annotated[str | None, AfterValidator(_since)] = Field(
+        None, description="Only runs that began since this date, or so long ago: 2026-11-20, '3 days', '2 hours'."
+    )
+    sweep: str | None = Field(None, min_length=4, description="The id of a sweep, or its beginning: lists its members.")
+    limit: Annotated[int, Ge(1)] = Field(20, description="The largest number of runs that are listed.")
+    format: Literal["table", "json"] = Field("table", description="A table for people, or a JSON list.")
+
+
+def show(tracking: "Tracking", settings: Runs) -> int:
+    """Prints the runs."""
+    from rich.console import Console
+
+    from runner.tracking.listing import Wanted, as_json, listed
+
+    wanted = Wanted(
+        status=settings.status.upper() if settings.status else None,
+        model=settings.model,
+        since=_seconds(settings.since) if settings.since else None,
+        sweep=settings.sweep,
+        limit=settings.limit,
+    )
+    runs = listed(tracking, wanted)
+    if settings.format == "json":
+        print(as_json(runs))
+        return 0
+    console = Console(highlight=False, markup=False)
+    console.print(_table(runs) if runs else "no such run")
+    if len(runs) == settings.limit:
+        console.print(f"limit={settings.limit}: there may be more")
+    return 0
+
+
+def _table(runs: list["Listed"]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "name", "status", "epochs", "best", "age", "size", "folder"):
+        right = heading in ("epochs", "best", "age", "size")
+        wraps = heading in ("name", "folder")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=not wraps, overflow="fold")
+    for run in runs:
+        table.add_row(*_row(run))
+    return table
+
+
+def _row(run: "Listed") -> list[str]:
+    from rich.filesize import decimal
+
+    from runner.tracking.listing import age_text
+
+    reason = f" ({run.reason})" if run.reason and run.status in ("KILLED", "FAILED") else ""
+    if run.members is not None:
+        epochs = f"{run.members} member{'s' * (run.members != 1)}"
+    else:
+        epochs = f"{run.epochs}" + (f" of {run.of_epochs}" if run.of_epochs else "")
+    value = "" if run.value is None else f"{run.value:.2%}" if "accuracy" in run.metric else f"{run.value:.4g}"
+    return [
+        run.run_id[:8],
+        run.name + reason,
+        run.status.lower(),
+        epochs,
+        value,
+        age_text(time.time() - run.began),
+        "" if run.bytes is None else decimal(run.bytes),
+        str(folders.short(Path(run.folder))) if run.folder else "",
+    ]
+
+
+VERB = StoreVerb(Runs, show)

@@ -1,0 +1,48 @@
+"""`runner stop run=ID`: ends a run that trains on this machine, as Ctrl+C does; what was measured is kept."""
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from runner.errors import ConfigError, Fault
+from runner.records import Record
+from runner.verb import StoreVerb
+
+if TYPE_CHECKING:
+    from runner.tracking import Tracking
+
+
+class Stop(Record):
+    """Which runs are ended. The process of a sweep ends with each of its members."""
+
+    run: str = Field(min_length=4, description="The ids of runs, or their beginnings, with commas between them.")
+
+
+def stop(tracking: "Tracking", settings: Stop) -> int:
+    """Sends SIGTERM to the process of each run."""
+    from runner.tracking.listing import end_gone, process_of, with_ids
+    from runner.tracking.store import opened
+
+    store = opened(tracking)
+    gone = end_gone(store)
+    runs = with_ids(store, tuple(settings.run.split(",")))
+    processes = {}
+    for run in runs:
+        run_id, process = run.info.run_id, process_of(run)
+        if run.info.status != "RUNNING":
+            print(f"{run_id} has ended ({run.info.status.lower()}{', its process was gone' * (run_id in gone)})")
+        elif process is None or not process.is_of_this_machine():
+            where = f"on {process.host}" if process else "in an unknown process"
+            raise ConfigError(Fault("run", f"must train on this machine, got {run_id}, which trains {where}"))
+        else:
+            processes[run_id] = process
+    for process in {process.pid: process for process in processes.values()}.values():
+        os.kill(process.pid, signal.SIGTERM)
+    for run_id, process in processes.items():
+        print(f"{run_id} is being ended (process {process.pid})")
+    return 0
+
+
+VERB = StoreVerb(Stop, stop)
