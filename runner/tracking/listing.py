@@ -15,6 +15,7 @@ from runner.processes import Process
 from runner.sweep.tags import STATUS, SWEEP
 from runner.tracking.settings import Tracking
 from runner.tracking.store import FOLDER, PROCESS, Store, opened
+from runner.tracking.summaries import own_name
 
 GONE: Final = "its process is gone"
 _PARENT: Final = "mlflow.parentRunId"
@@ -139,7 +140,8 @@ def _runs(store: Store, wanted: Wanted) -> Iterator[Any]:
 
 
 def _listed(store: Store, run: Any, experiments: dict[str, str]) -> Listed:
-    tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+    tags, params = run.data.tags, run.data.params
+    metrics = {own_name(name): value for name, value in run.data.metrics.items()}
     is_sweep = SWEEP in tags and _PARENT not in tags
     monitored = params.get("train.monitor.metric", "val/accuracy")
     best = f"best/{monitored.replace('/', '_')}"

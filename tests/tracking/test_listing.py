@@ -16,6 +16,7 @@ from runner.processes import Process
 from runner.sweep.tags import STATUS, SWEEP
 from runner.tracking import Run, Tracking, start
 from runner.tracking.listing import GONE, Wanted, listed, size_of
+from runner.tracking.summaries import recorded_name
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's affair with SQLAlchemy
 
@@ -109,7 +110,8 @@ def recorded(uri: str, name: str, status: str = "FINISHED") -> str:
     (folder / ".hydra").mkdir(parents=True)
     (folder / "weights").write_bytes(b"x" * 2000)
     run = begun(uri, folder, name, params={"model.name": "shown"})
-    run.log_metrics({"train/loss": 0.1, "val/accuracy": 0.75}, step=1)
+    run.log_metrics({"train/loss": 0.1, "val/accuracy": 0.5}, step=1)
+    run.log_metrics({recorded_name("best/val_accuracy"): 0.75}, step=0)
     run.finish(status)  # type: ignore[arg-type]
     assert run.run_id
     return run.run_id
