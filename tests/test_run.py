@@ -190,7 +190,8 @@ def test_figures_are_artifacts(finished: Recorded, name: str) -> None:
 @pytest.mark.filterwarnings("ignore")  # of MLflow's own
 def test_the_model_answers_as_the_loop_did(finished: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.configuration.tracking.uri)
-    model = mlflow.pyfunc.load_model(f"runs:/{finished.outcome.run_id}/model")
+    [logged] = finished.run.outputs.model_outputs
+    model = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
     dataset = data.load(finished.configuration.experiment.data)
     training = begun(finished.configuration.experiment, dataset)
     list(training.epochs())

@@ -112,7 +112,10 @@ class Run:
         self._put(messages.Input(facts))
 
     def log_model(self, folder: Path) -> None:
-        """Logs the model that `runner.serving.save_model` wrote to `folder`, as `runs:/<run_id>/model`."""
+        """Logs the model that `runner.serving.save_model` wrote to `folder`, under the name of the run.
+
+        It carries the parameters and metrics that were logged before.
+        """
         self._put(messages.Model(str(folder.absolute())))
 
     def _put(self, message: Message) -> None:

@@ -6,6 +6,7 @@ All calls go through MlflowClient, so that nothing depends on MLflow's one activ
 import json
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from runner.tracking.messages import (
     Text,
 )
 from runner.tracking.settings import Tracking, absolute_uri, artifact_root, database_file
+from runner.tracking.summaries import own_name
 from runner.tracking.template import prepare
 from runner.tracking.view import NO_DEBUG_RUNS, VIEW_TAG, experiment_tags, next_colour
 
@@ -51,7 +53,7 @@ _IDENTITY, _PARENT = "runner.identity", "mlflow.parentRunId"
 # MLflow's own limits on one call and on one value.
 _METRICS_PER_CALL, _PAIRS_PER_CALL = 800, 100
 _EXPERIMENTS_PER_CALL, _RUNS_PER_CALL = 50_000, 1000
-_TAG_CHARACTERS, _DIGEST_CHARACTERS = 8000, 36
+_TAG_CHARACTERS, _DIGEST_CHARACTERS, _NAME_CHARACTERS = 8000, 36, 250
 
 
 class Store:
@@ -242,7 +244,9 @@ class Store:
             inputs=Schema([TensorSpec(np.dtype(facts.input_dtype), (-1, *facts.input_shape))]),
             outputs=Schema([TensorSpec(np.dtype(facts.output_dtype), (-1, len(facts.classes)))]),
         )
-        logged = self.client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
+        run = self.client.get_run(run_id)
+        name = _model_name(run.info.run_name or "model")
+        logged = self.client.create_logged_model(experiment_id, name, run_id, params=run.data.params)
         with tempfile.TemporaryDirectory() as scratch:
             target = Path(scratch) / "model"
             mlflow.pyfunc.save_model(
@@ -264,6 +268,32 @@ class Store:
             self.client.log_model_artifacts(logged.model_id, str(target))
         self.client.finalize_logged_model(logged.model_id, "READY")
         self.client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(logged.model_id, step=0)])
+        self._log_model_metrics(run, logged.model_id)
+
+    def _log_model_metrics(self, run: Any, model_id: str) -> None:
+        """Gives a model the last values of the metrics of its run, and the data set on which each was measured."""
+        datasets = {item.tags[0].value: item.dataset for item in run.inputs.dataset_inputs if item.tags}
+        metrics = []
+        for name in run.data.metrics:
+            last = max(self.client.get_metric_history(run.info.run_id, name), key=lambda metric: metric.step)
+            # `val` of val/accuracy and best_val_accuracy, `test` of test_accuracy
+            split = re.split("[/_]", own_name(name).removeprefix("best/"))[0]
+            dataset = datasets.get(split)
+            metrics.append(
+                # With the step and the time of the value: the store would else give the run a second one.
+                self.mlflow.entities.Metric(
+                    name,
+                    last.value,
+                    last.timestamp,
+                    last.step,
+                    model_id=model_id,
+                    dataset_name=dataset.name if dataset else None,
+                    dataset_digest=dataset.digest if dataset else None,
+                    run_id=run.info.run_id,
+                )
+            )
+        for some in _chunks(metrics, _METRICS_PER_CALL):
+            self.client.log_batch(run.info.run_id, some)
 
     def is_refusal(self, error: Exception) -> bool:
         """Whether sending the message again would fail again; otherwise the store may answer later."""
@@ -293,6 +323,11 @@ def _quieten() -> None:
 
 def _chunks(items: list[Any], size: int) -> list[list[Any]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _model_name(run_name: str) -> str:
+    """The name of a run without the characters that MLflow does not allow in names of models: 0.01 becomes 0·01."""
+    return re.sub(r"[/:%\"']", "_", run_name.replace(".", "·"))[:_NAME_CHARACTERS]
 
 
 def _requirements() -> list[str]:

@@ -15,10 +15,11 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from runner.errors import ConfigError, must
+from runner.tracking import site
 from runner.tracking.faults import not_recorded
 from runner.tracking.settings import Tracking, absolute_uri, artifact_root, database_file, without_secrets
 from runner.tracking.store import ENVIRONMENT
-from runner.tracking.view import experiment_links
+from runner.tracking.view import VIEW_TAG
 
 _READY_SECONDS = 120.0
 _LINKS = 5
@@ -38,11 +39,16 @@ def serve_ui(tracking: Tracking, *, host: str = "127.0.0.1", port: int = 5000) -
     if file is not None and not file.is_file():
         raise not_recorded(tracking.uri)
     _check_listens(host, port)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
-    with _interruptible(), tempfile.TemporaryFile() as log:
+    options = ("--host", host, "--port", str(port), "--workers", "1", "--app-name", site.APP)
+    command = [sys.executable, "-m", "mlflow", "server", *options]
+    with _interruptible(), tempfile.TemporaryFile() as log, site.announced() as path:
         # In a new session, so that it can be stopped here together with its workers.
         server = subprocess.Popen(
-            command, env=_environment(uri), stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
+            command,
+            env=_environment(uri) | {"PYTHONPATH": path},
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             return _serve(server, f"http://{_in_address(host)}:{port}", log)
@@ -136,8 +142,11 @@ def _links(address: str) -> list[str]:
     lines = [f"MLflow UI: {address}   (Ctrl+C stops it)"]
     for entry in experiments:
         tags = {tag["key"]: tag["value"] for tag in entry.get("tags", [])}
-        runs, curves = experiment_links(address, entry["experiment_id"], tags)
-        lines += [entry["name"], f"  runs    {runs}", f"  curves  {curves}"]
+        lines.append(entry["name"])
+        if VIEW_TAG in tags:
+            lines += [f"  {page:<6}  {address}/{page}/{entry['experiment_id']}" for page in site.PAGES]
+        else:  # another program made it
+            lines.append(f"  runs    {address}/#/experiments/{entry['experiment_id']}/runs")
     return lines
 
 

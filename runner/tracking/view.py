@@ -121,11 +121,11 @@ def next_colour(latest: Mapping[str, str]) -> dict[str, str]:
     return {_COLOUR_TAG: _COLOURS[place % len(_COLOURS)]}
 
 
-def experiment_links(address: str, experiment_id: str, tags: Mapping[str, str]) -> tuple[str, str]:
-    """The URLs of an experiment's list of runs and of its curves."""
-    share = f"&viewStateShareKey={_KEY}" if VIEW_TAG in tags else ""
-    page = f"{address}/#/experiments/{experiment_id}/runs?workflowType=machine_learning{share}"
-    return page, f"{page}&compareRunsMode=CHART"
+def view_link(address: str, experiment_id: str, *, curves: bool = False) -> str:
+    """The URL of an experiment's runs in its view, or of their curves."""
+    chart = "&compareRunsMode=CHART" if curves else ""
+    page = f"{address}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    return f"{page}&viewStateShareKey={_KEY}{chart}"
 
 
 def run_link(address: str, experiment_id: str | None, run_id: str) -> str:

@@ -85,7 +85,7 @@ def test_mlflow_predicts_with_and_serves_the_model(uri: str, tmp_path: Path) -> 
     request = tmp_path / "images.json"
     request.write_text(json.dumps({"inputs": images.tolist()}))
     expected = images.reshape(2, 16).astype(np.float32) @ weights()["w"]
-    model = ["--model-uri", f"runs:/{run.run_id}/model", "--env-manager", "local"]
+    model = ["--model-uri", f"runs:/{run.run_id}/lenet5", "--env-manager", "local"]
     process = mlflow_process("models", "predict", *model, "--input-path", str(request), MLFLOW_TRACKING_URI=uri)
     printed, _ = process.communicate(timeout=120)
     np.testing.assert_allclose(json.loads(printed)["predictions"], expected, rtol=1e-5)

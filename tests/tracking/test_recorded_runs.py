@@ -15,7 +15,6 @@ from tracked import FACTS, begin, linear, weights
 from runner.errors import TrackingError
 from runner.serving import save_model
 from runner.tracking import Tracking, start
-from runner.tracking.view import experiment_links
 
 
 def test_mlflow_reads_back_what_a_run_logs(uri: str, client: Any, tmp_path: Path) -> None:
@@ -135,14 +134,6 @@ def test_a_new_experiment_has_a_view_and_an_earlier_view_is_replaced(uri: str, c
     assert client.get_experiment(identity).tags == {}
 
 
-def test_only_an_experiment_with_a_view_opens_with_it() -> None:
-    runs, curves = experiment_links("http://host", "7", {"mlflow.sharedViewState.runner": "{}"})
-    assert runs == "http://host/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=runner"
-    assert curves == runs + "&compareRunsMode=CHART"
-    runs, _ = experiment_links("http://host", "7", {})
-    assert runs == "http://host/#/experiments/7/runs?workflowType=machine_learning"
-
-
 def test_the_users_name_and_tags_take_precedence(uri: str, client: Any, tmp_path: Path) -> None:
     tracking = Tracking.model_validate({"uri": uri, "run_name": "mine", "tags": {"device": "mine"}})
     run = start(tracking, run_name="lenet5", tags={"device": "cpu"}, params={}, folder=tmp_path)
@@ -218,10 +209,24 @@ def test_a_model_is_logged_with_its_signature(uri: str, client: Any, tmp_path: P
 
     images = np.arange(3 * 4 * 4, dtype=np.uint8).reshape(3, 4, 4, 1)
     save_model(tmp_path / "model", function=linear, variables=weights(), images=images, classes=("a", "b", "c"))
-    run = begin(uri, tmp_path / "run")
+    run = begin(uri, tmp_path / "run", run_name="lenet5 learning_rate=0.01 augment=a/b", params={"seed": 1})
+    run.log_input(FACTS)
+    run.log_metrics({"val/accuracy": 0.25}, step=1)
+    run.log_metrics({"val/accuracy": 0.75}, step=2)
+    run.log_summary({"test/accuracy": 0.5, "best/val_loss": 2.0, "parameters": 48.0})
     run.log_model(tmp_path / "model")
     run.finish("FINISHED")
     model = client.get_run(run.run_id).outputs.model_outputs[0].model_id
+    logged = client.get_logged_model(model)
+    assert (logged.name, logged.params) == ("lenet5 learning_rate=0·01 augment=a_b", {"seed": "1"})
+    assert {metric.key: (metric.value, metric.dataset_name) for metric in logged.metrics} == {
+        "val/accuracy": (0.75, "digits/val"),
+        "test_accuracy": (0.5, "digits/test"),
+        "best_val_loss": (2.0, "digits/val"),
+        "parameters": (48.0, None),
+    }
+    history = client.get_metric_history(run.run_id, "val/accuracy")
+    assert sorted((value.step, value.value) for value in history) == [(1, 0.25), (2, 0.75)]  # none twice
     loaded = mlflow.pyfunc.load_model(client.get_logged_model(model).artifact_location)
     expected = images.reshape(3, 16).astype(np.float32) @ weights()["w"]
     np.testing.assert_allclose(loaded.predict(images), expected, rtol=1e-5)

@@ -55,9 +55,11 @@ def test_the_ui_opens_and_prints_its_links(uri: str, tmp_path: Path, request_to_
         lines = [process.stdout.readline() for _ in range(5)] if process.stdout else []
         assert lines[1] == f"MLflow UI: http://127.0.0.1:{port}   (Ctrl+C stops it)\n"
         assert lines[2] == "my experiment\n"
-        page = f"http://127.0.0.1:{port}/#/experiments/"
-        assert lines[3].startswith(f"  runs    {page}")
-        assert lines[4].startswith(f"  curves  {page}")
+        assert re.fullmatch(rf"  runs    http://127\.0\.0\.1:{port}/runs/\d+\n", lines[3])
+        assert re.fullmatch(rf"  curves  http://127\.0\.0\.1:{port}/curves/\d+\n", lines[4])
+        assert max(map(len, lines)) <= 60  # a terminal would break a longer address
+        for line in lines[3:]:
+            assert b"viewStateShareKey=runner" in answer(line.split()[1])
     finally:
         process.send_signal(request_to_end)
         assert process.wait(timeout=30) == 0
