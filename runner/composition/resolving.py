@@ -78,7 +78,7 @@ def _resolved(config: DictConfig, values: dict[str, Any] | None = None) -> Resol
     if values is None:
         found: Any = OmegaConf.to_container(config, resolve=False, throw_on_missing=True)
         values = {str(key): value for key, value in found.items()}
-    with interpolations.bounded(), _named(config, values):
+    with interpolations.bounded(), named(config, values):
         from_environment = dict(_filled(values, config, ()))
     if missing := next(_places(values, _MISSING), None):
         raise ConfigError(must(missing, "be another text than ???", _MISSING))
@@ -86,7 +86,7 @@ def _resolved(config: DictConfig, values: dict[str, Any] | None = None) -> Resol
 
 
 @contextmanager
-def _named(config: DictConfig, values: dict[str, Any]) -> Iterator[None]:
+def named(config: DictConfig, values: dict[str, Any]) -> Iterator[None]:
     """Where `data.name` is null, names the data after the folder or file at `data.root` while the block runs.
 
     The name is taken from the text of `data.root` as written, so it contains no value of the environment.

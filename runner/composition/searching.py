@@ -14,6 +14,7 @@ from runner import folders
 from runner.composition.complaints import as_config_errors
 from runner.composition.folders import is_named, put_sweep
 from runner.composition.reading import read
+from runner.composition.resolving import named
 from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.train_command import Launch, TrainCommand
 from runner.configuration import part
@@ -106,7 +107,8 @@ def opened_study(
     with as_config_errors():
         raw: Any = OmegaConf.to_container(OmegaConf.create(own), resolve=False)
         # Only tracking is resolved, as in members. The rest of a sweep is stored and compared unresolved.
-        places = {"tracking": OmegaConf.to_container(config.tracking, resolve=True)}
+        with named(config, {"data": dict(raw["data"])} if isinstance(raw.get("data"), dict) else {}):
+            places = {"tracking": OmegaConf.to_container(config.tracking, resolve=True)}
         storage = config.sweep.get("storage")
     settings, tracking = part(raw, "sweep", Sweep), part(places, "tracking", Tracking)
     found = read(arguments, settings, OverridesParser.create(config_loader=context.config_loader))

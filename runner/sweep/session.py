@@ -151,12 +151,13 @@ class Session:
             recorder.wait(activity.now)
             tally.settle(wait=True, report=activity.now)
             recorder.log_best(activity.now)
-            activity.now("writing the report")
-            best = recorder.best
-            parent.log_summary(recorder.spending.totals())
-            publish(self.result(), parent, self.folder, best, recorder.run_of(best.number) if best else None)
-            activity.over()
-            present(self.result(), self.folder)
+            if error is None or self.outcomes:  # else no member began, and only the error is of interest
+                activity.now("writing the report")
+                best = recorder.best
+                parent.log_summary(recorder.spending.totals())
+                publish(self.result(), parent, self.folder, best, recorder.run_of(best.number) if best else None)
+                activity.over()
+                present(self.result(), self.folder)
             parent.finish("KILLED" if interrupted else "FAILED" if error else "FINISHED", activity.now)
         if error is None and events.errors:
             first, log = events.errors[0], folders.short(self.folder / "sweep.log")

@@ -67,6 +67,12 @@ def test_all_that_is_wrong_with_all_members_is_told_before_anything_runs(
     ]
 
 
+def test_a_sweep_that_cannot_begin_shows_its_error_alone(runner: Runner) -> None:
+    done = runner("-m", *UNTRACKED, "data=arrays", "data.root=no.npz", "seed=0,1")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "data.root: must be an .npz file of arrays, got no.npz\n"
+
+
 def test_a_member_that_fails_costs_no_other(runner: Runner) -> None:
     sgd = ("optimizer=sgd", "schedule=constant", "optimizer.learning_rate=0.1,1e30,0.05")
     done = runner("-m", *TRACKED, *sgd)
