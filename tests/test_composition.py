@@ -227,6 +227,21 @@ def test_any_sign_is_taken_or_shown_in_quotes(sign: str, place: str) -> None:
     assert found["data"]["root"] == value
 
 
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        ("{64,64,3}", "be a mapping, {name: value, ...}, or stand in quotes if it is text, as in "),
+        ("[64,64", "stand in quotes if it is text, as in "),
+        ("[a]/b", "stand in quotes if it is text, as in "),
+    ],
+)
+def test_a_list_or_a_mapping_that_cannot_be_read_may_be_meant_as_text(value: str, rule: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        here(f"data.image={value}")
+    end = "" if value.startswith("{") else ", else have closed brackets and quotes"
+    assert str(told.value) == f"data.image: must {rule}'data.image=\"{value}\"'{end}, got {value}"
+
+
 def test_a_text_with_a_comma_is_told_from_a_list_and_from_several_values() -> None:
     with pytest.raises(ConfigError) as told:
         here("train.metrics=a,b")

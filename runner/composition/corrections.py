@@ -17,6 +17,7 @@ from runner.errors import Fault, must
 _PATH: Final = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@-]*")
 _CHOICE_WITH_NULL: Final = re.compile(r"choice\((.*\bnull\b.*)\)")
 _BRACKETED: Final = re.compile(r"""\s*[\[{'"]""")
+_MAPPING: Final = re.compile(r"\s*\{.*\}\s*", re.DOTALL)
 _CALL: Final = re.compile(r"\s*(\w+)\(")
 # Values of a list that cannot be a text with commas: numbers, truths and null.
 _NO_TEXT: Final = re.compile(r"(?i)\s*(?:[+-]?[\d.][\w.+-]*|true|false|null|nan|inf)\s*")
@@ -31,6 +32,9 @@ def syntax_fault(override: str) -> Fault:
         return must(path, f"be written as {shlex.quote(f'{path}={listed[1]}')}, as choice() takes no null", value)
     if _is_call(value):
         return must(path, f"have arguments that {value.split('(')[0].strip()}() takes, and closed brackets", value)
+    if _MAPPING.fullmatch(value):
+        rule = f"be a mapping, {{name: value, ...}}, or stand in quotes if it is text, as in {_quoted(path, value)}"
+        return must(path, rule, value)
     if _BRACKETED.match(value):
         rule = f"stand in quotes if it is text, as in {_quoted(path, value)}, else have closed brackets and quotes"
         return must(path, rule, value)

@@ -13,7 +13,7 @@ from runner.data.examples import NOTHING, LeftOut, Part, Parts, Report
 from runner.data.files import FileTree, open_tree
 from runner.data.source import ImageSize, Name, Source, Undivided
 from runner.data.survey import Fact, survey
-from runner.errors import DataError, Fault, must
+from runner.errors import DataError, Fault, must, printable
 
 _IMAGES = Kind("images", SUFFIXES)
 _Size = tuple[int, int, int]
@@ -87,6 +87,8 @@ class Folder(Undivided):
         left_out = LeftOut(tuple(bad.items()), tuple(found.other))
         if left_out != NOTHING:
             report(f"left out of the class folders: {left_out.summary()}")
+        for path, fault in left_out.bad:
+            report(printable(f"skipped {path}: {fault}"))
         parts = {
             part: Part(
                 Images(tree, files.paths, size, self.fit, report),

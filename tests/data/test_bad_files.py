@@ -102,6 +102,7 @@ def test_skipped_files_leave_the_data_set_of_the_others(tmp_path, store):
     assert told[0] == (
         "left out of the class folders: 3 bad images and 3 files of other kinds (.txt 1, no suffix 1, .heic 1)"
     )
+    assert told[2] == f"skipped cat/z.png: {NO_IMAGE}, got an empty file"
     assert found.left_out.listed().splitlines()[1:4:2] == [
         f"cat/z.png: {NO_IMAGE}, got an empty file",
         "cat/notes.txt: another kind of file",
