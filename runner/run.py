@@ -6,9 +6,9 @@
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 
 from runner import data, folders, placement
+from runner.errors import ConfigError, DataError
 from runner.experiment import Experiment
 from runner.observers.display import Display
 from runner.observers.nan_search import NanSearch
@@ -24,16 +24,23 @@ _log = logging.getLogger(__name__)
 
 
 def run(experiment: Experiment, context: Context) -> Outcome:
-    """Trains, tests and records one experiment. Raises ConvrunnerError; the run is then recorded as FAILED."""
+    """Trains, tests and records one experiment. Raises ConvrunnerError.
+
+    A run that fails is recorded as FAILED; a configuration or data that are rejected leave nothing in MLflow.
+    """
     display = Display()
     here = placement.choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
     member = Member(0, run_name(experiment, context.overrides), experiment, context)
     recorder = Recorder(here)
-    # Now, so that MLflow is imported while the data are read, and a run whose data are missing is recorded too.
+    # Now, so that MLflow is imported while the data are read.
     recorded = recorder.open(member)
 
     def plan_of(member: Member) -> Plan:
-        return planned(experiment, data.load(experiment.source, report=_log.info), here)
+        try:
+            return planned(experiment, data.load(experiment.source, report=_log.info), here)
+        except (ConfigError, DataError):
+            recorder.discard(member)
+            raise
 
     # The display comes before the recorder, which saves the model at the end.
     events = Events([NanSearch(), Profiler(), display, recorder])
@@ -44,11 +51,14 @@ def run(experiment: Experiment, context: Context) -> Outcome:
             recorder.wait(activity.now)
     if error := ended.error or next(iter(events.errors), None):
         raise error
-    display.say(_places(context.folder, recorded.run_id))
-    return replace(ended.outcome, run_id=recorded.run_id)
+    recorded.check(wait=False)  # a database that cannot be opened may be found only now
+    display.say(_places(context, recorded.known_id))
+    return replace(ended.outcome, run_id=recorded.known_id)
 
 
-def _places(folder: Path, run_id: str) -> list[str]:
+def _places(context: Context, run_id: str) -> list[str]:
     """Where a run is found, and where it is compared with others."""
-    recorded = [f"  MLflow run {run_id}; compare runs with: python -m runner ui"] if run_id else []
-    return [f"  {folders.short(folder)}", *recorded]
+    folder = f"  {folders.short(context.folder)}"
+    if not context.tracking.enabled:
+        return [f"{folder}: the model, the configuration and the log; tracking is off, so nothing is in MLflow"]
+    return [folder, f"  MLflow run {run_id}; compare runs with: python -m runner ui"] if run_id else [folder]

@@ -221,11 +221,13 @@ def test_a_lost_loss_is_a_failed_run_with_its_reason(tmp_path: Path) -> None:
     assert "step 2 under learning rate 1e+30" in found.data.tags["failure"]
 
 
-def test_missing_data_are_a_failed_run(tmp_path: Path) -> None:
+def test_a_run_without_its_data_is_not_recorded(tmp_path: Path) -> None:
     _, asked = recorded(tmp_path, *TINY, "data=arrays", "data.root=nowhere.npz")
     with pytest.raises(DataError):
         run(asked.experiment, Context(tmp_path, asked.tracking))
-    assert only_run(tmp_path).info.status == "FAILED"
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert [experiment.name for experiment in client.search_experiments()] == ["Default"]
+    assert list(client.search_runs(["0"])) == []
 
 
 def test_an_interrupted_run_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

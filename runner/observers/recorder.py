@@ -67,7 +67,7 @@ class Recorder(Observer):
         self._lock = threading.Lock()
 
     def open(self, member: Member, tags: Tags | None = None) -> tracking.Run:
-        """Begins the member's run with all that is known before its data are, if that was not done before."""
+        """The member's run, with all that is known before its data are read; it is created when training begins."""
         with self._lock:
             known = self._runs.get(member.number)
         if known is not None:
@@ -82,11 +82,16 @@ class Recorder(Observer):
             params=_as_written(params, context.from_environment) | _layer_overrides(context.overrides),
             folder=context.folder,
             parent=self.parent,
+            held=True,
         )
         with self._lock:
             self._runs[member.number] = recorded
         _record_configuration(recorded, member)
         return recorded
+
+    def discard(self, member: Member) -> None:
+        """Leaves no trace of a member in MLflow: its data or its configuration were rejected."""
+        self._runs.pop(member.number).discard()
 
     def run_of(self, number: int) -> tracking.Run | None:
         """The run of a member; None if it never began."""
@@ -96,12 +101,13 @@ class Recorder(Observer):
         self._plans[member.number] = plan
         # With all its tags at once: the store may be asked for them as soon as it has the run.
         recorded = self.open(member, self._begin_tags(member, plan))
+        recorded.create()
         _record_data(recorded, member, plan)
         recorded.log_summary(costs.of_network(plan.program.network))
         self.spending.note()
 
     def chunk(self, member: Member, chunk: Chunk) -> None:
-        self._runs[member.number].check(wait=False)
+        self._runs[member.number].await_server()
 
     def epoch(self, member: Member, epoch: Epoch, ledger: Ledger) -> str:
         recorded = self._runs[member.number]
@@ -114,6 +120,7 @@ class Recorder(Observer):
         recorded, plan = self._runs.get(member.number), self._plans.pop(member.number, None)
         if recorded is None:
             return
+        recorded.create()
         try:
             if outcome.status == "FAILED":
                 recorded.set_tags({"failure": outcome.reason})

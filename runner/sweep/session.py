@@ -75,8 +75,16 @@ class Session:
         self._space = self._space or _varied(proposed)
         members, settings = validated(proposed, self._space), proposed[0].sweep
         check_strategy(members, settings.strategy)
-        opened = self._opened = self._opened or self._open(members[0], proposed)
-        groups = grouped(members, self._datasets)
+        opened = self._opened or self._open(members[0], proposed)
+        try:
+            groups = grouped(members, self._datasets)
+            opened.parent.create()
+            opened.parent.await_server()
+        except ConvrunnerError:
+            if self._opened is None:
+                opened.parent.discard()
+            raise
+        self._opened = opened
         opened.announcer.expect(members)
         with self._compiles.counted():
             for group in groups:
@@ -116,6 +124,7 @@ class Session:
             params={} if known else {f"space.{path}": text for path, text in self._space.items()},
             folder=self.folder,
             run_id=known,
+            held=True,
             patient=True,  # members' outcomes are kept in the sweep's folder even if the store fails
         )
         earlier = self.study.earlier() if self.study else []

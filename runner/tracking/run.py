@@ -17,6 +17,7 @@ from runner.tracking import messages, untracked
 from runner.tracking.faults import not_opened, reason
 from runner.tracking.messages import DatasetFacts, Message, Opening, Status
 from runner.tracking.outbox import Outbox
+from runner.tracking.reaching import is_server
 from runner.tracking.settings import without_secrets
 from runner.tracking.store import Store
 from runner.tracking.summaries import recorded_name
@@ -25,6 +26,8 @@ from runner.tracking.view import run_link
 _NAME_CHARACTERS = 250
 
 _log = logging.getLogger(__name__)
+# How long training waits for the first answer of a server.
+ANSWER_SECONDS = 5.0
 # Time limits for the last messages at the end of a run: while the store does not answer, and while it answers.
 AWAY_SECONDS, _BUSY_SECONDS = 15.0, 600.0
 
@@ -49,7 +52,7 @@ class Run:
     ) -> None:
         """A new run, or with `reopened` one that the store may already have.
 
-        If the store cannot be opened, a `patient` run does not fail, but waits for the store until the run ends.
+        The store creates it after `create`. A `patient` run waits for a database that cannot be opened.
         """
         self.opening = opening
         self.parent = parent
@@ -63,12 +66,35 @@ class Run:
         self.wake = threading.Event()
         # Shared by the runs of a store: `away`, it does not answer; `timed_out`, a run has waited in vain for it.
         self.away, self.timed_out = threading.Event(), threading.Event()
+        self.tried = threading.Event()  # the store has been opened, or it is known that it cannot be
         self._may_exist = reopened
+        self._may_be_created = False
         self._has_untracked = False  # the run, or a child of it, has written `untracked.jsonl`
         self._begun = threading.Event()
         self._ended = threading.Event()
         self._ending = False
         self._outbox = Outbox()
+
+    # The beginning --------------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        """Lets the store create the run."""
+        self._may_be_created = True
+
+    def discard(self) -> None:
+        """Ends a run that was not created, without a trace: the command was rejected."""
+        self.enabled = False
+        self._ended.set()
+        self.wake.set()
+
+    def await_server(self) -> None:
+        """Waits until a tracking server has answered, or is known not to answer, at most 5 s; not for a database.
+
+        Raises TrackingError for an address that is wrong, and for a login that is refused.
+        """
+        if self.enabled and is_server(self.opening.uri):
+            self.tried.wait(ANSWER_SECONDS)
+        self.check(wait=False)
 
     # Logging: returns at once ---------------------------------------------------------------------------------
 
@@ -205,7 +231,8 @@ class Run:
         rest = self._outbox.drain()
         never_begun = self._run_id is None
         measured = any(isinstance(item, messages.Batch) and item.metrics for item in rest)
-        if not rest or (never_begun and not measured and not self.patient):
+        is_kept = measured or self.patient or (self.away.is_set() and self._fault is None)
+        if not rest or (never_begun and not is_kept):
             return
         path = self.folder / untracked.UNTRACKED
         try:
@@ -237,12 +264,14 @@ class Run:
     def advance(self, store: Store) -> None:
         """Creates the run and delivers its queue. Raises the store's error if it does not answer."""
         if self._run_id is None:
+            if not self._may_be_created:
+                return
             try:
                 if not self._has_parent():
                     return
                 self.experiment_id, self._run_id = store.begin(self.opening, seek=self._may_exist)
             except Exception as error:
-                if self.patient and not store.is_refusal(error):
+                if not store.is_refusal(error):
                     self._may_exist = True  # the store may have created the run, and its answer was lost
                     raise
                 self.give_up(error)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from runner.data.download import cache_folder
-from runner.tracking.faults import not_opened, not_recorded
+from runner.tracking.faults import not_opened, not_recorded, reason
 from runner.tracking.messages import (
     PARAM_CHARACTERS,
     Batch,
@@ -32,6 +32,7 @@ from runner.tracking.messages import (
     RunTag,
     Text,
 )
+from runner.tracking.reaching import UnreachableError, is_server, reach
 from runner.tracking.settings import Tracking, absolute_uri, artifact_root, database_file
 from runner.tracking.summaries import own_name
 from runner.tracking.template import prepare
@@ -62,8 +63,9 @@ class Store:
     def __init__(self, uri: str) -> None:
         """Imports MLflow and opens the store; creates a new SQLite file if needed. Takes seconds.
 
-        Raises the errors of MLflow, the database driver or the network.
+        Raises UnreachableError if a server does not answer now, else the errors of MLflow and the database driver.
         """
+        reach(uri)
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         _quieten()
@@ -79,7 +81,13 @@ class Store:
         self.mlflow = mlflow
         self.uri = uri
         self.client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-        self.client.search_experiments(max_results=1)
+        try:
+            self.client.search_experiments(max_results=1)
+        except mlflow.MlflowException as error:
+            if not is_server(uri) or self.is_refusal(error) or _has_no_tls(error):
+                raise
+            is_json = "not in a valid JSON format" not in str(error)
+            raise UnreachableError(reason(error) if is_json else "something else answers there") from error
         self._colours: dict[str, dict[str, str]] = {}  # by experiment id: the colour tag of its latest run
         self._identities: dict[str, str] = {}  # by run id: identities of runs that may have been created twice
         self._ids: dict[str, str] = {}  # by identity: ids of parents and of runs named in tags
@@ -313,6 +321,11 @@ def opened(tracking: Tracking) -> Store:
         return Store(absolute_uri(tracking.uri))
     except Exception as error:
         raise not_opened(tracking.uri, error) from error
+
+
+def _has_no_tls(error: Exception) -> bool:
+    """Whether an https address belongs to a server without TLS, or with another certificate."""
+    return any("SSLError" in type(cause).__name__ for cause in (error.__cause__, error.__context__))
 
 
 def _quieten() -> None:

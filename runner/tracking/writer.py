@@ -17,9 +17,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from runner import folders
 from runner.processes import Process
 from runner.tracking.faults import reason
 from runner.tracking.messages import Opening
+from runner.tracking.reaching import UnreachableError, is_server
 from runner.tracking.run import Run
 from runner.tracking.settings import Tracking, absolute_uri, without_secrets
 from runner.tracking.store import FOLDER, PROCESS, Store
@@ -40,13 +42,16 @@ def start(
     parent: Run | None = None,
     run_id: str | None = None,
     patient: bool = False,
+    held: bool = False,
 ) -> Run:
     """Starts a run and returns at once; the store is opened and the run created in the background.
 
     Figures and undelivered messages are written to `folder`. The user's tags and run name in `tracking` take precedence
     over the arguments. A run is listed under its `parent`, which must be started before. `run_id` continues an existing
-    run. A `patient` run does not fail if the store cannot be opened: it waits for the store, and its messages are
-    written to `untracked.jsonl`. Children of a patient run are patient.
+    run. A `held` run is created by `Run.create`, so that a command that is rejected leaves nothing in the store.
+
+    A run whose server does not answer waits for it, and its messages are written to `untracked.jsonl`. A `patient` run
+    and its children also wait for a database that cannot be opened.
     """
     own = {FOLDER: str(folder.absolute()), PROCESS: Process.here().text}
     every_tag = _source_tags() | own | dict(tags) | dict(tracking.tags)
@@ -61,6 +66,8 @@ def start(
     )
     patient = parent.patient if parent else patient
     run = Run(opening, folder, figures=tracking.figures, enabled=tracking.enabled, parent=parent, patient=patient)
+    if not held:
+        run.create()
     run.log_params(params)
     if run_id is not None:
         run.set_tags({PROCESS: own[PROCESS]})
@@ -100,6 +107,7 @@ def reopen(run: Run) -> Run:
         patient=run.patient,
         reopened=True,
     )
+    reopened.create()
     if run.enabled:
         Writer.take(reopened)
     return reopened
@@ -117,6 +125,7 @@ class Writer(threading.Thread):
         self.uri = uri
         self.runs: list[Run] = []
         self.wake, self.away, self.timed_out = threading.Event(), threading.Event(), threading.Event()
+        self.tried = threading.Event()
 
     @classmethod
     def take(cls, run: Run) -> None:
@@ -128,6 +137,7 @@ class Writer(threading.Thread):
                 writer = cls._writers[uri] = cls(uri)
                 writer.start()
             run.wake, run.away, run.timed_out = writer.wake, writer.away, writer.timed_out
+            run.tried = writer.tried
             writer.runs.append(run)
 
     def run(self) -> None:
@@ -141,23 +151,25 @@ class Writer(threading.Thread):
                     run.advance(store)
             except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
                 failures += 1
-                if store is None:
+                if store is None and not isinstance(error, UnreachableError):
                     for run in list(self.runs):
-                        if not run.patient:
+                        if not run.patient or is_server(self.uri):
                             run.give_up(error)
                 self._is_away(failures, error)
             else:
                 if not self.away.is_set():  # a run clears it when it has delivered a message
                     failures = 0
                     self.timed_out.clear()
+            self.tried.set()
             # A run that ends sets `wake`, so that it need not wait.
             self.wake.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1] if failures else _GATHER_SECONDS)
             self.wake.clear()
 
     def _is_away(self, failures: int, error: Exception) -> None:
-        if failures == 1 and any(not run.ended for run in self.runs):
-            uri = without_secrets(self.uri)
-            _log.warning("%s does not answer (%s); training continues, and its messages are kept", uri, reason(error))
+        if failures == 1 and (waiting := [run for run in self.runs if not run.ended]):
+            uri, folder = without_secrets(self.uri), folders.short(waiting[0].folder)
+            rest = f"training goes on, and everything is kept in {folder}"
+            _log.warning("%s does not answer (%s); %s", uri, reason(error), rest)
         self.away.set()
 
     def _has_runs(self) -> bool:

@@ -75,8 +75,8 @@ def test_a_sweep_whose_server_is_never_there_is_kept_and_sent_later(
 ) -> None:
     done = runner(*ONCE, "seed=1,2", f"tracking.uri={unanswered()}")
     assert done.status == 0, done.err
-    assert [done.out.count(f"{count}/2  seed=") for count in (1, 2)] == [1, 1]
-    assert "3/2" not in done.out
+    assert [done.out.count(f"{count} of 2  #") for count in (1, 2)] == [1, 1]
+    assert "3 of 2" not in done.out
     assert {path.name for path in Path("mine").iterdir()} >= KEPT
     assert len(list(Path("mine").glob("*/untracked.jsonl"))) == 2
     assert len(list(Path("mine").glob("*/weights.safetensors"))) >= 1
