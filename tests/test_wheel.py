@@ -72,6 +72,7 @@ def test_the_wheel_holds_the_program_its_configs_and_nothing_else(wheel: Path, r
         if path.is_file() and "__pycache__" not in path.parts
     }
     expected = {Path("runner") / path if path.parts[0] == "conf" else path for path in ours}
+    expected.add(Path("runner") / "experiment.schema.json")  # for shell completion
     [info] = {name.parts[0] for name in names if name.parts[0].endswith(".dist-info")}
     assert {name for name in names if name.parts[0] != info} == expected
     assert Path(info) / "licenses" / "LICENSE" in names

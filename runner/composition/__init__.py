@@ -7,10 +7,11 @@
 from runner.composition.commands import Job, look, train
 from runner.composition.loading import register
 from runner.composition.origins import Origin, origins
-from runner.composition.places import BlockLibrary, files, groups, shipped
+from runner.composition.places import BlockLibrary, files, groups
 from runner.composition.resolving import plain, resolve
 from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.stores import tracking
+from runner.shipped import configurations as shipped
 
 __all__ = [
     "BlockLibrary",

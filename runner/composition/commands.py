@@ -17,12 +17,13 @@ from runner import endings, folders, withheld
 from runner.command import Command
 from runner.composition import loading, options
 from runner.composition.complaints import fault_of
-from runner.composition.places import BlockLibrary, shipped
+from runner.composition.places import BlockLibrary
 from runner.composition.resolving import resolve
 from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.train_command import TrainCommand
 from runner.configuration import Configuration
 from runner.errors import ConfigError, ConvrunnerError
+from runner.shipped import configurations
 from runner.training.member import Context
 
 _NO_FOLDER: Final = (
@@ -94,7 +95,7 @@ def _run(
     # Without it Hydra prints errors itself, with advice about its internals.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = for_hydra(options.ordered(arguments))
-    entry = hydra.main(version_base="1.3", config_path=str(shipped()), config_name="config")(task)
+    entry = hydra.main(version_base="1.3", config_path=str(configurations()), config_name="config")(task)
     try:
         found = options.read(sys.argv[1:], arguments)
         mode = RunMode.MULTIRUN if found.multirun else RunMode.RUN

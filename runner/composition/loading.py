@@ -16,7 +16,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from runner.composition import trust
 from runner.composition.complaints import OWN_FOLDER
 from runner.composition.folders import FolderMakingHydra
-from runner.composition.places import shipped
+from runner.shipped import configurations
 
 
 class OwnFolderFirst(SearchPathPlugin):
@@ -24,7 +24,7 @@ class OwnFolderFirst(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         own = Path.cwd() / OWN_FOLDER
-        if own.is_dir() and own.resolve() != shipped():
+        if own.is_dir() and own.resolve() != configurations():
             search_path.prepend(provider="current folder", path=str(own))
 
 

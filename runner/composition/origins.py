@@ -21,9 +21,10 @@ from hydra.types import RunMode
 
 from runner.composition import loading
 from runner.composition.complaints import as_config_errors, own_name
-from runner.composition.places import groups, shipped
+from runner.composition.places import groups
 from runner.composition.spelling import for_hydra
 from runner.errors import shown
+from runner.shipped import configurations
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -45,7 +46,11 @@ def origins(overrides: Sequence[str]) -> list[Origin]:
     loading.register()
     GlobalHydra.instance().clear()
     lines = for_hydra(list(overrides))
-    with as_config_errors(), loading.in_place(RunMode.RUN), initialize_config_dir(str(shipped()), version_base="1.3"):
+    with (
+        as_config_errors(),
+        loading.in_place(RunMode.RUN),
+        initialize_config_dir(str(configurations()), version_base="1.3"),
+    ):
         loader = GlobalHydra.instance().config_loader()
         files = loader.compute_defaults_list("config", lines, RunMode.RUN).defaults
         folders = [Path(source.path) for source in loader.get_sources() if source.scheme() == "file"]

@@ -7,18 +7,14 @@ from typing import Any
 from runner import strict_yaml
 from runner.composition import trust
 from runner.composition.complaints import OWN_FOLDER, own_name
-
-
-def shipped() -> Path:
-    """The folder of the shipped configurations: inside an installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / OWN_FOLDER
-    return inside if inside.is_dir() else package.parent / OWN_FOLDER
+from runner.shipped import configurations
 
 
 def groups() -> set[str]:
     """The names of the config groups: the folders in `conf/`."""
-    return {path.name for root in (shipped(), Path.cwd() / OWN_FOLDER) if root.is_dir() for path in root.iterdir()}
+    return {
+        path.name for root in (configurations(), Path.cwd() / OWN_FOLDER) if root.is_dir() for path in root.iterdir()
+    }
 
 
 class BlockLibrary(Mapping[str, Any]):
@@ -46,5 +42,9 @@ class BlockLibrary(Mapping[str, Any]):
 
 def files(group: str) -> dict[str, Path]:
     """The configurations of a group by name, sorted; a file of the current folder replaces a shipped one."""
-    found = {path.stem: path for root in (shipped(), Path.cwd() / OWN_FOLDER) for path in (root / group).glob("*.yaml")}
+    found = {
+        path.stem: path
+        for root in (configurations(), Path.cwd() / OWN_FOLDER)
+        for path in (root / group).glob("*.yaml")
+    }
     return dict(sorted(found.items()))

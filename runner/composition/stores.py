@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 
 from runner.composition import loading
 from runner.composition.complaints import as_config_errors
-from runner.composition.places import shipped
 from runner.composition.spelling import for_hydra
 from runner.configuration import part
+from runner.shipped import configurations
 from runner.tracking import Tracking
 
 
@@ -19,7 +19,11 @@ def tracking(overrides: Sequence[str] = ()) -> Tracking:
     """The tracking settings. Raises ConfigError."""
     loading.register()
     GlobalHydra.instance().clear()
-    with as_config_errors(), loading.in_place(RunMode.RUN), initialize_config_dir(str(shipped()), version_base="1.3"):
+    with (
+        as_config_errors(),
+        loading.in_place(RunMode.RUN),
+        initialize_config_dir(str(configurations()), version_base="1.3"),
+    ):
         config = compose("config", for_hydra(list(overrides)))
         values = {"tracking": OmegaConf.to_container(config.tracking, resolve=True)}
     return part(values, "tracking", Tracking)
