@@ -15,9 +15,12 @@ from pathlib import Path
 import pytest
 
 from runner import shipped
-from runner.completion.candidates import candidates, choices, groups, verbs
+from runner.completion.candidates import candidates, choices, groups
+from runner.completion.settings import names as verbs
+from runner.completion.settings import settings
 from runner.experiment import Experiment
-from runner.verbs import names
+from runner.verb import RunVerb, StoreVerb
+from runner.verbs import names, verb
 
 SHELLS = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
@@ -143,6 +146,22 @@ def test_the_names_are_those_of_the_project() -> None:
     assert {*names(), *groups(), *Experiment.model_fields} <= top
 
 
+def test_the_settings_of_a_verb_are_those_of_its_record() -> None:
+    for name in names():
+        found, own = settings(name), verb(name)
+        assert (found is not None) == isinstance(own, RunVerb | StoreVerb), name
+        if isinstance(own, RunVerb | StoreVerb):
+            assert found is not None
+            assert set(found) == set(own.settings.model_fields), name
+            assert {f"{field}=" for field in found} <= set(candidates([name], ""))
+
+
+def test_the_settings_of_a_run_verb(tmp_path: Path) -> None:
+    record = 'class Weigh(RunSettings):\n    unit: Literal["kB", "MB"] | None = None\n    deep: bool = False\n'
+    (tmp_path / "weigh.py").write_text(record + "VERB = RunVerb(Weigh, go)\n")
+    assert settings("weigh", tmp_path) == {"run": [], "unit": ["kB", "MB"], "deep": ["true", "false"]}
+
+
 def test_an_own_folder_adds_groups_and_options(tmp_path: Path) -> None:
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "mine.yaml").write_text("name: mine\nlayers: [{conv: {filters: 3}}, classifier]\n")
@@ -164,6 +183,11 @@ def test_an_own_folder_adds_groups_and_options(tmp_path: Path) -> None:
         ([], "describe.f", ["describe.format="]),
         ([], "describ", ["describe"]),
         (["schema"], "sch", []),
+        (["list"], "la", []),
+        (["runs"], "format=", ["format=json", "format=table"]),
+        (["runs"], "status=f", ["status=failed", "status=finished"]),
+        (["runs"], "tracking=o", ["tracking=off"]),
+        (["runs"], "optimizer", []),
         (["--cfg"], "j", ["job"]),
         ([], "nonsense.path.", []),
         ([], "model.layers.99.", []),

@@ -8,11 +8,12 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from runner import shipped
+from runner.completion import settings
 from runner.completion.tree import Node, written
 
 _OWN: Final = Path("conf")
@@ -22,7 +23,8 @@ _OPTIONS: Final = (
     "--resolve", "--version", "-m",
 )  # fmt: skip
 _OPTION_VALUES: Final = {"--cfg": ("all", "hydra", "job"), "-c": ("all", "hydra", "job")}
-_NO_OVERRIDES: Final = ("schema",)  # verbs that take none
+_FILES: Final = ("schema",)  # verbs that take the name of a file
+_WORDS: Final = ("list", "show")  # verbs that take names of layers, optimisers and the like
 
 
 def words(line: str) -> tuple[list[str], str]:
@@ -42,17 +44,15 @@ def candidates(before: Sequence[str], current: str) -> list[str]:
         found: Iterator[str] = iter(_OPTION_VALUES[before[-1]])
     elif current.startswith("-"):
         found = iter(_OPTIONS)
-    elif before and before[0] in _NO_OVERRIDES:
+    elif before and before[0] in _FILES:
         found = _files(current)
+    elif before and before[0] in _WORDS:
+        found = iter(())
+    elif before and before[0] in settings.names() and (own := settings.settings(before[0])) is not None:
+        found = _settings(own, current)
     else:
         found = _overrides(before, current)
     return sorted({word for word in found if word.startswith(current)})
-
-
-def verbs() -> list[str]:
-    """The names of all verbs; their modules are not imported."""
-    folder = Path(__file__).resolve().parent.parent / "verbs"
-    return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
 
 
 def groups() -> list[str]:
@@ -69,12 +69,24 @@ def choices(group: str) -> list[str]:
     )
 
 
+def _settings(own: Mapping[str, Sequence[str]], current: str) -> Iterator[str]:
+    """The settings of a verb, and where runs are recorded."""
+    key, equals, _ = current.partition("=")
+    if key.startswith("tracking"):
+        yield from _overrides((), current)
+    elif equals:
+        yield from (f"{key}={value}" for value in own.get(key, ()))
+    else:
+        yield from (f"{name}=" for name in (*own, "tracking"))
+        yield "tracking."
+
+
 def _overrides(before: Sequence[str], current: str) -> Iterator[str]:
     signs = re.match(r"[+~]*", current)
     prefix = signs[0] if signs else ""
     key, equals, value = current[len(prefix) :].partition("=")
     if not before and not prefix and not equals:
-        yield from verbs()
+        yield from settings.names()
     if equals:
         # Several values are separated by commas: optimizer=adam,momentum.
         head, comma, last = value.rpartition(",")
@@ -85,7 +97,7 @@ def _overrides(before: Sequence[str], current: str) -> Iterator[str]:
         yield f"{prefix}{group}="
     above, dot, _ = key.rpartition(".")
     node = _node(before, above)
-    own = set(verbs()).difference(groups(), before[:1])  # the settings of other verbs
+    own = set(settings.names()).difference(groups(), before[:1])  # the settings of other verbs
     for name in node.names():
         if not above and name in own:
             continue
