@@ -1,4 +1,4 @@
-"""The settings of verbs that take no overrides, such as `runs`, read from their source: an import would take seconds."""
+"""The settings of verbs that take no overrides, such as `runs`, read from their source: imports would take seconds."""
 
 import ast
 from collections.abc import Iterator

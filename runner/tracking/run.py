@@ -27,7 +27,7 @@ _NAME_CHARACTERS = 250
 
 _log = logging.getLogger(__name__)
 # How long training waits for the first answer of a server.
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 10.0
 # Time limits for the last messages at the end of a run: while the store does not answer, and while it answers.
 AWAY_SECONDS, _BUSY_SECONDS = 15.0, 600.0
 
@@ -88,7 +88,7 @@ class Run:
         self.wake.set()
 
     def await_server(self) -> None:
-        """Waits until a tracking server has answered, or is known not to answer, at most 5 s; not for a database.
+        """Waits until a tracking server has answered, or is known not to answer, at most 10 s; not for a database.
 
         Raises TrackingError for an address that is wrong, and for a login that is refused.
         """
