@@ -230,7 +230,8 @@ class Run:
     def _write_untracked(self) -> None:
         rest = self._outbox.drain()
         never_begun = self._run_id is None
-        measured = any(isinstance(item, messages.Batch) and item.metrics for item in rest)
+        batches = [item for item in rest if isinstance(item, messages.Batch)]
+        measured = any(step > 0 for batch in batches for *_, step in batch.metrics)  # step 0: costs, known before
         is_kept = measured or self.patient or (self.away.is_set() and self._fault is None)
         if not rest or (never_begun and not is_kept):
             return
