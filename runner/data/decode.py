@@ -35,6 +35,21 @@ _FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP")
 _CHANNELS = {mode: channels for channels, mode in MODES.items()}
 # Other modes that a file may have, and the mode to which each is converted.
 _READ_AS = {"1": "L", "I": "L", "I;16": "L", "I;16B": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
+# Pillow's errors for broken files of these formats.
+_BROKEN = (
+    *(
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ),
+    struct.error,
+)
 _REPORTED = 500  # progress is reported in multiples of this, and at most once for each tenth
 _VERSION = 3  # increase this when a change here decodes the same files to other pixels
 
@@ -125,7 +140,6 @@ def opened(tree: FileTree, path: str, use: Callable[["Image"], T]) -> T:
     from PIL import Image, UnidentifiedImageError
 
     place = f"{tree.root}/{path}"
-    faults = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
     try:
         content = tree.read(path, max_bytes=limits.IMAGE_FILE_BYTES)
     except DataError as error:
@@ -145,7 +159,7 @@ def opened(tree: FileTree, path: str, use: Callable[["Image"], T]) -> T:
     except UnidentifiedImageError as error:
         start = f"a file that starts with {content[:8].hex()}" if content else "an empty file"
         raise BadFileError(must(place, "be a JPEG, PNG, GIF, TIFF, BMP or WebP image", start)) from error
-    except faults as error:
+    except _BROKEN as error:
         raise BadFileError(*broken(place, "be an image that decodes", error).faults) from error
 
 

@@ -177,6 +177,22 @@ def test_tiffs_of_32_bits_are_refused(tmp_path, kind):
     assert refusal(root)[0] == f"{root}/cat/a.tif: must have 8 or 16 bits for each channel, got 32"
 
 
+@pytest.mark.parametrize("form", ["GIF", "TIFF"])
+def test_a_damaged_file_is_an_image_or_a_fault(tmp_path, form):
+    stream, generator = io.BytesIO(), np.random.default_rng(0)
+    Image.fromarray(noise(1)).quantize(16).save(stream, form)
+    files = classes()
+    for number in range(300):
+        content = bytearray(stream.getvalue())
+        for place in generator.integers(0, len(content), 5):
+            content[place] = generator.integers(256)
+        files[f"cat/damaged{number}.{form.lower()}"] = bytes(content)
+    image = ImageSize(height=HEIGHT, width=WIDTH, channels=3)
+    found = read(on_disk(tmp_path / "files", files), image=image, on_bad_file="skip")
+    assert 0 < len(found.left_out.bad) < 300
+    assert sum(len(part) for part in (found.train, found.val, found.test)) == 320 - len(found.left_out.bad)
+
+
 # Images of several sizes
 
 
