@@ -82,10 +82,15 @@ class Trained:
     input_dtype: str  # of the data
     facts: Facts
 
+    @property
+    def value_range(self) -> Range:
+        """The values of black and white in inputs; 0 and 1 for bytes, which are divided by 255."""
+        black, white = self.program.black, self.program.white
+        return UNIT if black is None or white is None else Range(black, white)
+
     def save(self, folder: Path, config: str) -> None:
         """Writes `FILES`. `config` is the configuration as YAML that can be launched again."""
-        program, learnt = self.program, weights.serialized(self.params, self.statistics)
-        values = UNIT if program.black is None or program.white is None else Range(program.black, program.white)
+        program, learnt, values = self.program, weights.serialized(self.params, self.statistics), self.value_range
         known = _Known(
             version=self.facts.version,
             digest=self.facts.digest,

@@ -197,6 +197,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.tracking": lambda: {"Tracking": functools.partial(tracking.Tracking, enabled=False)},
     "runner.tracking.untracked": beginning,
     "runner.train": training,
+    "runner.predicting": having_trained,
     "runner.trained": having_trained,
     "runner.training.alone": training,
     "runner.training.feed": training,

@@ -129,8 +129,7 @@ class Images:
         def pixels(image: "Image") -> np.ndarray:
             if self.size is None and size_of(image) != size:
                 raise BadSizeError(must(f"{self.tree.root}/{path}", size_rule(size), size_of(image)))
-            fitted = _fitted(image, size, self.how)
-            return np.frombuffer(fitted.tobytes(), np.uint8).reshape(size.shape)
+            return pixels_of(image, size, self.how)
 
         return opened(self.tree, path, pixels)
 
@@ -199,6 +198,11 @@ def size_of(image: "Image", *, whole: bool = False) -> ImageSize:
     mode = _READ_AS.get(image.mode, image.mode)
     width, height = turned(image.size, turn)
     return ImageSize(height=height, width=width, channels=_CHANNELS.get(mode, 3))
+
+
+def pixels_of(image: "Image", size: ImageSize, how: FileFit) -> np.ndarray:
+    """The pixels of an open image that is fitted to a size, uint8 (h, w, c)."""
+    return np.frombuffer(_fitted(image, size, how).tobytes(), np.uint8).reshape(size.shape)
 
 
 def _fitted(image: "Image", size: ImageSize, how: FileFit) -> "Image":

@@ -52,6 +52,24 @@ def open_tree(root: Path) -> FileTree:
     raise DataError(must("data.root", "be a folder or a .zip that exists", str(root)))
 
 
+class NamedFiles:
+    """Some files, each named by its path."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.root = Path(os.path.commonpath([path.parent for path in paths]))
+        self.files = [path.relative_to(self.root).as_posix() for path in paths]
+        self.folders: set[str] = set()
+
+    def read(self, path: str, *, max_bytes: int) -> bytes:
+        file = self.root / path
+        if (size := file.stat().st_size) > max_bytes:
+            raise too_large(str(file), size, max_bytes)
+        return file.read_bytes()
+
+    def digests(self, paths: Sequence[str]) -> list[bytes]:
+        return [hashlib.sha256((self.root / path).read_bytes()).digest() for path in paths]
+
+
 class FolderTree:
     """A folder on disk."""
 
