@@ -110,7 +110,7 @@ networks = st.lists(st.one_of(convs, pools, upsamples, upsamples, composites), m
 
 
 @given(networks)
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_fields_of_random_networks_are_those_that_are_measured(layers: list[Any]) -> None:
     try_random(layers)
 

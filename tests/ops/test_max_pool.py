@@ -70,7 +70,7 @@ def positions(shape: tuple[int, ...], slid: tuple[Window, ...]) -> tuple[int, ..
 
 
 @given(windows(), st.integers(0, 2**32 - 1))
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_equals_the_window_reduction_and_its_gradient(
     case: tuple[tuple[int, ...], tuple[Window, ...]], seed: int
 ) -> None:

@@ -31,7 +31,7 @@ def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @given(cases(most_groups=1), st.integers(0, 2**32 - 1))
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_equals_the_reference_and_its_gradients(case: Case, seed: int) -> None:
     assert portable.serves(case.x, case.kernel, jnp.float32, case.windows, 1)
     arrays = case.arrays(seed, whole=True)

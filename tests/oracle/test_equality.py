@@ -56,7 +56,14 @@ class Loaded:
         return translated(slots(self.ours.layers, self.shape), arrays)
 
 
-@pytest.fixture(scope="module", params=PAIRS)
+# The deepest compile for seconds. What they alone have is held by the others as well.
+DEEP = ("resnet18", "vgg11", "densenet")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in PAIRS],
+)
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     pair: Pair = PAIRS[request.param]
     torch.manual_seed(0)

@@ -139,6 +139,9 @@ def test_a_mapped_member_is_what_it_is_alone_within_rounding() -> None:
         for one, two in zip(history(outcome.history), epochs(other), strict=True):
             assert one == pytest.approx(two, rel=2e-3, abs=1e-5)
         assert outcome.metrics["test/loss"] == pytest.approx(other.test()["test/loss"], rel=2e-3)
+        assert other.ledger.best is not None
+        assert outcome.metrics["best/epoch"] == other.ledger.best.number
+    assert len({len(training.ledger.history) for training in alone()}) > 1, "they should end at different times"
 
 
 @pytest.mark.parametrize("mode", MODES)

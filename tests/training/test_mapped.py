@@ -55,22 +55,6 @@ def together(mapped: Mapped) -> tuple[dict[int, Training], dict[int, Epoch | Non
     return ended, last
 
 
-def test_together_is_alone_within_rounding() -> None:
-    members, _ = together(Mapped(plans(*BUSY)))
-    for index, plan in enumerate(plans(*BUSY)):
-        member, other = members[index], alone(plan)
-        assert len(member.ledger.history) == len(other.ledger.history)
-        assert member.ledger.end_reason == other.ledger.end_reason
-        assert member.ledger.best is not None
-        assert other.ledger.best is not None
-        assert member.ledger.best.number == other.ledger.best.number
-        for one, two in zip(member.ledger.history, other.ledger.history, strict=True):
-            for name in ("train/loss", "val/loss", "learning_rate"):
-                assert one.metrics[name] == pytest.approx(two.metrics[name], rel=2e-3), name
-        assert member.test()["test/loss"] == pytest.approx(other.test()["test/loss"], rel=2e-3)
-    assert len({len(member.ledger.history) for member in members.values()}) > 1, "they should end at different times"
-
-
 def test_a_member_whose_loss_is_lost_ends_alone() -> None:
     members, last = together(Mapped(plans(rates=(0.01, 1e30, 0.02))))
     assert isinstance(last[1], NonFiniteError)
