@@ -174,8 +174,8 @@ def _too_large(rows: list[Row]) -> list[Fault]:
 E = TypeVar("E", bound=Experiment)
 
 
-def parameters(record: Record, path: str = "") -> dict[str, str]:
-    """Every value that applies, as in YAML, by its dotted path below `path`; without the layer list and nulls."""
+def parameters(record: Record, path: str = "", *, with_nulls: bool = False) -> dict[str, str]:
+    """Every value that applies, as in YAML, by its dotted path below `path`; without the layer list."""
     found: dict[str, str] = {}
 
     def visit(value: Any, path: str) -> None:
@@ -185,7 +185,7 @@ def parameters(record: Record, path: str = "") -> dict[str, str]:
                 below = f"{path}.{name}" if path else name
                 if below != "model.layers":  # `config.yaml` has it
                     visit(own, below)
-        elif value is not None:
+        elif value is not None or with_nulls:
             found[path] = shown(value, longest=PARAM_CHARACTERS)
 
     visit(record, path)

@@ -85,7 +85,7 @@ def test_texts_and_images_are_told_apart() -> None:
     assert report(composed("model=textcnn")) == [
         "model.layers[0].embedding: must have tokens before it, as data=text gives, got 8×8×1"
     ]
-    assert report(composed("model=cnn_3x", *wide))[0] == (
+    assert report(composed("model=cnn_3x", "model.input=null", *wide))[0] == (
         "model.layers[0].conv: must have an embedding before it, as the data are tokens, got 56×1"
     )
     assert report(composed(*embedded, *DECLARED, "augment=mixup")) == [
@@ -105,7 +105,7 @@ def test_it_learns_from_the_command_line(reviews: Path) -> None:
         [sys.executable, "-m", "runner", *arguments], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    [accuracy] = re.findall(r"textcnn on text: test accuracy ([\d.]+)%", done.stdout)
+    [accuracy] = re.findall(r"textcnn on reviews: test accuracy ([\d.]+)%", done.stdout)
     assert float(accuracy) > 90
 
 

@@ -54,7 +54,10 @@ def _values(job: "Job") -> dict[str, str]:
     from runner.experiment import parameters
 
     whole = job.configuration
-    defaults = parameters(whole.experiment) | parameters(whole.tracking, "tracking") | parameters(whole.sweep, "sweep")
+    parts = {"": whole.experiment, "tracking": whole.tracking, "sweep": whole.sweep}
+    defaults = {
+        path: text for name, part in parts.items() for path, text in parameters(part, name, with_nulls=True).items()
+    }
     composed = dict[str, str]()
 
     def visit(value: Any, path: str) -> None:
