@@ -171,6 +171,14 @@ def test_an_own_folder_adds_groups_and_options(tmp_path: Path) -> None:
     assert "model.layers=" in candidates(["model=mine"], "model.l")
 
 
+def test_values_without_a_list_are_files() -> None:
+    Path("photos").mkdir()
+    Path("photos", "cat.jpg").touch()
+    for before, key in (([], "data.root"), (["predict"], "images"), (["predict"], "run")):
+        assert candidates(before, f"{key}=ph") == [f"{key}=photos/"]
+        assert candidates(before, f"{key}=photos/") == [f"{key}=photos/cat.jpg"]
+
+
 @pytest.mark.parametrize(
     ("before", "current", "found"),
     [

@@ -71,11 +71,11 @@ def choices(group: str) -> list[str]:
 
 def _settings(own: Mapping[str, Sequence[str]], current: str) -> Iterator[str]:
     """The settings of a verb, and where runs are recorded."""
-    key, equals, _ = current.partition("=")
+    key, equals, text = current.partition("=")
     if key.startswith("tracking"):
         yield from _overrides((), current)
     elif equals:
-        yield from (f"{key}={value}" for value in own.get(key, ()))
+        yield from (f"{key}={value}" for value in own.get(key) or _files(text))
     else:
         yield from (f"{name}=" for name in (*own, "tracking"))
         yield "tracking."
