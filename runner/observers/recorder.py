@@ -103,7 +103,6 @@ class Recorder(Observer):
         recorded = self.open(member, self._begin_tags(member, plan))
         recorded.create()
         _record_data(recorded, member, plan)
-        recorded.log_summary(costs.of_network(plan.program.network))
         self.spending.note()
 
     def chunk(self, member: Member, chunk: Chunk) -> None:
@@ -113,6 +112,8 @@ class Recorder(Observer):
         recorded = self._runs[member.number]
         recorded.check(wait=False)
         recorded.log_metrics(epoch.metrics, step=epoch.number)
+        if epoch.number == 1:  # not before: the UI lists metrics in the order in which a run first had them
+            recorded.log_summary(costs.of_network(self._plans[member.number].program.network))
         self.spending.note()
         return ""
 

@@ -42,8 +42,14 @@ _BARS: Final = (
     "peak_memory_mb",
 )
 _DIFFERENCES: Final = "differences"
-# The UI's own section of the metrics that the others lack.
-_OTHERS: Final = "Model metrics"
+# Of each section, how many charts stand side by side, and how high they are in pixels. The last one is the UI's own, of
+# the metrics that the others lack.
+_SECTIONS: Final = {
+    **dict.fromkeys(_CURVES, (2, 360)),
+    _RESULTS: (3, 300),
+    _DIFFERENCES: (1, 480),
+    "Model metrics": (3, 300),
+}
 # Okabe & Ito's colours and darker shades of them, so that colour-blind readers can distinguish consecutive runs.
 _COLOURS = (
     "#0072b2",
@@ -65,10 +71,10 @@ def experiment_tags(condition: str) -> dict[str, str]:
 
     The view lists the runs for which the condition, in MLflow's filter language, is true; the best by validation first.
     """
-    names = (*_CURVES, _RESULTS, _DIFFERENCES, _OTHERS)
+    state = {"display": True, "isReordered": True, "deleted": False, "isGenerated": False}
     sections = [
-        {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, "isGenerated": False}
-        for name in names
+        {"uuid": name, "name": name, "columns": columns, "cardHeight": height, **state}
+        for name, (columns, height) in _SECTIONS.items()
     ]
     view = {
         "searchFilter": condition,
