@@ -118,13 +118,13 @@ def test_a_metric_is_added_by_one_short_file(runner: Runner) -> None:
     done = runner(*MEASURING, "hydra.run.dir=outputs/run")
     assert done.status == 0, done.err
     [run] = found()[0]
-    names = {"train/confidence", "val/confidence", "test/confidence", "best/val_confidence"}
+    names = {"train/confidence", "val/confidence", "test_confidence", "best_val_confidence"}
     assert names <= set(run.data.metrics)
     digits, network = data.load(tiny().data), trained.load(Path("outputs/run"))
-    for split, examples in (("val", digits.val), ("test", digits.test)):
+    for name, examples in (("val/confidence", digits.val), ("test_confidence", digits.test)):
         probabilities = network.probabilities(examples.inputs, here())
         expected = probabilities[np.arange(len(examples)), examples.labels].mean()
-        assert run.data.metrics[f"{split}/confidence"] == pytest.approx(expected, rel=1e-5)
+        assert run.data.metrics[name] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.usefixtures("_confidence")
@@ -134,9 +134,9 @@ def test_a_sweep_compares_members_by_a_metric_that_was_added(strategy: str, runn
     done = runner("-m", *MEASURING, *swept)
     assert done.status == 0, done.err
     [parent], members = found()
-    reached = {varied(run)["optimizer.learning_rate"]: run.data.metrics["val/confidence"] for run in members}
+    reached = {varied(run)["optimizer.learning_rate"]: run.data.metrics["best_val_confidence"] for run in members}
     assert reached[0.01] > reached[0.0001]
-    assert parent.data.metrics["val/confidence"] == reached[0.01]
+    assert parent.data.metrics["best_val_confidence"] == reached[0.01]
     [table] = Path("outputs/sweeps").rglob("members.csv")
     columns = table.read_text(encoding="utf-8").splitlines()[0].split(",")
     assert {"val/confidence", "best/val_confidence", "test/confidence"} <= set(columns)
