@@ -105,7 +105,7 @@ def test_a_mistake_is_one_line(runner: Runner, arguments: tuple[str, ...], line:
     assert (done.status, done.out, done.err) == (2, "", f"{line}\n")
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [60, pytest.param(80, marks=pytest.mark.slow)])
 def test_what_is_printed_fits_the_terminal(runner: Runner, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     for arguments in [("list",), *(("list", kind) for kind in catalogue.kinds()), ("show", "conv"), ("show", "adam")]:

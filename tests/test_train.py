@@ -46,7 +46,7 @@ def lenet_like(params: Any, images: jax.Array) -> jax.Array:
 @pytest.mark.parametrize(
     ("overrides", "transformation"),
     [
-        ((), lambda rate: optax.adam(rate)),
+        pytest.param((), lambda rate: optax.adam(rate), marks=pytest.mark.slow),
         (("optimizer=momentum",), lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True)),
         (
             ("optimizer=adamw", "train.clip.norm=0.5"),
