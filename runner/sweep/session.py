@@ -162,11 +162,11 @@ class Session:
             recorder.log_best(activity.now)
             if error is None or self.outcomes:  # else no member began, and only the error is of interest
                 activity.now("writing the report")
-                best = recorder.best
+                best, result = recorder.best, self.result()
                 parent.log_summary(recorder.spending.totals())
-                publish(self.result(), parent, self.folder, best, recorder.run_of(best.number) if best else None)
+                publish(result, parent, self.folder, best, recorder.run_of(best.number) if best else None)
                 activity.over()
-                present(self.result(), self.folder)
+                present(result, self.folder)
             parent.finish("KILLED" if interrupted else "FAILED" if error else "FINISHED", activity.now)
         if error is None and events.errors:
             first, log = events.errors[0], folders.short(self.folder / "sweep.log")
@@ -174,7 +174,7 @@ class Session:
             raise TrainingError(Fault("unexpected error", f"{reason}; please report it with {log}"))
 
     def result(self) -> SweepResult:
-        """The result of the sweep so far."""
+        """The result of the sweep so far; the importances of 1,000 members take seconds."""
         opened, outcomes = self._opened, self.outcomes
         spent = opened.tally.compile_seconds.values() if opened else ()
         return SweepResult(

@@ -20,7 +20,6 @@ from scipy import stats
 from runner.figures.charts import drawn
 from runner.sweep import report
 from runner.sweep.report.announcing import Announcer
-from runner.sweep.report.charts import sections
 from runner.sweep.report.statistics import front, over_seeds
 from runner.sweep.results import SweepResult, ranked
 from runner.training.member import Context, Member
@@ -58,6 +57,10 @@ def sweep(*members: Outcome, **fields: Any) -> SweepResult:
         "seconds_saved": 3.0,
     }
     return SweepResult(**(own | fields))
+
+
+def html(result: SweepResult) -> str:
+    return report.html(result, report.sections(result))
 
 
 COSTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=14)
@@ -133,7 +136,7 @@ def test_the_page_is_self_contained_and_names_every_member() -> None:
         member(2, 0.1, "FAILED", reason="loss: must stay finite"),
         member(3, 0.2, "PRUNED"),
     ]
-    text = report.html(sweep(*members))
+    text = html(sweep(*members))
     page = Page(text)
     assert page.outside == []
     assert set(re.findall(r"https?://[^\s\"']+", text)) == {"http://www.w3.org/2000/svg"}
@@ -146,7 +149,7 @@ def test_the_page_is_self_contained_and_names_every_member() -> None:
 
 def test_no_text_of_a_user_can_end_the_script() -> None:
     odd = "</script><script>alert(1)</script><!--"
-    page = Page(report.html(sweep(member(0, name=odd, varied={odd: odd}), name=odd, space={odd: odd}, command=odd)))
+    page = Page(html(sweep(member(0, name=odd, varied={odd: odd}), name=odd, space={odd: odd}, command=odd)))
     assert page.tags.count("script") == 1
     assert data_of(page)["members"][0]["varied"] == {odd: odd}
 
@@ -154,7 +157,7 @@ def test_no_text_of_a_user_can_end_the_script() -> None:
 def test_losses_that_are_nan_are_left_out() -> None:
     lost = member(0, metrics={"val/loss": math.nan}, history=({"val/loss": 1.0}, {"val/loss": math.inf}))
     kept = member(1, metrics={"val/loss": 0.5}, history=({"val/loss": 1.0}, {"val/loss": 0.5}))
-    data = data_of(Page(report.html(sweep(lost, kept, objectives=(("val/loss", "minimize"),)))))
+    data = data_of(Page(html(sweep(lost, kept, objectives=(("val/loss", "minimize"),)))))
     assert data["members"][0]["metrics"] == {"val/loss": None}
     [curves, slices, *_] = data["sections"]
     points = {number: len(places) // 2 for _, _, number, _, places in curves["charts"][0]["marks"]}
@@ -163,7 +166,7 @@ def test_losses_that_are_nan_are_left_out() -> None:
 
 
 def test_a_thousand_members_make_a_page_of_less_than_three_megabytes() -> None:
-    text = report.html(sweep(*(member(number, number / 1000, epochs=15) for number in range(1000))))
+    text = html(sweep(*(member(number, number / 1000, epochs=15) for number in range(1000))))
     assert len(text.encode()) < 3_000_000
 
 
@@ -199,7 +202,7 @@ def test_values_with_the_same_last_word_are_told_apart() -> None:
     assert (
         sum(line[:2] == ["0.conv.", "3.conv."] for line in headings) == 3
     )  # of the best members, and of two means over seeds
-    page = report.html(result)
+    page = html(result)
     assert "0.conv.filters=4 3.conv.filters=9" in page
     assert {"0.conv.filters", "3.conv.filters"} <= set(data_of(Page(page))["names"].values())
 
@@ -293,7 +296,7 @@ def test_the_best_mean_comes_first(metric: str, direction: str) -> None:
 def test_the_page_shows_the_further_metrics_of_training_and_the_command_of_the_terminal() -> None:
     measured = member(0, metrics={"val/f1": 0.5, "train/loss": 1.0}, history=({"val/f1": 0.25}, {"val/f1": 0.5}))
     result = sweep(measured, objectives=(("val/f1", "maximize"),), places=("--config-dir=mine",))
-    data = data_of(Page(report.html(result)))
+    data = data_of(Page(html(result)))
     assert data["metrics"] == ["train/loss", "val/f1"]
     [curves, *_] = data["sections"]
     assert [chart["title"] for chart in curves["charts"]] == ["val/f1"]
@@ -304,15 +307,15 @@ def test_the_page_shows_the_further_metrics_of_training_and_the_command_of_the_t
 
 def test_further_metrics_of_training_have_curves_beside_the_one_that_ranks() -> None:
     measured = member(0, history=({"val/f1": 0.25, "val/accuracy": 0.5}, {"val/f1": 0.5, "val/accuracy": 0.6}))
-    [curves, *_] = data_of(Page(report.html(sweep(measured))))["sections"]
+    [curves, *_] = data_of(Page(html(sweep(measured))))["sections"]
     assert [chart["title"] for chart in curves["charts"]] == ["val/accuracy", "val/f1"]
 
 
 def test_the_page_and_the_pictures_have_the_same_labels() -> None:
     members = [member(n, 0.5 + n / 50, varied={"x": 10.0**-n, "seed": n % 2}, seconds=19.2 + n / 99) for n in range(9)]
     result = sweep(*members, space={"x": "…", "seed": "0,1"}, importances={"x": 0.8, "seed": 0.2})
-    shown = data_of(Page(report.html(result)))["sections"]
-    for section, drawing in zip(sections(result), shown, strict=True):
+    shown = data_of(Page(html(result)))["sections"]
+    for section, drawing in zip(report.sections(result), shown, strict=True):
         axes = [chart["axes"] if "axes" in chart else [chart["x"], chart["y"]] for chart in drawing["charts"]]
         page = {text for own in axes for axis in own for _, text in axis["ticks"]} | {axis["title"] for axis in axes[0]}
         figure = drawn(section)
@@ -325,7 +328,7 @@ def test_long_curves_keep_their_peaks_in_few_points() -> None:
     history = [{"val/loss": 1 + math.sin(step / 50), "val/accuracy": 0.5} for step in range(5000)]
     history[1234]["val/loss"] = 9.0
     one = member(0, history=tuple(history))
-    [curves, *_] = data_of(Page(report.html(sweep(one, objectives=(("val/loss", "minimize"),)))))["sections"]
+    [curves, *_] = data_of(Page(html(sweep(one, objectives=(("val/loss", "minimize"),)))))["sections"]
     [[_, _, _, _, places]] = curves["charts"][0]["marks"]
     assert 200 < len(places) / 2 <= 410
     assert places[::2] == sorted(places[::2])
@@ -342,7 +345,9 @@ def test_the_table_can_be_read_back() -> None:
 
 
 def test_figures_are_drawn_for_existing_data() -> None:
-    drawn = report.figures(sweep(member(0), member(1, 0.7, varied={"optimizer.learning_rate": 0.5, "seed": 1})))
+    drawn = report.figures(
+        report.sections(sweep(member(0), member(1, 0.7, varied={"optimizer.learning_rate": 0.5, "seed": 1})))
+    )
     names = ("learning_curves", "slices", "parallel_coordinates", "costs")
     assert {name: draw()[:4] for name, draw in drawn.items()} == dict.fromkeys(names, b"\x89PNG")
-    assert dict(report.figures(sweep(member(0, metrics={}, history=(), status="FAILED")))) == {}
+    assert dict(report.figures(report.sections(sweep(member(0, metrics={}, history=(), status="FAILED"))))) == {}

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 from browser import Page, started
-from sweep.test_report import member, sweep
-
-from runner.sweep import report
+from sweep.test_report import html, member, sweep
 
 
 def members(count: int) -> list[Any]:
@@ -31,7 +29,7 @@ def members(count: int) -> list[Any]:
 def page_of(tmp_path: Path, count: int) -> str:
     shares = {"optimizer.learning_rate": 0.7, "seed": 0.2, "optimizer": 0.1} if count > 3 else {}
     path = tmp_path / "report.html"
-    path.write_text(report.html(sweep(*members(count), importances=shares)), encoding="utf-8")
+    path.write_text(html(sweep(*members(count), importances=shares)), encoding="utf-8")
     return path.as_uri()
 
 
@@ -193,7 +191,7 @@ def odd(count: int, costs: str) -> list[Any]:
 def test_labels_are_readable_at_any_size(browser: Page, tmp_path: Path, count: int, costs: str, width: int) -> None:
     path = tmp_path / "report.html"
     shares = {name: 0.5**place for place, name in enumerate((*FILTERS, "optimizer"))} if count > 3 else {}
-    path.write_text(report.html(sweep(*odd(count, costs), importances=shares, seconds=12345.678)), encoding="utf-8")
+    path.write_text(html(sweep(*odd(count, costs), importances=shares, seconds=12345.678)), encoding="utf-8")
     browser.open(path.as_uri(), width)
     assert browser.value(OVERPRINTED) == []
     assert browser.value(REPEATED) == []
@@ -230,7 +228,7 @@ def test_labels_stand_out_from_the_page(browser: Page, tmp_path: Path, scheme: s
 
 def test_names_in_any_script_have_a_font(browser: Page, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(report.html(sweep(*odd(12, "wide"))), encoding="utf-8")
+    path.write_text(html(sweep(*odd(12, "wide"))), encoding="utf-8")
     browser.open(path.as_uri())
     for domain in ("DOM", "CSS"):
         browser.call(f"{domain}.enable")
@@ -244,6 +242,16 @@ def test_names_in_any_script_have_a_font(browser: Page, tmp_path: Path) -> None:
     assert "Last Resort" not in " ".join(fonts)
 
 
+def test_truths_words_and_null_are_sorted_by_kind(browser: Page, tmp_path: Path) -> None:
+    values = ("b", None, 2, True, "a", 10, False)
+    path = tmp_path / "report.html"
+    path.write_text(html(sweep(*(member(n, varied={"x": value}) for n, value in enumerate(values)))), encoding="utf-8")
+    browser.open(path.as_uri())
+    for _ in range(2):
+        browser.click("th", browser.texts("th").index("x"))
+    assert column(browser, "x") == ["false", "true", "2", "10", "a", "b", "null"]
+
+
 @pytest.mark.slow
 def test_a_thousand_members_are_shown_at_once(browser: Page, tmp_path: Path) -> None:
     browser.open(page_of(tmp_path, 1000), 1400)
@@ -255,7 +263,7 @@ def test_a_thousand_members_are_shown_at_once(browser: Page, tmp_path: Path) -> 
 def test_a_long_label_can_be_read_whole(browser: Page, tmp_path: Path) -> None:
     some = [member(number, varied={"optimizer": "a long name " * 5 + "end", "seed": number}) for number in range(2)]
     path = tmp_path / "report.html"
-    path.write_text(report.html(sweep(*some)), encoding="utf-8")
+    path.write_text(html(sweep(*some)), encoding="utf-8")
     browser.open(path.as_uri())
     label = "[...document.querySelectorAll('text.x')].find(t => t.textContent.startsWith('a long'))"
     assert browser.value(f"{label}.firstChild.textContent").endswith("me end")
@@ -265,7 +273,7 @@ def test_a_long_label_can_be_read_whole(browser: Page, tmp_path: Path) -> None:
         member(n, varied={"optimizer": "a name", "schedule": "ab"[n // 2], "train.epochs": 9, "seed": n % 2})
         for n in range(4)
     ]
-    path.write_text(report.html(sweep(*some)), encoding="utf-8")
+    path.write_text(html(sweep(*some)), encoding="utf-8")
     browser.open(path.as_uri(), 300)
     names = ["optimizer=a name schedule=a epochs=9", "optimizer=a name schedule=b epochs=9"]
     assert " ".join(browser.texts("text.halo:not(.y)")) == " ".join(reversed(names))  # from below

@@ -1,8 +1,9 @@
 """The report of a sweep: a summary in the terminal, a CSV table, figures and an HTML page."""
 
+from runner.sweep.report.charts import sections
 from runner.sweep.report.page import html
 from runner.sweep.report.pictures import figures
 from runner.sweep.report.table import table_csv
 from runner.sweep.report.terminal import best_command, terminal
 
-__all__ = ["best_command", "figures", "html", "table_csv", "terminal"]
+__all__ = ["best_command", "figures", "html", "sections", "table_csv", "terminal"]

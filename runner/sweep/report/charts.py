@@ -1,6 +1,5 @@
 """What the charts of a sweep show: curves, values that vary, their importance, and costs."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from runner.charts import Axis, Chart, Look, Mark, Parallel, Section, scale
@@ -118,10 +117,10 @@ def _slices(result: SweepResult) -> Iterator[Section]:
 
 
 def _spread(axis: Axis, at: Place, value: Value, number: int) -> float:
-    """The place of a value; dots of one category are spread, by the number of the member, so that all are seen."""
+    """The place of a value; dots of one category are spread by the number of the member, the first in the middle."""
     if not axis.words:
         return at(value)
-    return at(value) + (number * 7919 % 97 / 97 - 0.5) * _SPREAD / len(axis.ticks)
+    return at(value) + ((number * 7919 + 48) % 97 / 97 - 0.5) * _SPREAD / len(axis.ticks)
 
 
 def _parallel(result: SweepResult) -> Iterator[Section]:
@@ -230,7 +229,7 @@ def _dot(point: tuple[float, float], member: Outcome, look: Look) -> Mark:
 def _known(member: Outcome, name: str) -> float | None:
     """A member's value of a metric or a cost, if it can be drawn."""
     value = objective(member, name)
-    return value if value is not None and math.isfinite(value) and has_place(value) else None
+    return value if value is not None and has_place(value) else None
 
 
 def _is_share(name: str) -> bool:

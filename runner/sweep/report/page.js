@@ -214,7 +214,7 @@ function table() {
   document.body.append(el("h2", {}, "Members"));
   const filter = el("input", { type: "search", placeholder: "filter: a value, a status …", "aria-label": "filter members" });
   const columns = [
-    ["#", m => m.number], ["status", m => m.status.toLowerCase()], ...paths.map(p => [sweep.names[p], m => m.varied[p], p]),
+    ["#", m => m.number], ["status", m => m.status.toLowerCase()], ...paths.map(p => [sweep.names[p], m => m.varied[p] === null ? "null" : m.varied[p], p]),
     ...[...new Set([...sweep.objectives.map(o => o[0]), ...sweep.metrics])].map(n => [n, m => value(m, n)]),
     ["epochs", m => m.epochs], ["seconds", m => m.costs.seconds],
     ...(members.some(m => m.reason) ? [["reason", m => m.reason]] : []),
@@ -235,7 +235,8 @@ function table() {
     rows.sort((a, b) => {
       const [x, y] = [get(a), get(b)];
       if (x == null || y == null) return (x == null) - (y == null);
-      return x === y ? a.number - b.number : (x < y ? -1 : 1) * (up ? 1 : -1);
+      const [one, other] = typeof x === typeof y ? [x, y] : [typeof x, typeof y];
+      return one === other ? a.number - b.number : (one < other ? -1 : 1) * (up ? 1 : -1);
     });
     [...head.children].forEach((th, i) => i === order ? th.setAttribute("aria-sort", up ? "ascending" : "descending") : th.removeAttribute("aria-sort"));
     body.replaceChildren(...rows.map(m => el("tr", { "data-n": m.number }, ...columns.map(([name, f], i) => el("td", { class: words(i) ? "word" : "" }, shown(f(m), name))))));

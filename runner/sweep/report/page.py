@@ -1,12 +1,12 @@
 """The report of a sweep as one self-contained HTML page, in light and dark colours."""
 
 import json
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from typing import Any
 
 from runner.charts import Axis, Chart, Mark, Parallel, Section
-from runner.sweep.report.charts import sections
 from runner.sweep.report.statistics import leaders
 from runner.sweep.report.table import metric_names
 from runner.sweep.report.terminal import best_command
@@ -18,8 +18,8 @@ _DIGITS = 6
 _UNITS = 10_000  # of the length of an axis, as page.js has it
 
 
-def html(result: SweepResult) -> str:
-    """The report as HTML."""
+def html(result: SweepResult, charts: Sequence[Section]) -> str:
+    """The report as HTML, with these charts."""
     style, script = (resources.files(__package__).joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     space = ", ".join(f"{path} ∈ {text}" for path, text in result.space.items())
     return (
@@ -27,7 +27,7 @@ def html(result: SweepResult) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(result.name)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"<h1>{escape(result.name)}</h1>\n<p><code>{escape(result.command)}</code></p>\n<p>{escape(space)}</p>\n"
-        f"<script>\nconst sweep = {_inline(_data(result))};\n{script}</script>\n</body>\n</html>\n"
+        f"<script>\nconst sweep = {_inline(_data(result, charts))};\n{script}</script>\n</body>\n</html>\n"
     )
 
 
@@ -45,7 +45,7 @@ def _rounded(value: Any) -> Any:
     return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _data(result: SweepResult) -> dict[str, Any]:
+def _data(result: SweepResult, charts: Sequence[Section]) -> dict[str, Any]:
     return {
         "objectives": result.objectives,
         "names": result.names,
@@ -53,7 +53,7 @@ def _data(result: SweepResult) -> dict[str, Any]:
         "leaders": [leader.number for leader in leaders(result.members, result.objectives)],
         "again": best_command(result),
         "metrics": metric_names(result.members),
-        "sections": [_section(section) for section in sections(result)],
+        "sections": [_section(section) for section in charts],
         "seconds": result.seconds,
         "groups": result.groups,
         "compiles": result.compiles,

@@ -1,16 +1,14 @@
 """The charts of the report as PNG files."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from runner.charts import Section
-from runner.sweep.report.charts import sections
-from runner.sweep.results import SweepResult
 
 
-def figures(result: SweepResult) -> Mapping[str, Callable[[], bytes]]:
-    """The figures for which a sweep has data, by name; calling one draws it as a PNG."""
-    return {section.name: functools.partial(_drawn, section) for section in sections(result)}
+def figures(charts: Iterable[Section]) -> Mapping[str, Callable[[], bytes]]:
+    """A figure for each section, by name; calling one draws it as a PNG."""
+    return {section.name: functools.partial(_drawn, section) for section in charts}
 
 
 def _drawn(section: Section) -> bytes:

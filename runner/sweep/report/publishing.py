@@ -32,11 +32,12 @@ def publish(
             (folder / BEST).write_text(_best_config(best, leaders[0], result), encoding="utf-8")
     if (folder / BEST).is_file():
         parent.log_artifact(folder / BEST)
-    for name, text in (("members.csv", report.table_csv(result)), ("report.html", report.html(result))):
+    charts = report.sections(result)
+    for name, text in (("members.csv", report.table_csv(result)), ("report.html", report.html(result, charts))):
         with endings.warn_on_file_errors(name):
             (folder / name).write_text(text, encoding="utf-8")
             parent.log_artifact(folder / name, "report" if name.endswith("html") else "")
-    for name, draw in report.figures(result).items():
+    for name, draw in report.figures(charts).items():
         parent.log_figure(f"figures/{name}.png", draw)
     parent.log_summary(_metrics(result, leaders))
     if leaders:
