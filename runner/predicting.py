@@ -6,6 +6,7 @@
 3
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from runner import cores, limits, placement
-from runner.data.broken import BadFileError
+from runner import cores, placement
+from runner.data.class_names import nfc
 from runner.data.decode import SUFFIXES, FileFit, opened, pixels_of, without_warnings
 from runner.data.files import FileTree, NamedFiles, open_tree
 from runner.data.source import ImageSize
+from runner.data.text import text_of
 from runner.data.threads import in_threads
 from runner.data.vocabulary import tokens, words
 from runner.errors import ConfigError, DataError, Fault, must
@@ -55,6 +57,7 @@ class Predictor:
         """Chooses the device; the program is compiled at the first answer. Raises ConfigError if there is none."""
         self.trained = trained
         self.reads_texts = bool(trained.vocabulary)
+        self._classes = frozenset(trained.classes)
         self._here = placement.choose(device)
         shape = trained.program.network.data_shape
         self._size = ImageSize(height=shape[0], width=shape[1], channels=shape[2]) if len(shape) == 3 else None
@@ -89,7 +92,7 @@ class Predictor:
         def read(index: int) -> None:
             try:
                 inputs[index] = self._read(tree, paths[index])
-            except BadFileError as error:
+            except DataError as error:
                 faults[index] = str(error.faults[0])
 
         with without_warnings():
@@ -106,10 +109,7 @@ class Predictor:
 
     def _read(self, tree: FileTree, path: str) -> Any:
         if self.reads_texts:
-            try:
-                return tree.read(path, max_bytes=limits.TEXT_FILE_BYTES).decode("utf-8")
-            except (OSError, UnicodeError) as error:
-                raise BadFileError(Fault(f"{tree.root}/{path}", f"must be UTF-8 text, but {error}")) from error
+            return text_of(tree, path)
         size = self._image_size()
         return self._in_units(opened(tree, path, lambda image: pixels_of(image, size, self._how)))
 
@@ -171,21 +171,22 @@ class Predictor:
 
     def _labelled(self, answer: Answer, path: str) -> Answer:
         """The answer with the class of the nearest folder above a file that is one."""
-        known = set(self.trained.classes)
-        label = next((part for part in reversed(path.split("/")[:-1]) if part in known), None)
+        label = next((name for name in map(nfc, path.split("/")[-2::-1]) if name in self._classes), None)
         return Answer(answer.file, answer.top, label)
 
 
 def _files(named: str, suffixes: tuple[str, ...], what: str) -> tuple[FileTree, list[str]]:
     """The files of a name with these endings, and the tree that reads them."""
-    path = Path(named).expanduser()
+    path = Path(os.path.expanduser(named))  # noqa: PTH111 - as in `Source.folder`
     if path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip"):
         tree = open_tree(path)
         paths = [file for file in tree.files if file.lower().endswith(suffixes)]
     else:
-        base = Path(path.anchor) if path.is_absolute() else Path()
-        pattern = str(path.relative_to(base) if path.is_absolute() else path)
-        found = [path] if path.is_file() else [file for file in sorted(base.glob(pattern)) if file.is_file()]
+        base = Path(path.anchor)
+        try:
+            found = [path] if path.is_file() else sorted(filter(Path.is_file, base.glob(str(path.relative_to(base)))))
+        except ValueError:  # Python 3.11 refuses patterns such as a**b
+            found = []
         if not found:
             raise ConfigError(must(what, "be a file, a folder, a .zip or a pattern with files", named))
         tree = NamedFiles(found)

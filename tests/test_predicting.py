@@ -1,6 +1,7 @@
 """A trained network answers new files as it answered those of its training, whatever form they come in."""
 
 import csv
+import dataclasses
 import io
 import json
 import zipfile
@@ -14,7 +15,7 @@ from golden.cases import write_texts
 from PIL import Image
 
 import runner as package
-from runner import data
+from runner import data, limits
 from runner.errors import ConfigError, DataError
 from runner.launchable import as_yaml
 from runner.predicting import Predictor
@@ -125,7 +126,7 @@ def test_floats_have_the_unit_of_the_training(tmp_path: Path) -> None:
     assert as_bytes.top == as_floats.top
 
 
-def test_a_network_of_texts_reads_texts(tmp_path: Path) -> None:
+def test_a_network_of_texts_reads_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_texts(tmp_path)
     layers = "model.layers=[{embedding: {dim: 6}}, {conv: {filters: 5, kernel_size: 2}}, global_max_pool, classifier]"
     experiment = tiny("data=text", f"data.root={tmp_path}/texts.csv", "data.length=6", layers, "train.epochs=1")
@@ -138,10 +139,30 @@ def test_a_network_of_texts_reads_texts(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     for number, text in enumerate(texts):
         (tmp_path / "new" / f"{number:02}.txt").write_text(text, encoding="utf-8")
-    (tmp_path / "new" / "20.txt").write_bytes(b"\xff")
+    (tmp_path / "new" / "20.txt").write_bytes(b"a film\n\xff")
+    (tmp_path / "new" / "21.txt").write_bytes(b" \n")
+    (tmp_path / "new" / "22.txt").write_bytes(b"\xef\xbb\xbf" + texts[0].encode())  # as Notepad begins a file
     [found] = network.files(str(tmp_path / "new"))
-    assert [answer.top for answer in found[:-1]] == [answer.top for answer in answers]
-    assert "/20.txt: must be UTF-8 text, but 'utf-8' codec can't decode byte 0xff" in found[-1].fault
+    assert [answer.top for answer in found[:20]] == [answer.top for answer in answers]
+    assert [answer.fault for answer in found[20:22]] == [
+        f"{tmp_path}/new/20.txt, line 2: must be UTF-8, got the byte ff",
+        f"{tmp_path}/new/21.txt: must hold a text, got nothing",
+    ]
+    assert found[22].top == answers[0].top
+    monkeypatch.setattr(limits, "TEXT_FILE_BYTES", 1000)
+    (tmp_path / "new" / "23.txt").write_text("film " * 201)
+    [found] = network.files(str(tmp_path / "new"))
+    assert found[23].fault == f"{tmp_path}/new/23.txt: must have at most 1,000 bytes, got 1,005"
+    with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
+        for number, text in enumerate(texts[:2]):
+            archive.writestr(f"{number}.txt", text)
+    whole = (tmp_path / "new.zip").read_bytes()
+    (tmp_path / "new.zip").write_bytes(whole.replace(texts[0].encode(), texts[0].upper().encode(), 1))
+    [found] = network.files(str(tmp_path / "new.zip"))
+    assert (
+        found[0].fault == f"{tmp_path}/new.zip/0.txt: must be a whole entry of the .zip, got one with a wrong checksum"
+    )
+    assert found[1].top == answers[1].top
 
 
 def test_what_is_no_image_is_refused(photographs: tuple[Path, Trained], tmp_path: Path) -> None:
@@ -156,7 +177,10 @@ def test_what_is_no_image_is_refused(photographs: tuple[Path, Trained], tmp_path
     (tmp_path / "empty").mkdir()
     for named, line in (
         ("empty", "images: must hold files that end in .jpg, .jpeg, .png, .gif, .tif, .tiff, .bmp, .webp, got empty"),
-        ("*.jpg", "images: must be a file, a folder, a .zip or a pattern with files, got *.jpg"),
+        *(
+            (named, f"images: must be a file, a folder, a .zip or a pattern with files, got {named}")
+            for named in ("*.jpg", "a**b", "[", "~nobody-of-this-name/a.jpg")
+        ),
     ):
         with pytest.raises(ConfigError) as caught:
             list(network.files(named))
@@ -193,6 +217,26 @@ def test_a_run_predicts_scores_and_is_loaded_in_python(runner: Runner) -> None:
 
     [answer] = package.load("outputs/run").predict([paths[0]])
     assert answer.top[0].name == answers[0]["class"]
+
+
+def test_names_print_on_one_line(runner: Runner, photographs: tuple[Path, Trained]) -> None:
+    folder, trained = photographs
+    Path("new/e\u0301").mkdir(parents=True)  # é as macOS writes it
+    (path,) = pictures(Path("photos"), 1)
+    path.rename("new/e\u0301/a\n\x1b[31m.jpg")
+    Path("new/b\x1b[2J.jpg").write_bytes(b"")
+    config = (folder / "config.yaml").read_text(encoding="utf-8")
+    Path("run").mkdir()
+    dataclasses.replace(trained, classes=("é", "\x1b[1m")).save(Path("run"), config)
+    done = runner("predict", "run=run", "images=new", "top_k=2")
+    assert done.status == 0
+    assert "\x1b" not in done.out + done.err
+    _, row = done.out.splitlines()
+    assert row.startswith("new/e\u0301/a\\n\\x1b[31m.jpg")
+    assert "\\x1b[1m" in row
+    passed_over, last = done.err.splitlines()
+    assert passed_over.startswith("passed over: new/b\\x1b[2J.jpg: must be")
+    assert "of 1 in folders of a class" in last
 
 
 @pytest.mark.parametrize(

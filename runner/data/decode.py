@@ -18,12 +18,12 @@ import numpy as np
 from runner import cores, limits
 from runner.data.broken import BadFileError, BadSizeError, broken
 from runner.data.examples import Report
-from runner.data.files import FileTree
+from runner.data.files import FileTree, content
 from runner.data.image_cache import cached
 from runner.data.orientation import turn_of, turned, upright
 from runner.data.source import ImageSize
-from runner.data.threads import in_threads
-from runner.errors import DataError, must, shown
+from runner.data.threads import in_tenths, in_threads
+from runner.errors import must, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,7 +50,6 @@ _BROKEN = (
     ),
     struct.error,
 )
-_REPORTED = 500  # progress is reported in multiples of this, and at most once for each tenth
 _VERSION = 3  # increase this when a change here decodes the same files to other pixels
 
 T = TypeVar("T")
@@ -109,20 +108,13 @@ class Images:
         return short_digest(b"".join(self.tree.digests(chosen)))
 
     def _decoded(self, chosen: list[str], size: ImageSize) -> np.ndarray:
-        count, tenths = len(chosen), 0
-        images = np.empty((count, *size.shape), np.uint8)
+        images = np.empty((len(chosen), *size.shape), np.uint8)
 
         def decode(index: int) -> None:
             images[index] = self._pixels(chosen[index], size)
 
-        def report_progress(done: int) -> None:
-            nonlocal tenths
-            shown = done if done == count else done - done % _REPORTED
-            if 10 * shown // count > tenths:
-                tenths = 10 * shown // count
-                self.report(f"decoded {shown:,} of {count:,} images")
-
-        in_threads(count, decode, threads=min(cores.available(), 16), progress=report_progress)
+        progress = in_tenths(len(chosen), "decoded", "images", report=self.report)
+        in_threads(len(chosen), decode, threads=min(cores.available(), 16), progress=progress)
         return images
 
     def _pixels(self, path: str, size: ImageSize) -> np.ndarray:
@@ -139,14 +131,9 @@ def opened(tree: FileTree, path: str, use: Callable[["Image"], T]) -> T:
     from PIL import Image, UnidentifiedImageError
 
     place = f"{tree.root}/{path}"
+    found = content(tree, path, max_bytes=limits.IMAGE_FILE_BYTES)
     try:
-        content = tree.read(path, max_bytes=limits.IMAGE_FILE_BYTES)
-    except DataError as error:
-        raise BadFileError(*error.faults) from error
-    except OSError as error:
-        raise BadFileError(must(place, "be readable", error.strerror or error)) from error
-    try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(found), formats=_FORMATS) as image:
             if image.width * image.height > limits.IMAGE_PIXELS:
                 got = f"{image.width:,} × {image.height:,}"
                 raise BadFileError(must(place, f"have at most {limits.IMAGE_PIXELS:,} pixels", got))
@@ -156,7 +143,7 @@ def opened(tree: FileTree, path: str, use: Callable[["Image"], T]) -> T:
     except Image.DecompressionBombError as error:
         raise BadFileError(must(place, f"have at most {limits.IMAGE_PIXELS:,} pixels", "far more")) from error
     except UnidentifiedImageError as error:
-        start = f"a file that starts with {content[:8].hex()}" if content else "an empty file"
+        start = f"a file that starts with {found[:8].hex()}" if found else "an empty file"
         raise BadFileError(must(place, "be a JPEG, PNG, GIF, TIFF, BMP or WebP image", start)) from error
     except _BROKEN as error:
         raise BadFileError(*broken(place, "be an image that decodes", error).faults) from error

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from runner.data.broken import broken
-from runner.data.digests import Digests, too_large
+from runner.data.broken import BadFileError, broken
+from runner.data.digests import Digests, content_of, too_large
 from runner.data.download import cache_folder
 from runner.errors import DataError, must
 
@@ -52,6 +52,16 @@ def open_tree(root: Path) -> FileTree:
     raise DataError(must("data.root", "be a folder or a .zip that exists", str(root)))
 
 
+def content(tree: FileTree, path: str, *, max_bytes: int) -> bytes:
+    """Returns the content of one file. Raises BadFileError if it cannot be read, or exceeds `max_bytes`."""
+    try:
+        return tree.read(path, max_bytes=max_bytes)
+    except DataError as error:
+        raise BadFileError(*error.faults) from error
+    except OSError as error:
+        raise BadFileError(must(f"{tree.root}/{path}", "be readable", error.strerror or error)) from error
+
+
 class NamedFiles:
     """Some files, each named by its path."""
 
@@ -61,10 +71,7 @@ class NamedFiles:
         self.folders: set[str] = set()
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
-        file = self.root / path
-        if (size := file.stat().st_size) > max_bytes:
-            raise too_large(str(file), size, max_bytes)
-        return file.read_bytes()
+        return content_of(self.root / path, max_bytes=max_bytes)
 
     def digests(self, paths: Sequence[str]) -> list[bytes]:
         return [hashlib.sha256((self.root / path).read_bytes()).digest() for path in paths]
@@ -75,6 +82,7 @@ class FolderTree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._start = str(root / "_")[:-1]  # with a final slash
         self.files: list[str] = []
         self.folders: set[str] = set()
         for place, folders, files in os.walk(root, followlinks=True):
@@ -91,10 +99,10 @@ class FolderTree:
         self._digests = Digests("sha256", cache_folder() / "contents" / f"{name}.sealed", files=len(self.files))
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
-        return self._digests.read(self.root / path, max_bytes=max_bytes)
+        return self._digests.read(f"{self._start}{path}", max_bytes=max_bytes)
 
     def digests(self, paths: Sequence[str]) -> list[bytes]:
-        return self._digests.of([self.root / path for path in paths])
+        return self._digests.of([f"{self._start}{path}" for path in paths])
 
 
 class ZipTree:

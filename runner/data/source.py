@@ -1,5 +1,6 @@
 """The fields that all data sources share in YAML."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -87,7 +88,8 @@ class Source(Record):
     @property
     def folder(self) -> Path | None:
         """`root` as a path, with ~ expanded to the home folder."""
-        return Path(self.root).expanduser() if self.root else None
+        # Path.expanduser raises RuntimeError for the home of an unknown user.
+        return Path(os.path.expanduser(self.root)) if self.root else None  # noqa: PTH111
 
     def names(self, count: int) -> tuple[str, ...]:
         """The declared class names, else the labels as strings."""
@@ -122,7 +124,7 @@ class Source(Record):
         """The same source, read with the sizes of all images known before the first one is decoded."""
         return self
 
-    def after(self, error: BadFileError) -> "Source":
+    def after(self, error: BadFileError, report: Report) -> "Source":
         """What is read instead, after a file could not be used. Raises DataError with the faults of all files."""
         raise error
 

@@ -12,7 +12,7 @@ from runner.data.class_folders import Kind, class_folders, levels, names_in
 from runner.data.class_names import class_order
 from runner.data.digests import content_of
 from runner.data.examples import Examples, Part, Parts, Report
-from runner.data.files import FileTree, open_tree
+from runner.data.files import FileTree, content, open_tree
 from runner.data.source import Name, Undivided
 from runner.data.splits import first_names, part_of, parts_of
 from runner.data.tables import read_table, utf8_text
@@ -119,14 +119,17 @@ class Text(Undivided):
             raise DataError(*grouped(tree.root, [*found.faults, *other]))
         parts = {}
         for name, (paths, labels) in found.parts.items():
-            texts = [
-                utf8_text(tree.read(path, max_bytes=limits.TEXT_FILE_BYTES), f"{tree.root}/{path}") for path in paths
-            ]
-            for path, text in zip(paths, texts, strict=True):
-                if not text.strip():
-                    raise DataError(Fault(f"{tree.root}/{path}", "must hold a text, got nothing"))
-            parts[name] = _part(texts, labels, f"{tree.root}, {name}")
+            parts[name] = _part([text_of(tree, path) for path in paths], labels, f"{tree.root}, {name}")
         return _Texts(parts, found.names)
+
+
+def text_of(tree: FileTree, path: str) -> str:
+    """The text of a file. Raises DataError that names it if it cannot be read, is no UTF-8, or holds no text."""
+    place = f"{tree.root}/{path}"
+    text = utf8_text(content(tree, path, max_bytes=limits.TEXT_FILE_BYTES), place)
+    if not text.strip():
+        raise DataError(Fault(place, "must hold a text, got nothing"))
+    return text
 
 
 def _tables(tree: FileTree, report: Report) -> dict[str, tuple[str, bytes]]:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 _LARGEST_CHUNK: Final = 500  # files that a thread takes at a time, which keeps the overhead small
+_REPORTED: Final = 500  # progress is reported in multiples of this, and at most once for each tenth
 _CHUNKS_PER_THREAD: Final = 4  # so that no thread waits long for the last one
 
 
@@ -32,3 +33,17 @@ def in_threads(
             progress(done)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def in_tenths(count: int, verb: str, what: str, *, report: Callable[[str], object]) -> Callable[[int], None]:
+    """A `progress` that reports `decoded 500 of 5,000 images`, at most once for each tenth."""
+    tenths = 0
+
+    def progress(done: int) -> None:
+        nonlocal tenths
+        shown = done if done == count else done - done % _REPORTED
+        if 10 * shown // count > tenths:
+            tenths = 10 * shown // count
+            report(f"{verb} {shown:,} of {count:,} {what}")
+
+    return progress

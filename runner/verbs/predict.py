@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 from pydantic import Field
 
-from runner.errors import ConfigError, Fault
+from runner.errors import ConfigError, Fault, printable
 from runner.verb import RunSettings, RunVerb
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def _print_table(answers: list["Answer"]) -> None:
         table.add_column("class" if number == 0 else f"{number + 1}.", overflow="fold")
         table.add_column("", justify="right", no_wrap=True)
     for answer in answers:
-        cells = [cell for choice in answer.top for cell in (choice.name, f"{choice.probability:.1%}")]
-        table.add_row(_short(answer.file), *cells)
+        cells = [cell for choice in answer.top for cell in (printable(choice.name), f"{choice.probability:.1%}")]
+        table.add_row(printable(_short(answer.file)), *cells)
     if answers:
         Console(highlight=False, markup=False).print(table)
 
