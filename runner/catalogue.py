@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from runner import metrics
 from runner.arguments import REQUIRED, arguments
-from runner.composition import files
+from runner.composition import files, read_text, read_yaml
 from runner.data.augment import Augment
 from runner.errors import shown
 from runner.experiment import Experiment
@@ -27,7 +27,6 @@ from runner.layers import KINDS
 from runner.optim import Optimizer, optimizers
 from runner.records import Record
 from runner.schedule import FILLED, SCHEDULES, Schedule
-from runner.strict_yaml import read
 
 _LONGEST: Final = 100  # of a value that is shown
 
@@ -87,7 +86,7 @@ def _of_files(kind: str, group: str) -> Iterator[Entry]:
 
 def _comment(path: Path) -> Iterator[str]:
     """The lines of the comment at the top of a file, without instructions for Hydra and editors."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_text(path).splitlines():
         if not line.startswith("#"):
             return
         text = line.removeprefix("#").strip()
@@ -115,7 +114,7 @@ def _blocks() -> Iterator[Entry]:
 
 def _content(entry: Entry) -> dict[str, Any]:
     """The YAML of an entry's file; empty if it is no mapping."""
-    found = read(entry.file.read_text(encoding="utf-8"), str(entry.file)) if entry.file else None
+    found = read_yaml(entry.file) if entry.file else None
     return found if isinstance(found, dict) else {}
 
 

@@ -90,6 +90,17 @@ def test_a_file_without_a_comment_or_in_no_yaml_is_listed(runner: Runner) -> Non
     assert runner("show", "bare").status == 0
 
 
+@pytest.mark.parametrize("group", ["block", "model"])
+@pytest.mark.parametrize("arguments", [("list",), ("list", "{group}s"), ("show", "conv")])
+def test_a_file_that_is_no_utf_8_is_named(runner: Runner, group: str, arguments: tuple[str, ...]) -> None:
+    Path("conf", group).mkdir(parents=True)
+    Path("conf", group, "latin.yaml").write_bytes("# Müller's network\n".encode("latin-1"))
+    done = runner(*(argument.format(group=group) for argument in arguments))
+    reason = "'utf-8' codec can't decode byte 0xfc in position 3: invalid start byte"
+    line = f"conf/{group}/latin.yaml: must be UTF-8 text, but {reason}\n"
+    assert (done.status, done.out, done.err) == (2, "", line)
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

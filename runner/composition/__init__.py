@@ -11,6 +11,7 @@ from runner.composition.places import BlockLibrary, files, groups
 from runner.composition.resolving import plain, resolve
 from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.stores import tracking
+from runner.composition.trust import read_text, read_yaml
 from runner.shipped import configurations as shipped
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "look",
     "origins",
     "plain",
+    "read_text",
+    "read_yaml",
     "register",
     "resolve",
     "shipped",

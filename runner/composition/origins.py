@@ -23,6 +23,7 @@ from runner.composition import loading
 from runner.composition.complaints import as_config_errors, own_name
 from runner.composition.places import groups
 from runner.composition.spelling import for_hydra
+from runner.composition.trust import read_text
 from runner.errors import shown
 from runner.shipped import configurations
 
@@ -62,7 +63,7 @@ def _of_file(entry: ResultDefault, folders: list[Path]) -> Iterator[Origin]:
     name = f"{entry.config_path}.yaml"
     file = next((folder / name for folder in folders if (folder / name).is_file()), None)
     if file is not None:
-        node = yaml.compose(file.read_text(encoding="utf-8"), _LOADER)
+        node = yaml.compose(read_text(file), _LOADER)
         if isinstance(node, yaml.MappingNode):
             place = own_name(str(file.resolve()))
             for path, line, value in _leaves(node, entry.package or ""):

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runner import strict_yaml
 from runner.composition import trust
-from runner.composition.complaints import OWN_FOLDER, own_name
+from runner.composition.complaints import OWN_FOLDER
 from runner.shipped import configurations
 
 
@@ -27,8 +26,7 @@ class BlockLibrary(Mapping[str, Any]):
         self._files = files("block")
 
     def __getitem__(self, name: str) -> Any:
-        path = self._files[name]
-        return strict_yaml.read(trust.read_text(str(path)), own_name(path))
+        return trust.read_yaml(self._files[name])
 
     def __contains__(self, name: object) -> bool:
         return name in self._files

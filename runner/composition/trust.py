@@ -51,7 +51,7 @@ class StrictFiles(FileConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         name = self._normalize_file_name(config_path)
         path = os.path.realpath(Path(self.path) / name)
-        text = read_text(path)
+        text = read_text(Path(path))
         value = strict_yaml.read(text, own_name(path))
         if value is not None and not isinstance(value, dict):
             raise ConfigError(must(own_name(path), "be a mapping", value))
@@ -76,10 +76,15 @@ class InstalledPackages(ImportlibResourcesConfigSource):
             raise ConfigError(must("hydra.searchpath", rule, path))
 
 
-def read_text(path: str) -> str:
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file, read strictly. Raises ConfigError with the short path of the file."""
+    return strict_yaml.read(read_text(path), own_name(path))
+
+
+def read_text(path: Path) -> str:
     """The text of a YAML file. Raises ConfigError with the short path of the file."""
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8") as file:
             return file.read(limits.YAML_BYTES + 1)
     except UnicodeError as error:
         raise ConfigError(Fault(own_name(path), f"must be UTF-8 text, but {error}")) from error
