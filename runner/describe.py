@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from runner import placement
+from runner.data.examples import Report
 from runner.data.loading import form_of
 from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
@@ -53,8 +54,8 @@ _CAPTIONS = {
 }
 
 
-def bound(experiment: Experiment) -> Network:
-    """The network for the declared data; what is not declared is read from the files.
+def bound(experiment: Experiment, *, report: Report | None = None) -> Network:
+    """The network for the declared data; what is not declared is read from the files, and `report` gets the progress.
 
     Raises ConfigError if the layers do not fit the data, and DataError if the files cannot be read.
     """
@@ -64,7 +65,7 @@ def bound(experiment: Experiment) -> Network:
     if data.folder is None:
         text = "must be given, since only the files tell it otherwise, got null"
         raise ConfigError(Fault(f"data.{data.undeclared}", text))
-    return experiment.network(*form_of(data))
+    return experiment.network(*form_of(data, report=report))
 
 
 def lowerings(experiment: Experiment, network: Network) -> list[str]:
@@ -86,9 +87,9 @@ def lowerings(experiment: Experiment, network: Network) -> list[str]:
     return found
 
 
-def as_json(experiment: Experiment, *, with_lowerings: bool = False) -> str:
-    """One JSON object with `layers`, a row for each, and `totals`."""
-    network = bound(experiment)
+def as_json(experiment: Experiment, *, with_lowerings: bool = False, report: Report | None = None) -> str:
+    """One JSON object with `layers`, a row for each, and `totals`. For `report` see `bound`."""
+    network = bound(experiment, report=report)
     layers: list[dict[str, Any]] = [
         {
             "path": row.path,
@@ -122,13 +123,16 @@ def text_of(table: Table) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
-def table(experiment: Experiment, width: int | None = 100, *, with_lowerings: bool = False) -> Table:
+def table(
+    experiment: Experiment, width: int | None = 100, *, with_lowerings: bool = False, report: Report | None = None
+) -> Table:
     """The table for a terminal `width` characters wide; None: as wide as it is.
 
     If it does not fit, numbers are printed in three digits, then paths by their indices alone, then columns are left
-    out. What distinguishes two rows stays: in a still narrower terminal the lines are longer than its width.
+    out. What distinguishes two rows stays: in a still narrower terminal the lines are longer than its width. For
+    `report` see `bound`.
     """
-    network = bound(experiment)
+    network = bound(experiment, report=report)
     title = f"{experiment.model.name} on {experiment.data.name}: {shape_text(network.input_shape)} input"
     ways = lowerings(experiment, network) if with_lowerings else None
     full = _numbered([_short(row.path) for row in network.rows])

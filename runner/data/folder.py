@@ -53,7 +53,7 @@ class Folder(Undivided):
     def surveyed(self) -> Source:
         return self if self.image is not None else self._with(surveyed=True)
 
-    def after(self, error: BadFileError) -> Source:
+    def after(self, error: BadFileError, report: Report) -> Source:
         """Reads the sizes of all images first, if only sizes differ. Else raises DataError with all faults."""
         is_size = isinstance(error, BadSizeError)
         if is_size and self._input is not None and not self._surveyed:
@@ -63,7 +63,7 @@ class Folder(Undivided):
         tree = self._tree()
         found = class_folders(tree, _IMAGES, declared=self.class_names, report=lambda line: None)
         paths = _paths(found.parts.values())
-        facts = survey(tree, paths, whole=True)
+        facts = survey(tree, paths, whole=True, report=report)
         bad = _faults(tree, paths, facts)
         faults = _size_faults(tree, paths, facts) if self.image is None and self._input is None else []
         raise self._error(tree, faults, bad) if faults or bad else error
@@ -74,14 +74,14 @@ class Folder(Undivided):
         found = class_folders(tree, _IMAGES, declared=self.class_names, report=report)
         paths, skip = _paths(found.parts.values()), self.on_bad_file == "skip"
         if found.faults:
-            whole = [] if self.limit is not None else survey(tree, paths, whole=True)
+            whole = [] if self.limit is not None else survey(tree, paths, whole=True, report=report)
             raise self._error(tree, found.faults, [] if skip else _faults(tree, paths, whole))
         size, bad = self.image, {}
         if skip or self._surveyed:
-            facts = survey(tree, paths, whole=skip)
+            facts = survey(tree, paths, whole=skip, report=report)
             bad = {path: fact.fault for path, fact in zip(paths, facts, strict=True) if fact.size is None}
             if bad and not skip:
-                raise self._error(tree, [], _faults(tree, paths, survey(tree, paths, whole=True)))
+                raise self._error(tree, [], _faults(tree, paths, survey(tree, paths, whole=True, report=report)))
             found = _without(found, bad)
             size = size or self._common_size(tree, paths, facts)
         left_out = LeftOut(tuple(bad.items()), tuple(found.other))

@@ -19,12 +19,13 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
 
     Raises DataError if files are missing or broken, or differ from what the record declares.
     """
+    report = report or (lambda line: None)
     while True:
         try:
-            return _loaded(data, report or (lambda line: None))
+            return _loaded(data, report)
         except BadFileError as error:
             with _as_data_errors(data):
-                data = data.after(error)
+                data = data.after(error, report)
 
 
 def _loaded(data: Source, report: Report) -> Dataset:
@@ -42,17 +43,18 @@ def _loaded(data: Source, report: Report) -> Dataset:
     return Dataset(data.name, train, val, test, classes, digest, vocabulary, data.declared_range, left_out)
 
 
-def form_of(data: Source) -> tuple[tuple[int, ...], int, int | None]:
+def form_of(data: Source, *, report: Report | None = None) -> tuple[tuple[int, ...], int, int | None]:
     """The shape of an input, the number of classes, and for texts that of tokens, as the files have them.
 
     Images are not decoded. Raises DataError as `load` does.
     """
+    report = report or (lambda line: None)
     with _as_data_errors(data):
-        parts = data.surveyed().read(lambda line: None)
+        parts = data.surveyed().read(report)
         classes = checked_classes(data, parts)
         if parts.train.inputs.dtype != object:
             return tuple(parts.train.inputs.shape[1:]), len(classes), None
-    texts = load(data)
+    texts = load(data, report=report)
     return texts.shape, len(texts.classes), len(texts.vocabulary)
 
 

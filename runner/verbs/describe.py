@@ -26,17 +26,21 @@ def show(job: "Job", settings: Describe) -> int:
     from rich.console import Console
 
     from runner import describe
+    from runner.observers.activity import Activity
 
     experiment = job.configuration.experiment
     if settings.format == "json":
-        print(describe.as_json(experiment, with_lowerings=settings.lowerings))
+        with Activity(Console(stderr=True)) as activity:
+            found = describe.as_json(experiment, with_lowerings=settings.lowerings, report=activity.now)
+        print(found)
     else:
         console = Console(highlight=False)
         # In a pipe the table is as wide as it is, unless COLUMNS says how wide the lines may be.
         width = console.width if console.is_terminal or "COLUMNS" in os.environ else None
-        found = describe.table(experiment, width=width, with_lowerings=settings.lowerings)
-        console.width = max(console.width, describe.width_of(found))
-        console.print(found)
+        with Activity(Console(stderr=True)) as activity:
+            table = describe.table(experiment, width, with_lowerings=settings.lowerings, report=activity.now)
+        console.width = max(console.width, describe.width_of(table))
+        console.print(table)
     return 0
 
 

@@ -99,10 +99,11 @@ def test_skipped_files_leave_the_data_set_of_the_others(tmp_path, store):
     assert found.left_out.other == ("cat/notes.txt", "eagle/LICENCE", "eagle/a.HEIC")
     assert [path for path, _ in found.left_out.bad] == ["cat/0a.jpg", "cat/z.png", "eagle/5a.png"]
     assert found.left_out.bad[1][1] == f"{NO_IMAGE}, got an empty file"
-    assert told[0] == (
+    assert told[0] == f"checked {len(classes() | bad)} of {len(classes() | bad)} images"
+    assert told[1] == (
         "left out of the class folders: 3 bad images and 3 files of other kinds (.txt 1, no suffix 1, .heic 1)"
     )
-    assert told[2] == f"skipped cat/z.png: {NO_IMAGE}, got an empty file"
+    assert told[3] == f"skipped cat/z.png: {NO_IMAGE}, got an empty file"
     assert found.left_out.listed().splitlines()[1:4:2] == [
         f"cat/z.png: {NO_IMAGE}, got an empty file",
         "cat/notes.txt: another kind of file",
@@ -240,3 +241,11 @@ def test_sizes_that_nothing_fits_are_told_with_the_setting_that_does(tmp_path):
         "'data.image={height: 224, width: 224, channels: 3}' or by model.input, got 12 sizes: 20×30×3 (cat/00.png), "
         "21×29×3 (cat/01.png), 22×28×3 (cat/02.png), ..."
     ]
+
+
+def test_the_survey_of_many_images_reports_its_progress(tmp_path):
+    told: list[str] = []
+    root = on_disk(tmp_path / "files", classes(count=300))
+    data = Folder(source="folder", root=str(root))
+    assert form_of(data, report=told.append) == ((HEIGHT, WIDTH, 3), 2, None)
+    assert told == ["checked 500 of 600 images", "checked 600 of 600 images"]
