@@ -7,6 +7,7 @@ False
 import json
 import os
 import socket
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,9 +42,15 @@ class Process:
         """Whether the process runs on this machine, in this container."""
         return (self.host, self.machine) == (socket.gethostname(), _machine())
 
-    def has_ended(self) -> bool:
-        """Whether a process of this machine has ended; false for those of other machines, of which nothing is known."""
-        return self.is_of_this_machine() and _started(self.pid) != self.started
+    def has_ended(self, heard: float | None = None) -> bool:
+        """Whether the process is known to have ended; `heard` is when it last gave a sign, in seconds since 1970.
+
+        Of a process of this host in another container or before the last start of the host, it is known only if that
+        start was after the sign. Nothing is known of processes of other hosts.
+        """
+        if self.is_of_this_machine():
+            return _started(self.pid) != self.started
+        return self.host == socket.gethostname() and heard is not None and heard < _booted()
 
 
 def _machine() -> str:
@@ -54,6 +61,14 @@ def _machine() -> str:
     with suppress(OSError):
         parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
     return ":".join(parts)
+
+
+def _booted() -> float:
+    """When the host was started, in seconds since 1970; 0 if the system does not report it."""
+    try:
+        return time.time() - float(Path("/proc/uptime").read_text().split()[0])
+    except OSError:
+        return 0.0
 
 
 def _started(pid: int) -> str | None:

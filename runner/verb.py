@@ -65,15 +65,13 @@ class RunVerb(Generic[S]):
     use: Callable[[Path, S], int]
 
     def __call__(self, command: Command) -> int:
-        if set(command.arguments) & set(_HELP):
-            print(described(command.verb, self.settings))
-            return 0
-        own, store = _divided(command.arguments)
-        settings = read(self.settings, own)
-        from runner.tracking.locating import output_folder
+        def use(settings: S, store: list[str]) -> int:
+            from runner.tracking.locating import output_folder
 
-        with output_folder(settings.run, lambda: _tracking(store)) as folder:
-            return self.use(folder, settings)
+            with output_folder(settings.run, lambda: _tracking(store)) as folder:
+                return self.use(folder, settings)
+
+        return _with_settings(self.settings, command, use)
 
 
 @dataclass(frozen=True)
@@ -84,18 +82,16 @@ class StoreVerb(Generic[R]):
     use: Callable[["Tracking", R], int]
 
     def __call__(self, command: Command) -> int:
-        if set(command.arguments) & set(_HELP):
-            print(described(command.verb, self.settings))
-            return 0
-        own, store = _divided(command.arguments)
-        settings = read(self.settings, own)
-        return self.use(_tracking(store), settings)
+        return _with_settings(self.settings, command, lambda own, store: self.use(_tracking(store), own))
 
 
-def _divided(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The verb's own settings, and those of the store."""
-    store = [argument for argument in arguments if argument.startswith(("tracking.", "tracking="))]
-    return [argument for argument in arguments if argument not in store], store
+def _with_settings(kind: type[R], command: Command, use: Callable[[R, list[str]], int]) -> int:
+    """Calls `use` with the verb's settings and the overrides of the store, or prints the help that is asked for."""
+    if set(command.arguments) & set(_HELP):
+        print(described(command.verb, kind))
+        return 0
+    store = [argument for argument in command.arguments if argument.startswith(("tracking.", "tracking="))]
+    return use(read(kind, [argument for argument in command.arguments if argument not in store]), store)
 
 
 def _tracking(overrides: Sequence[str]) -> "Tracking":

@@ -6,13 +6,13 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from runner.errors import ConfigError, must
 from runner.processes import Process
 from runner.sweep.tags import STATUS, SWEEP
+from runner.tracking.locating import folder_of, with_id
 from runner.tracking.settings import Tracking
 from runner.tracking.store import FOLDER, PROCESS, Store, opened
 from runner.tracking.summaries import own_name
@@ -58,7 +58,6 @@ class Listed:
     ended: float | None
     folder: str
     bytes: int | None
-    process: Process | None
 
 
 def listed(tracking: Tracking, wanted: Wanted) -> list[Listed]:
@@ -78,11 +77,11 @@ def listed(tracking: Tracking, wanted: Wanted) -> list[Listed]:
 
 
 def end_gone(store: Store) -> list[str]:
-    """Ends the runs of this machine whose process has ended without saying so. Returns their ids."""
+    """Ends the runs of this host whose process has ended without saying so. Returns their ids."""
     gone = []
     for run in store.runs("attributes.status = 'RUNNING'"):
         process = process_of(run)
-        if process is not None and process.has_ended():
+        if process is not None and process.has_ended(_heard(store, run)):
             gone.append(str(run.info.run_id))
     for run_id in gone:
         store.client.set_tag(run_id, "end_reason", GONE)
@@ -90,16 +89,10 @@ def end_gone(store: Store) -> list[str]:
     return gone
 
 
-def with_ids(store: Store, starts: tuple[str, ...]) -> list[Any]:
-    """The runs with ids that begin so, in this order. Raises ConfigError unless each is one run."""
-    found = []
-    for start in starts:
-        runs = list(store.runs(f"attributes.run_id LIKE '{start}%'")) if start.isalnum() else []
-        if len(runs) != 1:
-            rule = "be the beginning of one run's id" if runs else "be the id of a run in the store, or its beginning"
-            raise ConfigError(must("run", rule, start))
-        found += runs
-    return found
+def _heard(store: Store, run: Any) -> float:
+    """When the run last gave a sign: by its beginning, or the end of its last epoch."""
+    history = store.client.get_metric_history(run.info.run_id, _PER_EPOCH)
+    return float(max([run.info.start_time, *(point.timestamp for point in history)])) / 1000
 
 
 def members_of(store: Store, run_id: str) -> list[Any]:
@@ -115,12 +108,6 @@ def process_of(run: Any) -> Process | None:
         return None
 
 
-def folder_of(run: Any) -> Path | None:
-    """The output folder of a run, if it is on this machine."""
-    folder = Path(run.data.tags.get(FOLDER, ""))
-    return folder if folder.name and folder.is_dir() else None
-
-
 def _runs(store: Store, wanted: Wanted) -> Iterator[Any]:
     conditions = []
     if wanted.status in ("RUNNING", "FINISHED", "FAILED", "KILLED"):
@@ -131,8 +118,7 @@ def _runs(store: Store, wanted: Wanted) -> Iterator[Any]:
         name = wanted.model.replace("'", "")
         conditions.append(f"params.`model.name` = '{name}'")
     if wanted.sweep is not None:
-        [parent] = with_ids(store, (wanted.sweep,))
-        conditions.append(f"tags.`{_PARENT}` = '{parent.info.run_id}'")
+        conditions.append(f"tags.`{_PARENT}` = '{with_id(store, wanted.sweep).info.run_id}'")
     for run in store.runs(" AND ".join(conditions)):
         is_member = _PARENT in run.data.tags
         if (wanted.sweep is not None or not is_member) and wanted.status in (None, _status(run)):
@@ -146,7 +132,7 @@ def _listed(store: Store, run: Any, experiments: dict[str, str]) -> Listed:
     monitored = params.get("train.monitor.metric", "val/accuracy")
     best = f"best/{monitored.replace('/', '_')}"
     history = [] if is_sweep else store.client.get_metric_history(run.info.run_id, _PER_EPOCH)
-    folder, epochs = folder_of(run), params.get("train.epochs", "")
+    folder, epochs = folder_of(store, run), params.get("train.epochs", "")
     return Listed(
         run_id=str(run.info.run_id),
         name=str(run.info.run_name),
@@ -162,7 +148,6 @@ def _listed(store: Store, run: Any, experiments: dict[str, str]) -> Listed:
         ended=None if run.info.end_time is None else run.info.end_time / 1000,
         folder=tags.get(FOLDER, ""),
         bytes=None if folder is None else size_of(folder),
-        process=process_of(run),
     )
 
 
@@ -178,8 +163,7 @@ def size_of(folder: Path) -> int:
 
 def as_json(runs: list[Listed]) -> str:
     """The runs as a JSON list of objects; `began` and `ended` are seconds since 1970."""
-    objects = [{key: value for key, value in vars(run).items() if key != "process"} for run in runs]
-    return json.dumps(objects, indent=1, ensure_ascii=False)
+    return json.dumps([asdict(run) for run in runs], indent=1, ensure_ascii=False)
 
 
 def age_text(seconds: float) -> str:

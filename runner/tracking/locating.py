@@ -36,9 +36,8 @@ def output_folder(run: str, tracking: Callable[[], Tracking]) -> Iterator[Path]:
     if settings is None:
         raise ConfigError(must("run", "be an output folder, an MLflow run or models:/NAME@ALIAS", run))
     store = opened(settings)
-    found = _registered(store, run) if run.startswith("models:") else _with_id(store, run)
-    folder = Path(found.data.tags.get(FOLDER, ""))
-    if folder.name and folder.is_dir() and _is_latest(store, found, folder):
+    found = _registered(store, run) if run.startswith("models:") else with_id(store, run)
+    if (folder := folder_of(store, found)) is not None:
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="convrunner-") as scratch:
@@ -49,8 +48,10 @@ def output_folder(run: str, tracking: Callable[[], Tracking]) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _with_id(store: Store, start: str) -> Any:
-    """The one run whose id begins so."""
+def with_id(store: Store, start: str) -> Any:
+    """The one run whose id begins so. Raises ConfigError if there is none, or if there are several."""
+    if not _ID.fullmatch(start):
+        raise ConfigError(must("run", "be the id of an MLflow run, or its beginning", start))
     runs = list(itertools.islice(store.runs(f"attributes.run_id LIKE '{start}%'"), _SHOWN + 1))
     if len(runs) > 1:
         ids = [run.info.run_id for run in runs[:_SHOWN]]
@@ -59,6 +60,12 @@ def _with_id(store: Store, start: str) -> Any:
     if not runs:
         raise ConfigError(must("run", f"be a run that {without_secrets(store.uri)} has", start))
     return runs[0]
+
+
+def folder_of(store: Store, run: Any) -> Path | None:
+    """The output folder of a run, if it is on this machine and no later run of the store has used it."""
+    folder = Path(run.data.tags.get(FOLDER, ""))
+    return folder if folder.name and folder.is_dir() and _is_latest(store, run, folder) else None
 
 
 def _is_latest(store: Store, run: Any, folder: Path) -> bool:

@@ -6,18 +6,14 @@ All calls go through MlflowClient, so that nothing depends on MLflow's one activ
 import json
 import logging
 import os
-import re
-import tempfile
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from runner.data.download import cache_folder
+from runner.processes import Process
 from runner.tracking.faults import not_opened, not_recorded, reason
 from runner.tracking.messages import (
     PARAM_CHARACTERS,
@@ -32,9 +28,9 @@ from runner.tracking.messages import (
     RunTag,
     Text,
 )
+from runner.tracking.models import METRICS_PER_CALL, chunks, log_model
 from runner.tracking.reaching import UnreachableError, is_server, reach
 from runner.tracking.settings import Tracking, absolute_uri, artifact_root, database_file
-from runner.tracking.summaries import own_name
 from runner.tracking.template import prepare
 from runner.tracking.view import NO_DEBUG_RUNS, VIEW_TAG, experiment_tags, next_colour
 
@@ -49,12 +45,12 @@ ENVIRONMENT = {
 }
 
 FOLDER = "runner.folder"  # the tag of a run that holds the path of its output folder
-PROCESS = "runner.process"  # the tag of a run that holds the process that records it
+PROCESS = "runner.process"  # the tag of a run that holds the process that sends it
 _IDENTITY, _PARENT = "runner.identity", "mlflow.parentRunId"
 # MLflow's own limits on one call and on one value.
-_METRICS_PER_CALL, _PAIRS_PER_CALL = 800, 100
+_PAIRS_PER_CALL = 100
 _EXPERIMENTS_PER_CALL, _RUNS_PER_CALL = 50_000, 1000
-_TAG_CHARACTERS, _DIGEST_CHARACTERS, _NAME_CHARACTERS = 8000, 36, 250
+_TAG_CHARACTERS, _DIGEST_CHARACTERS = 8000, 36
 
 
 class Store:
@@ -100,6 +96,7 @@ class Store:
         """
         if opening.run_id is not None:
             self.client.update_run(opening.run_id, "RUNNING")
+            self.client.set_tag(opening.run_id, PROCESS, Process.here().text)
             return str(self.client.get_run(opening.run_id).info.experiment_id), opening.run_id
         experiment_id = self._experiment(opening.experiment)
         if seek and opening.identity and (found := self._with_identity(experiment_id, opening.identity)):
@@ -110,6 +107,7 @@ class Store:
             self._colours[experiment_id] = latest[0].data.tags if latest else {}
         colour = self._colours[experiment_id] = next_colour(self._colours[experiment_id])
         tags = colour | {name: text[:_TAG_CHARACTERS] for name, text in opening.tags.items()}
+        tags[PROCESS] = Process.here().text
         if opening.identity:
             tags[_IDENTITY] = opening.identity
         if opening.parent and _PARENT not in tags:
@@ -195,7 +193,7 @@ class Store:
             case Input(facts):
                 self._log_inputs(run_id, facts)
             case Model(folder):
-                self._log_model(experiment_id, run_id, Path(folder))
+                log_model(self.client, experiment_id, run_id, Path(folder))
             case RunTag(name, run):
                 self.client.set_tag(run_id, name, self._id_of(run))
             case End(status, ended_ms):
@@ -210,9 +208,9 @@ class Store:
         params = [entities.Param(name, text[:PARAM_CHARACTERS]) for name, text in batch.params]
         tags = [entities.RunTag(name, text[:_TAG_CHARACTERS]) for name, text in batch.tags]
         calls: Any = zip_longest(
-            _chunks(metrics, _METRICS_PER_CALL),
-            _chunks(params, _PAIRS_PER_CALL),
-            _chunks(tags, _PAIRS_PER_CALL),
+            chunks(metrics, METRICS_PER_CALL),
+            chunks(params, _PAIRS_PER_CALL),
+            chunks(tags, _PAIRS_PER_CALL),
             fillvalue=[],
         )
         for some_metrics, some_params, some_tags in calls:
@@ -238,70 +236,6 @@ class Store:
             context = entities.InputTag("mlflow.data.context", split)
             inputs.append(entities.DatasetInput(dataset, [context]))
         self.client.log_inputs(run_id, inputs)
-
-    def _log_model(self, experiment_id: str, run_id: str, folder: Path) -> None:
-        import mlflow.pyfunc
-        from mlflow.models import Model as ModelFile
-        from mlflow.models import ModelSignature
-        from mlflow.types import Schema, TensorSpec
-
-        from runner.serving import described, example
-
-        facts = described(folder)
-        signature = ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(facts.input_dtype), (-1, *facts.input_shape))]),
-            outputs=Schema([TensorSpec(np.dtype(facts.output_dtype), (-1, len(facts.classes)))]),
-        )
-        run = self.client.get_run(run_id)
-        name = _model_name(run.info.run_name or "model")
-        logged = self.client.create_logged_model(experiment_id, name, run_id, params=run.data.params)
-        with tempfile.TemporaryDirectory() as scratch:
-            target = Path(scratch) / "model"
-            mlflow.pyfunc.save_model(
-                target,
-                loader_module="runner.serving",
-                data_path=str(folder),
-                mlflow_model=ModelFile(
-                    artifact_path=logged.artifact_location,
-                    run_id=run_id,
-                    model_uuid=logged.model_id,
-                    model_id=logged.model_id,
-                    metadata={"classes": list(facts.classes), "inputs": facts.reads},
-                ),
-                signature=signature,
-                input_example=example(folder),
-                # Given here, because MLflow would otherwise load the model in a new process to find them.
-                pip_requirements=_requirements(),
-            )
-            self.client.log_model_artifacts(logged.model_id, str(target))
-        self.client.finalize_logged_model(logged.model_id, "READY")
-        self.client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(logged.model_id, step=0)])
-        self._log_model_metrics(run, logged.model_id)
-
-    def _log_model_metrics(self, run: Any, model_id: str) -> None:
-        """Gives a model the last values of the metrics of its run, and the data set on which each was measured."""
-        datasets = {item.tags[0].value: item.dataset for item in run.inputs.dataset_inputs if item.tags}
-        metrics = []
-        for name in run.data.metrics:
-            last = max(self.client.get_metric_history(run.info.run_id, name), key=lambda metric: metric.step)
-            # `val` of val/accuracy and best_val_accuracy, `test` of test_accuracy
-            split = re.split("[/_]", own_name(name).removeprefix("best/"))[0]
-            dataset = datasets.get(split)
-            metrics.append(
-                # With the step and the time of the value: the store would else give the run a second one.
-                self.mlflow.entities.Metric(
-                    name,
-                    last.value,
-                    last.timestamp,
-                    last.step,
-                    model_id=model_id,
-                    dataset_name=dataset.name if dataset else None,
-                    dataset_digest=dataset.digest if dataset else None,
-                    run_id=run.info.run_id,
-                )
-            )
-        for some in _chunks(metrics, _METRICS_PER_CALL):
-            self.client.log_batch(run.info.run_id, some)
 
     def is_refusal(self, error: Exception) -> bool:
         """Whether sending the message again would fail again; otherwise the store may answer later."""
@@ -332,23 +266,3 @@ def _quieten() -> None:
     """Hides MLflow's warnings about its own code: deprecated calls of SQLAlchemy, missing type hints."""
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="mlflow")
     warnings.filterwarnings("ignore", message=".*Any type hint is inferred", module="mlflow")
-
-
-def _chunks(items: list[Any], size: int) -> list[list[Any]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def _model_name(run_name: str) -> str:
-    """The name of a run without the characters that MLflow does not allow in names of models: 0.01 becomes 0·01."""
-    return re.sub(r"[/:%\"']", "_", run_name.replace(".", "·"))[:_NAME_CHARACTERS]
-
-
-def _requirements() -> list[str]:
-    found = []
-    for name in ("convrunner", "jax", "numpy", "flatbuffers"):
-        try:
-            found.append(f"{name}=={version(name)}")
-        except PackageNotFoundError:
-            # A checkout that is on the path but not installed.
-            continue
-    return found

@@ -18,13 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner import folders
-from runner.processes import Process
 from runner.tracking.faults import reason
 from runner.tracking.messages import Opening
 from runner.tracking.reaching import UnreachableError, is_server
 from runner.tracking.run import Run
 from runner.tracking.settings import Tracking, absolute_uri, without_secrets
-from runner.tracking.store import FOLDER, PROCESS, Store
+from runner.tracking.store import FOLDER, Store
 
 _log = logging.getLogger(__name__)
 # A call costs about 10 ms of processor time, so one call a second uses one per cent of a core.
@@ -53,8 +52,7 @@ def start(
     A run whose server does not answer waits for it, and its messages are written to `untracked.jsonl`. A `patient` run
     and its children also wait for a database that cannot be opened.
     """
-    own = {FOLDER: str(folder.absolute()), PROCESS: Process.here().text}
-    every_tag = _source_tags() | own | dict(tags) | dict(tracking.tags)
+    every_tag = _source_tags() | {FOLDER: str(folder.absolute())} | dict(tags) | dict(tracking.tags)
     opening = Opening(
         uri=absolute_uri(tracking.uri),
         experiment=tracking.experiment,
@@ -69,8 +67,6 @@ def start(
     if not held:
         run.create()
     run.log_params(params)
-    if run_id is not None:
-        run.set_tags({PROCESS: own[PROCESS]})
     if tracking.enabled:
         Writer.take(run)
     return run

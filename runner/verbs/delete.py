@@ -1,6 +1,7 @@
 """`runner delete run=ID`: deletes runs from the store, and their folders; asks before."""
 
 import shutil
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,21 +28,25 @@ def delete(tracking: "Tracking", settings: Delete) -> int:
     """Deletes each run. MLflow can restore the run, but not its folder."""
     from rich.filesize import decimal
 
-    from runner.tracking.listing import end_gone, folder_of, members_of, size_of, with_ids
+    from runner.tracking.listing import end_gone, members_of, size_of
+    from runner.tracking.locating import folder_of, with_id
     from runner.tracking.store import opened
 
     store = opened(tracking)
     end_gone(store)
-    named = with_ids(store, tuple(settings.run.split(",")))
+    named = [with_id(store, start) for start in settings.run.split(",")]
     runs: dict[str, Any] = {}
     for run in named:
         for one in (*members_of(store, run.info.run_id), run):
             if one.info.status == "RUNNING":
                 raise ConfigError(Fault("run", f"must have ended, got {one.info.run_id}; runner stop ends it"))
             runs[one.info.run_id] = one
-    folders = {folder for run in runs.values() if (folder := folder_of(run)) and _is_output(folder)}
+    found = {folder: run for run in runs.values() if (folder := folder_of(store, run)) is not None}
+    folders = [folder for folder, run in found.items() if _is_output(folder, run)]
     for run in named:
         print(f"{run.info.run_id} {run.info.run_name}")
+    for folder in found.keys() - set(folders):
+        print(f"kept, as it may hold something else: {folder}")
     size = sum(size_of(folder) for folder in folders)
     print(f"{len(runs)} run{'s' * (len(runs) != 1)}, {len(folders)} folder{'s' * (len(folders) != 1)}, {decimal(size)}")
     if settings.confirm and not _agreed():
@@ -55,10 +60,20 @@ def delete(tracking: "Tracking", settings: Delete) -> int:
     return 0
 
 
-def _is_output(folder: Path) -> bool:
-    """Whether a folder holds the output of a run or of a sweep, and not the folder in which the command is given."""
-    is_ours = (folder / ".hydra").is_dir() or (folder / MULTIRUN).is_file()
-    return is_ours and not (folder / ".git").exists() and not Path.cwd().is_relative_to(folder)
+def _is_output(folder: Path, run: Any) -> bool:
+    """Whether a folder was made for this run on this host, and holds nothing else as far as can be seen."""
+    from runner.tracking.listing import process_of
+
+    process = process_of(run)
+    marks = [path for path in (folder / ".hydra", folder / MULTIRUN) if path.exists()]
+    return (
+        process is not None
+        and process.host == socket.gethostname()  # another host may have a folder of this name
+        and bool(marks)
+        and min(path.stat().st_mtime for path in marks) * 1000 <= run.info.end_time  # else another run made it again
+        and not (folder / ".git").exists()
+        and not Path.cwd().is_relative_to(folder)
+    )
 
 
 def _agreed() -> bool:

@@ -22,14 +22,14 @@ class Stop(Record):
 
 def stop(tracking: "Tracking", settings: Stop) -> int:
     """Sends SIGTERM to the process of each run."""
-    from runner.tracking.listing import end_gone, process_of, with_ids
+    from runner.tracking.listing import end_gone, process_of
+    from runner.tracking.locating import with_id
     from runner.tracking.store import opened
 
     store = opened(tracking)
     gone = end_gone(store)
-    runs = with_ids(store, tuple(settings.run.split(",")))
     processes = {}
-    for run in runs:
+    for run in [with_id(store, start) for start in settings.run.split(",")]:
         run_id, process = run.info.run_id, process_of(run)
         if run.info.status != "RUNNING":
             print(f"{run_id} has ended ({run.info.status.lower()}{', its process was gone' * (run_id in gone)})")

@@ -1,6 +1,7 @@
 """Runs are listed with what a store knows of them; a run whose process was killed is noticed and ended."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from runner.processes import Process
 from runner.sweep.tags import STATUS, SWEEP
 from runner.tracking import Run, Tracking, start
 from runner.tracking.listing import GONE, Wanted, listed, size_of
+from runner.tracking.store import PROCESS
 from runner.tracking.summaries import recorded_name
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's affair with SQLAlchemy
@@ -60,15 +62,22 @@ def test_a_run_whose_process_was_killed_is_ended(uri: str, client: Any, tmp_path
 
 
 def test_a_run_of_another_machine_or_program_is_left_alone(uri: str, client: Any, tmp_path: Path) -> None:
-    here = Process.here()
-    elsewhere = replace(here, host="elsewhere", pid=1, started="0")
+    elsewhere = replace(Process.here(), host="elsewhere", pid=1, started="0")
     for name, text in (("far", elsewhere.text), ("foreign", "no process")):
-        run = begun(uri, tmp_path, name, tags={"runner.process": text})
-        assert by_name(uri)[name].status == "RUNNING" if run.run_id else False
+        run = begun(uri, tmp_path, name)
+        client.set_tag(run.run_id, PROCESS, text)
+        assert by_name(uri)[name].status == "RUNNING"
         client.set_terminated(run.run_id, "FINISHED")
-    assert not elsewhere.has_ended()
+
+
+def test_a_process_has_ended_if_it_is_gone_or_its_host_was_started_again() -> None:
+    here, now = Process.here(), time.time()
+    assert not here.has_ended(now)
     assert replace(here, started="0").has_ended()
-    assert not here.has_ended()
+    before = replace(here, machine="another start of this host")
+    assert before.has_ended(heard=0)
+    assert not before.has_ended(now)
+    assert not replace(before, host="elsewhere").has_ended(heard=0)
 
 
 def test_a_sweep_is_listed_with_its_members_and_they_by_its_id(uri: str, tmp_path: Path) -> None:
@@ -144,19 +153,43 @@ def test_runs_prints_a_table_or_json_and_delete_asks_before_it_deletes(
     assert runner("stop", own[0], f"run={second}").out == f"{second} has ended (failed)\n"
 
 
-def test_the_folder_in_which_the_command_is_given_is_kept(runner: Runner, uri: str) -> None:
-    Path(".hydra").mkdir()
-    run = begun(uri, Path.cwd(), "here")
-    run.finish("FINISHED")
-    done = runner("delete", f"tracking.uri={uri}", f"run={run.run_id}", "confirm=false")
-    assert "1 run, 0 folders, 0 bytes" in done.out
-    assert Path(".hydra").is_dir()
+def test_a_folder_that_may_hold_something_else_is_kept(runner: Runner, uri: str, client: Any) -> None:
+    here, again, elsewhere = Path.cwd(), Path("outputs/again"), Path("outputs/elsewhere")
+    ids = []
+    for number, folder in enumerate((here, again, elsewhere)):
+        (folder / ".hydra").mkdir(parents=True)
+        run = begun(uri, folder, f"kept {number}")
+        run.finish("FINISHED")
+        assert run.run_id
+        ids.append(run.run_id)
+    later = time.time() + 60  # as if a run of another store had made the folder again
+    os.utime(again / ".hydra", (later, later))
+    client.set_tag(ids[2], PROCESS, replace(Process.here(), host="elsewhere").text)
+    done = runner("delete", f"tracking.uri={uri}", f"run={','.join(ids)}", "confirm=false")
+    for folder in (here, again, elsewhere):
+        assert f"kept, as it may hold something else: {folder.absolute()}\n" in done.out
+        assert (folder / ".hydra").is_dir()
+    assert done.out.endswith("3 runs, 0 folders, 0 bytes\ndeleted\n")
 
 
-def test_a_run_that_trains_is_neither_deleted_nor_of_another_machine_stopped(runner: Runner, uri: str) -> None:
-    elsewhere = replace(Process.here(), host="elsewhere").text
-    run = begun(uri, Path("outputs"), "distant", tags={"runner.process": elsewhere})
+def test_the_folder_of_a_later_run_is_not_that_of_an_earlier_one(runner: Runner, uri: str) -> None:
+    (Path("outputs/used") / ".hydra").mkdir(parents=True)
+    first, second = begun(uri, Path("outputs/used"), "used first"), begun(uri, Path("outputs/used"), "used again")
+    for run in (first, second):
+        run.finish("FINISHED")
+    done = runner("delete", f"tracking.uri={uri}", f"run={first.run_id}", "confirm=false")
+    assert "1 run, 0 folders" in done.out
+    assert Path("outputs/used/.hydra").is_dir()
+    assert "1 run, 1 folder" in runner("delete", f"tracking.uri={uri}", f"run={second.run_id}", "confirm=false").out
+    assert not Path("outputs/used").exists()
+
+
+def test_a_run_that_trains_is_neither_deleted_nor_of_another_machine_stopped(
+    runner: Runner, uri: str, client: Any
+) -> None:
+    run = begun(uri, Path("outputs"), "distant")
     assert run.run_id
+    client.set_tag(run.run_id, PROCESS, replace(Process.here(), host="elsewhere").text)
     named = (f"tracking.uri={uri}", f"run={run.run_id}")
     assert runner("delete", *named).err == f"run: must have ended, got {run.run_id}; runner stop ends it\n"
     assert runner("stop", *named).err == (
@@ -185,7 +218,9 @@ def test_a_mistake_is_one_line(runner: Runner, arguments: tuple[str, ...], line:
 def test_an_unknown_id_or_store_is_one_line(runner: Runner, uri: str, client: Any) -> None:
     for verb in ("stop", "delete"):
         done = runner(verb, "run=0123456789", f"tracking.uri={uri}")
-        assert done.err == "run: must be the id of a run in the store, or its beginning, got 0123456789\n"
+        assert done.err == f"run: must be a run that {uri} has, got 0123456789\n"
+        done = runner(verb, "run=lenet5", f"tracking.uri={uri}")
+        assert done.err == "run: must be the id of an MLflow run, or its beginning, got lenet5\n"
     assert runner("runs").err.startswith("tracking.uri: must be a store that a run has been recorded in, got sqlite:")
 
 

@@ -1,0 +1,107 @@
+"""Logs a trained model in MLflow, beside its run."""
+
+import re
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from runner.tracking.summaries import own_name
+
+METRICS_PER_CALL: Final = 800  # MLflow's limit
+_NAME_CHARACTERS: Final = 250
+
+
+def log_model(client: Any, experiment_id: str, run_id: str, folder: Path) -> None:
+    """Logs the model that `runner.serving.save_model` wrote to a folder, by an MlflowClient.
+
+    The model has the name, the parameters and the metrics of its run.
+    """
+    import mlflow.pyfunc
+    from mlflow.models import Model as ModelFile
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    from runner.serving import described, example  # which imports JAX
+
+    facts = described(folder)
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(facts.input_dtype), (-1, *facts.input_shape))]),
+        outputs=Schema([TensorSpec(np.dtype(facts.output_dtype), (-1, len(facts.classes)))]),
+    )
+    run = client.get_run(run_id)
+    name = _model_name(run.info.run_name or "model")
+    logged = client.create_logged_model(experiment_id, name, run_id, params=run.data.params)
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch) / "model"
+        mlflow.pyfunc.save_model(
+            target,
+            loader_module="runner.serving",
+            data_path=str(folder),
+            mlflow_model=ModelFile(
+                artifact_path=logged.artifact_location,
+                run_id=run_id,
+                model_uuid=logged.model_id,
+                model_id=logged.model_id,
+                metadata={"classes": list(facts.classes), "inputs": facts.reads},
+            ),
+            signature=signature,
+            input_example=example(folder),
+            # Given here, because MLflow would otherwise load the model in a new process to find them.
+            pip_requirements=_requirements(),
+        )
+        client.log_model_artifacts(logged.model_id, str(target))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(logged.model_id, step=0)])
+    _log_metrics(client, run, logged.model_id)
+
+
+def _log_metrics(client: Any, run: Any, model_id: str) -> None:
+    """Gives a model the last values of the metrics of its run, and the data set on which each was measured."""
+    from mlflow.entities import Metric
+
+    datasets = {item.tags[0].value: item.dataset for item in run.inputs.dataset_inputs if item.tags}
+    metrics = []
+    for name in run.data.metrics:
+        last = max(client.get_metric_history(run.info.run_id, name), key=lambda metric: metric.step)
+        # `val` of val/accuracy and best_val_accuracy, `test` of test_accuracy
+        split = re.split("[/_]", own_name(name).removeprefix("best/"))[0]
+        dataset = datasets.get(split)
+        metrics.append(
+            # With the step and the time of the value: the store would else give the run a second one.
+            Metric(
+                name,
+                last.value,
+                last.timestamp,
+                last.step,
+                model_id=model_id,
+                dataset_name=dataset.name if dataset else None,
+                dataset_digest=dataset.digest if dataset else None,
+                run_id=run.info.run_id,
+            )
+        )
+    for some in chunks(metrics, METRICS_PER_CALL):
+        client.log_batch(run.info.run_id, some)
+
+
+def chunks(items: list[Any], size: int) -> list[list[Any]]:
+    """The items in lists of at most `size`."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _model_name(run_name: str) -> str:
+    """The name of a run without the characters that MLflow does not allow in names of models: 0.01 becomes 0·01."""
+    return re.sub(r"[/:%\"']", "_", run_name.replace(".", "·"))[:_NAME_CHARACTERS]
+
+
+def _requirements() -> list[str]:
+    found = []
+    for name in ("convrunner", "jax", "numpy", "flatbuffers"):
+        try:
+            found.append(f"{name}=={version(name)}")
+        except PackageNotFoundError:
+            # A checkout that is on the path but not installed.
+            continue
+    return found
