@@ -64,15 +64,14 @@ def _log_metrics(client: Any, run: Any, model_id: str) -> None:
 
     datasets = {item.tags[0].value: item.dataset for item in run.inputs.dataset_inputs if item.tags}
     metrics = []
-    for name in run.data.metrics:
-        last = max(client.get_metric_history(run.info.run_id, name), key=lambda metric: metric.step)
+    for last in run.data.to_proto().metrics:  # run.data.metrics has no steps, and a history takes a call each
         # `val` of val/accuracy and best_val_accuracy, `test` of test_accuracy
-        split = re.split("[/_]", own_name(name).removeprefix("best/"))[0]
+        split = re.split("[/_]", own_name(last.key).removeprefix("best/"))[0]
         dataset = datasets.get(split)
         metrics.append(
             # With the step and the time of the value: the store would else give the run a second one.
             Metric(
-                name,
+                last.key,
                 last.value,
                 last.timestamp,
                 last.step,
