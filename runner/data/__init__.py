@@ -19,11 +19,14 @@ from runner.data.fit import Fit, fit, fitted_shape, normalise
 from runner.data.folder import Folder
 from runner.data.idx import Idx
 from runner.data.loading import load
+from runner.data.photograph import Photograph
 from runner.data.source import ImageSize, Source
 from runner.data.text import Text
+from runner.data.waves import Waves
+from runner.data.written import Written
 from runner.errors import must, unknown
 
-_Kinds = Digits | Idx | Cifar | Folder | Arrays | Text
+_Kinds = Digits | Idx | Cifar | Folder | Arrays | Text | Photograph | Waves | Written
 SOURCES: dict[str, type[Source]] = {
     get_args(kind.model_fields["source"].annotation)[0]: kind for kind in get_args(_Kinds)
 }

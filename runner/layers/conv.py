@@ -91,6 +91,9 @@ class Conv(Layer):
         for name, channels in (("the input's channels", shape[-1]), ("filters", filters)):
             if channels % self.groups:
                 raise Misfit("groups", f"divide {name}, {channels}", self.groups, otherwise=otherwise)
+        if self.kernel_init.known is not None and shape[-1] > self.groups > 1:
+            alone = f"be 1 or the number of channels, {shape[-1]}, under kernel_init {self.kernel_init}"
+            raise Misfit("groups", alone, self.groups, otherwise=otherwise)
         for name, parameter in self._parameters(shape, windows).items():
             if rule := parameter.init.refuses(parameter.shape):
                 raise Misfit(f"{name}_init", rule, parameter.shape, otherwise=otherwise)

@@ -49,6 +49,9 @@ class Embedding(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 2 or shape[-1] != 1:
             raise self._misfit(shape)
+        table = (self._rows(), self.dim)
+        if rule := self.table_init.refuses(table):
+            raise Misfit("table_init", rule, table, otherwise=(shape[0], self.dim))
         return (shape[0], self.dim)
 
     def _misfit(self, shape: Shape) -> Misfit:

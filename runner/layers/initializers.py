@@ -1,4 +1,4 @@
-"""How parameters begin: the initialisers of `jax.nn.initializers`, by their names and argument names.
+"""How parameters begin: the initialisers of `jax.nn.initializers` by their names and argument names, and known filters.
 
 Drawing a tensor costs a compilation for every shape. So an initialiser here names a distribution of independent
 unit draws and a function of them; a whole model is then drawn in one flat stream (see `draw`).
@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from pydantic import BeforeValidator, WithJsonSchema
 
 from runner.errors import shown, unknown
+from runner.layers import known_filters
+from runner.layers.known_filters import Numbers
 from runner.records import Record, frozen
 
 # Standard deviation of the unit normal cut off at two deviations: dividing by it restores unit variance.
@@ -45,8 +47,9 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "delta_orthogonal": {"scale": 1.0},
     "partial_identity": {"scale": 1 / 3},
     "whitening": {"epsilon": 5e-4},
-    **{name: {} for name in (*_SCALED, *_ALIASES)},
+    **{name: {} for name in (*_SCALED, *_ALIASES, *known_filters.NAMES)},
 }
+_WRITTEN = "numbers"  # the name of a record of numbers that are written in YAML
 _CHOICES = {
     "mode": ("fan_in", "fan_out", "fan_avg", "fan_geo_avg"),
     "distribution": ("truncated_normal", "normal", "uniform"),
@@ -63,16 +66,28 @@ class InitializerRecord(Record):
     """An initialiser by name, with every argument it takes."""
 
     name: str
-    arguments: tuple[tuple[str, float | str], ...] = ()
+    arguments: tuple[tuple[str, float | str | Numbers], ...] = ()
 
     def __str__(self) -> str:
+        if self.name == _WRITTEN:
+            return shown(self.known)
         return shown({self.name: dict(self.arguments)}) if self.arguments else self.name
+
+    @property
+    def known(self) -> str | Numbers | None:
+        """The known filter by its name, or the numbers that are written; None for a distribution or a constant."""
+        if self.name == _WRITTEN:
+            values: Numbers = dict(self.arguments)["values"]  # type: ignore[assignment]
+            return values
+        return self.name if self.name in known_filters.NAMES else None
 
     @property
     def distribution(self) -> str | None:
         """The distribution of this initialiser's unit draws; none for a constant."""
         match self.name:
             case "zeros" | "ones" | "constant" | "whitening":
+                return None
+            case _ if self.known is not None:
                 return None
             case "normal" | "orthogonal" | "delta_orthogonal":
                 return "normal"
@@ -88,6 +103,8 @@ class InitializerRecord(Record):
         given: dict[str, Any] = dict(self.arguments)
         if self.name == "whitening":  # replaced when the images are known
             return jnp.zeros(shape, jnp.float32)
+        if self.known is not None:
+            return jnp.asarray(known_filters.values(self.known, shape), jnp.float32)
         if draws is None:
             value: float = {"zeros": 0.0, "ones": 1.0}[self.name] if not given else given["value"]
             return jnp.full(shape, value, jnp.float32)
@@ -126,7 +143,7 @@ class InitializerRecord(Record):
             return "have a window and at least as many filters as input channels under delta_orthogonal"
         if self.name in ("partial_identity", "whitening") and len(shape) < 3:
             return f"have a window under {self.name}"
-        return None
+        return None if self.known is None else known_filters.refuses(self.known, shape)
 
     def _variance_scaling(self) -> tuple[float, str, str]:
         if self.name == "variance_scaling":
@@ -187,16 +204,18 @@ def _passing_on(kernel: jax.Array) -> jax.Array:
 
 
 def _parse(value: Any) -> Any:
-    """A bare name, or a mapping from one name to its arguments, as a record."""
+    """A bare name, a mapping from one name to its arguments, or numbers, as a record."""
     if isinstance(value, InitializerRecord):
         return value
     value = frozen(value)
+    if isinstance(value, tuple):
+        return InitializerRecord(name=_WRITTEN, arguments=(("values", known_filters.written(value)),))
     if isinstance(value, str):
         name, given = value, None
     elif isinstance(value, dict) and len(value) == 1:
         name, given = next(iter(value.items()))
     else:
-        raise ValueError(f"must be the name of an initialiser, got {shown(value)}")
+        raise ValueError(f"must be the name of an initialiser or numbers, got {shown(value)}")
     if name not in _ARGUMENTS:
         raise ValueError(unknown("", "initialiser", str(name), _ARGUMENTS).text)
     given = {} if given is None else given
@@ -215,7 +234,7 @@ def _argument(name: str, value: Any) -> float | str:
         if value not in _CHOICES[name]:
             raise ValueError(f"must give {name} as one of {', '.join(_CHOICES[name])}, got {shown(value)}")
         return str(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not known_filters.is_number(value):
         raise ValueError(f"must give {name} as a number, got {shown(value)}")
     if name in ("stddev", "scale", "epsilon") and value < 0:
         raise ValueError(f"must give {name} as a number ≥ 0, got {shown(value)}")
@@ -223,6 +242,7 @@ def _argument(name: str, value: Any) -> float | str:
 
 
 Initializer = InitializerRecord
+_ROW: dict[str, Any] = {"type": "array", "items": {"type": "number"}, "minItems": 1}
 
 InitializerField = Annotated[
     InitializerRecord,
@@ -231,6 +251,8 @@ InitializerField = Annotated[
         {
             "anyOf": [
                 {"enum": sorted(_ARGUMENTS)},
+                _ROW,
+                {"type": "array", "items": _ROW, "minItems": 1},
                 {
                     "type": "object",
                     "properties": {

@@ -59,6 +59,8 @@ class PartialConv(Layer):
             if max(seen) >= shape[-1] or len(set(seen)) < len(seen):
                 rule = f"name channels of the input, 0 … {shape[-1] - 1}, each once"
                 raise Misfit(f"connections[{number}]", rule, seen, otherwise=output)
+        if refusal := self.bias_init.refuses(output[-1:]):
+            raise Misfit("bias_init", refusal, output[-1:], otherwise=output)
         return output
 
     def parameters(self, shape: Shape) -> Tree:

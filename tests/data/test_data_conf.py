@@ -18,6 +18,9 @@ KNOWN = {
     "folder": (None, None),
     "arrays": (None, None),
     "text": ((64, 1), None),
+    "photograph": ((427, 640, 3), 2),
+    "waves": ((128, 1), 4),
+    "written": ((3, 3, 1), 2),
 }
 
 

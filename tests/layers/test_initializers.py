@@ -179,9 +179,9 @@ CHOICES = {
     [
         ("henormal", 'unknown initialiser "henormal"; did you mean "he_normal"?'),
         ({"unifrom": {}}, 'unknown initialiser "unifrom"; did you mean "uniform"?'),
-        (3, "must be the name of an initialiser, got 3"),
-        (None, "must be the name of an initialiser, got null"),
-        ({"normal": {}, "zeros": {}}, "must be the name of an initialiser, got {normal: {}, zeros: {}}"),
+        (3, "must be the name of an initialiser or numbers, got 3"),
+        (None, "must be the name of an initialiser or numbers, got null"),
+        ({"normal": {}, "zeros": {}}, "must be the name of an initialiser or numbers, got {normal: {}, zeros: {}}"),
         ({"constant": 3}, "must name the arguments of constant, got 3"),
         ({"constant": {"valeu": 3}}, 'unknown argument of constant "valeu"; did you mean "value"?'),
         ({"zeros": {"q": 3}}, 'unknown argument of zeros "q"'),
