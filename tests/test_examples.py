@@ -24,7 +24,7 @@ from configurations import experiment as described
 from PIL import Image
 from test_house import files, module
 
-from runner import data, tracking, train
+from runner import data, page, tracking, train
 from runner.composition.reading import read
 from runner.data.files import open_tree
 from runner.experiment import Experiment
@@ -197,6 +197,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.tracking": lambda: {"Tracking": functools.partial(tracking.Tracking, enabled=False)},
     "runner.tracking.untracked": beginning,
     "runner.train": training,
+    "runner.page": lambda: having_trained() | {"examples": page.examples},
     "runner.predicting": having_trained,
     "runner.trained": having_trained,
     "runner.training.alone": training,
