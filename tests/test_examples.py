@@ -166,7 +166,16 @@ def drawing() -> dict[str, Any]:
     return {"run": run, "history": [{"train/loss": 1.0}]}
 
 
+def configuration_file() -> dict[str, Any]:
+    """The file of a configuration in the current folder."""
+    layers = [{"conv": {"filters": 6, "kernel_size": 5}}, "flatten", "classifier"]
+    config = {"model": {"layers": layers}, "optimizer": {"name": "adam", "learning_rate": 0.003}}
+    Path("config.yaml").write_text(as_yaml(config))
+    return {}
+
+
 STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
+    "runner.comparing.sides": configuration_file,
     "runner.data.augment": in_float32,
     "runner.data.digests": files_to_read,
     "runner.data.image_cache": decoded_images,
