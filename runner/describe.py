@@ -110,9 +110,15 @@ def as_json(experiment: Experiment, *, with_lowerings: bool = False, report: Rep
     return json.dumps({"layers": layers, "totals": network.totals.model_dump()}, indent=2)
 
 
-def as_text(experiment: Experiment, width: int | None = 100, *, with_lowerings: bool = False) -> str:
-    """The table as text, `width` characters wide if possible; None: as wide as it is."""
-    return text_of(table(experiment, width=width, with_lowerings=with_lowerings))
+def as_text(
+    experiment: Experiment,
+    width: int | None = 100,
+    *,
+    with_lowerings: bool = False,
+    network: Network | None = None,
+) -> str:
+    """The table as text, `width` characters wide if possible; None: as wide as it is. For `network` see `table`."""
+    return text_of(table(experiment, width=width, with_lowerings=with_lowerings, network=network))
 
 
 def text_of(table: Table) -> str:
@@ -124,15 +130,20 @@ def text_of(table: Table) -> str:
 
 
 def table(
-    experiment: Experiment, width: int | None = 100, *, with_lowerings: bool = False, report: Report | None = None
+    experiment: Experiment,
+    width: int | None = 100,
+    *,
+    with_lowerings: bool = False,
+    report: Report | None = None,
+    network: Network | None = None,
 ) -> Table:
     """The table for a terminal `width` characters wide; None: as wide as it is.
 
     If it does not fit, numbers are printed in three digits, then paths by their indices alone, then columns are left
     out. What distinguishes two rows stays: in a still narrower terminal the lines are longer than its width. For
-    `report` see `bound`.
+    `report` see `bound`, which makes the network if none is given.
     """
-    network = bound(experiment, report=report)
+    network = network or bound(experiment, report=report)
     title = f"{experiment.model.name} on {experiment.data.name}: {shape_text(network.input_shape)} input"
     ways = lowerings(experiment, network) if with_lowerings else None
     full = _numbered([_short(row.path) for row in network.rows])

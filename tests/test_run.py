@@ -99,6 +99,8 @@ def test_files_that_are_left_out_are_counted_and_listed(tmp_path: Path, capsys: 
         "class 0/bad.png: must be a JPEG, PNG, GIF, TIFF, BMP or WebP image, got an empty file\n"
         "class 1/notes.txt: another kind of file\n"
     )
+    described = Path(client.download_artifacts(outcome.run_id, "describe.txt")).read_text()
+    assert described.startswith("tiny on photos: 8×8×1 input")  # though no file declares size or classes
     shown = "left out of the class folders: 1 bad image and 1 file of other kinds (.txt 1)\n"
     assert capsys.readouterr().out.startswith(shown)
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from rich.console import Console
@@ -17,7 +18,16 @@ from runner.training.outcome import Outcome
 from runner.training.plan import Plan
 
 _log = logging.getLogger(__name__)
-_HEADINGS = "   epoch   train loss  accuracy     val loss  accuracy    images/s"
+# Of the table of epochs: heading, width, metric, format. Narrow terminals do without the last ones of _LEFT_OUT.
+_COLUMNS = (
+    ("train loss", 12, "train/loss", ".4f"),
+    ("accuracy", 10, "train/accuracy", ".2%"),
+    ("val loss", 13, "val/loss", ".4f"),
+    ("accuracy", 10, "val/accuracy", ".2%"),
+    ("images/s", 12, "images_per_second", ",.0f"),
+)
+_EPOCH_WIDTH = 9
+_LEFT_OUT = ("images_per_second", "train/accuracy", "val/loss", "train/loss")
 
 
 class Display(Observer):
@@ -54,18 +64,15 @@ class Display(Observer):
             self._bar.update(self._task, completed=now.step, reading=text)
 
     def epoch(self, member: Member, epoch: Epoch, ledger: Ledger) -> str:
-        found = epoch.metrics
-        line = (
-            f"{epoch.number:>4}/{self._epochs:<4}{found['train/loss']:>11.4f}{found['train/accuracy']:>10.2%}"
-            f"{found['val/loss']:>13.4f}{found['val/accuracy']:>10.2%}{found['images_per_second']:>12,.0f}"
-        )
-        _log.info("epoch %s", line.strip())
+        number = f"{epoch.number:>4}/{self._epochs:<4}"
+        _log.info("epoch %s", _row(number, epoch.metrics).strip())
         if self._bar is not None:
             if self._console.is_interactive:
+                without = _left_out(self._console.width)
                 if not self._headed:
-                    self._bar.print(_HEADINGS, style="dim")
+                    self._bar.print(_headings(without), style="dim")
                     self._headed = True
-                self._bar.print(line)
+                self._bar.print(_row(number, epoch.metrics, without))
             self._bar.update(self._task, completed=epoch.step)
         return ""
 
@@ -80,6 +87,29 @@ class Display(Observer):
         for line in lines:
             _log.info(line.strip())
             self._console.print(line, soft_wrap=True)
+
+
+def _left_out(width: int) -> tuple[str, ...]:
+    """The metrics for which a terminal of this width has no column."""
+    wide = _EPOCH_WIDTH + sum(column for _, column, _, _ in _COLUMNS)
+    for count in range(len(_LEFT_OUT)):
+        if wide <= width:
+            return _LEFT_OUT[:count]
+        wide -= next(column for _, column, metric, _ in _COLUMNS if metric == _LEFT_OUT[count])
+    return _LEFT_OUT
+
+
+def _headings(without: Sequence[str]) -> str:
+    return "epoch".rjust(_EPOCH_WIDTH - 1).ljust(_EPOCH_WIDTH) + "".join(
+        heading.rjust(width) for heading, width, metric, _ in _COLUMNS if metric not in without
+    )
+
+
+def _row(number: str, found: Mapping[str, float], without: Sequence[str] = ()) -> str:
+    """The line of an epoch."""
+    return number + "".join(
+        f"{found[metric]:>{width}{form}}" for _, width, metric, form in _COLUMNS if metric not in without
+    )
 
 
 def _summary(member: Member, outcome: Outcome, wall_seconds: float) -> list[str]:

@@ -102,6 +102,7 @@ class Recorder(Observer):
         # With all its tags at once: the store may be asked for them as soon as it has the run.
         recorded = self.open(member, self._begin_tags(member, plan))
         recorded.create()
+        _record_network(recorded, member, plan)
         _record_data(recorded, member, plan)
         self.spending.note()
 
@@ -217,13 +218,15 @@ def _layer_overrides(overrides: tuple[str, ...]) -> dict[str, str]:
 
 
 def _record_configuration(recorded: tracking.Run, member: Member) -> None:
-    experiment, context = member.experiment, member.context
     recorded.log_text(configuration(recorded, member), CONFIG)
-    recorded.log_text(overrides_yaml(context.overrides), "overrides.yaml")
-    if experiment.data.shape is not None and experiment.data.class_count is not None:
-        table = withheld(describe.as_text(experiment, width=120))
-        recorded.log_text(table, "describe.txt")
-        recorded.set_tags({"mlflow.note.content": f"```text\n{table}```"})
+    recorded.log_text(overrides_yaml(member.context.overrides), "overrides.yaml")
+
+
+def _record_network(recorded: tracking.Run, member: Member, plan: Plan) -> None:
+    """The layer table. The data are read by now, so that sizes and classes are known that no file declares."""
+    table = withheld(describe.as_text(member.experiment, width=120, network=plan.program.network))
+    recorded.log_text(table, "describe.txt")
+    recorded.set_tags({"mlflow.note.content": f"```text\n{table}```"})
 
 
 def _record_data(recorded: tracking.Run, member: Member, plan: Plan) -> None:

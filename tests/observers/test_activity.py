@@ -56,6 +56,20 @@ def test_the_terminal_says_what_is_done_after_the_result(tmp_path: Path, monkeyp
     assert prompt == ""
 
 
+@pytest.mark.parametrize(("columns", "headings"), [(60, 4), (100, 5)])
+def test_an_epoch_is_one_line(columns: int, headings: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with terminal() as found:
+        monkeypatch.setattr("sys.stdout", found.file)
+        train(tmp_path)
+    heading, epoch, result, *_ = found.screen
+    assert len(re.split(r"\s{2,}", heading.strip())) == 1 + headings
+    assert [match.end() for match in re.finditer(r"\S+(?= {2}|$)", epoch)][1:] == [
+        match.end() for match in re.finditer(r"\S( \S|\S)*", heading)
+    ][1:], "a value ends where its heading does"
+    assert result.startswith("tiny on digits")
+
+
 def test_a_pipe_gets_the_result_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = io.StringIO()
     monkeypatch.setattr("sys.stdout", pipe)
