@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import shipped
+from runner import catalogue, shipped
 from runner.completion.candidates import candidates, choices, groups
 from runner.completion.settings import names as verbs
 from runner.completion.settings import settings
@@ -127,6 +127,7 @@ def test_the_tab_key_completes_the_line(shell: Shell) -> None:
         "python -m runner describe model.layers.0.conv.pad": "python -m runner describe model.layers.0.conv.padding",
         "python -m runner sched": "python -m runner schedule",
         "runner --multi": "runner --multirun ",
+        "runner show max_p": "runner show max_pool ",
     }
     shell.says(f"cd {Path.cwd()}")
     assert {line: shell.complete(line) for line in expected} == expected
@@ -154,6 +155,16 @@ def test_the_settings_of_a_verb_are_those_of_its_record() -> None:
             assert found is not None
             assert set(found) == set(own.settings.model_fields), name
             assert {f"{field}=" for field in found} <= set(candidates([name], ""))
+
+
+def test_the_words_after_list_and_show_are_those_that_they_take(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "block").mkdir(parents=True)
+    (tmp_path / "conf" / "block" / "mine.yaml").write_text("# a block\nparams: {width: 1}\nlayers: [relu]\n")
+    assert candidates(["list"], "") == sorted(catalogue.kinds())
+    assert candidates(["show"], "") == sorted(
+        {entry.name for kind in catalogue.kinds() for entry in catalogue.entries(kind)}
+    )
+    assert candidates(["show"], "min") == ["mine"]
 
 
 def test_the_settings_of_a_run_verb(tmp_path: Path) -> None:
@@ -191,7 +202,10 @@ def test_values_without_a_list_are_files() -> None:
         ([], "describe.f", ["describe.format="]),
         ([], "describ", ["describe"]),
         (["schema"], "sch", []),
-        (["list"], "la", []),
+        (["list"], "la", ["layers"]),
+        (["list", "layers"], "", []),
+        (["show"], "max_p", ["max_pool"]),
+        (["show"], "label_smooth", []),
         (["runs"], "format=", ["format=json", "format=table"]),
         (["runs"], "status=f", ["status=failed", "status=finished"]),
         (["runs"], "tracking=o", ["tracking=off"]),

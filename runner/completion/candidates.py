@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from runner import shipped
-from runner.completion import settings
+from runner.completion import entries, settings
 from runner.completion.tree import Node, written
 
 _OWN: Final = Path("conf")
@@ -24,7 +24,6 @@ _OPTIONS: Final = (
 )  # fmt: skip
 _OPTION_VALUES: Final = {"--cfg": ("all", "hydra", "job"), "-c": ("all", "hydra", "job")}
 _FILES: Final = ("schema",)  # verbs that take the name of a file
-_WORDS: Final = ("list", "show")  # verbs that take names of layers, optimisers and the like
 
 
 def words(line: str) -> tuple[list[str], str]:
@@ -46,8 +45,10 @@ def candidates(before: Sequence[str], current: str) -> list[str]:
         found = iter(_OPTIONS)
     elif before and before[0] in _FILES:
         found = _files(current)
-    elif before and before[0] in _WORDS:
-        found = iter(())
+    elif before and before[0] == "list":
+        found = iter(entries.kinds() if len(before) == 1 else ())
+    elif before and before[0] == "show":
+        found = iter(entries.names(choices) if len(before) == 1 else ())
     elif before and before[0] in settings.names() and (own := settings.settings(before[0])) is not None:
         found = _settings(own, current)
     else:

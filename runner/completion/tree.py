@@ -22,7 +22,7 @@ class Node:
 
     @classmethod
     def root(cls, value: Any) -> "Node":
-        return cls(tuple(_alternatives(_schema())), value)
+        return cls(tuple(_alternatives(schema())), value)
 
     def names(self) -> list[str]:
         """The names below, in the order of the schema."""
@@ -78,7 +78,8 @@ def written(group: str, name: str) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=1)
-def _schema() -> dict[str, Any]:
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a whole configuration; empty if its file cannot be read."""
     try:
         found: dict[str, Any] = json.loads(shipped.schema().read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -98,7 +99,7 @@ def _alternatives(node: Any, value: Any = None, outer: Mapping[str, Any] | None 
     if "$ref" in node:
         name = node["$ref"].removeprefix("#/$defs/")
         if name not in ("interpolation", "reference", "misspelt"):
-            yield from _alternatives(_schema()["$defs"].get(name, {}), value, outer)
+            yield from _alternatives(schema()["$defs"].get(name, {}), value, outer)
         return
     conditional = [part for part in node.get("allOf", []) if "if" in part]
     parts = [part for key in ("anyOf", "oneOf", "allOf") for part in node.get(key, []) if part not in conditional]
