@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from runner import composition, launchable
 from runner.composition import trust
 from runner.composition.complaints import as_config_errors, own_name
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Fault
 
 
 def write(path: str, text: str) -> None:
@@ -302,6 +302,19 @@ def test_a_file_can_ask_for_a_sweep(runner: Runner) -> None:
     done = runner("describe", "experiment=both", "model=lenet1,lenet5")
     assert (done.status, done.err) == (0, "")
     assert [line.split()[0] for line in done.out.splitlines() if " on digits: " in line] == ["lenet1", "lenet5"]
+
+
+@pytest.mark.parametrize(("how", "is_hinted"), [((), True), (("--run",), False)])
+def test_a_space_without_a_sweep_is_hinted_at(
+    runner: Runner, how: tuple[str, ...], is_hinted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise ConfigError(Fault("here", "must end"))
+
+    monkeypatch.setattr("runner.run.run", stop)
+    write("conf/experiment/varied.yaml", '# @package _global_\nsweep: {space: {seed: "range(0, 3)"}}\n')
+    hint = "sweep.space varies seed, but this trains a single run; -m trains the sweep\n"
+    assert runner("experiment=varied", *how).err == hint * is_hinted + "here: must end\n"
 
 
 def test_a_missing_choice_is_told(runner: Runner) -> None:

@@ -59,7 +59,17 @@ def train(command: Command, use: Callable[[Job], Any]) -> int:
     if chooses and not options.actions(options.read(arguments)):  # `sweep=NAME` implies --multirun
         arguments.append("--multirun")
     training = TrainCommand(command)
-    worst = _run(command, arguments, use, training)
+    found = options.read(arguments)
+    # The recorded configuration of a member, which --config-name names, has the space of its sweep as well.
+    hints = not options.actions(found) and found.config_name is None
+
+    def noted(job: Job) -> Any:
+        if hints and HydraConfig.get().mode is RunMode.RUN and (space := job.configuration.sweep.space):
+            paths = ", ".join(path for path, _ in space)
+            print(f"sweep.space varies {paths}, but this trains a single run; -m trains the sweep", file=sys.stderr)
+        return use(job)
+
+    worst = _run(command, arguments, noted, training)
     return max([worst, *training.statuses])
 
 

@@ -9,7 +9,7 @@ import io
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -132,6 +132,8 @@ def opened(tree: FileTree, path: str, use: Callable[["Image"], T]) -> T:
 
     place = f"{tree.root}/{path}"
     found = content(tree, path, max_bytes=limits.IMAGE_FILE_BYTES)
+    if found[:2] in (b"II", b"MM"):
+        _silence_libtiff()
     try:
         with Image.open(io.BytesIO(found), formats=_FORMATS) as image:
             if image.width * image.height > limits.IMAGE_PIXELS:
@@ -147,6 +149,19 @@ def opened(tree: FileTree, path: str, use: Callable[["Image"], T]) -> T:
         raise BadFileError(must(place, "be a JPEG, PNG, GIF, TIFF, BMP or WebP image", start)) from error
     except _BROKEN as error:
         raise BadFileError(*broken(place, "be an image that decodes", error).faults) from error
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Keeps libtiff from printing the faults of a file, which Pillow raises as well; it stays silent."""
+    import ctypes
+
+    from PIL import _imaging
+
+    with suppress(OSError, AttributeError):  # where Pillow has libtiff within itself
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
 
 
 def decoder() -> tuple[int, str]:

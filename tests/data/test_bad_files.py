@@ -172,6 +172,15 @@ def test_gif_and_tiff_are_those_of_pillow(tmp_path):
     np.testing.assert_array_equal(images[3], noise(6))
 
 
+def test_a_broken_tiff_is_told_once(tmp_path, capfd):
+    whole = encoded(noise(6), "TIFF", compression="tiff_lzw")
+    broken = bytearray(whole)
+    broken[8:80] = b"\xff" * 72  # within the strip, which libtiff decodes
+    root = on_disk(tmp_path / "files", classes() | {"cat/a.tif": bytes(broken)})
+    assert refusal(root)[0].startswith(f"{root}/cat/a.tif: must be an image that decodes, got")
+    assert capfd.readouterr().err == ""  # libtiff has nothing to add
+
+
 @pytest.mark.parametrize("kind", [np.float32, np.int32])
 def test_tiffs_of_32_bits_are_refused(tmp_path, kind):
     root = on_disk(tmp_path / "files", classes() | {"cat/a.tif": encoded(noise(1, channels=1).astype(kind), "TIFF")})
