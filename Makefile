@@ -9,7 +9,7 @@ installed := $(venv)/.installed
 tried := $(venv)/.native-tried
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-versions oracle native bench check format lock schema clean
+.PHONY: help run test test-slow test-versions oracle native bench accuracy readme check format lock schema clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ native: $(installed) ## build the native convolutions, for which Linux on x86-64
 	@$(python) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./native
 	@touch $(tried)
 
-bench: $(installed) ## measure speed, in about half an hour: MNIST=FOLDER CIFAR=FOLDER_OR_ZIP; installs the peers
+bench: $(installed) ## measure speed, in about an hour: MNIST=FOLDER CIFAR=FOLDER_OR_ZIP; installs the peers
 	@$(python) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[bench]'
 	@$(python) benchmarks/startup.py
 	@$(python) benchmarks/whole.py
@@ -52,7 +52,16 @@ bench: $(installed) ## measure speed, in about half an hour: MNIST=FOLDER CIFAR=
 	@$(python) benchmarks/sweep.py digits
 	@$(python) benchmarks/sweep.py mnist --root "$(MNIST)" --rounds 1
 	@$(python) benchmarks/native.py
+	@$(python) benchmarks/thousand.py
+	@$(MAKE) --silent readme
+
+accuracy: $(installed) ## measure the README's accuracies, in about two hours: MNIST=FOLDER CIFAR=FOLDER_OR_ZIP
+	@$(python) benchmarks/accuracy.py --mnist "$(MNIST)" --cifar "$(CIFAR)"
+	@$(MAKE) --silent readme
+
+readme: $(installed) ## write the measured numbers into the pages that show them
 	@$(python) benchmarks/page.py
+	@$(python) benchmarks/readme.py
 
 check: $(installed) ## formatting, lint and types, as CI checks them
 	$(venv)/bin/ruff format --check .

@@ -7,13 +7,12 @@ results/lowerings.json beside this file.
 """
 
 import functools
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
+import machine
 import numpy as np
 from jax import lax
 
@@ -22,7 +21,6 @@ from runner.geometry import Window
 from runner.ops import conv, native
 from runner.placement import Placement, choose
 
-HERE = Path(__file__).resolve().parent
 BATCH, TURNS = 128, 4
 # pixels along each axis, input channels, kernel size, filters, padding
 SHAPES = [(32, 1, 5, 6, 0), (14, 6, 5, 16, 0), (32, 3, 3, 16, 1), (32, 16, 3, 16, 1), (16, 32, 3, 32, 1)]
@@ -95,7 +93,7 @@ def main() -> None:
             said = "   ".join(f"{name} {once:7.2f} ({loop:.2f})" for name, (once, loop) in found[part].items())
             print(f"  {part:<8}{said}", flush=True)
         results.append(found)
-    (HERE / "results" / "lowerings.json").write_text(json.dumps(results, indent=2) + "\n")
+    machine.write("lowerings", machine.facts() | {"shapes": results})
 
 
 if __name__ == "__main__":

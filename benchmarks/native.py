@@ -7,7 +7,6 @@ train with. Writes results/native.json beside this file and prints the median mi
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import machine
 import numpy as np
 from hydra import compose, initialize_config_dir
 
@@ -25,7 +25,6 @@ from runner.placement import choose
 from runner.training.alone import Training
 from runner.training.plan import planned
 
-HERE = Path(__file__).resolve().parent
 WORKLOADS = {"lenet5": (28, 28, 1), "vgg6_cifar": (32, 32, 3), "resnet20_cifar": (32, 32, 3)}
 CHOICES = ("reference", "auto")
 IMAGES = 2048
@@ -100,8 +99,7 @@ def main() -> None:
             print(
                 f"{model:<15} {medians['reference']:8.2f} → {medians['auto']:8.2f} ms a step, {ratio:.2f} times as fast"
             )
-    (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / "native.json").write_text(json.dumps(results, indent=2) + "\n")
+    machine.write("native", machine.facts() | {"models": results})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ _NAMES = {
     "ours:portable": "convrunner, `train.lowering=portable`",
     "torch_loop": "PyTorch, tight loop, contiguous",
     "torch_loop:channels_last": "PyTorch, tight loop, channels_last",
+    "torch_loop+kept": "PyTorch, tight loop, contiguous, memory kept",
+    "torch_loop:channels_last+kept": "PyTorch, tight loop, channels_last, memory kept",
     "lightning_loader": "Lightning with a DataLoader over tensors",
     "keras_jax": "Keras on JAX, `fit`",
     "flax_nnx": "Flax NNX with Optax",
@@ -19,11 +21,14 @@ _SWEEPS = {
     "separate": "convrunner, 32 processes",
     "hydra_torch": "Hydra's basic launcher over a plain PyTorch loop, no tracking",
     "optuna_torch": "Optuna over the same loop in 2 processes, no tracking",
+    "hydra_torch+kept": "Hydra's basic launcher, PyTorch's memory kept",
+    "optuna_torch+kept": "Optuna in 2 processes, PyTorch's memory kept",
 }
 _WHOLE = {
     "ours": "**convrunner** (native convolutions)",
     "ours:portable": "convrunner, `train.lowering=portable`",
     "lightning_template": "Lightning-Hydra template's way",
+    "lightning_template+kept": "Lightning-Hydra template's way, PyTorch's memory kept",
 }
 _PARTS = {
     "python": "Python runs",
@@ -81,11 +86,12 @@ def throughput() -> str:
     """Training against its peers."""
     found = read("throughput")
     text = (
-        "## Training\n\n`throughput.py`: images a second, medians of "
-        f"{found['blocks']} blocks of steps taken in turn, each contestant a process of its own; the ratio is to the "
-        "better of PyTorch's two layouts, block by block. Adam, float32, the same images. Ours also counts the "
-        "resizing of MNIST's images to 32×32 in every step, which the others do once. PyTorch as it comes, without "
-        "settings of malloc. The ceiling is a 2,048² float32 product on all cores, in its turn with the others; the "
+        "## Training\n\n`throughput.py`: images a second, medians of blocks of steps taken in turn, each contestant a "
+        "process of its own; the ratio is to the better of PyTorch's two layouts as it comes, block by block. Adam, "
+        "float32, the same images. Ours also counts the resizing of MNIST's images to 32×32 in every step, which the "
+        "others do once. PyTorch runs as it comes, to which ratios are taken, "
+        "and with its memory kept by settings of malloc (`benchmarks/machine.py`), as this "
+        "project does it. The ceiling is a 2,048² float32 product on all cores, in its turn with the others; the "
         "convolutions and products of training are counted, three passes of two operations a multiply-add. `loss` is "
         "the mean over the last block: all have learnt as much by then.\n"
     )
@@ -103,7 +109,8 @@ def throughput() -> str:
             ]
             for name, own in one["contestants"].items()
         ]
-        text += f"\n{one['model']}, batch {one['batch']}, {one['steps']} steps a block\n\n"
+        text += f"\n{one['model']}, batch {one['batch']}, {one['steps']} steps a block, {one['blocks']} blocks; "
+        text += "{processor}\n\n".format(**one["machine"])
         headings = ["", "images/s", "from–to", "ratio", "of the ceiling", "loss", "page faults a step", "peak MB"]
         text += table(headings, rows)
         text += f"\n{one['gflop_per_image']:.3g} GFLOP an image; "
@@ -136,21 +143,53 @@ def statistics_of(values: list[float]) -> str:
     return f"{min(values):.0f}–{max(values):.0f}" if len(values) > 1 else f"{values[0]:.0f}"
 
 
+def recording() -> str:
+    """What tracking costs."""
+    found = read("tracking")
+    shares = {part: found[part]["ratios"] for part in ("training", "command")}
+    ratios = {
+        part: f"{found[part]['median_ratio']:.3f} ({min(own):.3f}–{max(own):.3f})" for part, own in shares.items()
+    }
+    seconds = found["command"]["median"]
+    return (
+        f"## Tracking\n\n`tracking.py`, LeNet-5 on MNIST, {found['epochs']} epochs, pairs of runs in turn, tracked and "
+        f"not: training took {ratios['training']} times as long as without, the whole command {ratios['command']} "
+        f"({seconds['local']:.1f} s for {seconds['off']:.1f}). What is left is MLflow's import, three figures and the "
+        "model's export, once a run.\n"
+    )
+
+
+def thousand() -> str:
+    """A large sweep, if it was measured."""
+    found = read("thousand")
+    if found is None:
+        return ""
+    return (
+        f"## A thousand members\n\n`thousand.py`, on the digits: {found['members']:,} members in "
+        f"{found['seconds']:.0f} s and {found['peak_gb']:.2f} GB at most, {found['compiled']} program compiled; "
+        f"{found.get('finished', 0)} finished, {found.get('pruned', 0)} were pruned. Once.\n\n"
+        f"`runner {' '.join(found['command'][2:])}`\n"
+    )
+
+
 def main() -> None:
     """Writes the page."""
-    versions = read("throughput")["versions"]
+    measured = [json.loads(path.read_text()) for path in sorted((HERE / "results").glob("*.json"))]
+    machines = sorted({"{processor}, {cores} cores".format(**found["machine"]) for found in measured})
+    versions = {name: version for found in measured for name, version in found["versions"].items()}
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     head = f"""# Benchmarks
 
 What measures speed; tests never do. Each script says in its first lines what it measures and how, and writes
-`results/NAME.json`; `page.py` makes this page of them. `make bench MNIST=FOLDER CIFAR=FOLDER` runs them all, in about
-half an hour; the peers need the extra `bench`. Machines differ and drift: read ratios and medians.
+`results/NAME.json`; `page.py` makes this page of them, and `readme.py` the numbers of the README (`make readme`).
+`make bench MNIST=FOLDER CIFAR=FOLDER` runs them all, in about an hour; the peers need the extra `bench`. `accuracy.py`,
+which needs no quiet machine, is `make accuracy`. Machines differ and drift: read ratios and medians.
 
-Measured on a shared virtual machine with 2 CPU cores (x86-64, AVX-512; a 2,048² float32 product runs at about 190
-GFLOP/s on one), Python 3.11, {named}, PyTorch 2.13.0, Keras 3.15.1, Flax 0.12.8, Lightning 2.6.6.
+Measured on virtual machines ({"; ".join(machines)}), with {named}.
 
 """
-    (HERE / "README.md").write_text(head + "\n".join([throughput(), sweeps(), start(), whole(), notes()]))
+    parts = [throughput(), sweeps(), start(), whole(), recording(), thousand(), notes()]
+    (HERE / "README.md").write_text(head + "\n".join(filter(None, parts)))
 
 
 def notes() -> str:

@@ -10,17 +10,15 @@ taken when the functions that end each part return. `cold` has no compiled progr
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
-from runner import cores
+import machine
 
 Stamp = Callable[[str], None]
 HERE = Path(__file__).resolve().parent
@@ -103,18 +101,14 @@ def main() -> None:
         warm = [measured(Path(name)) for _ in range(runs)]
     medians = {key: statistics.median(run[key] for run in warm) for key in warm[0]}
     spread = {key: [min(run[key] for run in warm), max(run[key] for run in warm)] for key in warm[0]}
-    result = {
-        "machine": f"{platform.machine()}, {cores.available()} CPU threads",
-        "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in ("jax", "optax", "mlflow", "hydra-core", "convrunner")},
+    result = machine.facts() | {
         "what": "seconds from the command to the end of each part; LeNet-5 on the digits, one epoch",
         "runs": runs,
         "cold": cold,
         "warm_median": medians,
         "warm_min_max": spread,
     }
-    (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / "startup.json").write_text(json.dumps(result, indent=2) + "\n")
+    machine.write("startup", result)
     print(f"{'seconds from the command to':<34}{'cold':>8}{'warm':>8}")
     for key in ("python", "imports", "configuration", "data", "step", "store", "end", "exit"):
         print(f"{key:<34}{cold[key]:>8.2f}{medians[key]:>8.2f}")

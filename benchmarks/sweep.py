@@ -5,7 +5,8 @@
 
 Ours is `runner -m …`, with a run in MLflow for every member; against it (a) the same project as 32 processes, of which
 some are timed and the rest reckoned, (b) Hydra's basic launcher over a plain PyTorch loop without any tracking, and (c)
-Optuna over the same loop in two processes. Whole commands, start-up included, in turn (A B C A B C …). Our compiled
+Optuna over the same loop in two processes, both as PyTorch comes and with settings of malloc that keep its memory
+(`+kept`). Whole commands, start-up included, in turn (A B C A B C …). Our compiled
 programs are in the cache, as they are from the second command on. Writes results/sweep_NAME.json.
 """
 
@@ -19,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import machine
 import numpy as np
 from hydra import compose, initialize_config_dir
 
@@ -91,15 +93,19 @@ class Contest:
         # The first makes the store.
         return spent[0] + statistics.fmean(spent[1:]) * (len(RATES) * len(SEEDS) - 1)
 
-    def hydra(self) -> float:
+    def hydra(self, **memory: str) -> float:
         rates, seeds = (",".join(map(str, values)) for values in (RATES, SEEDS))
         command = [self.peers, str(HERE / "peers" / "hydra_torch.py"), "-m", f"learning_rate={rates}", f"seed={seeds}"]
-        return seconds(command, self.fresh(), BENCH_DATA=str(self.arrays), BENCH_EPOCHS=str(EPOCHS[self.name]))
+        return seconds(command, self.fresh(), **self.peers_data(), **memory)
 
-    def optuna(self) -> float:
+    def peers_data(self) -> dict[str, str]:
+        """The environment that tells a peer what to train on."""
+        return {"BENCH_DATA": str(self.arrays), "BENCH_EPOCHS": str(EPOCHS[self.name])}
+
+    def optuna(self, **memory: str) -> float:
         place, space = self.fresh(), json.dumps({"learning_rate": RATES, "seed": SEEDS})
         command = [self.peers, str(HERE / "peers" / "optuna_torch.py"), f"sqlite:///{place}/study.db", space]
-        environment = os.environ | {"BENCH_DATA": str(self.arrays), "BENCH_EPOCHS": str(EPOCHS[self.name])}
+        environment = os.environ | self.peers_data() | memory
         began = time.perf_counter()
         first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         time.sleep(2.5)  # the one makes the study that the other finds
@@ -126,13 +132,15 @@ def main() -> None:
             "separate": contest.separate,
             "hydra_torch": contest.hydra,
             "optuna_torch": contest.optuna,
+            "hydra_torch+kept": lambda: contest.hydra(**machine.KEEP_MEMORY),
+            "optuna_torch+kept": lambda: contest.optuna(**machine.KEEP_MEMORY),
         }
         spent: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(options.rounds):
             for name, run in ways.items():
                 spent[name].append(run())
     count = len(RATES) * len(SEEDS)
-    result = {
+    result = machine.facts(options.peers_python) | {
         "what": f"{count} trainings of LeNet-5 on {options.name}, {EPOCHS[options.name]} epochs, batch 32",
         "rounds": options.rounds,
         "processes_timed": options.processes,
@@ -143,9 +151,9 @@ def main() -> None:
             for name, values in spent.items()
         },
     }
-    (HERE / "results" / f"sweep_{options.name}.json").write_text(json.dumps(result, indent=2) + "\n")
-    for name, rate in result["configurations_per_minute"].items():
-        print(f"{name:<14}{rate:>8.1f} a minute{result['times_as_fast_as'][name]:>8.2f}")
+    machine.write(f"sweep_{options.name}", result)
+    for name, values in spent.items():
+        print(f"{name:<20}{count * 60 / statistics.median(values):>8.1f} a minute")
 
 
 if __name__ == "__main__":

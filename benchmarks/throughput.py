@@ -4,23 +4,22 @@
 
 Every contestant is a process of its own with the same network, batch, optimiser (Adam), images and number of steps.
 They take turns, a block of steps each (A B C A B C …), so that a machine that drifts drifts for all; the first block
-of each is not counted. Ratios are of blocks in the same turn, and their median is given. Writes
-results/throughput.json.
+of each is not counted. Ratios are of blocks in the same turn, and their median is given. PyTorch takes part as it
+comes, and with settings of malloc that keep its memory (`+kept`), which this project has as well. Writes
+results/throughput.json; the workloads that are not chosen keep what was measured before.
 """
 
 import argparse
 import json
-import platform
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
+import machine
 import numpy as np
-
-from runner import cores
 
 HERE = Path(__file__).resolve().parent
 # network, data, batch, steps in a block, who takes part beside us
@@ -38,6 +37,7 @@ WORKLOADS = [
     ("resnet18", "noise", 32, 2, ("torch_loop",)),
 ]
 REFERENCE = "torch_loop"
+TORCH = [REFERENCE, f"{REFERENCE}:channels_last", f"{REFERENCE}+kept", f"{REFERENCE}:channels_last+kept"]
 CEILING = "ceiling"
 
 
@@ -46,10 +46,16 @@ class Contestant:
 
     def __init__(self, name: str, python: str, *arguments: str) -> None:
         self.name = name
-        script, _, variant = name.partition(":")
+        own, _, memory = name.partition("+")
+        script, _, variant = own.partition(":")
         command = [python, str(HERE / "peers" / f"{script}.py"), *arguments, "--variant", variant]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            env=os.environ | (machine.KEEP_MEMORY if memory else {}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         self.blocks: list[dict[str, float]] = []
 
@@ -72,15 +78,16 @@ class Contestant:
         self.blocks.append(self.line())
 
 
-def measured(workload: tuple[str, str, int, int, tuple[str, ...]], data: Path, python: str, blocks: int) -> dict:
+def measured(
+    workload: tuple[str, str, int, int, tuple[str, ...]], data: Path, python: str, options: argparse.Namespace
+) -> dict:
     """What every contestant came to on one workload."""
     model, _, batch, steps, peers = workload
+    blocks, steps = options.blocks, options.steps or steps
     arguments = ["--model", model, "--data", str(data), "--batch", str(batch), "--steps", str(steps)]
     arguments += ["--blocks", str(blocks)]
     ours = ["ours:auto", "ours:portable"]
-    theirs = [
-        variant for peer in peers for variant in ([peer, f"{peer}:channels_last"] if peer == REFERENCE else [peer])
-    ]
+    theirs = [variant for peer in peers for variant in (TORCH if peer == REFERENCE else [peer])]
     field: list[Contestant] = []
     for name in [*ours, *theirs, CEILING]:
         field.append(Contestant(name, sys.executable if name in ours else python, *arguments))
@@ -94,7 +101,14 @@ def measured(workload: tuple[str, str, int, int, tuple[str, ...]], data: Path, p
     own = cost(model)
     *field, ceiling = field
     gflops = statistics.median(block["images_per_second"] for block in ceiling.blocks)
-    found = {"model": model, "batch": batch, "steps": steps, "gflop_per_image": own, "ceiling_gflops": gflops}
+    found = {
+        "model": model,
+        "batch": batch,
+        "steps": steps,
+        "blocks": blocks,
+        "gflop_per_image": own,
+        "ceiling_gflops": gflops,
+    }
     found |= summary(field)
     for each in found["contestants"].values():
         each["share_of_ceiling"] = each["images_per_second"] * own / gflops
@@ -110,9 +124,9 @@ def cost(model: str) -> float:
 
 
 def summary(field: list[Contestant]) -> dict:
-    """Medians, spreads, and the ratios to the better of PyTorch's two layouts, turn by turn."""
+    """Medians, spreads, and the ratios to the better of PyTorch's two layouts as it comes, turn by turn."""
     rates = {one.name: [block["images_per_second"] for block in one.blocks] for one in field}
-    best = max((name for name in rates if name.startswith(REFERENCE)), key=lambda name: statistics.median(rates[name]))
+    best = max(TORCH[:2], key=lambda name: statistics.median(rates[name]))
     return {
         "reference": best,
         "contestants": {
@@ -164,43 +178,38 @@ def main() -> None:
         "--cifar", required=True, help="a folder or zip of CIFAR-10's images, one folder for each class"
     )
     parser.add_argument("--peers-python", default=sys.executable, help="an interpreter that has the extra `bench`")
-    parser.add_argument("--only", default="", help="networks, separated by commas")
+    parser.add_argument("--only", default="", help="networks, or NETWORK/BATCH, separated by commas")
     parser.add_argument("--blocks", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=0, help="steps in a block, to try the script; 0: as it should be")
     options = parser.parse_args()
-    found = []
+    facts = machine.facts(options.peers_python)
     with tempfile.TemporaryDirectory() as folder:
         paths: dict[str, Path] = {}
         for workload in WORKLOADS:
-            if options.only and workload[0] not in options.only.split(","):
+            if options.only and not {workload[0], f"{workload[0]}/{workload[2]}"} & set(options.only.split(",")):
                 continue
             source = workload[1]
             if source not in paths:
                 paths[source] = arrays(source, Path(folder), options)
-            found.append(measured(workload, paths[source], options.peers_python, options.blocks))
-            show(found[-1])
-    result = {
-        "machine": f"{platform.machine()}, {cores.available()} CPU threads",
-        "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in ("jax", "optax", "convrunner")},
-        "blocks": options.blocks,
-        "workloads": [*_others(found), *found],
-    }
-    (HERE / "results" / "throughput.json").write_text(json.dumps(result, indent=2) + "\n")
+            found = measured(workload, paths[source], options.peers_python, options)
+            show(found)
+            if not options.steps:  # else it was only tried
+                machine.write("throughput", facts | {"workloads": _with_others(found | facts)})
 
 
-def _others(found: list[dict]) -> list[dict]:
-    """What was measured before of other workloads."""
+def _with_others(found: dict) -> list[dict]:
+    """The workload among those that were measured before."""
     path = HERE / "results" / "throughput.json"
     known = json.loads(path.read_text())["workloads"] if path.exists() else []
-    new = {(one["model"], one["batch"]) for one in found}
-    return [one for one in known if (one["model"], one["batch"]) not in new]
+    each = {(one["model"], one["batch"]): one for one in [*known, found]}
+    return [each[place] for workload in WORKLOADS if (place := (workload[0], workload[2])) in each]
 
 
 def show(one: dict) -> None:
     """Prints a workload's table."""
     print(f"{one['model']}, batch {one['batch']}, {one['steps']} steps a block", flush=True)
     for name, own in one["contestants"].items():
-        print(f"  {name:<28}{own['images_per_second']:>10,.0f} images/s{own['ratio']:>8.2f}  loss {own['loss']:.3f}")
+        print(f"  {name:<34}{own['images_per_second']:>10,.0f} images/s{own['ratio']:>8.2f}  loss {own['loss']:.3f}")
 
 
 if __name__ == "__main__":

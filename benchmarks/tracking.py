@@ -8,7 +8,6 @@ and of the whole command, and the ratios pair by pair.
 """
 
 import argparse
-import json
 import re
 import statistics
 import subprocess
@@ -17,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+import machine
 
 
 def measured(folder: str, root: str, epochs: int, tracking: str) -> dict[str, float]:
@@ -45,15 +44,15 @@ def main() -> None:
             measured(folder, root, 1, tracking)  # compiles, and makes the store
         for _ in range(asked.pairs):
             pairs.append({name: measured(folder, root, asked.epochs, name) for name in ("local", "off")})
-    result: dict[str, object] = {"what": "LeNet-5 on MNIST, seconds", "epochs": asked.epochs, "pairs": pairs}
+    result = machine.facts() | {"what": "LeNet-5 on MNIST, seconds", "epochs": asked.epochs, "pairs": pairs}
     for part in ("training", "command"):
         ratios = [pair["local"][part] / pair["off"][part] for pair in pairs]
         medians = {name: statistics.median(pair[name][part] for pair in pairs) for name in ("local", "off")}
-        result[part] = {"median": medians, "ratios": ratios, "median_ratio": statistics.median(ratios)}
+        more = medians["local"] - medians["off"]
+        result[part] = {"median": medians, "more": more, "ratios": ratios, "median_ratio": statistics.median(ratios)}
         print(f"{part:<10} tracked {medians['local']:.2f} s, untracked {medians['off']:.2f} s, ratios", end=" ")
         print(", ".join(f"{ratio:.3f}" for ratio in ratios))
-    (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / "tracking.json").write_text(json.dumps(result, indent=2) + "\n")
+    machine.write("tracking", result)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from alone import KEY, drawn
 from configurations import here
-from layer_kinds import TOKENS
-from test_registry import entries
+from test_registry import TOKENS, entries
 
 from runner.compiling import compiler_options
 from runner.layers import KINDS
