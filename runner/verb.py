@@ -1,4 +1,4 @@
-"""A verb is called with a command and returns the exit status. Three kinds of verb are defined here.
+"""A verb is called with a command and returns the exit status. Four kinds of verb are defined here.
 
 A `ComposingVerb` takes Hydra overrides; its settings, if it has any, are a key of the configuration. A `RunVerb` takes
 the name of a finished run, and its own settings:
@@ -9,7 +9,8 @@ the name of a finished run, and its own settings:
 >>> status = verb(Command("weigh", ("run=.", "unit=MB"), "", {}, str))
 . MB
 
-A `StoreVerb` takes its own settings, and reads the store in which runs are recorded.
+A `StoreVerb` takes its own settings, and reads the store in which runs are recorded. For a `GivenStoreVerb` that is the
+store of the command, if it names one.
 """
 
 import inspect
@@ -65,11 +66,22 @@ class RunVerb(Generic[S]):
     use: Callable[[Path, S], int]
 
     def __call__(self, command: Command) -> int:
+        return RunInStoreVerb(self.settings, lambda folder, settings, store: self.use(folder, settings))(command)
+
+
+@dataclass(frozen=True)
+class RunInStoreVerb(Generic[S]):
+    """Calls `use` as a `RunVerb` does, and with the overrides of the command that say where runs are recorded."""
+
+    settings: type[S]
+    use: Callable[[Path, S, list[str]], int]
+
+    def __call__(self, command: Command) -> int:
         def use(settings: S, store: list[str]) -> int:
             from runner.tracking.locating import output_folder
 
             with output_folder(settings.run, lambda: _tracking(store)) as folder:
-                return self.use(folder, settings)
+                return self.use(folder, settings, store)
 
         return _with_settings(self.settings, command, use)
 
@@ -83,6 +95,19 @@ class StoreVerb(Generic[R]):
 
     def __call__(self, command: Command) -> int:
         return _with_settings(self.settings, command, lambda own, store: self.use(_tracking(store), own))
+
+
+@dataclass(frozen=True)
+class GivenStoreVerb(Generic[R]):
+    """Calls `use` with the settings of the store that the command names, or None, and the verb's settings."""
+
+    settings: type[R]
+    use: Callable[["Tracking | None", R], int]
+
+    def __call__(self, command: Command) -> int:
+        return _with_settings(
+            self.settings, command, lambda own, store: self.use(_tracking(store) if store else None, own)
+        )
 
 
 def _with_settings(kind: type[R], command: Command, use: Callable[[R, list[str]], int]) -> int:

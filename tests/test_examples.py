@@ -85,6 +85,12 @@ def beginning() -> dict[str, Any]:
     return {"folder": Path("outputs/now"), "opening": Opening("http://host", "digits", "lenet5", {}, 0)}
 
 
+def nothing_to_send() -> dict[str, Any]:
+    """A folder of output that stores have accepted."""
+    Path("outputs").mkdir()
+    return {}
+
+
 def files_to_read() -> dict[str, Any]:
     """Some files, a function that decodes them, and a cache file of their digests."""
     paths = [Path(f"{number}.png") for number in range(8)]
@@ -195,6 +201,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.sweep.session": sweeping,
     "runner.sweep.search.study": sweeping,
     "runner.tracking": lambda: {"Tracking": functools.partial(tracking.Tracking, enabled=False)},
+    "runner.tracking.sending": nothing_to_send,
     "runner.tracking.untracked": beginning,
     "runner.train": training,
     "runner.predicting": having_trained,

@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Final
 
 _VERBS: Final = Path(__file__).resolve().parent.parent / "verbs"
-_KINDS: Final = {"RunVerb": ("run",), "StoreVerb": ()}  # with the settings that all verbs of a kind have
+_KINDS: Final = {
+    "RunVerb": ("run",),
+    "StoreVerb": (),
+    "GivenStoreVerb": (),
+}  # with the settings that all verbs of a kind have
 
 
 def names() -> list[str]:

@@ -124,6 +124,7 @@ class Session:
             params={} if known else {f"space.{path}": text for path, text in self._space.items()},
             folder=self.folder,
             run_id=known,
+            continues=True,
             held=True,
             patient=True,  # members' outcomes are kept in the sweep's folder even if the store fails
         )

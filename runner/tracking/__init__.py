@@ -9,10 +9,9 @@ until the store has accepted them; if a server is unavailable for a while, they 
 """
 
 from runner.tracking.messages import PARAM_CHARACTERS, DatasetFacts, Status
-from runner.tracking.replaying import replay
 from runner.tracking.run import Run
 from runner.tracking.settings import Tracking
 from runner.tracking.ui import serve_ui
 from runner.tracking.writer import reopen, start
 
-__all__ = ["PARAM_CHARACTERS", "DatasetFacts", "Run", "Status", "Tracking", "reopen", "replay", "serve_ui", "start"]
+__all__ = ["PARAM_CHARACTERS", "DatasetFacts", "Run", "Status", "Tracking", "reopen", "serve_ui", "start"]

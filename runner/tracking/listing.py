@@ -4,6 +4,7 @@
 '3 min'
 """
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from runner.processes import Process
 from runner.sweep.tags import STATUS, SWEEP
-from runner.tracking.locating import folder_of, with_id
+from runner.tracking.locating import Latest, with_id
 from runner.tracking.settings import Tracking
 from runner.tracking.store import FOLDER, PROCESS, Store, opened
 from runner.tracking.summaries import own_name
@@ -68,12 +69,9 @@ def listed(tracking: Tracking, wanted: Wanted) -> list[Listed]:
     store = opened(tracking)
     end_gone(store)
     experiments = {one.experiment_id: one.name for one in store.client.search_experiments(max_results=50_000)}
-    found = []
-    for run in _runs(store, wanted):
-        found.append(_listed(store, run, experiments))
-        if len(found) == wanted.limit:
-            break
-    return found
+    runs = list(itertools.islice(_runs(store, wanted), wanted.limit))
+    latest = Latest(store, [run for run in runs if not _is_sweep(run)])  # a sweep has its members below its folder
+    return [_listed(store, run, experiments, latest) for run in runs]
 
 
 def end_gone(store: Store) -> list[str]:
@@ -81,7 +79,7 @@ def end_gone(store: Store) -> list[str]:
     gone = []
     for run in store.runs("attributes.status = 'RUNNING'"):
         process = process_of(run)
-        if process is not None and process.has_ended(_heard(store, run)):
+        if process is not None and process.has_ended(_heard(run)):
             gone.append(str(run.info.run_id))
     for run_id in gone:
         store.client.set_tag(run_id, "end_reason", GONE)
@@ -89,10 +87,15 @@ def end_gone(store: Store) -> list[str]:
     return gone
 
 
-def _heard(store: Store, run: Any) -> float:
+def _heard(run: Any) -> float:
     """When the run last gave a sign: by its beginning, or the end of its last epoch."""
-    history = store.client.get_metric_history(run.info.run_id, _PER_EPOCH)
-    return float(max([run.info.start_time, *(point.timestamp for point in history)])) / 1000
+    last = _last_epoch(run)
+    return float(max(run.info.start_time, last.timestamp if last else 0)) / 1000
+
+
+def _last_epoch(run: Any) -> Any:
+    """The value of the last epoch, with its step and its time, which the run itself has; None before the first."""
+    return next((last for last in run.data.to_proto().metrics if last.key == _PER_EPOCH), None)
 
 
 def members_of(store: Store, run_id: str) -> list[Any]:
@@ -125,14 +128,14 @@ def _runs(store: Store, wanted: Wanted) -> Iterator[Any]:
             yield run
 
 
-def _listed(store: Store, run: Any, experiments: dict[str, str]) -> Listed:
+def _listed(store: Store, run: Any, experiments: dict[str, str], latest: Latest) -> Listed:
     tags, params = run.data.tags, run.data.params
     metrics = {own_name(name): value for name, value in run.data.metrics.items()}
-    is_sweep = SWEEP in tags and _PARENT not in tags
+    is_sweep = _is_sweep(run)
     monitored = params.get("train.monitor.metric", "val/accuracy")
     best = f"best/{monitored.replace('/', '_')}"
-    history = [] if is_sweep else store.client.get_metric_history(run.info.run_id, _PER_EPOCH)
-    folder, epochs = folder_of(store, run), params.get("train.epochs", "")
+    last = None if is_sweep else _last_epoch(run)
+    folder, epochs = latest.folder_of(run), params.get("train.epochs", "")
     return Listed(
         run_id=str(run.info.run_id),
         name=str(run.info.run_name),
@@ -140,7 +143,7 @@ def _listed(store: Store, run: Any, experiments: dict[str, str]) -> Listed:
         status=_status(run),
         reason=tags.get("end_reason") or tags.get("failure") or "",
         members=len(members_of(store, run.info.run_id)) if is_sweep else None,
-        epochs=None if is_sweep else max((point.step for point in history), default=0),
+        epochs=None if is_sweep else last.step if last else 0,
         of_epochs=int(epochs) if epochs.isdigit() and not is_sweep else None,
         metric=monitored,
         value=metrics.get(best, metrics.get(monitored)),
@@ -149,6 +152,10 @@ def _listed(store: Store, run: Any, experiments: dict[str, str]) -> Listed:
         folder=tags.get(FOLDER, ""),
         bytes=None if folder is None else size_of(folder),
     )
+
+
+def _is_sweep(run: Any) -> bool:
+    return SWEEP in run.data.tags and _PARENT not in run.data.tags
 
 
 def _status(run: Any) -> str:

@@ -7,6 +7,7 @@
 import itertools
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from runner.tracking.store import FOLDER, Store, opened
 _ID: Final = re.compile(r"[0-9a-f]{4,32}")
 _MODEL: Final = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
 _SHOWN: Final = 3
+_MANY: Final = 10  # runs with folders side by side, from which on one search for all of them is cheaper
 
 
 @contextmanager
@@ -68,11 +70,36 @@ def folder_of(store: Store, run: Any) -> Path | None:
     return folder if folder.name and folder.is_dir() and _is_latest(store, run, folder) else None
 
 
+class Latest:
+    """Finds the folders of many runs: folders side by side, such as those of a sweep's members, in one search."""
+
+    def __init__(self, store: Store, runs: list[Any]) -> None:
+        self._store = store
+        self._runs: dict[str, str] = {}  # by folder, the id of the latest run that has used it
+        parents = Counter(str(Path(run.data.tags.get(FOLDER, "")).parent) for run in runs)
+        self._searched = [parent for parent, count in parents.items() if count >= _MANY and Path(parent).is_dir()]
+        for parent in self._searched:
+            for run in store.runs(f"tags.`{FOLDER}` LIKE {_quoted(f'{parent}/%')}"):
+                self._runs.setdefault(run.data.tags[FOLDER], run.info.run_id)
+
+    def folder_of(self, run: Any) -> Path | None:
+        """The output folder of a run, as the function of this name finds it."""
+        folder = Path(run.data.tags.get(FOLDER, ""))
+        if str(folder.parent) not in self._searched:
+            return folder_of(self._store, run)
+        return folder if folder.is_dir() and self._runs.get(str(folder)) == run.info.run_id else None
+
+
 def _is_latest(store: Store, run: Any, folder: Path) -> bool:
     """Whether no later run has this folder, which may have been deleted in the meantime and made again."""
-    quote = '"' if "'" in str(folder) else "'"
-    latest = next(store.runs(f"tags.`{FOLDER}` = {quote}{folder}{quote}"), run)
+    latest = next(store.runs(f"tags.`{FOLDER}` = {_quoted(str(folder))}"), run)
     return bool(latest.info.run_id == run.info.run_id)
+
+
+def _quoted(text: str) -> str:
+    """A text in MLflow's filter language."""
+    quote = '"' if "'" in text else "'"
+    return f"{quote}{text}{quote}"
 
 
 def _registered(store: Store, name: str) -> Any:

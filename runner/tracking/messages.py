@@ -29,7 +29,8 @@ class DatasetFacts:
 class Opening:
     """The start of a run. `run_id` is None until the store has returned it.
 
-    `identity` is recorded as a tag. It finds a run that the store created although its answer was lost.
+    `identity` is recorded as a tag. It finds a run that the store created although its answer was lost. `process` is
+    the text of the process that records the run.
     """
 
     uri: str
@@ -40,6 +41,7 @@ class Opening:
     run_id: str | None = None
     identity: str = ""
     parent: "Opening | None" = None
+    process: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,27 @@ class End:
     ended_ms: int
 
 
+@dataclass(frozen=True)
+class Created:
+    """A mark in a file of messages: the store has created the run."""
+
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A mark in a file of messages: the store has accepted those with these numbers."""
+
+    numbers: tuple[int, ...]
+
+
 Message = Batch | RunTag | Text | File | Figure | Input | Model | End
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Opening, Batch, RunTag, Text, File, Input, Model, End)}
+Mark = Created | Sent
+
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Opening, Batch, RunTag, Text, File, Input, Model, End, Created, Sent)
+}
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
@@ -128,8 +148,8 @@ def joined(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def to_line(message: Opening | Message) -> str:
-    """Converts a message to one line of JSON; a figure must be drawn before."""
+def to_line(message: Opening | Message | Mark) -> str:
+    """Converts a message or a mark to one line of JSON; a figure must be drawn before."""
     return json.dumps({"kind": type(message).__name__, **asdict(message)}, ensure_ascii=False)
 
 
@@ -144,6 +164,8 @@ def from_line(line: str) -> Any:
             return Input(DatasetFacts(shape=shape, classes=classes, **facts))
         if kind is Batch:
             fields = {name: tuple(map(tuple, rows)) for name, rows in fields.items()}
+        if kind is Sent:
+            return Sent(tuple(map(int, fields["numbers"])))
         if kind is Opening:
             return _opening(fields)
         if kind is RunTag:

@@ -17,7 +17,7 @@ _NAME_CHARACTERS: Final = 250
 def log_model(client: Any, experiment_id: str, run_id: str, folder: Path) -> None:
     """Logs the model that `runner.serving.save_model` wrote to a folder, by an MlflowClient.
 
-    The model has the name, the parameters and the metrics of its run.
+    The model has the name, the parameters and the metrics of its run. A run that has it gets no second one.
     """
     import mlflow.pyfunc
     from mlflow.models import Model as ModelFile
@@ -26,13 +26,15 @@ def log_model(client: Any, experiment_id: str, run_id: str, folder: Path) -> Non
 
     from runner.serving import described, example  # which imports JAX
 
+    run = client.get_run(run_id)
+    name = _model_name(run.info.run_name or "model")
+    if _has_model(client, experiment_id, run_id, name):
+        return
     facts = described(folder)
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(facts.input_dtype), (-1, *facts.input_shape))]),
         outputs=Schema([TensorSpec(np.dtype(facts.output_dtype), (-1, len(facts.classes)))]),
     )
-    run = client.get_run(run_id)
-    name = _model_name(run.info.run_name or "model")
     logged = client.create_logged_model(experiment_id, name, run_id, params=run.data.params)
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "model"
@@ -54,8 +56,22 @@ def log_model(client: Any, experiment_id: str, run_id: str, folder: Path) -> Non
         )
         client.log_model_artifacts(logged.model_id, str(target))
     client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(logged.model_id, step=0)])
     _log_metrics(client, run, logged.model_id)
+    # Last of all, as it shows that the run has its model.
+    client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(logged.model_id, step=0)])
+
+
+def _has_model(client: Any, experiment_id: str, run_id: str, name: str) -> bool:
+    """Whether a run has its model; what a process left that was killed as it sent the model is deleted."""
+    whole = False
+    for found in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}' AND name = '{name}'"):
+        outputs = client.get_run(run_id).outputs
+        linked = {output.model_id for output in outputs.model_outputs} if outputs else set()
+        if str(found.status) == "READY" and found.model_id in linked:
+            whole = True
+        else:
+            client.delete_logged_model(found.model_id)
+    return whole
 
 
 def _log_metrics(client: Any, run: Any, model_id: str) -> None:

@@ -1,7 +1,7 @@
 """The handle of one MLflow run: its messages wait in a queue until the store has accepted them.
 
-Messages that are undelivered at the end of a run are written to `untracked.jsonl` in the run's folder;
-`python -m runner.tracking FILE` sends them later.
+They wait in `untracked.jsonl` in the run's folder too, from the moment that the run is created. The file is deleted at
+the end of the run if the store has accepted everything; else `python -m runner sync` sends the rest later.
 """
 
 import logging
@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from runner import folders
 from runner.errors import TrackingError
-from runner.tracking import messages, untracked
+from runner.processes import Process
+from runner.tracking import messages
 from runner.tracking.faults import not_opened, reason
 from runner.tracking.messages import DatasetFacts, Message, Opening, Status
 from runner.tracking.outbox import Outbox
@@ -21,6 +23,7 @@ from runner.tracking.reaching import is_server
 from runner.tracking.settings import without_secrets
 from runner.tracking.store import Store
 from runner.tracking.summaries import recorded_name
+from runner.tracking.untracked import UNTRACKED, Journal
 from runner.tracking.view import run_link
 
 _NAME_CHARACTERS = 250
@@ -67,23 +70,26 @@ class Run:
         # Shared by the runs of a store: `away`, it does not answer; `timed_out`, a run has waited in vain for it.
         self.away, self.timed_out = threading.Event(), threading.Event()
         self.tried = threading.Event()  # the store has been opened, or it is known that it cannot be
-        self._may_exist = reopened
+        self._reopened = self._may_exist = reopened
         self._may_be_created = False
-        self._has_untracked = False  # the run, or a child of it, has written `untracked.jsonl`
+        self._has_untracked = False  # the run, or a child of it, has left `untracked.jsonl`
         self._begun = threading.Event()
         self._ended = threading.Event()
         self._ending = False
-        self._outbox = Outbox()
+        self._outbox = Outbox(Journal(self.folder / UNTRACKED))
 
     # The beginning --------------------------------------------------------------------------------------------
 
     def create(self) -> None:
-        """Lets the store create the run."""
+        """Lets the store create the run, which is on disk from now on."""
+        if self.enabled and not self._ending:
+            self._outbox.begin(self.replay_opening())
         self._may_be_created = True
 
     def discard(self) -> None:
-        """Ends a run that was not created, without a trace: the command was rejected."""
+        """Ends a run that the store has not created, without a trace: the command was rejected."""
         self.enabled = False
+        self._outbox.close(lambda rest: self._reopened)
         self._ended.set()
         self.wake.set()
 
@@ -216,7 +222,7 @@ class Run:
         finally:
             # Also after an interrupt, so that no measurements are lost.
             self._ended.set()
-            self._write_untracked()
+            self._close()
             if self.parent is None:
                 self._warn_of_untracked()
             else:
@@ -227,38 +233,38 @@ class Run:
             return f"waiting {seconds:.0f} s for {without_secrets(self.opening.uri)}, which does not answer"
         return self._outbox.activity if self._run_id is not None else "opening the MLflow store"
 
-    def _write_untracked(self) -> None:
-        rest = self._outbox.drain()
-        never_begun = self._run_id is None
+    def _close(self) -> None:
+        left, is_complete = self._outbox.close(self._is_kept)
+        if not is_complete:
+            uri = without_secrets(self.opening.uri)
+            _log.warning("%s did not accept everything, and the rest is lost: %s", uri, self.unkept)
+        self._has_untracked |= left > 0 and is_complete
+
+    def _is_kept(self, rest: list[Message]) -> bool:
+        """Whether what the store has not accepted is kept: not if it refused the run before anything was measured."""
+        if self._reopened or self.begun or self.patient:
+            return True
         batches = [item for item in rest if isinstance(item, messages.Batch)]
         measured = any(step > 0 for batch in batches for *_, step in batch.metrics)  # step 0: costs, known before
-        is_kept = measured or self.patient or (self.away.is_set() and self._fault is None)
-        if not rest or (never_begun and not is_kept):
-            return
-        path = self.folder / untracked.UNTRACKED
-        try:
-            untracked.append(path, self.replay_opening(), rest)
-        except OSError as error:
-            uri, why = without_secrets(self.opening.uri), error.strerror or str(error)
-            _log.warning("%s did not accept everything, and the rest is lost: %s: %s", uri, path, why)
-            return
-        self._has_untracked = True
+        return measured or (self.away.is_set() and self._fault is None)
+
+    @property
+    def unkept(self) -> str:
+        """Why what the store does not accept cannot be written to the run's folder; empty if it can."""
+        return f"{self._outbox.file.path}: {fault}" if (fault := self._outbox.file.fault) else ""
 
     def replay_opening(self) -> Opening:
         """The opening of this run for files that are sent later, with that of its parent."""
-        opening = replace(self.opening, uri=without_secrets(self.opening.uri), run_id=self._run_id)
+        uri, process = without_secrets(self.opening.uri), Process.here().text
+        opening = replace(self.opening, uri=uri, run_id=self._run_id or self.opening.run_id, process=process)
         return opening if self.parent is None else replace(opening, parent=self.parent.replay_opening())
 
     def _warn_of_untracked(self) -> None:
         if self._has_untracked:
             # The files of a sweep's members are in folders below.
-            place = self.folder if self.patient else self.folder / untracked.UNTRACKED
-            _log.warning(
-                "%s did not accept everything; the rest is in %s. Send it with: python -m runner.tracking %s",
-                without_secrets(self.opening.uri),
-                place,
-                place,
-            )
+            uri, folder = without_secrets(self.opening.uri), folders.short(self.folder)
+            how = "python -m runner sync" + ("" if folder.is_relative_to("outputs") else f" folder={folder}")
+            _log.warning("%s did not accept everything; the rest is in %s. Send it with: %s", uri, folder, how)
 
     # Called by the writer -------------------------------------------------------------------------------------
 
@@ -277,6 +283,7 @@ class Run:
                     raise
                 self.give_up(error)
                 return
+            self._outbox.created(self._run_id)
             self.away.clear()
         self._begun.set()
         while not self.ended and (message := self._outbox.head()) is not None:
@@ -285,8 +292,8 @@ class Run:
             except Exception as error:
                 if not store.is_refusal(error):
                     raise
-                _log.warning("MLflow refused a %s: %s", type(message).__name__.lower(), reason(error))
-                self._outbox.refused(message)
+                if self._outbox.refused():
+                    _log.warning("MLflow refused a %s: %s", type(message).__name__.lower(), reason(error))
             else:
                 self._outbox.delivered()
             self.away.clear()

@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.data.download import cache_folder
 from runner.processes import Process
+from runner.tracking.creating import alone
 from runner.tracking.faults import not_opened, not_recorded, reason
 from runner.tracking.messages import (
     PARAM_CHARACTERS,
@@ -78,7 +79,8 @@ class Store:
         self.uri = uri
         self.client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         try:
-            self.client.search_experiments(max_results=1)
+            with alone(uri):
+                self.client.search_experiments(max_results=1)
         except mlflow.MlflowException as error:
             if not is_server(uri) or self.is_refusal(error) or _has_no_tls(error):
                 raise
@@ -107,7 +109,7 @@ class Store:
             self._colours[experiment_id] = latest[0].data.tags if latest else {}
         colour = self._colours[experiment_id] = next_colour(self._colours[experiment_id])
         tags = colour | {name: text[:_TAG_CHARACTERS] for name, text in opening.tags.items()}
-        tags[PROCESS] = Process.here().text
+        tags[PROCESS] = opening.process or Process.here().text
         if opening.identity:
             tags[_IDENTITY] = opening.identity
         if opening.parent and _PARENT not in tags:

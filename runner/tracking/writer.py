@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner import folders
+from runner.tracking import untracked
 from runner.tracking.faults import reason
 from runner.tracking.messages import Opening
 from runner.tracking.reaching import UnreachableError, is_server
@@ -42,34 +43,54 @@ def start(
     run_id: str | None = None,
     patient: bool = False,
     held: bool = False,
+    continues: bool = False,
 ) -> Run:
     """Starts a run and returns at once; the store is opened and the run created in the background.
 
     Figures and undelivered messages are written to `folder`. The user's tags and run name in `tracking` take precedence
     over the arguments. A run is listed under its `parent`, which must be started before. `run_id` continues an existing
-    run. A `held` run is created by `Run.create`, so that a command that is rejected leaves nothing in the store.
+    run; `continues` does so with the run that an earlier process has left in `folder`, if it has left one. A `held` run
+    is created by `Run.create`, so that a command that is rejected leaves nothing in the store.
 
-    A run whose server does not answer waits for it, and its messages are written to `untracked.jsonl`. A `patient` run
-    and its children also wait for a database that cannot be opened.
+    A run whose server does not answer waits for it, and its messages stay in `untracked.jsonl`. A `patient` run and its
+    children also wait for a database that cannot be opened.
     """
+    left = _left(tracking, folder, run_id, continues=continues)
     every_tag = _source_tags() | {FOLDER: str(folder.absolute())} | dict(tags) | dict(tracking.tags)
     opening = Opening(
         uri=absolute_uri(tracking.uri),
         experiment=tracking.experiment,
         run_name=run_name if parent else tracking.run_name or run_name,
         tags={name: without_secrets(text) for name, text in every_tag.items()},
-        started_ms=int(time.time() * 1000),
-        run_id=run_id,
-        identity=uuid.uuid4().hex,
+        started_ms=left.started_ms if left else int(time.time() * 1000),
+        run_id=run_id or (left.run_id if left else None),
+        identity=left.identity if left else uuid.uuid4().hex,
     )
     patient = parent.patient if parent else patient
-    run = Run(opening, folder, figures=tracking.figures, enabled=tracking.enabled, parent=parent, patient=patient)
+    run = Run(
+        opening,
+        folder,
+        figures=tracking.figures,
+        enabled=tracking.enabled,
+        parent=parent,
+        patient=patient,
+        reopened=left is not None,
+    )
     if not held:
         run.create()
     run.log_params(params)
     if tracking.enabled:
         Writer.take(run)
     return run
+
+
+def _left(tracking: Tracking, folder: Path, run_id: str | None, *, continues: bool) -> Opening | None:
+    """The run that an earlier process has left in a folder, if it is to be continued."""
+    left = untracked.earlier(folder / untracked.UNTRACKED) if tracking.enabled else None
+    if left is None or left.uri != without_secrets(absolute_uri(tracking.uri)):
+        return None
+    is_same = left.run_id == run_id if left.run_id and run_id else continues
+    return left if is_same else None
 
 
 def _source_tags() -> dict[str, str]:
@@ -164,8 +185,10 @@ class Writer(threading.Thread):
     def _is_away(self, failures: int, error: Exception) -> None:
         if failures == 1 and (waiting := [run for run in self.runs if not run.ended]):
             uri, folder = without_secrets(self.uri), folders.short(waiting[0].folder)
-            rest = f"training goes on, and everything is kept in {folder}"
-            _log.warning("%s does not answer (%s); %s", uri, reason(error), rest)
+            kept = f", and everything is kept in {folder}"
+            if waiting[0].unkept:
+                kept = f"; what it does not accept before the end is lost ({waiting[0].unkept})"
+            _log.warning("%s does not answer (%s); training goes on%s", uri, reason(error), kept)
         self.away.set()
 
     def _has_runs(self) -> bool:

@@ -13,7 +13,6 @@ from commands import Runner
 from configurations import TINY
 from tracking_server import Server
 
-from runner.tracking import __main__ as command
 from runner.tracking import run as run_module
 from runner.tracking import writer
 from runner.tracking.reading import Reader
@@ -70,9 +69,7 @@ def linked(client: Any, seeds: list[int]) -> None:
 
 
 @pytest.mark.parametrize("order", ["folder", pytest.param("members first", marks=pytest.mark.slow)])
-def test_a_sweep_whose_server_is_never_there_is_kept_and_sent_later(
-    runner: Runner, order: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sweep_whose_server_is_never_there_is_kept_and_sent_later(runner: Runner, order: str) -> None:
     done = runner(*ONCE, "seed=1,2", f"tracking.uri={unanswered()}")
     assert done.status == 0, done.err
     assert [done.out.count(f"{count} of 2  #") for count in (1, 2)] == [1, 1]
@@ -81,12 +78,12 @@ def test_a_sweep_whose_server_is_never_there_is_kept_and_sent_later(
     assert len(list(Path("mine").glob("*/untracked.jsonl"))) == 2
     assert len(list(Path("mine").glob("*/weights.safetensors"))) >= 1
     uri = f"sqlite:///{Path('later.db').absolute()}"
-    sent = ["mine"] if order == "folder" else ["mine/1/untracked.jsonl", "mine/0/untracked.jsonl", "mine"]
-    for path in sent:
-        assert command.main([path, uri]) == 0, capsys.readouterr()
+    for folder in ["mine"] if order == "folder" else ["mine/1", "mine/0", "mine"]:
+        done = runner("sync", f"folder={folder}", f"tracking.uri={uri}")
+        assert (done.status, done.err) == (0, ""), done.out
     linked(Store(uri).client, [1, 2])
-    assert not list(Path("mine").rglob("untracked.jsonl"))
-    assert command.main(["mine", uri]) == 2
+    assert not list(Path("mine").rglob("untracked*.jsonl"))
+    assert runner("sync", "folder=mine").out == "nothing to send in mine\n"
 
 
 @pytest.mark.parametrize("lost", ["before", "after"])
@@ -105,6 +102,7 @@ def test_a_run_whose_making_was_not_answered_is_made_once(
         return begin(self, opening, seek=seek)
 
     monkeypatch.setattr(Store, "begin", broken)
+    monkeypatch.setattr(run_module, "AWAY_SECONDS", 30.0)  # it answers the second time
     assert runner(*ONCE, "seed=1,2").status == 0
     linked(mlflow.MlflowClient(f"sqlite:///{Path('outputs/mlflow.db').absolute()}"), [1, 2])
 
@@ -122,7 +120,7 @@ def test_a_store_that_goes_away_in_the_middle_costs_nothing(runner: Runner, monk
         patch.setattr(Store, "deliver", away)
         assert runner(*ONCE, "seed=1,2", "sweep.strategy=loop").status == 0
     assert {path.name for path in Path("mine").iterdir()} >= KEPT
-    assert command.main(["mine"]) == 0
+    assert runner("sync", "folder=mine").status == 0
     linked(mlflow.MlflowClient(f"sqlite:///{Path('outputs/mlflow.db').absolute()}"), [1, 2])
     # What the search knows of members need not be read from the store, metric by metric.
     monkeypatch.setattr(Reader, "history", lambda *_: pytest.fail("read"))
@@ -151,7 +149,7 @@ def test_a_sweep_outlives_a_server_that_is_killed(runner: Runner, tmp_path: Path
         assert done.status == 0, done.err
         assert {path.name for path in Path("mine").iterdir()} >= KEPT - {"untracked.jsonl"}
         server.start()
-        assert command.main(["mine"]) == 0
+        assert runner("sync", "folder=mine").status == 0
         linked(Store(server.uri).client, [1, 2])
     finally:
         server.kill()
@@ -193,5 +191,5 @@ def test_a_server_that_answers_nothing_of_use_costs_nothing(runner: Runner, answ
     assert done.status == 0, done.err
     assert {path.name for path in Path("mine").iterdir()} >= KEPT
     uri = f"sqlite:///{Path('later.db').absolute()}"
-    assert command.main(["mine", uri]) == 0
+    assert runner("sync", "folder=mine", f"tracking.uri={uri}").status == 0
     linked(Store(uri).client, [1, 2])

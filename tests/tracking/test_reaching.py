@@ -135,7 +135,7 @@ def test_a_server_that_is_away_costs_nothing(
     run.finish("FINISHED", activities.append)
     assert activities[0] == f"waiting 0 s for {uri}, which does not answer"
     assert caplog.messages[1:] == [
-        f"{uri} did not accept everything; the rest is in {kept}. Send it with: python -m runner.tracking {kept}"
+        f"{uri} did not accept everything; the rest is in mine. Send it with: python -m runner sync folder=mine"
     ]
     assert "secret" not in kept.read_text()
     assert (run.known_id, kept.is_file()) == ("", True)

@@ -11,8 +11,8 @@ from tracked import begin, linear, weights
 from tracking_server import Server, answer, free_port, kill, mlflow_process
 
 from runner.serving import save_model
-from runner.tracking import replay
 from runner.tracking import run as run_module
+from runner.tracking.sending import send
 from runner.tracking.store import Store
 
 
@@ -67,7 +67,7 @@ def test_messages_to_a_killed_server_are_sent_when_it_is_back(
     run.finish("FINISHED")
     assert time.monotonic() - began < 20
     server.start()
-    assert list(replay(tmp_path / "run" / "untracked.jsonl")) == [run.run_id]
+    assert [sent.run_id for sent in send(tmp_path / "run")] == [run.run_id]
     client = Store(server.uri).client
     assert sorted(metric.value for metric in client.get_metric_history(run.run_id, "loss")) == [0.5, 1.0]
     assert client.get_run(run.run_id).info.status == "FINISHED"

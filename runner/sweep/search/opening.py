@@ -17,6 +17,7 @@ from runner.sweep.search import lease
 from runner.sweep.search.study import IDENTITY, Study
 from runner.sweep.settings import Sweep
 from runner.sweep.space import Space
+from runner.tracking.creating import alone
 from runner.tracking.settings import Tracking, absolute_uri, database_file, without_secrets
 from runner.tracking.template import complete
 
@@ -94,7 +95,8 @@ def _opened(storage: str) -> optuna.storages.RDBStorage:
     if file is not None and not file.exists():
         with complete(file) as scratch:
             optuna.storages.RDBStorage(f"sqlite:///{scratch}").engine.dispose()
-    return optuna.storages.RDBStorage(storage)
+    with alone(storage):
+        return optuna.storages.RDBStorage(storage)
 
 
 def _name(space: Space, settings: Sweep, names: list[str], place: Mapping[str, str]) -> str:
