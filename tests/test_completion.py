@@ -19,7 +19,7 @@ from runner.completion.candidates import candidates, choices, groups
 from runner.completion.settings import names as verbs
 from runner.completion.settings import settings
 from runner.experiment import Experiment
-from runner.verb import RunVerb, StoreVerb
+from runner.verb import GivenStoreVerb, RunInStoreVerb, RunVerb, StoreVerb
 from runner.verbs import names, verb
 
 SHELLS = {
@@ -147,11 +147,14 @@ def test_the_names_are_those_of_the_project() -> None:
     assert {*names(), *groups(), *Experiment.model_fields} <= top
 
 
+_WITH_SETTINGS = (RunVerb, RunInStoreVerb, StoreVerb, GivenStoreVerb)
+
+
 def test_the_settings_of_a_verb_are_those_of_its_record() -> None:
     for name in names():
         found, own = settings(name), verb(name)
-        assert (found is not None) == isinstance(own, RunVerb | StoreVerb), name
-        if isinstance(own, RunVerb | StoreVerb):
+        assert (found is not None) == isinstance(own, _WITH_SETTINGS), name
+        if isinstance(own, _WITH_SETTINGS):
             assert found is not None
             assert set(found) == set(own.settings.model_fields), name
             assert {f"{field}=" for field in found} <= set(candidates([name], ""))
