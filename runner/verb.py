@@ -10,12 +10,12 @@ the name of a finished run, and its own settings:
 . MB
 
 A `StoreVerb` takes its own settings, and reads the store in which runs are recorded. For a `GivenStoreVerb` that is the
-store of the command, if it names one.
+store of the command, if it names one. A `RunsVerb` takes the names of runs as plain arguments before its settings.
 """
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -110,10 +110,36 @@ class GivenStoreVerb(Generic[R]):
         )
 
 
-def _with_settings(kind: type[R], command: Command, use: Callable[[R, list[str]], int]) -> int:
+@dataclass(frozen=True)
+class RunsVerb(Generic[R]):
+    """Calls `use` with the names of runs that are given as plain arguments, the store in use, and the settings.
+
+    `fewest` and `most` are the numbers of names that it takes.
+    """
+
+    settings: type[R]
+    use: Callable[[Sequence[str], "Tracking", R], int]
+    fewest: int = 2
+    most: int | None = None
+
+    def __call__(self, command: Command) -> int:
+        names = [argument for argument in command.arguments if "=" not in argument and argument not in _HELP]
+        rest = tuple(argument for argument in command.arguments if argument not in names)
+
+        def use(settings: R, store: list[str]) -> int:
+            if len(names) < self.fewest or (self.most is not None and len(names) > self.most):
+                count = f"{self.fewest}" if self.most == self.fewest else f"{self.fewest} or more"
+                rule = f"name {count} runs, folders or YAML files"
+                raise ConfigError(must("command line", rule, " ".join(names) or "nothing"))
+            return self.use(names, _tracking(store), settings)
+
+        return _with_settings(self.settings, replace(command, arguments=rest), use, "RUN ... ")
+
+
+def _with_settings(kind: type[R], command: Command, use: Callable[[R, list[str]], int], plain: str = "") -> int:
     """Calls `use` with the verb's settings and the overrides of the store, or prints the help that is asked for."""
     if set(command.arguments) & set(_HELP):
-        print(described(command.verb, kind))
+        print(described(command.verb, kind, plain))
         return 0
     store = [argument for argument in command.arguments if argument.startswith(("tracking.", "tracking="))]
     return use(read(kind, [argument for argument in command.arguments if argument not in store]), store)
@@ -165,11 +191,11 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
     values[last] = value
 
 
-def described(verb: str, kind: type[Record]) -> str:
-    """The text of `--help`: each setting with its description and its default."""
+def described(verb: str, kind: type[Record], plain: str = "") -> str:
+    """The text of `--help`: each setting with its description and its default; `plain` names plain arguments."""
     rows = list(_rows(kind))
     width = max(len(name) for name, _ in rows)
-    lines = [f"runner {verb} [KEY=VALUE ...]", "", inspect.getdoc(kind) or "", ""]
+    lines = [f"runner {verb} {plain}[KEY=VALUE ...]", "", inspect.getdoc(kind) or "", ""]
     return "\n".join([*lines, *(f"  {name:<{width}}  {text}" for name, text in rows), "", _STORE])
 
 

@@ -24,7 +24,7 @@ from configurations import experiment as described
 from PIL import Image
 from test_house import files, module
 
-from runner import data, tracking, train
+from runner import data, page, tracking, train
 from runner.composition.reading import read
 from runner.data.files import open_tree
 from runner.experiment import Experiment
@@ -172,7 +172,16 @@ def drawing() -> dict[str, Any]:
     return {"run": run, "history": [{"train/loss": 1.0}]}
 
 
+def configuration_file() -> dict[str, Any]:
+    """The file of a configuration in the current folder."""
+    layers = [{"conv": {"filters": 6, "kernel_size": 5}}, "flatten", "classifier"]
+    config = {"model": {"layers": layers}, "optimizer": {"name": "adam", "learning_rate": 0.003}}
+    Path("config.yaml").write_text(as_yaml(config))
+    return {}
+
+
 STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
+    "runner.comparing.sides": configuration_file,
     "runner.data.augment": in_float32,
     "runner.data.digests": files_to_read,
     "runner.data.image_cache": decoded_images,
@@ -204,6 +213,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.tracking.sending": nothing_to_send,
     "runner.tracking.untracked": beginning,
     "runner.train": training,
+    "runner.page": lambda: having_trained() | {"examples": page.examples},
     "runner.predicting": having_trained,
     "runner.trained": having_trained,
     "runner.training.alone": training,

@@ -76,6 +76,8 @@ FLOORS = {
     "runner.command": 8,
     "runner.schema": 8,
     "runner.predicting": 10,
+    "runner.page": 10,
+    "runner.comparing": 10,
     "runner.training": 10,
     "runner.observers": 11,
     "runner.sweep.space": 11,

@@ -41,6 +41,8 @@ ELSEWHERE = {
     "eval": "test_completion.py",
     "runner -sc": "test_completion.py",
     "python -m runner.tracking": "tracking/test_store_away.py",
+    "python -m runner diff": "tracking/test_comparing.py",
+    "python -m runner compare": "tracking/test_comparing.py",
 }
 
 

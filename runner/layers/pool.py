@@ -125,10 +125,10 @@ class AvgPool(_Pool):
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
         sums = self._sums(padded, windows)
-        counts = jnp.asarray(self._pixels(x.shape[1:]), jnp.float32)
+        counts = jnp.asarray(self.pixel_counts(x.shape[1:]), jnp.float32)
         return (sums / counts.reshape(1, *counts.shape, 1)).astype(x.dtype), statistics
 
-    def _pixels(self, shape: Shape) -> np.ndarray:
+    def pixel_counts(self, shape: Shape) -> np.ndarray:
         """The number of pixels that each position covers, `(h', w')`: the product over the axes."""
         windows = self.windows(shape)
         # Positions that ceil_mode adds beyond the padding never count as pixels, even if a window fits only with them;

@@ -38,13 +38,24 @@ def output_folder(run: str, tracking: Callable[[], Tracking]) -> Iterator[Path]:
     if settings is None:
         raise ConfigError(must("run", "be an output folder, an MLflow run or models:/NAME@ALIAS", run))
     store = opened(settings)
-    found = _registered(store, run) if run.startswith("models:") else with_id(store, run)
-    if (folder := folder_of(store, found)) is not None:
+    with artifacts(store, named(store, run)) as folder:
+        yield folder
+
+
+def named(store: Store, run: str) -> Any:
+    """The run of the store that a user names by its id, or by a registered model. Raises ConfigError."""
+    return _registered(store, run) if run.startswith("models:") else with_id(store, run)
+
+
+@contextmanager
+def artifacts(store: Store, run: Any) -> Iterator[Path]:
+    """The output folder of a run; else its artifacts, downloaded into a folder that is removed afterwards."""
+    if (folder := folder_of(store, run)) is not None:
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="convrunner-") as scratch:
         try:
-            store.client.download_artifacts(found.info.run_id, "", scratch)
+            store.client.download_artifacts(run.info.run_id, "", scratch)
         except Exception as error:
             raise ConfigError(Fault("run", f"must have artifacts that can be read, but {error}")) from error
         yield Path(scratch)

@@ -32,19 +32,11 @@ class Reader:
     def runs(self, tag: str, value: str) -> list[Recorded]:
         """The runs with this value of a tag, in all experiments."""
         quoted = value.replace("'", "")
-        return [
-            Recorded(run.info.run_id, run.info.status, dict(run.data.tags), _metrics(run))
-            for run in self._store.runs(f"tags.`{tag}` = '{quoted}'")
-        ]
+        return [recorded(run) for run in self._store.runs(f"tags.`{tag}` = '{quoted}'")]
 
     def history(self, run_id: str, names: Iterable[str]) -> dict[int, dict[str, float]]:
         """The values of metrics by step, without step 0."""
-        found: dict[int, dict[str, float]] = {}
-        for name in names:
-            for value in self._store.client.get_metric_history(run_id, name):
-                if value.step:
-                    found.setdefault(value.step, {})[name] = value.value
-        return dict(sorted(found.items()))
+        return history(self._store, run_id, names)
 
     def delete(self, run_id: str) -> None:
         """Deletes a run; MLflow can restore it."""
@@ -55,5 +47,17 @@ class Reader:
         self._store.client.set_terminated(run_id, "KILLED")
 
 
-def _metrics(run: Any) -> dict[str, float]:
-    return {own_name(name): value for name, value in run.data.metrics.items()}
+def recorded(run: Any) -> Recorded:
+    """A run as the store gives it."""
+    metrics = {own_name(name): value for name, value in run.data.metrics.items()}
+    return Recorded(run.info.run_id, run.info.status, dict(run.data.tags), metrics)
+
+
+def history(store: Store, run_id: str, names: Iterable[str]) -> dict[int, dict[str, float]]:
+    """The values of metrics by step, without step 0."""
+    found: dict[int, dict[str, float]] = {}
+    for name in names:
+        for value in store.client.get_metric_history(run_id, name):
+            if value.step:
+                found.setdefault(value.step, {})[name] = value.value
+    return dict(sorted(found.items()))

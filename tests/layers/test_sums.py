@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from alone import KEY, drawn
 from configurations import here
-from test_registry import TOKENS, entries
+from layer_kinds import TOKENS
+from test_registry import entries
 
 from runner.compiling import compiler_options
 from runner.layers import KINDS

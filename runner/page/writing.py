@@ -1,0 +1,203 @@
+"""The page of a trained network as HTML: the network with its weights, the examples, the styles and the scripts."""
+
+import base64
+import json
+import zlib
+from collections.abc import Sequence
+from html import escape
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from runner import compiling
+from runner.layers.base import Tree
+from runner.page.bundle import bundled, source
+from runner.page.examples import Example
+from runner.page.graph import RUNS_IN_BROWSER, Node, flat_values, kinds_of, nodes_of
+from runner.placement import Placement
+from runner.records import Record
+from runner.trained import Trained
+
+MULTIPLY_ADDS: Final = 100_000_000
+WEIGHT_BYTES: Final = 16_000_000
+"""The largest network that a page runs; of a larger one it shows recorded maps. In base64 they are 21 MB."""
+
+_SNAPSHOT_BYTES: Final = 6_000_000  # of all snapshots together, in float16
+_RECORDED_BYTES: Final = 9_000_000  # of all recorded maps together
+_RECORDED_IMAGES: Final = 6
+_RECORDED_SIDE: Final = 56  # larger maps are recorded as means of squares
+
+Array = np.ndarray[Any, Any]
+
+
+class Moment(NamedTuple):
+    """The network after an epoch: its values, and its accuracy in validation."""
+
+    epoch: int
+    accuracy: float | None
+    params: Tree
+    statistics: Tree
+
+
+def html(trained: Trained, examples: Sequence[Example], placement: Placement, *, moments: Sequence[Moment] = ()) -> str:
+    """The page of a network with these examples. `placement` says where recorded maps are computed, if any are.
+
+    `moments` of its training are kept in float16, as many as there is room for.
+    """
+    nodes = nodes_of_trained(trained)
+    reason = recorded_because(trained, nodes)
+    model = described(trained, nodes)
+    values = b""
+    if reason:
+        examples = examples[:: max(len(examples) // _RECORDED_IMAGES, 1)][:_RECORDED_IMAGES]
+        model |= {"recorded": reason, "records": _records(trained, nodes, examples, placement)}
+        for node in model["nodes"]:
+            node["tensors"] = {}
+    else:
+        values = flat_values(nodes)[0].tobytes()
+        model["snapshots"] = [_snapshot(trained, moment) for moment in _fitting(moments, len(values) // 2)]
+    model["examples"] = [
+        {"data": _base64(np.ascontiguousarray(example.data).tobytes()), "label": example.label} for example in examples
+    ]
+    return _document(model, values)
+
+
+def nodes_of_trained(trained: Trained) -> list[Node]:
+    """The nodes of a trained network; without values if it has a kind of layer that the page cannot compute."""
+    return nodes_of(trained.program.network, trained.params, trained.statistics)
+
+
+def recorded_because(trained: Trained, nodes: Sequence[Node]) -> str:
+    """Why the page shows recorded maps and does not run the network; empty if it runs it."""
+    if unknown := sorted(kinds_of(trained.program.network) - RUNS_IN_BROWSER):
+        return f"layers: {', '.join(unknown)}"
+    cost = sum(node.multiply_adds for node in nodes)
+    if cost > MULTIPLY_ADDS:
+        return f"{cost / 1e6:,.0f} M multiply-adds"
+    size = sum(tensor.nbytes for node in nodes for tensor in node.tensors.values())
+    return f"{size / 1e6:,.1f} MB" if size > WEIGHT_BYTES else ""
+
+
+def described(trained: Trained, nodes: Sequence[Node]) -> dict[str, Any]:
+    """All that the page knows of a network but for its values and examples."""
+    program, values = trained.program, trained.value_range
+    _, where = flat_values(nodes)
+    return {
+        "name": trained.experiment.model.name,
+        "classes": trained.classes,
+        "vocabulary": trained.vocabulary,
+        "metrics": {name: value for name, value in trained.facts.metrics.items() if np.isfinite(value)},
+        "precision": program.precision,
+        "loss": program.loss.name,
+        "smoothing": getattr(program.loss, "label_smoothing", 0.0),
+        "mirrored": program.mirrored_evaluation,
+        "input": {
+            "shape": program.network.input_shape,
+            "data_shape": program.network.data_shape,
+            "dtype": trained.input_dtype,
+            "fit": program.network.fit,
+            "file_fit": getattr(trained.experiment.data, "fit", "resize"),
+            "black": values.black,
+            "white": values.white,
+            "mean": program.mean,
+            "std": program.std,
+        },
+        "nodes": [
+            {
+                "kind": node.kind,
+                "place": node.place,
+                "paths": node.paths,
+                "shape": node.shape,
+                "inputs": node.inputs,
+                "windows": node.windows,
+                "args": node.args,
+                "tensors": tensors,
+            }
+            for node, tensors in zip(nodes, where, strict=True)
+        ],
+        "output": len(nodes) - 1,
+    }
+
+
+def _records(
+    trained: Trained, nodes: Sequence[Node], examples: Sequence[Example], placement: Placement
+) -> list[dict[str, Any]]:
+    """What every node made of each example: bytes between its smallest and its largest value, deflated."""
+    activations = compiling.compiled(trained.program, placement).activations
+    found = []
+    channels = _channels(nodes, len(examples))
+    for example in examples:
+        at = compiling.leaves(trained.program), trained.params, trained.statistics
+        values = activations(*at, np.asarray(example.data)[None])
+        answers = trained.probabilities(np.asarray(example.data)[None], placement)[0]
+        maps = []
+        for node in nodes[1:]:
+            made = next(np.asarray(values[path][0], np.float32) for path in node.paths if path in values)
+            maps.append(_recorded(made, channels))
+        found.append({"maps": maps, "probabilities": [float(value) for value in answers]})
+    return found
+
+
+def _channels(nodes: Sequence[Node], images: int) -> int:
+    """How many channels of each map are recorded, so that all of them fit."""
+    for channels in (512, 256, 128, 64, 32, 16):
+        size = sum(
+            int(np.prod([min(side, _RECORDED_SIDE) for side in node.shape[:-1]])) * min(node.shape[-1], channels)
+            for node in nodes
+        )
+        if size * images <= _RECORDED_BYTES:
+            return channels
+    return 8
+
+
+def _recorded(made: Array, channels: int) -> dict[str, Any]:
+    kept = made[..., :channels] if made.ndim > 1 else made
+    if kept.ndim == 3 and max(kept.shape[:2]) > _RECORDED_SIDE:
+        by = -(-max(kept.shape[:2]) // _RECORDED_SIDE)
+        height, width = (size // by for size in kept.shape[:2])
+        kept = kept[: height * by, : width * by].reshape(height, by, width, by, -1).mean(axis=(1, 3))
+    low, high = float(kept.min()), float(kept.max())
+    steps = np.round((kept - low) / ((high - low) or 1.0) * 255).astype(np.uint8)
+    return {"shape": kept.shape, "low": low, "high": high, "data": _base64(zlib.compress(steps.tobytes(), 6))}
+
+
+def _fitting(moments: Sequence[Moment], size: int) -> list[Moment]:
+    """As many of the moments as there is room for, the first and the last among them."""
+    count = min(len(moments), _SNAPSHOT_BYTES // max(size, 1))
+    if count < 2:
+        return []
+    return [moments[place] for place in np.unique(np.linspace(0, len(moments) - 1, count).round().astype(int))]
+
+
+def _snapshot(trained: Trained, moment: Moment) -> dict[str, Any]:
+    nodes = nodes_of(trained.program.network, moment.params, moment.statistics)
+    largest = float(np.finfo(np.float16).max)
+    halves = np.clip(flat_values(nodes)[0], -largest, largest).astype("<f2")
+    return {"epoch": moment.epoch, "accuracy": moment.accuracy, "data": _base64(halves.tobytes())}
+
+
+def _document(model: dict[str, Any], values: bytes) -> str:
+    title = escape(str(model["name"]))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>\n{source('style.css')}</style>\n</head>\n<body>\n"
+        f'<script type="application/json" id="model">{_inline(model)}</script>\n'
+        f'<script type="text/plain" id="values">{_base64(values)}</script>\n'
+        f"<script>\n{bundled()}</script>\n</body>\n</html>\n"
+    )
+
+
+def _inline(data: Any) -> str:
+    """Data as JSON inside a script, which no text in it can end."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: arrays and scalars of NumPy and JAX as numbers, records as mappings."""
+    return value.model_dump() if isinstance(value, Record) else np.asarray(value).tolist()
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")

@@ -1,0 +1,146 @@
+"""`runner compare A B ...`: the results of runs and sweeps side by side, and their curves over each other."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import Field
+
+from runner.errors import ConfigError, Fault
+from runner.records import Record
+from runner.verb import RunsVerb
+
+if TYPE_CHECKING:
+    from runner.comparing.sides import Side
+    from runner.tracking import Tracking
+
+_SHOWN_EPOCHS: Final = 10
+_MOST_SETTINGS: Final = 12
+
+
+class Compare(Record):
+    """Runs and sweeps (ids, output folders, models:/NAME@ALIAS). Example: runner compare 3f2a 77c0 file=curves.png"""
+
+    metrics: tuple[str, ...] = Field(
+        ("val/accuracy", "val/loss"), min_length=1, description="The metrics whose curves are shown."
+    )
+    file: str | None = Field(None, min_length=1, description="A PNG or SVG file for the curves, drawn over each other.")
+    format: Literal["table", "json"] = Field("table", description="A table for people, or a JSON list.")
+
+
+def compare(names: Sequence[str], tracking: "Tracking", settings: Compare) -> int:
+    """Prints what differs in the settings, the results, and the curves; draws the curves."""
+    from rich.console import Console
+
+    from runner.comparing.sides import read
+    from runner.tracking.store import opened
+
+    if settings.file and Path(settings.file).suffix not in (".png", ".svg"):
+        raise ConfigError(Fault("file", f"must end in .png or .svg, got {settings.file}"))
+    store = cache(lambda: opened(tracking))
+    sides = [read(name, store, settings.metrics) for name in names]
+    titles = [f"{number} {side.name}" for number, side in enumerate(sides, start=1)]
+    if settings.format == "json":
+        _print_json(sides)
+    else:
+        console = Console(highlight=False, markup=False)
+        for heading, rows in (
+            ("settings that differ", _settings(sides)),
+            ("results", _results(sides)),
+            *((f"{metric} by epoch", _curve(sides, metric)) for metric in settings.metrics),
+        ):
+            if rows:
+                console.print(_table(heading, [str(number) for number in range(1, len(sides) + 1)], rows))
+                console.print()
+        console.print("\n".join(titles))
+    if settings.file:
+        _draw(titles, sides, settings)
+    return 0
+
+
+def _settings(sides: Sequence["Side"]) -> list[tuple[str, ...]]:
+    from runner.comparing.differences import Row, worth_showing
+
+    paths = dict.fromkeys(path for side in sides for path in side.settings)
+    wanted = {row.path for row in worth_showing([Row(path, None, None) for path in paths])}
+    rows = [(path, *(side.settings.get(path, "–") for side in sides)) for path in paths if path in wanted]
+    layers = ("model.layers", *(f"{len(side.layers)} layers" for side in sides))
+    found = [row for row in rows if len(set(row[1:])) > 1]
+    if len({side.layers for side in sides}) > 1:
+        found.append(layers)
+    more = len(found) - _MOST_SETTINGS
+    return found[:_MOST_SETTINGS] + ([(f"and {more} more: see diff", *[""] * len(sides))] if more > 0 else [])
+
+
+def _results(sides: Sequence["Side"]) -> list[tuple[str, ...]]:
+    rows = []
+    if any(side.members for side in sides):
+        rows.append(("members", *(str(len(side.members) or "") for side in sides)))
+        rows.append(("best member", *(side.best for side in sides)))
+    names = dict.fromkeys(name for side in sides for name in side.metrics)
+    for name in sorted(names, key=lambda name: (not name.startswith(("test/", "best/")), name)):
+        if name.startswith(("train/", "members/")) or name == "learning_rate":
+            continue
+        rows.append((name, *(_number(name, side.metrics.get(name)) for side in sides)))
+        if name == "test/accuracy" and any(len(side.members) > 1 for side in sides):
+            rows.append(("test/accuracy of all", *(_spread(side, name) for side in sides)))
+    return rows
+
+
+def _spread(side: "Side", name: str) -> str:
+    """The mean and the standard deviation over the members of a sweep."""
+    values = [member.metrics[name] for member in side.members if name in member.metrics]
+    return f"{fmean(values):.2%} ± {stdev(values) * 100:.2f}" if len(values) > 1 else ""
+
+
+def _curve(sides: Sequence["Side"], metric: str) -> list[tuple[str, ...]]:
+    epochs = sorted({epoch for side in sides for epoch, row in side.history.items() if metric in row})
+    step = max(-(-len(epochs) // _SHOWN_EPOCHS), 1)
+    shown = epochs[::-1][::step][::-1]  # the last one is always among them
+    return [
+        (str(epoch), *(_number(metric, side.history.get(epoch, {}).get(metric)) for side in sides)) for epoch in shown
+    ]
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2%}" if "accuracy" in name else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _table(heading: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column(heading, overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _print_json(sides: Sequence["Side"]) -> None:
+    import json
+
+    keys = ("name", "best", "settings", "metrics", "history")
+    found = [{key: getattr(side, key) for key in keys} | {"members": len(side.members)} for side in sides]
+    print(json.dumps(found, indent=1, ensure_ascii=False))
+
+
+def _draw(titles: Sequence[str], sides: Sequence["Side"], settings: Compare) -> None:
+    from runner.figures.comparison import compared_curves
+
+    assert settings.file is not None
+    histories = [(title, side.history) for title, side in zip(titles, sides, strict=True)]
+    try:
+        compared_curves(histories, settings.metrics).savefig(settings.file)
+    except OSError as error:
+        raise ConfigError(
+            Fault("file", f"must be a file that can be written, got {settings.file} ({error})")
+        ) from error
+
+
+VERB = RunsVerb(Compare, compare)
