@@ -32,9 +32,9 @@ test-slow: $(installed) ## run the slow tests as well
 test-versions: ## run the tests on the oldest and the newest Python and JAX; ARGS='newest tests/test_train.py' picks some
 	@$(PYTHON) tests/versions.py $(ARGS)
 
-oracle: $(installed) ## install PyTorch, against which tests hold this project's numbers and else skip
+oracle: $(installed) ## install PyTorch and onnxruntime, against which tests hold this project's numbers and else skip
 	@$(python) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --no-build-isolation \
-		--editable '.[oracle]'
+		--editable '.[oracle,onnx]'
 
 native: $(installed) ## build the native convolutions, for which Linux on x86-64 and a C++ compiler are needed
 	@$(python) -c "import tomllib; print(*tomllib.load(open('native/pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" > $(venv)/native.txt

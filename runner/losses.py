@@ -12,10 +12,12 @@ from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from annotated_types import Ge, Le
 from pydantic import Field
 
+from runner.graph import Graph
 from runner.metrics import metric
 from runner.records import TRACED, Record
 
@@ -41,6 +43,10 @@ class SoftmaxCrossEntropy(Record):
         """(n, k) logits → (n, k): their softmax."""
         return jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)
 
+    def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
+        """Adds `probabilities` to an ONNX graph."""
+        return graph.node("Softmax", outputs, axis=1)
+
 
 class L2Loss(Record):
     """½ Σ (target − output)², over the outputs: the usual squared error (`optax.l2_loss`, summed)."""
@@ -62,6 +68,14 @@ class L2Loss(Record):
         ranks = jnp.arange(1, outputs.shape[-1] + 1, dtype=jnp.float32)[None, :]  # (1, k)
         excess = jnp.max((jnp.cumsum(ordered, axis=-1) - 1.0) / ranks, axis=-1, keepdims=True)  # (n, 1)
         return jax.nn.relu(outputs - excess)
+
+    def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
+        """Adds `probabilities` to an ONNX graph."""
+        ordered = graph.node("TopK", outputs, graph.constant([classes]), axis=1)
+        above = graph.node("Sub", graph.node("CumSum", ordered, graph.constant(1)), graph.constant(1.0))
+        means = graph.node("Div", above, graph.constant(np.arange(1, classes + 1, dtype=np.float32)))
+        excess = graph.node("ReduceMax", means, graph.constant([1]), keepdims=1)
+        return graph.node("Relu", graph.node("Sub", outputs, excess))
 
 
 class MulticlassHingeLoss(Record):
@@ -87,6 +101,10 @@ class MulticlassHingeLoss(Record):
     def probabilities(self, outputs: jax.Array) -> jax.Array:
         """(n, k) scores → (n, k): their softmax. It ranks the classes, but is not calibrated."""
         return jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)
+
+    def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
+        """Adds `probabilities` to an ONNX graph."""
+        return graph.node("Softmax", outputs, axis=1)
 
 
 Loss = Annotated[SoftmaxCrossEntropy | L2Loss | MulticlassHingeLoss, Field(discriminator="name")]

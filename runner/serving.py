@@ -80,18 +80,18 @@ def save_model(
     def program(leaves: list[jax.Array], images: jax.Array) -> jax.Array:
         return function(jax.tree.unflatten(structure, leaves), images)
 
-    exported, batch_size = _exported(program, leaves, images.shape[1:], images.dtype)
+    made, batch_size = exported(program, (leaves,), images.shape[1:], images.dtype)
     facts = ModelFacts(
         input_shape=images.shape[1:],
         input_dtype=str(images.dtype),
-        output_dtype=str(exported.out_avals[0].dtype),
+        output_dtype=str(made.out_avals[0].dtype),
         classes=tuple(classes),
-        platforms=tuple(exported.platforms),
+        platforms=tuple(made.platforms),
         batch_size=batch_size,
         input_range=input_range,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _PROGRAM).write_bytes(exported.serialize())
+    (folder / _PROGRAM).write_bytes(made.serialize())
     arrays = {f"leaf_{index}": np.asarray(leaf) for index, leaf in enumerate(leaves)}
     np.savez(folder / _VARIABLES, allow_pickle=False, **arrays)
     np.save(folder / _EXAMPLE, images[:1], allow_pickle=False)
@@ -99,16 +99,20 @@ def save_model(
     return facts
 
 
-def _exported(
-    program: Callable[..., jax.Array], leaves: list[Any], input_shape: tuple[int, ...], dtype: np.dtype[Any]
+def exported(
+    program: Callable[..., jax.Array], before: tuple[Any, ...], input_shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> tuple[export.Exported, int | None]:
-    """The exported program, and its batch size if that is fixed."""
-    specs = [_array(leaf.shape, leaf.dtype) for leaf in leaves]
+    """The exported program of (*before, images (n, *input_shape)), and its batch size if that is fixed.
+
+    `before` are pytrees of arrays or of their shapes. Lowered for CPU, CUDA and TPU and any n if possible.
+    """
+    specs = jax.tree.map(lambda leaf: _array(leaf.shape, leaf.dtype), before)
     (any_number,) = export.symbolic_shape("n")
 
     def attempt(size: Any, platforms: tuple[str, ...]) -> tuple[export.Exported, int | None]:
         images = _array((size, *input_shape), dtype)
-        return export.export(jax.jit(program), platforms=platforms)(specs, images), None if size is any_number else size
+        made = export.export(jax.jit(program), platforms=platforms)(*specs, images)
+        return made, None if size is any_number else size
 
     this_platform = (export.default_export_platform(),)
     *earlier, last = itertools.product((any_number, _BLOCK), (_PLATFORMS, this_platform))
@@ -141,12 +145,12 @@ class ServedModel:
     def __init__(self, folder: Path) -> None:
         """Reads the folder; the program is compiled at the first prediction."""
         self.facts = described(folder)
-        exported = export.deserialize(bytearray((folder / _PROGRAM).read_bytes()))
+        stored_program = export.deserialize(bytearray((folder / _PROGRAM).read_bytes()))
         with np.load(folder / _VARIABLES, allow_pickle=False) as stored:
             leaves = [stored[f"leaf_{index}"] for index in range(len(stored.files))]
         # An .npz stores bfloat16 as two raw bytes; the program has the type.
-        self._leaves = [leaf.view(aval.dtype) for leaf, aval in zip(leaves, exported.in_avals[:-1], strict=True)]
-        self._call = jax.jit(exported.call)
+        self._leaves = [leaf.view(aval.dtype) for leaf, aval in zip(leaves, stored_program.in_avals[:-1], strict=True)]
+        self._call = jax.jit(stored_program.call)
 
     def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> "np.ndarray[Any, Any]":
         """Probabilities (n, k) of images (n, h, w, c). `params` is MLflow's, and unused.

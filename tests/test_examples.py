@@ -195,6 +195,8 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.configuration": lambda: {"values": composed(*TINY)},
     "runner.describe": experiment,
     "runner.experiment": experiment,
+    "runner.exporting": having_trained,
+    "runner.exporting.stablehlo": having_trained,
     "runner.figures": drawing,
     "runner.layers.passes": in_float32,
     "runner.layers.places": lambda: {"k": 0, "b": 0},

@@ -35,6 +35,7 @@ FLOORS = {
     "runner.withheld": 0,
     "runner.path_names": 0,
     "runner.charts": 0,
+    "runner.graph": 0,
     "runner.learning_rates": 0,
     "runner.sweep.tags": 0,
     "runner.geometry": 1,
@@ -78,6 +79,7 @@ FLOORS = {
     "runner.predicting": 10,
     "runner.page": 10,
     "runner.comparing": 10,
+    "runner.exporting": 10,
     "runner.training": 10,
     "runner.observers": 11,
     "runner.sweep.space": 11,
@@ -99,6 +101,8 @@ FLOORS = {
 ONLY_IMPORTER = {
     "mlflow": "runner.tracking",
     "matplotlib": "runner.figures",
+    "onnx": "runner.exporting",
+    "onnxruntime": "runner.exporting",
     "optuna": "runner.sweep.search",
     "hydra": "runner.composition",
 }

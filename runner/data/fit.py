@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from runner.errors import ConfigError, must
+from runner.graph import Graph
 
 Fit = Literal["resize", "pad", "crop"]
 """resize scales to the size; pad centres the image on black; crop keeps the centre."""
@@ -68,6 +69,28 @@ def fit(images: jax.Array, size: tuple[int, int], how: Fit = "resize", *, black:
     inside = np.pad(np.ones((*images.shape[1:3], 1), bool), (*padding, (0, 0)))
     fill = jnp.asarray(black, values.dtype).reshape(1, 1, 1, -1)
     return jnp.where(inside[None], jnp.pad(values, ((0, 0), *padding, (0, 0))), fill)
+
+
+def fit_nodes(
+    graph: Graph, x: str, shape: tuple[int, ...], size: tuple[int, int], how: Fit, *, black: ArrayLike = 0.0
+) -> str:
+    """Adds `fit` of images in their unit, float32 (n, c, h, w) of `shape` (h, w, c), to an ONNX graph."""
+    if fitted_shape(shape, size, how) == shape:
+        return x
+    if how == "resize":
+        if shape[0] != size[0]:
+            x = graph.node("MatMul", graph.constant(_weights(shape[0], size[0]).T), x)
+        return graph.node("MatMul", x, graph.constant(_weights(shape[1], size[1]))) if shape[1] != size[1] else x
+    top, left = (abs(after - before) // 2 for before, after in zip(shape[:2], size, strict=True))
+    if how == "crop":
+        bounds = ([top, left], [top + size[0], left + size[1]], [2, 3])
+        return graph.node("Slice", x, *map(graph.constant, bounds))
+    below, right = size[0] - shape[0] - top, size[1] - shape[1] - left
+    fill = graph.constant(np.reshape(np.asarray(black, np.float32), (1, -1, 1, 1)))
+    pads = graph.constant([0, 0, top, left, 0, 0, below, right])
+    # A node pads with one value for all channels, hence with zero, relative to black.
+    padded = graph.node("Pad", graph.node("Sub", x, fill), pads, graph.constant(0.0))
+    return graph.node("Add", padded, fill)
 
 
 def normalise(images: jax.Array, mean: ArrayLike, std: ArrayLike) -> jax.Array:

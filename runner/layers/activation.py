@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from pydantic import Field
 
+from runner.graph import Graph
 from runner.layers.base import Layer, Misfit, Shape, Tree
 from runner.layers.passes import Pass
 from runner.records import TRACED
@@ -29,6 +30,9 @@ class Relu(_Activation):
     def function(self, x: jax.Array) -> jax.Array:
         return jax.nn.relu(x)
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Relu", x)
+
 
 class Relu6(_Activation):
     """min(max(x, 0), 6). Source: Krizhevsky 2010, Convolutional Deep Belief Networks on CIFAR-10."""
@@ -37,6 +41,9 @@ class Relu6(_Activation):
 
     def function(self, x: jax.Array) -> jax.Array:
         return jax.nn.relu6(x)
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Clip", x, graph.constant(0.0), graph.constant(6.0))
 
 
 class Tanh(_Activation):
@@ -47,6 +54,9 @@ class Tanh(_Activation):
     def function(self, x: jax.Array) -> jax.Array:
         return jnp.tanh(x)
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Tanh", x)
+
 
 class ScaledTanh(_Activation):
     """1.7159 tanh(2x/3), which is near ±1 at ±1. Source: LeCun et al. 1998, doi:10.1109/5.726791, appendix A."""
@@ -55,6 +65,10 @@ class ScaledTanh(_Activation):
 
     def function(self, x: jax.Array) -> jax.Array:
         return jnp.asarray(1.7159, x.dtype) * jnp.tanh(jnp.asarray(2 / 3, x.dtype) * x)
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        y = graph.node("Tanh", graph.node("Mul", x, graph.constant(2 / 3)))
+        return graph.node("Mul", y, graph.constant(1.7159))
 
 
 class Scale(_Activation):
@@ -67,6 +81,9 @@ class Scale(_Activation):
     def function(self, x: jax.Array) -> jax.Array:
         return x * jnp.asarray(self.factor, x.dtype)
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Mul", x, graph.constant(float(self.factor)))
+
 
 class Sigmoid(_Activation):
     """1 / (1 + e⁻ˣ), into (0, 1)."""
@@ -75,6 +92,9 @@ class Sigmoid(_Activation):
 
     def function(self, x: jax.Array) -> jax.Array:
         return jax.nn.sigmoid(x)
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Sigmoid", x)
 
 
 class LeakyRelu(_Activation):
@@ -87,6 +107,9 @@ class LeakyRelu(_Activation):
     def function(self, x: jax.Array) -> jax.Array:
         return jnp.where(x >= 0, x, x * jnp.asarray(self.negative_slope, x.dtype))
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("LeakyRelu", x, alpha=float(self.negative_slope))
+
 
 class Elu(_Activation):
     """x where it is positive, α(eˣ − 1) elsewhere. Source: Clevert, Unterthiner & Hochreiter 2015, arXiv:1511.07289."""
@@ -97,6 +120,9 @@ class Elu(_Activation):
 
     def function(self, x: jax.Array) -> jax.Array:
         return jax.nn.elu(x, jnp.asarray(self.alpha, x.dtype))
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Elu", x, alpha=float(self.alpha))
 
 
 class Gelu(_Activation):
@@ -109,6 +135,9 @@ class Gelu(_Activation):
     def function(self, x: jax.Array) -> jax.Array:
         return jax.nn.gelu(x, approximate=self.approximate)
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Gelu", x, approximate="tanh" if self.approximate else "none")
+
 
 class Silu(_Activation):
     """x times its sigmoid, also called swish. Source: Elfwing, Uchibe & Doya 2017, arXiv:1702.03118."""
@@ -117,6 +146,9 @@ class Silu(_Activation):
 
     def function(self, x: jax.Array) -> jax.Array:
         return jax.nn.silu(x)
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Mul", x, graph.node("Sigmoid", x))
 
 
 class Softmax(_Activation):
@@ -132,3 +164,6 @@ class Softmax(_Activation):
     def function(self, x: jax.Array) -> jax.Array:
         # In float32, because it and its gradient contain a sum over the channels.
         return jax.nn.softmax(x.astype(jnp.float32), axis=-1).astype(x.dtype)
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Softmax", x, axis=1)

@@ -22,6 +22,7 @@ import numpy as np
 
 from runner.errors import Fault, must
 from runner.geometry import ReceptiveField, Window
+from runner.graph import Graph
 from runner.layers.initializers import Initializer
 from runner.layers.passes import Located, Pass
 from runner.records import Record
@@ -234,6 +235,14 @@ class Layer(Record):
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         """The output for a batch `x`, and the statistics after it."""
         raise NotImplementedError(f"{type(self).__name__}.apply")
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        """Adds the layer, as in evaluation, to an ONNX graph. Returns the name of the output for the input `x`.
+
+        `shape` is that of the input, channels last as everywhere here; `values` has parameters and statistics by name.
+        Raises NotImplementedError if the kind cannot be exported.
+        """
+        raise NotImplementedError(self.kind)
 
     def output_fields(self, at: FeatureMap) -> tuple[ReceptiveField, ...]:
         """The receptive fields of the output along each axis of the input image."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from runner.geometry import ReceptiveField, union
+from runner.graph import Graph
 from runner.layers import sequence
 from runner.layers.base import Array, FeatureMap, Layer, Misfit, Precision, Row, Shape, Survey, Tree
 from runner.layers.passes import Located, Pass
@@ -115,6 +116,17 @@ class Composite(Layer):
                 after[own] = new
         return self.joined(x, tuple(ends)), after
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        ends = []
+        for place, layers in self.routes():
+            own = route_name(place)
+            ends.append(sequence.nodes(layers, graph.inside(own), x, shape, values.get(own, {})))
+        return self.joined_nodes(graph, x, tuple(ends), shape)
+
+    def joined_nodes(self, graph: Graph, x: str, ends: tuple[str, ...], shape: Shape) -> str:
+        """The nodes of `joined`, for an input of `shape`."""
+        raise NotImplementedError(self.kind)
+
     def survey(self, at: FeatureMap, here: Located, into: Survey) -> FeatureMap:
         faults = len(into.faults)
         ends = [sequence.survey(layers, at, below(here, place), into) for place, layers in self.routes()]
@@ -141,6 +153,9 @@ class Straight(Composite):
         return ends[0]
 
     def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
+        return ends[0]
+
+    def joined_nodes(self, graph: Graph, x: str, ends: tuple[str, ...], shape: Shape) -> str:
         return ends[0]
 
 

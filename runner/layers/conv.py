@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from runner.errors import must
 from runner.geometry import Window
+from runner.graph import Graph
+from runner.layers import sliding
 from runner.layers.base import SCALED, Fallback, Layer, Misfit, Parameter, Precision, Shape, Tree, biased
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.passes import Pass
@@ -118,3 +120,7 @@ class Conv(Layer):
         if self.use_bias:
             y = biased(y, params["bias"])
         return y, statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        windows, bias = self.windows(shape), values.get("bias")
+        return sliding.convolved(graph, x, windows, values["kernel"], bias, mode=self.padding_mode, groups=self.groups)

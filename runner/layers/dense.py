@@ -6,6 +6,7 @@ import jax
 from annotated_types import Ge
 from pydantic import Field
 
+from runner.graph import Graph
 from runner.layers.base import SCALED, Layer, Misfit, Parameter, Precision, Shape, Tree, biased, shape_text
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.passes import Pass
@@ -43,6 +44,10 @@ class _FullyConnected(Layer):
         if self.use_bias:
             y = biased(y, params["bias"])
         return y, statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        biases = (graph.constant(values["bias"], "bias"),) if self.use_bias else ()
+        return graph.node("Gemm", x, graph.constant(values["kernel"], "kernel"), *biases)
 
 
 class Dense(_FullyConnected):

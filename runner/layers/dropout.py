@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from annotated_types import Ge, Lt
 from pydantic import Field
 
-from runner.layers.base import Layer, Tree
+from runner.graph import Graph
+from runner.layers.base import Layer, Shape, Tree
 from runner.layers.passes import Pass
 from runner.records import TRACED
 
@@ -28,3 +29,6 @@ class Dropout(Layer):
         kept = 1.0 - jnp.asarray(self.rate, jnp.float32)
         keeps = jax.random.uniform(at.key, x.shape) < kept
         return jnp.where(keeps, x / kept.astype(x.dtype), jnp.zeros((), x.dtype)), statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return x

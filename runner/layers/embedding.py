@@ -4,9 +4,11 @@ from typing import Annotated, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from annotated_types import Ge
 from pydantic import Field
 
+from runner.graph import Graph
 from runner.layers.base import FeatureMap, Layer, Misfit, Parameter, Precision, Shape, Tree, shape_text
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.passes import Pass
@@ -71,3 +73,12 @@ class Embedding(Layer):
         if self.zero_padding:
             vectors = jnp.where((tokens == PADDING)[..., None], jnp.zeros((), vectors.dtype), vectors)
         return vectors, statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        table = np.array(values["table"], np.float32)
+        if self.zero_padding:
+            table[PADDING] = 0
+        rows = graph.node("Clip", graph.node("Cast", x, to="int64"), graph.constant(0), graph.constant(len(table) - 1))
+        tokens = graph.node("Squeeze", rows, graph.constant([1]))  # (n, length)
+        vectors = graph.node("Gather", graph.constant(table, "table"), tokens)  # (n, length, dim)
+        return graph.node("Transpose", vectors, perm=[0, 2, 1])

@@ -11,6 +11,7 @@ from annotated_types import Ge, MinLen
 from pydantic import Field
 
 from runner.geometry import ReceptiveField
+from runner.graph import Graph
 from runner.layers import sequence
 from runner.layers.base import Array, Layer, Misfit, Shape, Tree, shape_text
 from runner.layers.composite import Composite, End, Straight, below
@@ -49,6 +50,9 @@ class Residual(Composite):
 
     def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
         return ends[0] + ends[1]
+
+    def joined_nodes(self, graph: Graph, x: str, ends: tuple[str, ...], shape: Shape) -> str:
+        return graph.node("Add", *ends)
 
 
 class Branches(Composite):
@@ -101,6 +105,17 @@ class Branches(Composite):
             total = total + end if self.merge == "add" else total * end
         return total.astype(x.dtype)
 
+    def joined_nodes(self, graph: Graph, x: str, ends: tuple[str, ...], shape: Shape) -> str:
+        if self.merge == "concat":
+            return graph.node("Concat", *ends, axis=1)
+        ranks = [len(sequence.output_shape(layers, shape)) for _, layers in self.routes()]
+        total = ""
+        for end, rank in zip(ends, ranks, strict=True):
+            added = list(range(rank + 1, max(ranks) + 1))  # the axes that a flat path lacks
+            alike = graph.node("Unsqueeze", end, graph.constant(added)) if added else end
+            total = graph.node("Add" if self.merge == "add" else "Mul", total, alike) if total else alike
+        return total
+
 
 class DenseConnection(Composite):
     """The input, with the channels of the layers' output after its own.
@@ -137,6 +152,9 @@ class DenseConnection(Composite):
 
     def joined(self, x: jax.Array, ends: tuple[jax.Array, ...]) -> jax.Array:
         return jnp.concatenate((x, ends[0]), axis=-1)
+
+    def joined_nodes(self, graph: Graph, x: str, ends: tuple[str, ...], shape: Shape) -> str:
+        return graph.node("Concat", x, ends[0], axis=1)
 
 
 class Auxiliary(Composite):
@@ -181,6 +199,9 @@ class Auxiliary(Composite):
         outputs, after = sequence.apply(self.layers, own, before, x, inside)
         at.side_outputs[at.here.path] = (outputs, self.weight)
         return x, {"layers": after} if after else {}
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return x
 
 
 def _one_after_another(ends: Sequence[End]) -> Array | None:

@@ -11,6 +11,7 @@ from jax import lax
 from pydantic import Field
 
 from runner import limits
+from runner.graph import Graph
 from runner.layers import places
 from runner.layers.base import (
     FeatureMap,
@@ -97,6 +98,13 @@ class BatchNorm(Layer):
         y = wide * along_channels(factor, x.ndim) + along_channels(shift, x.ndim)
         return y.astype(x.dtype), statistics
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        scale = values.get("scale", np.ones(shape[-1], np.float32))
+        bias = values.get("bias", np.zeros(shape[-1], np.float32))
+        named = {"scale": scale, "bias": bias, "mean": values["mean"], "variance": values["variance"]}
+        inputs = [graph.constant(own, name) for name, own in named.items()]
+        return graph.node("BatchNormalization", x, *inputs, epsilon=float(self.epsilon))
+
     def _updated(self, statistics: Tree, mean: jax.Array, variance: jax.Array, count: int) -> Tree:
         keep = jnp.asarray(self.momentum, jnp.float32)
         unbiased = variance * (count / max(count - 1, 1))
@@ -130,6 +138,14 @@ class LayerNorm(Layer):
         y = centred * lax.rsqrt(variance + jnp.asarray(self.epsilon, jnp.float32))
         return _rescaled(params, y).astype(x.dtype), statistics
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        scale = graph.constant(values.get("scale", np.ones(shape[-1], np.float32)), "scale")
+        biases = (graph.constant(values["bias"], "bias"),) if self.use_bias else ()
+        rank = len(shape) + 1
+        last = graph.node("Transpose", x, perm=[0, *range(2, rank), 1])
+        y = graph.node("LayerNormalization", last, scale, *biases, axis=-1, epsilon=float(self.epsilon))
+        return graph.node("Transpose", y, perm=[0, rank - 1, *range(1, rank - 1)])
+
 
 class LocalResponseNorm(Layer):
     """Every value divided by (k + α Σ x²)^β, the sum over `size` neighbouring channels.
@@ -161,3 +177,19 @@ class LocalResponseNorm(Layer):
             sums = lax.reduce_window(jnp.square(wide), np.zeros((), np.float32), lax.add, window, (1,) * x.ndim, around)
         alpha, beta, k = (jnp.asarray(value, jnp.float32) for value in (self.alpha, self.beta, self.k))
         return (wide * jnp.power(k + alpha * sums, -beta)).astype(x.dtype), statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        alpha, beta, k = float(self.alpha), float(self.beta), float(self.k)
+        if len(shape) == 3 and self.size % 2:  # ONNX sums over one channel more after a value if the size is even
+            return graph.node("LRN", x, alpha=alpha * self.size, beta=beta, bias=k, size=self.size)
+        channel = np.arange(shape[-1])
+        ahead = channel[None, :] - channel[:, None]  # of each output channel, for each input channel
+        near = (ahead >= -(self.size // 2)) & (ahead <= (self.size - 1) // 2)
+        band = near.astype(np.float32).reshape(*near.shape, *(1,) * (len(shape) - 1))
+        squares = graph.node("Mul", x, x)
+        if len(shape) == 1:
+            sums = graph.node("MatMul", squares, graph.constant(band.T))
+        else:
+            sums = graph.node("Conv", squares, graph.constant(band))
+        divisor = graph.node("Add", graph.node("Mul", sums, graph.constant(alpha)), graph.constant(k))
+        return graph.node("Mul", x, graph.node("Pow", divisor, graph.constant(-beta)))

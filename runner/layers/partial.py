@@ -14,6 +14,8 @@ from annotated_types import Ge, MinLen
 from pydantic import Field
 
 from runner.geometry import Window
+from runner.graph import Graph
+from runner.layers import sliding
 from runner.layers.base import Fallback, Layer, Misfit, Parameter, Shape, Tree, biased
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.passes import Pass
@@ -77,15 +79,21 @@ class PartialConv(Layer):
         return math.prod(kernel.shape) * math.prod(self.output_shape(shape)[:-1])
 
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
-        windows = self.windows(x.shape[1:])
-        seen = np.asarray(list(itertools.chain.from_iterable(self.connections)))
-        by = np.repeat(np.arange(len(self.connections)), [len(one) for one in self.connections])
-        weights = params["kernel"]  # (h, w, 1, connections)
-        full = jnp.zeros((*weights.shape[:-2], x.shape[-1], len(self.connections)), weights.dtype)
-        y = conv(x, full.at[..., seen, by].set(weights[..., 0, :]), windows)
+        y = conv(x, self._whole(params["kernel"], x.shape[-1]), self.windows(x.shape[1:]))
         if self.use_bias:
             y = biased(y, params["bias"])
         return y, statistics
+
+    def _whole(self, weights: jax.Array, channels: int) -> jax.Array:
+        """The kernel (h, w, channels, filters) of weights (h, w, 1, connections), with zeros elsewhere."""
+        seen = np.asarray(list(itertools.chain.from_iterable(self.connections)))
+        by = np.repeat(np.arange(len(self.connections)), [len(one) for one in self.connections])
+        full = jnp.zeros((*weights.shape[:-2], channels, len(self.connections)), weights.dtype)
+        return full.at[..., seen, by].set(weights[..., 0, :])
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        kernel = self._whole(jnp.asarray(values["kernel"]), shape[-1])
+        return sliding.convolved(graph, x, self.windows(shape), kernel, values.get("bias"))
 
 
 class PositionBias(Layer):
@@ -105,3 +113,6 @@ class PositionBias(Layer):
 
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         return biased(x, params["bias"]), statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Add", x, graph.constant(np.moveaxis(np.asarray(values["bias"]), -1, 0), "bias"))

@@ -10,6 +10,8 @@ from jax import lax
 from pydantic import Field
 
 from runner.geometry import Window
+from runner.graph import Graph
+from runner.layers import sliding
 from runner.layers.base import Fallback, Layer, Misfit, Parameter, Shape, Tree, along_channels, shape_text, whole
 from runner.layers.initializers import initializer
 from runner.layers.passes import Pass
@@ -82,6 +84,13 @@ class MaxPool(_Pool):
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
         return max_pool(padded, windows), statistics
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        windows = self.windows(shape)
+        if self.padding_mode != "zeros" or any(max(window.low, window.high) >= window.size for window in windows):
+            # Padding as wide as the window is refused as an attribute of the node.
+            x, windows = sliding.padded(graph, x, windows, self.padding_mode, -math.inf)
+        return graph.node("MaxPool", x, **sliding.slid(windows))
+
 
 class SumPool(_Pool):
     """The sum of the values under the window."""
@@ -91,6 +100,9 @@ class SumPool(_Pool):
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         padded, windows = pad(x, self.windows(x.shape[1:]), self.padding_mode)
         return self._sums(padded, windows).astype(x.dtype), statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return sliding.summed(graph, x, self.windows(shape), self.padding_mode)
 
 
 class Subsampling(SumPool):
@@ -114,6 +126,12 @@ class Subsampling(SumPool):
         scale, bias = (along_channels(params[name], x.ndim) for name in ("scale", "bias"))
         return (sums * scale + bias).astype(x.dtype), statistics
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        scale, bias = (
+            graph.constant(np.reshape(values[name], (-1, *(1,) * (len(shape) - 1))), name) for name in ("scale", "bias")
+        )
+        return graph.node("Add", graph.node("Mul", super().nodes(graph, x, shape, values), scale), bias)
+
 
 class AvgPool(_Pool):
     """The mean of the values under the window: of the pixels that are there, unless padding is to count."""
@@ -127,6 +145,9 @@ class AvgPool(_Pool):
         sums = self._sums(padded, windows)
         counts = jnp.asarray(self.pixel_counts(x.shape[1:]), jnp.float32)
         return (sums / counts.reshape(1, *counts.shape, 1)).astype(x.dtype), statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return sliding.summed(graph, x, self.windows(shape), self.padding_mode, 1 / self.pixel_counts(shape))
 
     def pixel_counts(self, shape: Shape) -> np.ndarray:
         """The number of pixels that each position covers, `(h', w')`: the product over the axes."""
@@ -182,6 +203,9 @@ class GlobalAvgPool(_GlobalPool):
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         return jnp.mean(x, axis=tuple(range(1, x.ndim - 1))), statistics
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Flatten", graph.node("GlobalAveragePool", x), axis=1)
+
 
 class GlobalMaxPool(_GlobalPool):
     """The largest value of every channel."""
@@ -192,3 +216,6 @@ class GlobalMaxPool(_GlobalPool):
         # In float32: the gradient is divided by the number of equal values, which is a sum.
         wide = x.astype(jnp.float32)
         return jnp.max(wide, axis=tuple(range(1, x.ndim - 1))).astype(x.dtype), statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Flatten", graph.node("GlobalMaxPool", x), axis=1)

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from runner import limits
 from runner.geometry import ReceptiveField, Window
+from runner.graph import Graph
 from runner.layers.base import Array, FeatureMap, Layer, Misfit, Shape, Tree, shape_text, whole
 from runner.layers.passes import Pass
 from runner.layers.window import Pixels
@@ -37,6 +38,12 @@ class Flatten(Layer):
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         return x.reshape(x.shape[0], -1), statistics
 
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        if len(shape) == 1:
+            return x
+        last = graph.node("Transpose", x, perm=[0, *range(2, len(shape) + 1), 1])
+        return graph.node("Flatten", last, axis=1)
+
 
 class PadChannels(Layer):
     """Adds channels of zeros after the existing ones: `(n, h, w, c)` → `(n, h, w, channels)`.
@@ -56,6 +63,12 @@ class PadChannels(Layer):
 
     def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
         return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, self.channels - x.shape[-1]),)), statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        if self.channels == shape[-1]:
+            return x
+        added = [0, self.channels - shape[-1], *(0,) * (len(shape) - 1)]
+        return graph.node("Pad", x, graph.constant([*(0,) * len(added), *added]), graph.constant(0.0))
 
 
 class Upsample(Layer):
@@ -101,3 +114,8 @@ class Upsample(Layer):
         for axis, factor in enumerate(self._factors(x.shape[1:]), 1):
             y = jnp.repeat(y, factor, axis=axis)
         return y.astype(x.dtype), statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        scales = graph.constant([1.0, 1.0, *map(float, self._factors(shape))])
+        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return graph.node("Resize", x, "", scales, **how)

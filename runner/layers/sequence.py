@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from runner.graph import Graph
 from runner.layers.base import FeatureMap, Layer, Shape, Survey, Tree
 from runner.layers.passes import Located, Pass
 
@@ -88,6 +89,15 @@ def apply(
         if new:
             after[own] = new
     return x, after
+
+
+def nodes(layers: Layers, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+    """Adds the layers to an ONNX graph, each under its name; `values` has parameters and statistics by these names."""
+    for index, layer in enumerate(layers):
+        own = name(index, layer)
+        x = layer.nodes(graph.inside(own), x, shape, values.get(own, {}))
+        shape = layer.output_shape(shape)
+    return x
 
 
 def survey(layers: Layers, at: FeatureMap, where: Located, into: Survey, *, first: int = 0) -> FeatureMap:

@@ -1,0 +1,43 @@
+"""`runner export run=RUN format=onnx`: a trained network as a file for other programs, with a model card."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from runner.errors import ConfigError, must
+from runner.verb import RunSettings, RunVerb
+
+
+class Export(RunSettings):
+    """What is written. Example: runner export run=outputs/2026-11-28/10-00-00 format=onnx file=digits.onnx
+
+    onnx and stablehlo have the preprocessing inside and take any number of inputs. Their outputs are compared
+    with ours.
+    """
+
+    format: Literal["stablehlo", "onnx", "safetensors"] = Field(
+        description="onnx (needs convrunner[onnx]); stablehlo for CPU, CUDA and TPU; safetensors: the weights alone."
+    )
+    file: str | None = Field(None, min_length=1, description="The file; null: MODEL.FORMAT in the current folder.")
+
+
+def export(folder: Path, settings: Export) -> int:
+    """Writes the file and the card, and prints both names."""
+    from runner import exporting, trained
+
+    network = trained.load(folder)
+    name = network.experiment.model.name.replace("/", "_")
+    path = Path(settings.file or f"{name}.{settings.format}").expanduser()
+    if path.is_dir() or not path.parent.is_dir():
+        raise ConfigError(must("file", "be a file in a folder that exists", str(path)))
+    try:
+        done = exporting.export(network, settings.format, path)
+    except OSError as error:
+        raise ConfigError(must("file", "be one that can be written", f"{path} ({error.strerror})")) from error
+    print(f"{done.path}: {done.size_bytes / 1e6:.3g} MB; {done.compared}")
+    print(f"{done.card}: the model card")
+    return 0
+
+
+VERB = RunVerb(Export, export)
