@@ -40,7 +40,7 @@ ELSEWHERE = {
     "pip install": "test_wheel.py",
     "eval": "test_completion.py",
     "runner -sc": "test_completion.py",
-    "python -m runner.tracking": "tracking/test_store_away.py",
+    "python -m runner sync": "tracking/test_sending.py",
     "python -m runner diff": "tracking/test_comparing.py",
     "python -m runner compare": "tracking/test_comparing.py",
 }
