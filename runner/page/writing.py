@@ -25,6 +25,7 @@ WEIGHT_BYTES: Final = 16_000_000
 _SNAPSHOT_BYTES: Final = 6_000_000  # of all snapshots together, in float16
 _RECORDED_BYTES: Final = 9_000_000  # of all recorded maps together
 _RECORDED_IMAGES: Final = 6
+_AT_ONCE: Final = 2  # as many as the other figures show, with which the compiled program is shared
 _RECORDED_SIDE: Final = 56  # larger maps are recorded as means of squares
 
 Array = np.ndarray[Any, Any]
@@ -124,17 +125,16 @@ def _records(
 ) -> list[dict[str, Any]]:
     """What every node made of each example: bytes between its smallest and its largest value, deflated."""
     activations = compiling.compiled(trained.program, placement).activations
-    found = []
-    channels = _channels(nodes, len(examples))
-    for example in examples:
-        at = compiling.leaves(trained.program), trained.params, trained.statistics
-        values = activations(*at, np.asarray(example.data)[None])
-        answers = trained.probabilities(np.asarray(example.data)[None], placement)[0]
-        maps = []
-        for node in nodes[1:]:
-            made = next(np.asarray(values[path][0], np.float32) for path in node.paths if path in values)
-            maps.append(_recorded(made, channels))
-        found.append({"maps": maps, "probabilities": [float(value) for value in answers]})
+    at, channels, found = compiling.leaves(trained.program), _channels(nodes, len(examples)), []
+    for first in range(0, len(examples), _AT_ONCE):
+        some = examples[first : first + _AT_ONCE]
+        inputs = np.stack([np.asarray(example.data) for example in some])
+        full = np.resize(inputs, (_AT_ONCE, *inputs.shape[1:]))
+        values = activations(at, trained.params, trained.statistics, full)
+        for place, answers in enumerate(trained.probabilities(inputs, placement)):
+            made = [next(values[path][place] for path in node.paths if path in values) for node in nodes[1:]]
+            maps = [_recorded(np.asarray(one, np.float32), channels) for one in made]
+            found.append({"maps": maps, "probabilities": [float(value) for value in answers]})
     return found
 
 
@@ -162,10 +162,8 @@ def _recorded(made: Array, channels: int) -> dict[str, Any]:
 
 
 def _fitting(moments: Sequence[Moment], size: int) -> list[Moment]:
-    """As many of the moments as there is room for, the first and the last among them."""
+    """As many of the moments as there is room for, the first among them."""
     count = min(len(moments), _SNAPSHOT_BYTES // max(size, 1))
-    if count < 2:
-        return []
     return [moments[place] for place in np.unique(np.linspace(0, len(moments) - 1, count).round().astype(int))]
 
 

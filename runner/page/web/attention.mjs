@@ -4,8 +4,11 @@
 import { el, percent } from "./dom.mjs";
 import { backward, forward, outputs, probabilities } from "./engine.mjs";
 import { forScreen } from "./inputs.mjs";
-import { colour, drawPicture, largestOf } from "./paint.mjs";
+import { drawPicture, largestOf } from "./paint.mjs";
 import { say } from "./texts.mjs";
+
+// Bright, so that they are seen on black as well as on a photograph.
+const FOR = [0, 170, 255], AGAINST = [255, 140, 0];
 
 /** The last node with a map of two axes that is larger than one position; −1 if there is none. */
 export const lastSpatial = (net) => net.nodes.findLastIndex(({ shape }, at) => at > 0 && shape.length === 3 && shape[0] * shape[1] > 1);
@@ -58,29 +61,30 @@ export function attentionPanel(page) {
     net.nodes.flatMap((node, at) => (at && node.shape.length === 3 && node.shape[0] * node.shape[1] > 1 ? [option(at, page.title(at), at === start)] : [])));
   let run = 0, follows = true;
   classes.addEventListener("change", () => (follows = false));
-  const overlay = (canvas, map, [rows, columns], scale) => {
+  const overlay = (canvas, map, [rows, columns], scale, smooth) => {
     drawPicture(canvas, forScreen(page.data, page.input), page.input.data_shape);
-    const context = canvas.getContext("2d"), cw = canvas.width / columns, ch = canvas.height / rows;
+    const small = new OffscreenCanvas(columns, rows), image = new ImageData(columns, rows);
     for (let i = 0; i < map.length; i++) {
-      if (Number.isNaN(map[i])) continue;
-      context.globalAlpha = 0.15 + 0.6 * Math.min(1, Math.abs(map[i]) / (scale || 1));
-      context.fillStyle = colour(map[i], scale);
-      context.fillRect((i % columns) * cw, Math.floor(i / columns) * ch, cw + 0.5, ch + 0.5);
+      const share = Number.isNaN(map[i]) ? 0 : Math.min(1, Math.abs(map[i]) / (scale || 1));
+      image.data.set([...(map[i] < 0 ? AGAINST : FOR), Number.isNaN(map[i]) ? 0 : Math.round(225 * share)], 4 * i);
     }
-    context.globalAlpha = 1;
+    small.getContext("2d").putImageData(image, 0, 0);
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = smooth;
+    context.drawImage(small, 0, 0, canvas.width, canvas.height);
   };
   async function draw() {
     const top = page.probabilities.indexOf(page.probabilities.reduce((a, b) => Math.max(a, b)));
     const k = follows ? top : Number(classes.value);
     classes.replaceChildren(...page.classes.map((name, at) => option(at, `${name} (${percent(page.probabilities[at])})`, at === k)));
-    const at = Number(layers.value), map = gradCam(net, page.values, at, k);
-    overlay(cam, map, net.nodes[at].shape, largestOf(map));
+    const at = Number(layers.value), map = gradCam(page.net, page.values, at, k);
+    overlay(cam, map, net.nodes[at].shape, largestOf(map), true);
     camText.textContent = say("camText", page.title(at));
     const own = ++run, rows = Math.ceil(h / step), columns = Math.ceil(w / step);
     const drops = new Float32Array(rows * columns).fill(NaN);
-    const show = () => overlay(hide, drops, [rows, columns], Math.max(0.05, largestOf(drops.map((v) => (Number.isNaN(v) ? 0 : v)))));
+    const show = () => overlay(hide, drops, [rows, columns], Math.max(0.05, largestOf(drops.map((v) => (Number.isNaN(v) ? 0 : v)))), false);
     let shown = performance.now();
-    await occlusion(net, page.values, k, side, step, (y, x, drop) => {
+    await occlusion(page.net, page.values, k, side, step, (y, x, drop) => {
       drops[(y / step) * columns + x / step] = drop;
       if (performance.now() - shown > 200) show(), (shown = performance.now());
     }, () => own === run && page.state.tab === "attention");

@@ -22,6 +22,9 @@ export function short(v, digits = 3) {
   return text.replace("e+", "e").replaceAll("-", "−");
 }
 
+/** A number as a further term of a sum. */
+export const term = (v) => (v < 0 ? ` − ${short(-v)}` : ` + ${short(v)}`);
+
 /** A number in at most four characters, for the cells of small tables. */
 export function tiny(v) {
   const size = Math.abs(v), sign = v < 0 ? "−" : "";

@@ -30,7 +30,7 @@ function lossText(net, y, target, value) {
 /** The panel. Its button gives the page the network after the step. */
 export function learningPanel(page) {
   const body = el("div"), target = el("select", { id: "target", onchange: () => ((follows = false), draw()) });
-  const rate = el("input", { id: "rate", type: "range", min: -4, max: 0.5, step: 0.1, value: -2, oninput: () => draw() });
+  const rate = el("input", { id: "rate", type: "range", min: -4, max: 0.5, step: 0.1, value: -3, oninput: () => draw() });
   const rateText = el("b"), count = el("span");
   let follows = true, step = null;
   const take = el("button", { id: "take-step", class: "main", onclick: () => page.learn(step.net) }, say("step"));

@@ -51,12 +51,12 @@ function row(page, node, at, lane, wide) {
   const over = el("canvas", { class: "over", "aria-hidden": "true" });
   const range = el("span", { class: "range" }), isInput = at === 0;
   const words = isInput && page.vocabulary.length ? el("p", { class: "words" }) : null;
-  const title = isInput ? say("input") : node.place || node.kind;
+  const title = page.title(at);
   maps.setAttribute("aria-label", `${title} ${sizes(node.shape)}`);
   const element = el("section", { class: "row", "data-node": at, "data-kind": node.kind },
     gutter(lane, wide),
     el("div", { class: "layer" },
-      el("h4", {}, el("b", {}, title), " ", el("span", {}, summary(node)), " ", el("span", { class: "shape" }, sizes(node.shape)), range),
+      el("h4", {}, el("b", { title: node.place }, title), " ", el("span", {}, summary(node)), " ", el("span", { class: "shape" }, sizes(node.shape)), range),
       words, el("div", { class: "stage", hidden: Boolean(words) }, maps, over)));
   let placed = null, shown = false;
   const shapeOf = () => page.shapes[at];

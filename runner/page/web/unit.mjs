@@ -1,7 +1,7 @@
 // What made one value: its window, the arithmetic, the value.
 import { softmax } from "./activations.mjs";
 import { pixel } from "./convolution.mjs";
-import { el, short, tiny } from "./dom.mjs";
+import { el, short, term, tiny } from "./dom.mjs";
 import { colour, drawMaps, ink, largestOf, layout } from "./paint.mjs";
 import { asMap } from "./shapes.mjs";
 import { say } from "./texts.mjs";
@@ -63,8 +63,8 @@ function convolution(node, x, tensors, [y, column, f]) {
       el("div", { class: "channel" }, el("h5", {}, say("channel", part.channel), el("b", {}, ` Σ ${short(part.sum)}`)),
         el("div", { class: "terms" }, matrix(part.values, columns, scales[0], say("window")), el("b", {}, "×"),
           matrix(part.weights, columns, scales[1], say("filter")), el("b", {}, "="), matrix(part.products, columns, scales[2], say("product"))))),
-    line(shown.map((part, n) => `${n ? " + " : ""}${short(part.sum)}`).join(""), order.length > CHANNELS ? ` + ${short(rest)} (${say("others", order.length - CHANNELS)})` : "",
-      tensors.bias ? ` + ${short(bias)} (${say("bias")})` : "", " = ", el("strong", {}, short(total, 4))),
+    line(shown.map((part, n) => (n ? term(part.sum) : short(part.sum))).join(""), order.length > CHANNELS ? `${term(rest)} (${say("others", order.length - CHANNELS)})` : "",
+      tensors.bias ? `${term(bias)} (${say("bias")})` : "", " = ", el("strong", {}, short(total, 4))),
   ];
 }
 
@@ -113,8 +113,8 @@ function weighted(terms, bias, value) {
     el("tr", {}, el("th", {}, name), el("td", {}, `${short(weight)} × ${short(x)}`), el("td", { class: "meter" },
       el("i", { style: `width:${(50 * Math.abs(product)) / top}%;${product < 0 ? "right:50%" : "left:50%"};background:${colour(product * 0.8, top)}` })),
       el("td", {}, short(product))))),
-    line(short(shown.reduce((sum, { product }) => sum + product, 0)), rest.length ? ` + ${short(rest.reduce((sum, { product }) => sum + product, 0))} (${say("otherInputs", rest.length)})` : "",
-      bias === undefined ? "" : ` + ${short(bias)} (${say("bias")})`, " = ", el("strong", {}, short(value, 4)))];
+    line(short(shown.reduce((sum, { product }) => sum + product, 0)), rest.length ? `${term(rest.reduce((sum, { product }) => sum + product, 0))} (${say("otherInputs", rest.length)})` : "",
+      bias === undefined ? "" : `${term(bias)} (${say("bias")})`, " = ", el("strong", {}, short(value, 4)))];
 }
 
 /** The index of a unit among a node's values. */
@@ -151,7 +151,7 @@ export function arithmetic(page, at, unit) {
     const deviation = `√(${short(tensors.variance[k])} + ${short(node.args.epsilon)})`;
     const before = x[unitIndex(node, unit)];
     return [line(`(${short(before)} − ${short(tensors.mean[k])}) / ${deviation}`, tensors.scale ? ` × ${short(tensors.scale[k])}` : "",
-      tensors.bias ? ` + ${short(tensors.bias[k])}` : "", " = ", el("strong", {}, short(value, 4)))];
+      tensors.bias ? term(tensors.bias[k]) : "", " = ", el("strong", {}, short(value, 4)))];
   }
   if (node.kind === "embedding") {
     const word = page.vocabulary[x[unit[1]]] ?? x[unit[1]];
