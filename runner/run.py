@@ -5,6 +5,7 @@
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 from runner import data, folders, placement
@@ -14,17 +15,18 @@ from runner.observers.display import Display
 from runner.observers.nan_search import NanSearch
 from runner.observers.profiler import Profiler
 from runner.observers.recorder import Recorder, run_name
+from runner.observers.repeatable import Repeatable
 from runner.training.driver import train
 from runner.training.member import Context, Member
-from runner.training.observer import Events
+from runner.training.observer import Events, Observer
 from runner.training.outcome import Outcome
 from runner.training.plan import Plan, planned
 
 _log = logging.getLogger(__name__)
 
 
-def run(experiment: Experiment, context: Context) -> Outcome:
-    """Trains, tests and records one experiment. Raises ConvrunnerError.
+def run(experiment: Experiment, context: Context, observers: Sequence[Observer] = ()) -> Outcome:
+    """Trains, tests and records one experiment; `observers` are told of it first. Raises ConvrunnerError.
 
     A run that fails is recorded as FAILED; a configuration or data that are rejected leave nothing in MLflow.
     """
@@ -43,7 +45,7 @@ def run(experiment: Experiment, context: Context) -> Outcome:
             raise
 
     # The display comes before the recorder, which saves the model at the end.
-    events = Events([NanSearch(), Profiler(), display, recorder])
+    events = Events([Repeatable(recorder), *observers, NanSearch(), Profiler(), display, recorder])
     with display.activity as activity:
         try:
             [ended] = train([member], plan_of, events)

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import jax
 
-from runner import describe, tracking
+from runner import circumstances, describe, tracking
 from runner.data import Dataset, Source
 from runner.data.value_range import Range
 from runner.data.vocabulary import vocabulary_text
@@ -188,12 +188,17 @@ def run_name(experiment: Experiment, overrides: tuple[str, ...], names: Mapping[
 
 
 def _tags(context: Context, placement: Placement) -> dict[str, str]:
-    return dict(context.tags) | {
-        "version": metadata.version("convrunner"),
-        "jax": jax.__version__,
-        "device": str(placement),
-        "mlflow.source.name": context.command,
-    }
+    return (
+        dict(context.tags)
+        | {
+            "version": metadata.version("convrunner"),
+            "jax": jax.__version__,
+            "device": str(placement),
+            "processor": circumstances.processor(),
+            "mlflow.source.name": context.command,
+        }
+        | circumstances.flags()
+    )
 
 
 def _as_written(params: dict[str, str], from_environment: Mapping[Place, str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from runner.observers.activity import Activity
 from runner.observers.nan_search import NanSearch
 from runner.observers.profiler import Profiler
 from runner.observers.recorder import Recorder
+from runner.observers.repeatable import Repeatable
 from runner.path_names import short_names
 from runner.placement import Placement
 from runner.sweep.engines import check_strategy, train_group
@@ -141,7 +142,7 @@ class Session:
         announcer = Announcer(self.objectives[0][0], len(earlier))
         tally = Tally(recorder, parent, self.study)
         pruners: list[Observer] = [Pruner(self.study)] if self.study else []
-        events = Events([NanSearch(), Profiler(), recorder, *pruners, announcer, tally])
+        events = Events([NanSearch(), Profiler(), Repeatable(recorder), recorder, *pruners, announcer, tally])
         return _Opened(name, parent, recorder, announcer, tally, events)
 
     def _name(self, proposed: Sequence[Proposed]) -> str:

@@ -21,6 +21,7 @@ TAGS_OF_A_PLACE = (
     "jax",
     "version",
     "device",
+    "processor",
     "runner.process",
     "mlflow.user",
     "mlflow.source.name",
