@@ -82,6 +82,7 @@ FLOORS = {
     "runner.comparing": 10,
     "runner.exporting": 10,
     "runner.repeating": 10,
+    "runner.project": 10,
     "runner.training": 10,
     "runner.observers": 11,
     "runner.sweep.space": 11,
