@@ -1,5 +1,7 @@
 """The page in a browser: what a person sees and does, held against the compiled program."""
 
+import base64
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,10 @@ from browser import Page, started
 from configurations import here
 from golden.cases import write_texts
 from page.made import written
+from PIL import Image
 
+from runner.data.decode import pixels_of
+from runner.data.source import ImageSize
 from runner.trained import Trained
 
 BRANCHES = (
@@ -89,6 +94,28 @@ def test_a_drawing_is_answered_as_by_the_compiled_program(page: Page, digits: tu
     np.testing.assert_allclose(probabilities(page), expected, atol=1e-4)
     shown = page.texts(".bar.top .name")
     assert shown == [network.classes[expected.argmax()]]
+
+
+DROPPED = """(async () => {
+  const bytes = Uint8Array.from(atob("%s"), letter => letter.charCodeAt(0)), given = new DataTransfer();
+  given.items.add(new File([bytes], "%s", {type: "image/png"}));
+  document.dispatchEvent(new DragEvent("drop", {dataTransfer: given, bubbles: true, cancelable: true}));
+})()"""
+
+
+def test_a_dropped_image_is_read_as_predict_reads_it(page: Page) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)
+    smooth = Image.fromarray(pixels).resize((40, 60), Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    smooth.save(file, "PNG")
+    page.value(DROPPED % (base64.b64encode(file.getvalue()).decode(), "leaf.png"))
+    page.until("page.state.example === -2")
+    found = np.asarray(page.value("[...page.data]")).reshape(8, 8, 1)
+    expected = pixels_of(smooth, ImageSize(height=8, width=8, channels=1), "resize")
+    assert np.abs(found - expected).max() <= 2  # Pillow rounds between the axes
+    page.value(DROPPED % (base64.b64encode(b"no image").decode(), "broken.png"))
+    page.until("document.querySelector('.fault').textContent")
+    assert page.texts(".input .fault") == ["broken.png: the browser cannot read this image"]
 
 
 def test_every_example_is_answered_as_by_the_compiled_program(page: Page, digits: tuple[Path, Trained]) -> None:

@@ -39,25 +39,30 @@ export function fitted(x, shape, target, how, black) {
     }
     return out;
   }
-  const down = weights(h, height), across = weights(w, width);
-  const tall = new Float64Array(height * w * c);
+  return resampled(x, shape, target, [0, 0, h, w]);
+}
+
+/** The box [top, left, height, width] of an image, which may have fractions of pixels, at another size. */
+export function resampled(x, [h, w, c], [height, width], [top, left, tall, wide]) {
+  const down = weights(h, height, top, tall), across = weights(w, width, left, wide);
+  const rows = new Float64Array(height * w * c);
   for (let y = 0; y < height; y++)
     for (const [row, share] of down[y])
-      for (let i = 0; i < w * c; i++) tall[y * w * c + i] += share * x[row * w * c + i];
+      for (let i = 0; i < w * c; i++) rows[y * w * c + i] += share * x[row * w * c + i];
   const out = new Float64Array(height * width * c);
   for (let y = 0; y < height; y++)
     for (let column = 0; column < width; column++)
       for (const [from, share] of across[column])
-        for (let k = 0; k < c; k++) out[(y * width + column) * c + k] += share * tall[(y * w + from) * c + k];
+        for (let k = 0; k < c; k++) out[(y * width + column) * c + k] += share * rows[(y * w + from) * c + k];
   return Float32Array.from(out);
 }
 
 /** For each new position its old ones with their weights: a triangle as wide as the coarser grid. */
-function weights(before, after) {
-  const ratio = before / after, reach = Math.max(ratio, 1);
+function weights(before, after, start, span) {
+  const ratio = span / after, reach = Math.max(ratio, 1);
   return Array.from({ length: after }, (_, at) => {
-    const centre = (at + 0.5) * ratio - 0.5, found = [];
-    for (let old = 0; old < before; old++) {
+    const centre = start + (at + 0.5) * ratio - 0.5, found = [];
+    for (let old = Math.max(0, Math.ceil(centre - reach)); old <= Math.min(before - 1, centre + reach); old++) {
       const share = 1 - Math.abs(centre - old) / reach;
       if (share > 0) found.push([old, share]);
     }

@@ -1,6 +1,6 @@
 // What the network is given: a drawing, an image file, an example, or a typed text.
 import { el, percent } from "./dom.mjs";
-import { fitted, forScreen, inUnits, tokens, words } from "./inputs.mjs";
+import { forScreen, inUnits, resampled, tokens, words } from "./inputs.mjs";
 import { drawPicture } from "./paint.mjs";
 import { say } from "./texts.mjs";
 
@@ -25,7 +25,7 @@ function imagePanel(page) {
   const forScreenBytes = (bytes) => Uint8ClampedArray.from(bytes);
   const give = (number = -1) => {
     drawPicture(canvas, forScreenBytes(drawn), [h, w, c]);
-    const bytes = centred.checked && number < 0 && grey ? centre(drawn, h, w, c) : drawn;
+    const bytes = centred.checked && number === -1 && grey ? centre(drawn, h, w, c) : drawn;
     page.show(inUnits(Uint8ClampedArray.from(bytes), page.input), number);
   };
   const dab = (x, y) => {
@@ -82,7 +82,7 @@ function imagePanel(page) {
   }
   document.ondragover = (event) => event.preventDefault();
   document.ondrop = (event) => (event.preventDefault(), take(event.dataTransfer.files[0]));
-  centred.addEventListener("change", () => page.state.example < 0 && give());
+  centred.addEventListener("change", () => page.state.example === -1 && give());
   const tools = page.recorded
     ? null
     : el("div", { class: "tools" },
@@ -112,28 +112,33 @@ export function centre(bytes, h, w, c) {
   return out;
 }
 
-/** An image file as bytes of the data: cut to the proportions of the data, or padded, and resampled. */
+/** An image file as bytes of the data, as Pillow fits it: cut to the proportions of the data, padded, or its middle. */
 async function pixelsOf(file, { data_shape: [h, w, c], file_fit: how }) {
-  const picture = await createImageBitmap(file), canvas = new OffscreenCanvas(picture.width, picture.height);
-  const context = canvas.getContext("2d");
+  const { width, height, data } = pixelsIn(await createImageBitmap(file)), image = new Float32Array(height * width * c);
+  for (let i = 0; i < height * width; i++) {
+    const [r, g, b, a] = data.subarray(4 * i, 4 * i + 4);
+    if (c < 3) image[i * c] = Math.round(0.299 * r + 0.587 * g + 0.114 * b);
+    else image.set([r, g, b], i * c);
+    if (c % 2 === 0) image[i * c + c - 1] = a;
+  }
+  const shape = [height, width, c], by = Math.min(width / w, height / h);
+  const box = [(height - h * by) / 2, (width - w * by) / 2, h * by, w * by];
+  if (how === "resize") return resampled(image, shape, [h, w], box).map(Math.round);
+  const inner = width / height > w / h ? [Math.round((height / width) * w), w] : [h, Math.round((width / height) * h)];
+  const kept = how === "pad" ? resampled(image, shape, inner, [0, 0, height, width]).map(Math.round) : image;
+  const [tall, wide] = how === "pad" ? inner : [height, width], out = new Float32Array(h * w * c);
+  const place = how === "pad" ? Math.round : (v) => -Math.floor(-v);
+  const [top, left] = [place((h - tall) / 2), place((w - wide) / 2)];
+  for (let y = Math.max(0, top); y < Math.min(h, top + tall); y++)
+    for (let x = Math.max(0, left); x < Math.min(w, left + wide); x++)
+      for (let k = 0; k < c; k++) out[(y * w + x) * c + k] = kept[((y - top) * wide + (x - left)) * c + k];
+  return out;
+}
+
+function pixelsIn(picture) {
+  const { width, height } = picture, context = new OffscreenCanvas(width, height).getContext("2d");
   context.drawImage(picture, 0, 0);
-  const { data } = context.getImageData(0, 0, picture.width, picture.height);
-  const pick = how === "pad" ? Math.max : Math.min;
-  const by = how === "crop" ? 1 : pick(picture.width / w, picture.height / h);
-  const [across, down] = [w * by, h * by].map(Math.round);
-  const [left, top] = [(picture.width - across) / 2, (picture.height - down) / 2].map(Math.round);
-  const cut = new Float32Array(down * across * c);
-  for (let y = 0; y < down; y++)
-    for (let x = 0; x < across; x++) {
-      const row = y + top, column = x + left;
-      if (row < 0 || row >= picture.height || column < 0 || column >= picture.width) continue;
-      const from = 4 * (row * picture.width + column), to = (y * across + x) * c;
-      const [r, g, b] = [data[from], data[from + 1], data[from + 2]];
-      if (c < 3) cut[to] = Math.round(0.299 * r + 0.587 * g + 0.114 * b);
-      else (cut[to] = r), (cut[to + 1] = g), (cut[to + 2] = b);
-      if (c % 2 === 0) cut[to + c - 1] = data[from + 3];
-    }
-  return fitted(cut, [down, across, c], [h, w, c], "resize", [0]).map((v) => Math.round(v));
+  return context.getImageData(0, 0, width, height);
 }
 
 /** The examples as buttons: pictures with their classes, wrong ones marked. */

@@ -11,7 +11,7 @@ const TERMS = 10;
 
 /** A small table of numbers on their colours; `marked` is the index of one to frame. */
 function matrix(values, columns, scale, title, marked = -1) {
-  const big = columns <= 3 ? 34 : columns <= 5 ? 23 : columns <= 7 ? 16 : 9;
+  const big = columns <= 3 ? 34 : columns <= 5 ? 22 : columns <= 7 ? 16 : 9;
   const cells = values.map((v, i) =>
     el("span", { class: i === marked ? "won" : v === null ? "none" : "", style: v === null ? "" : `background:${colour(v, scale)};color:${ink(v, scale)}`, title: v === null ? "" : short(v, 5) },
       columns <= 5 && v !== null ? tiny(v) : ""));
