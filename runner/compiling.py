@@ -66,6 +66,20 @@ def _compiled(structure: Any, placement: Placement, donate: bool) -> Compiled:
     )
 
 
+def special(program: Program, placement: Placement, function: Callable[..., Any], static: tuple[Any, ...] = ()) -> Any:
+    """`function(program, *static, …)`, compiled for a structure; it takes the leaves in place of the program."""
+    return _special(jax.tree.structure(program), placement, function, static)
+
+
+@functools.lru_cache(maxsize=64)
+def _special(structure: Any, placement: Placement, function: Callable[..., Any], static: tuple[Any, ...]) -> Any:
+    def call(program: Program, *args: Any) -> Any:
+        return function(program, *static, *args)
+
+    call.__name__ = function.__name__
+    return _jitted(structure, placement, call)
+
+
 class Mapped(NamedTuple):
     """`init`, `advance` and `evaluate` of many members at once, each of whose arrays have members as first axis."""
 

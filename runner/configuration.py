@@ -1,4 +1,4 @@
-"""The configuration of one command: an experiment, its tracking, a sweep, and the settings of verbs.
+"""The configuration of one command: an experiment, its tracking, its figures, a sweep, and the settings of verbs.
 
     >>> configuration = parse(values)     # of the keys model, data, tracking, …; raises ConfigError with every fault
     >>> experiment, tracking = configuration.experiment, configuration.tracking
@@ -20,6 +20,7 @@ from runner.faults import fault, first_causes
 from runner.layers.base import Shape
 from runner.metrics import metric_of
 from runner.records import R, Record, frozen
+from runner.run_figures.settings import Figures
 from runner.sweep.settings import Sweep
 from runner.tracking.settings import Tracking
 
@@ -33,6 +34,7 @@ class Configuration:
 
     experiment: Experiment
     tracking: Tracking
+    figures: Figures
     sweep: Sweep
     verbs: Mapping[str, Record]
 
@@ -47,6 +49,7 @@ class Layout(Experiment):
     """The whole configuration of one run. Each field is a group of `conf/`."""
 
     tracking: Tracking = Field(Tracking(), description="What is recorded in MLflow, and where.")
+    figures: Figures = Field(Figures(), description="Which figures are drawn of each run.")
     sweep: Sweep = Field(Sweep(), description="What a sweep varies, and how members are trained and compared.")
 
     def faults(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> list[Fault]:
@@ -87,6 +90,7 @@ def parse(config: dict[str, Any], block_library: Iterable[str] = (), verbs: Reco
     return Configuration(
         experiment=Experiment.model_construct(**{name: getattr(found, name) for name in Experiment.model_fields}),
         tracking=found.tracking,
+        figures=found.figures,
         sweep=found.sweep,
         verbs={verb: getattr(found, verb) for verb in used},
     )

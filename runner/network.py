@@ -101,6 +101,11 @@ class Network(Record):
         )
         return parameters, statistics
 
+    def kernels(self) -> dict[str, Shape]:
+        """The shapes (h, w, c_in, c_out) or (w, c_in, c_out) of the filters of every convolution, by dotted path."""
+        parameters = places.dotted(self._parameters())
+        return {path: leaf.shape for path, leaf in parameters.items() if leaf.kernel and len(leaf.shape) > 2}
+
     # Arrays -------------------------------------------------------------------------------------------------------
 
     def fitted(self, images: jax.Array, black: ArrayLike) -> jax.Array:

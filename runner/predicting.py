@@ -8,7 +8,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -70,7 +70,7 @@ class Predictor:
         """
         if self.reads_texts:
             return self._answers([str(item) for item in items], self._of_texts([str(item) for item in items]), top_k)
-        found = [self._image(item) for item in items]
+        found = [self.image(item) for item in items]
         names = [str(item) if isinstance(item, str | Path) else str(index) for index, item in enumerate(items)]
         return self._answers(names, np.stack(found) if found else self._nothing(), top_k)
 
@@ -101,7 +101,9 @@ class Predictor:
         names = [f"{tree.root}/{paths[index]}" for index in good]
         kept = [inputs[index] for index in good]
         found = self._answers(names, self._of_texts(kept) if self.reads_texts else self._stacked(kept), top_k)
-        answers = {index: self._labelled(answer, paths[index]) for index, answer in zip(good, found, strict=True)}
+        answers = {
+            index: replace(answer, label=self.label_of(paths[index])) for index, answer in zip(good, found, strict=True)
+        }
         return [
             answers[index] if index in answers else Answer(f"{tree.root}/{path}", fault=faults[index])
             for index, path in enumerate(paths)
@@ -113,8 +115,11 @@ class Predictor:
         size = self._image_size()
         return self._in_units(opened(tree, path, lambda image: pixels_of(image, size, self._how)))
 
-    def _image(self, item: Any) -> np.ndarray:
-        """An input of the network (h, w, c), from a path, a PIL image or an array."""
+    def image(self, item: Any) -> np.ndarray:
+        """An input in the form of the data (h, w, c), from a path, a PIL image or an array.
+
+        Raises ConfigError if it is of another kind, and DataError if a file cannot be read.
+        """
         from PIL import Image
 
         size = self._image_size()
@@ -169,10 +174,9 @@ class Predictor:
             for name, row, places in zip(names, probabilities, best, strict=True)
         ]
 
-    def _labelled(self, answer: Answer, path: str) -> Answer:
-        """The answer with the class of the nearest folder above a file that is one."""
-        label = next((name for name in map(nfc, path.split("/")[-2::-1]) if name in self._classes), None)
-        return Answer(answer.file, answer.top, label)
+    def label_of(self, path: str) -> str | None:
+        """The class that the nearest folder above a file names; None if no folder does."""
+        return next((name for name in map(nfc, path.split("/")[-2::-1]) if name in self._classes), None)
 
 
 def _files(named: str, suffixes: tuple[str, ...], what: str) -> tuple[FileTree, list[str]]:

@@ -28,7 +28,8 @@ from runner import data, page, tracking, train
 from runner.composition.reading import read
 from runner.data.files import open_tree
 from runner.experiment import Experiment
-from runner.geometry import Window
+from runner.explaining.sight import Sight
+from runner.geometry import ReceptiveField, Window
 from runner.launchable import as_yaml
 from runner.layers.conv import Conv
 from runner.layers.dense import Classifier
@@ -151,6 +152,15 @@ def having_trained() -> dict[str, Any]:
     return own | {"trained": made, "folder": folder, "config": config, "images": own["dataset"].val.inputs[:5]}
 
 
+def explaining() -> dict[str, Any]:
+    """A network of images that trained for no step."""
+    layers = "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, flatten, classifier]"
+    plan = planned(described(*SMALL, layers), data.load(described(*SMALL).data), here())
+    own: dict[str, Any] = {"trained": Training(plan).trained({}), "network": plan.program.network, "placement": here()}
+    own["sight"] = Sight(own["trained"], here())
+    return own | {"images": plan.dataset.val.inputs[:5], "ReceptiveField": ReceptiveField, "draw": lambda subject: b""}
+
+
 def sweeping() -> dict[str, Any]:
     """Two members to train, and a way to have trained them."""
     proposed = [
@@ -195,9 +205,16 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.configuration": lambda: {"values": composed(*TINY)},
     "runner.describe": experiment,
     "runner.experiment": experiment,
+    "runner.explaining.excitation": explaining,
+    "runner.explaining.fields": explaining,
+    "runner.explaining.layers": explaining,
+    "runner.explaining.outline": explaining,
+    "runner.explaining.relevance": explaining,
+    "runner.explaining.sight": explaining,
     "runner.exporting": having_trained,
     "runner.exporting.stablehlo": having_trained,
     "runner.figures": drawing,
+    "runner.run_figures.subject": explaining,
     "runner.layers.passes": in_float32,
     "runner.layers.places": lambda: {"k": 0, "b": 0},
     "runner.losses": in_float32,

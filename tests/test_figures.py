@@ -12,7 +12,19 @@ from matplotlib.text import Text
 from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 
-from runner.figures import confusion_matrix, filters, learning_curves, png, worst_images
+from runner.figures import (
+    Answered,
+    LayerMaps,
+    class_probabilities,
+    confusion_matrix,
+    feature_maps,
+    filters,
+    filters_before_and_after,
+    learning_curves,
+    png,
+    worst_images,
+)
+from runner.figures.canvas import resized, tiles
 from runner.figures.style import TRAIN, VAL
 
 HISTORY = [
@@ -189,21 +201,87 @@ def test_a_sheet_shows_the_pixels_it_was_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "tiles", "title"),
+    ("shape", "title"),
     [
-        ((5, 5, 1, 6), 6, "6 filters, 5×5×1"),
-        ((7, 7, 3, 64), 64, "64 filters, 7×7×3"),
-        ((3, 3, 32, 100), 64, "64 of 100 filters, 3×3×32"),
-        ((9, 4, 2), 2, "2 filters, 1×9×4"),
+        ((5, 5, 1, 6), "6 filters, 5×5×1"),
+        ((7, 7, 3, 64), "64 filters, 7×7×3"),
+        ((3, 3, 32, 100), "64 of 100 filters, 3×3×32"),
+        ((9, 4, 2), "2 filters, 1×9×4"),
     ],
 )
-def test_filters_are_tiles(shape: tuple[int, ...], tiles: int, title: str) -> None:
+def test_filters_say_how_many_they_are(shape: tuple[int, ...], title: str) -> None:
     figure = filters(np.random.default_rng(0).normal(size=shape).astype(np.float32))
-    assert (len(figure.axes), figure.get_suptitle()) == (tiles, title)
+    assert figure.get_suptitle() == title
+    both = filters_before_and_after(np.zeros(shape), np.ones(shape), name="layers[0].conv")
+    assert both.get_suptitle() == f"layers[0].conv: {title}"
+    assert {"before training", "after training"} <= {text.get_text() for text in both.texts}
+    assert png(both)
 
 
 def test_filters_of_zeros_are_drawn() -> None:
     assert png(filters(np.zeros((3, 3, 3, 2), np.float32)))
+
+
+def test_a_tile_has_a_block_of_pixels_for_each_value() -> None:
+    maps = np.array([[[-1.0, 1.0], [0.0, 0.0]], [[0.0, 0.5], [0.0, 0.0]]])  # (h, w, n)
+    sheet = tiles(maps, side=8, gap=2, across=2, limit=1.0, frame=False)
+    assert sheet.shape == (8, 18, 3)
+    blue, red, white = sheet[1, 1], sheet[1, 11], sheet[6, 6]
+    assert blue[2] > 0.3 > blue[0]
+    assert red[0] > 0.3 > red[2]
+    np.testing.assert_allclose(white, 1, atol=0.04)
+    np.testing.assert_array_equal(sheet[:4, :4], np.broadcast_to(blue, (4, 4, 3)))
+    np.testing.assert_array_equal(sheet[:, 8:10], np.ones((8, 2, 3)))
+
+
+@pytest.mark.parametrize(("size", "expected"), [(2, [[2.5, 4.5], [10.5, 12.5]]), (8, None)])
+def test_a_picture_is_made_smaller_by_means_and_larger_by_repetition(size: int, expected: Any) -> None:
+    picture = np.arange(16.0).reshape(4, 4)
+    found = resized(picture, size, size)
+    np.testing.assert_array_equal(found, np.kron(picture, np.ones((2, 2))) if expected is None else expected)
+
+
+CLASSES = ("airplane", "a photograph of a long-haired dachshund", "猫", *(f"class {n}" for n in range(3, 40)))
+
+
+def answered(shape: tuple[int, ...], count: int = 2) -> list[Answered]:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
+    shares = rng.dirichlet(np.full(len(CLASSES), 0.1), count)
+    shares[1:, 1] = 0
+    truths = [int(shares[0].argmax()), 1, None]
+    return [Answered(images[n], f"#{n}", truths[n % 3], shares[n]) for n in range(count)]
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (20, 60, 3), (40, 1)])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_probabilities_stand_beside_images_without_overlap(shape: tuple[int, ...], count: int) -> None:
+    figure = class_probabilities(answered(shape, count), CLASSES)
+    assert png(figure)  # which chooses the fonts
+    assert overlaps(figure) == []
+    said = [text.get_text() for text in figure.texts]
+    assert said[0].startswith("right: ")
+    if count > 1:
+        assert "wrong: " in said[2]
+        assert "; it is a photogr" in said[2]
+        names = [label.get_text() for label in figure.axes[3].get_yticklabels()]
+        assert len(names) == 10
+        assert any(name.startswith("a photogr") for name in names), "the true class always has a bar"
+
+
+def test_the_maps_of_layers_of_any_shape_have_rows() -> None:
+    rng = np.random.default_rng(0)
+    shapes = [(28, 28, 6), (14, 30, 20), (1, 1, 3), (230, 230, 2), (120,), (4096,), (16, 5)]
+    layers = [LayerMaps(f"layers[{n}]", rng.normal(size=(2, *shape))) for n, shape in enumerate(shapes)]
+    figure = feature_maps(answered((28, 28, 1)), CLASSES, layers)
+    said = [text.get_text() for text in figure.texts]
+    assert {"layers[3]", "28×28×1"} <= set(said)
+    assert any(text.startswith("14×30×20, up to ") for text in said)
+    assert said[-1].endswith("; the first 12 channels")
+    assert png(figure)  # which chooses the fonts
+    boxes = [text.get_window_extent() for text in figure.texts]
+    pairs = [(one, other) for n, one in enumerate(boxes) for other in boxes[n + 1 :]]
+    assert not [1 for one, other in pairs if one.overlaps(other) and min(one.y1, other.y1) - max(one.y0, other.y0) > 1]
 
 
 def test_a_png_is_sharp_and_the_same_every_time() -> None:

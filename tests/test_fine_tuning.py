@@ -79,11 +79,11 @@ def test_a_parameter_alone_can_be_frozen_and_its_norm_goes_on_measuring() -> Non
 def test_a_run_logs_its_weights_and_the_next_is_tuned_from_them(tmp_path: Path) -> None:
     def outcome(name: str, *overrides: str) -> tuple[Experiment, Any]:
         found = configured(
-            "model.name=net", "model.input=null", LAYERS, "tracking.enabled=true", "tracking.figures=false",
+            "model.name=net", "model.input=null", LAYERS, "tracking.enabled=true", "figures=off",
             f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", "optimizer.learning_rate=0.01", "schedule=constant",
             "train.epochs=12", *overrides,
         )  # fmt: skip
-        return found.experiment, run(found.experiment, Context(tmp_path / name, found.tracking))
+        return found.experiment, run(found.experiment, Context(tmp_path / name, found.tracking, found.figures))
 
     _, first = outcome("first", "train.until_accuracy=0.97")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")

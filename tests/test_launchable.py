@@ -127,7 +127,7 @@ def test_no_value_of_the_environment_is_recorded(
         "model.name=tiny",
         "train.epochs=1",
         "tracking.uri=sqlite:///store.db",
-        "tracking.figures=false",
+        "figures=off",
         "++ui.host=${oc.env:TOKEN}",
         "++sweep.name=${ui.host}",
         "optimizer.b1='${oc.decode:${oc.env:B1}}'",

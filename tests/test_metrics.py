@@ -109,7 +109,7 @@ def _confidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     vars(metrics).pop("confidence", None)
 
 
-MEASURING = (*TINY, "tracking.enabled=true", "tracking.figures=false", "train.metrics=[confidence]")
+MEASURING = (*TINY, "tracking.enabled=true", "figures=off", "train.metrics=[confidence]")
 
 
 @pytest.mark.usefixtures("_confidence")

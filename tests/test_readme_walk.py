@@ -42,6 +42,7 @@ ELSEWHERE = {
     "runner -sc": "test_completion.py",
     "python -m runner sync": "tracking/test_sending.py",
     "python -m runner reproduce": "test_reproduce.py",
+    "python -m runner explain": "test_explain.py",
     "python -m runner export": "test_exporting.py",
     "python -m runner diff": "tracking/test_comparing.py",
     "python -m runner compare": "tracking/test_comparing.py",

@@ -70,7 +70,7 @@ def test_a_member_of_a_sweep_is_repeated_alone_from_a_downloaded_folder(
     Path("conf/block/own.yaml").write_text("params: {}\nlayers: [relu]\n")
     layers = "model.layers=[{conv: {filters: 4, kernel_size: 3}}, own, flatten, classifier]"
     more = ("sweep.strategy=loop", "optimizer.learning_rate=0.003,0.01", "hydra.sweep.dir=mine")
-    assert runner("-m", *tracked, "tracking.figures=false", layers, *more).status == 0
+    assert runner("-m", *tracked, "figures=off", layers, *more).status == 0
     store = recorded.store(Path("outputs/mlflow.db"))
     [parent] = [run for run in store if "sweep.member" not in run["tags"]]
     assert "reproduce/own_configurations.yaml" in parent["artifacts"]
@@ -106,7 +106,7 @@ def test_the_diff_of_the_code_is_recorded(runner: Runner, monkeypatch: pytest.Mo
     Path("code.py").write_text("second, http://me:secret@host\n")
     circumstances.changes.cache_clear()
     tracked = [line for line in TINY if not line.startswith("tracking")]
-    assert runner(*tracked, "tracking.figures=false", "train.epochs=1").status == 0
+    assert runner(*tracked, "figures=off", "train.epochs=1").status == 0
     [run] = recorded.store(Path("outputs/mlflow.db"))
     assert {"reproduce.json", "reproduce/changes.diff"} <= set(run["artifacts"])
     [diff] = Path("outputs/artifacts").rglob("changes.diff")

@@ -88,9 +88,10 @@ def test_files_that_are_left_out_are_counted_and_listed(tmp_path: Path, capsys: 
         tmp_path,
         *(*TINY, "data=folder", f"data.root={tmp_path / 'photos'}", "data.on_bad_file=skip", "data.limit=null"),
         *("model.input={height: 8, width: 8}", "train.batch_size=4", "train.epochs=1", "tracking.log_model=false"),
-        *("model.layers=[flatten,classifier]", "tracking.figures=false"),
+        *("model.layers=[flatten,classifier]", "figures=off"),
     )
-    outcome = run(configuration.experiment, Context(tmp_path / "output", configuration.tracking))
+    context = Context(tmp_path / "output", configuration.tracking, configuration.figures)
+    outcome = run(configuration.experiment, context)
     client = mlflow.MlflowClient(configuration.tracking.uri)
     tags = client.get_run(outcome.run_id).data.tags
     assert (tags["data.skipped_files"], tags["data.files_of_other_kinds"]) == ("1", "1")
@@ -184,7 +185,10 @@ def test_the_data_set_is_an_input(finished: Recorded) -> None:
     assert contexts == {"train", "val", "test"}
 
 
-@pytest.mark.parametrize("name", ["learning_curves", "confusion_matrix", "worst_images"])
+@pytest.mark.parametrize(
+    "name",
+    ["learning_curves", "confusion_matrix", "worst_images", "first_filters", "feature_maps", "class_probabilities"],
+)
 def test_figures_are_artifacts(finished: Recorded, name: str) -> None:
     assert artifact(finished, f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
 

@@ -229,7 +229,7 @@ def test_a_run_leaves_a_folder_that_another_process_loads(runner: Runner) -> Non
     done = runner(
         *("model.layers=[{conv_bn_act: {filters: 4}}, global_avg_pool, classifier]", "data.limit=160"),
         *("model.input={height: 12, width: 12}", "train.batch_size=32", "train.precision=bfloat16"),
-        *("train.epochs=1", "hydra.run.dir=out", "tracking.figures=false"),
+        *("train.epochs=1", "hydra.run.dir=out", "figures=off"),
     )
     assert done.status == 0, done.err
     program = """

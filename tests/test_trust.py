@@ -247,8 +247,10 @@ def test_a_configuration_writes_where_it_says_and_sends_its_tags(
     monkeypatch.setenv("TOKEN", "very-secret-value")
     Path("conf/experiment").mkdir(parents=True)
     uri = f"sqlite:///{tmp_path}/far/store.db"
-    tracking = f"uri: '{uri}', run_name: '${{oc.env:TOKEN}}', tags: {{token: '${{oc.env:TOKEN}}'}}, figures: false"
-    text = f"hydra: {{run: {{dir: {tmp_path}/away}}}}\ntracking: {{{tracking}, log_model: false}}\n"
+    tracking = f"uri: '{uri}', run_name: '${{oc.env:TOKEN}}', tags: {{token: '${{oc.env:TOKEN}}'}}"
+    text = (
+        f"hydra: {{run: {{dir: {tmp_path}/away}}}}\ntracking: {{{tracking}, log_model: false}}\nfigures: {{draw: []}}\n"
+    )
     Path("conf/experiment/x.yaml").write_text(GLOBAL + text)
     tiny = [line for line in TINY if not line.startswith("tracking")]
     done = runner("train", "experiment=x", *tiny, "train.epochs=1")

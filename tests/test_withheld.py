@@ -38,7 +38,7 @@ def test_an_error_is_recorded_without_values_of_the_environment(
     done = runner(
         *TRACKED,
         "train.epochs=1",
-        "tracking.figures=false",
+        "figures=off",
         "++ui.host=${oc.env:SECRET}",
         "model.name=x-${oc.env:SECRET}",
         *mode,

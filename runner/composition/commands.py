@@ -128,6 +128,7 @@ def _job(config: DictConfig, command: Command) -> Job:
     context = Context(
         folder=Path(own.runtime.output_dir),
         tracking=configuration.tracking,
+        figures=configuration.figures,
         config=found.values,
         from_environment=found.from_environment,
         overrides=as_typed(lines),

@@ -212,6 +212,7 @@ def _proposed(session: Session, jobs: Jobs, index: int, varied: Sequence[str], c
     context = Context(
         folder=folder,
         tracking=configuration.tracking,
+        figures=configuration.figures,
         config=found.values,
         from_environment=found.from_environment,
         overrides=as_typed((str(override.input_line) for override in jobs.overrides[index]), jobs.groups),

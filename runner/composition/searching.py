@@ -32,7 +32,7 @@ from runner.withheld import withheld
 
 _FOLDER: Final = "folder"
 # Settings that do not influence the results of a member.
-_NO_BASE: Final = ("sweep", "tracking", "ui", "describe")
+_NO_BASE: Final = ("sweep", "tracking", "figures", "ui", "describe")
 
 
 def sweep(

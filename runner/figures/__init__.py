@@ -1,4 +1,4 @@
-"""Figures of a run: learning curves, confusion matrix, worst images, filters. Only this package imports matplotlib.
+"""Figures drawn from arrays: learning curves, filters, feature maps, … Only this package imports matplotlib.
 
     >>> run.log_figure("figures/learning_curves.png", lambda: png(learning_curves(history)))
 
@@ -9,12 +9,26 @@ import io
 
 from matplotlib.figure import Figure
 
+from runner.figures.answers import Answered, class_probabilities
 from runner.figures.confusion import confusion_matrix
 from runner.figures.curves import learning_curves
+from runner.figures.filters import filters, filters_before_and_after
 from runner.figures.fonts import choose_fonts
-from runner.figures.images import filters, worst_images
+from runner.figures.images import worst_images
+from runner.figures.maps import LayerMaps, feature_maps
 
-__all__ = ["confusion_matrix", "filters", "learning_curves", "png", "worst_images"]
+__all__ = [
+    "Answered",
+    "LayerMaps",
+    "class_probabilities",
+    "confusion_matrix",
+    "feature_maps",
+    "filters",
+    "filters_before_and_after",
+    "learning_curves",
+    "png",
+    "worst_images",
+]
 
 _DPI = 150
 

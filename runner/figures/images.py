@@ -1,4 +1,4 @@
-"""Images of a run: those that it classified worst, and the filters of its convolutions."""
+"""The images that a run classified worst."""
 
 import math
 from collections.abc import Sequence
@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 
+from runner.figures.answers import draw_input
 from runner.figures.style import QUIET, RIGHT, WRONG, Array, empty_figure, short_name
 
 _SHEET = 24
-_FILTERS = 64
 # Heights in a sheet of images, in inches: its heading, and the text above and below each image.
 _HEADING, _ABOVE, _BELOW = 0.42, 0.16, 0.36
 
@@ -47,7 +46,7 @@ def worst_images(
     )  # fmt: skip
     for place, index in enumerate(worst):
         axes = _tile(figure, rows, columns, place)
-        _draw_image(axes, np.asarray(images[index]))
+        draw_input(axes, np.asarray(images[index]))
         above = short_name(files[index].rpartition("/")[2], 22) if files else f"#{index}"
         axes.set_title(above, fontsize=6.5, color=QUIET, pad=2)
         predicted = int(predictions[index])
@@ -70,54 +69,6 @@ def _tile(figure: Figure, rows: int, columns: int, place: int) -> Axes:
     left = wide * (column + 0.5) - side / 2
     bottom = height - _HEADING - high * row - _ABOVE - side
     return figure.add_axes((left / width, bottom / height, side / width, side / height))
-
-
-def filters(kernel: Array) -> Figure:
-    """At most 64 filters of a convolution as tiles; kernels are (h, w, c_in, c_out) or (w, c_in, c_out).
-
-    Three input channels are shown as colours around mid-grey. Otherwise the mean over the input channels is shown,
-    blue below zero and red above.
-    """
-    kernel = np.asarray(kernel, np.float32)
-    kernel = kernel[None] if kernel.ndim == 3 else kernel
-    height, width, channels, count = kernel.shape
-    tiles = kernel if channels == 3 else kernel.mean(axis=2, keepdims=True)
-    shown = min(count, _FILTERS)
-    columns = min(shown, 8 if shown <= 32 else 16)
-    rows = math.ceil(shown / columns)
-    figure = empty_figure(max(0.8 * columns, 4.5), 0.78 * rows + 0.5)
-    more = f" of {count}" if count > shown else ""
-    figure.suptitle(f"{shown}{more} filters, {height}×{width}×{channels}", fontsize=11, fontweight="bold")
-    limit = float(np.abs(tiles).max()) or 1.0
-    for index in range(shown):
-        axes = figure.add_subplot(rows, columns, index + 1)
-        if channels == 3:
-            axes.imshow(tiles[..., index] / (2 * limit) + 0.5)
-        else:
-            axes.imshow(tiles[..., 0, index], cmap="RdBu_r", norm=CenteredNorm(0, limit))
-        _bare(axes)
-    return figure
-
-
-def _draw_image(axes: Axes, image: Array) -> None:
-    if image.ndim == 2:
-        axes.plot(image, linewidth=0.8)
-    elif image.shape[-1] == 3:
-        # Floats may have any unit: if there are values below 0, the image is scaled to its own range.
-        low = 0.0 if image.dtype == np.uint8 else min(float(image.min()), 0.0)
-        width = 255 if image.dtype == np.uint8 else max(float(image.max()) - low, 1e-6)
-        axes.imshow(np.clip((image - low) / width, 0, 1), interpolation="nearest")
-    else:
-        axes.imshow(image.mean(axis=-1), cmap="gray", interpolation="nearest")
-    _bare(axes)
-
-
-def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_linewidth(0.4)
-        spine.set_color(QUIET)
 
 
 def _line_under(axes: Axes, line: int, text: str, **style: Any) -> None:

@@ -7,6 +7,7 @@ import unicodedata
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -23,6 +24,36 @@ def empty_figure(width: float, height: float, layout: Literal["constrained"] | N
     figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def write(
+    figure: Figure,
+    x: float,
+    down: float,
+    text: str,
+    size: float,
+    *,
+    colour: str = "black",
+    bold: bool = False,
+    ha: Literal["left", "right"] = "left",
+    va: Literal["top", "center", "bottom"] = "center",
+) -> None:
+    """Writes a text at so many inches from the left and from the top of a figure."""
+    width, height = figure.get_size_inches()
+    weight = "bold" if bold else "normal"
+    figure.text(x / width, 1 - down / height, text, fontsize=size, color=colour, fontweight=weight, ha=ha, va=va)
+
+
+def panel(figure: Figure, x: float, down: float, wide: float, high: float) -> Axes:
+    """Axes of a size in inches, whose upper left corner is so many inches from the left and the top of a figure."""
+    width, height = figure.get_size_inches()
+    return figure.add_axes((x / width, 1 - (down + high) / height, wide / width, high / height))
+
+
+def show(axes: Axes, picture: Array) -> None:
+    """Fills axes with the pixels of a picture (h, w, 3), without a frame."""
+    axes.imshow(picture, interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
 
 
 def short_name(name: str, longest: int = _LONGEST_NAME) -> str:

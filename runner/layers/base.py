@@ -93,13 +93,17 @@ class FeatureMap(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row of `describe`. `activation_bytes` is the size of the output for one image in float32."""
+    """One row of `describe`. `activation_bytes` is the size of the output for one image in float32.
+
+    Copies of a repeated layer have the same `path`, their place in the YAML, and differ in `located`.
+    """
 
     path: str
     kind: str
     output: FeatureMap
     parameters: int
     multiply_adds: int
+    located: Located
 
     @property
     def activation_bytes(self) -> int:
@@ -267,7 +271,7 @@ class Layer(Record):
             return FeatureMap(misfit.otherwise, at.fields)
         output = FeatureMap(shape, self.output_fields(at))
         costs = self.parameter_count(at.shape), self.multiply_adds(at.shape)
-        into.rows.append(Row(here.place, self.kind, output, *costs))
+        into.rows.append(Row(here.place, self.kind, output, *costs, here))
         return output
 
     def parameter_count(self, shape: Shape) -> int:

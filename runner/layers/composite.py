@@ -21,6 +21,12 @@ class Composite(Layer):
     """A layer that applies one or more paths of layers to its input, and merges their outputs."""
 
     lists: ClassVar[tuple[str, ...]] = ("layers",)
+    takes_input: ClassVar[bool] = False  # whether the input itself goes on, beside what the paths make of it
+
+    @property
+    def joint(self) -> str:
+        """The sign of how the paths join, for pictures; empty if nothing joins."""
+        return ""
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
         """Each path by its place below this layer in the YAML (`layers`, `paths[0]`)."""
@@ -139,7 +145,7 @@ class Composite(Layer):
             return FeatureMap(misfit.otherwise, ends[0].fields)
         output = FeatureMap(shape, self.merged_fields(at.fields, tuple(end.fields for end in ends)), vocabulary)
         if len(ends) > 1 or output != ends[0]:
-            into.rows.append(Row(here.place, self.kind, output, parameters=0, multiply_adds=0))
+            into.rows.append(Row(here.place, self.kind, output, parameters=0, multiply_adds=0, located=here))
         return output
 
 

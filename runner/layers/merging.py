@@ -37,6 +37,10 @@ class Residual(Composite):
     )
     shortcut: "LayerList" = Field((), description="The layers of the shortcut; none: the input itself.")
 
+    @property
+    def joint(self) -> str:
+        return "+"
+
     def routes(self) -> tuple[tuple[str, Layers], ...]:
         return (("layers", self.layers), ("shortcut", self.shortcut))
 
@@ -73,6 +77,10 @@ class Branches(Composite):
         examples=[[["relu"], ["tanh"]]],
         description="The paths, each a list of layers; the output of an empty path is its input.",
     )
+
+    @property
+    def joint(self) -> str:
+        return {"concat": "concat", "add": "+", "multiply": "×"}[self.merge]
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
         return tuple((f"paths[{number}]", layers) for number, layers in enumerate(self.paths))
@@ -124,10 +132,15 @@ class DenseConnection(Composite):
     """
 
     kind: ClassVar[str] = "dense_connection"
+    takes_input: ClassVar[bool] = True
 
     layers: Annotated["LayerList", MinLen(1)] = Field(
         examples=[["relu"]], description="The layers whose output channels follow those of the input."
     )
+
+    @property
+    def joint(self) -> str:
+        return "concat"
 
     def routes(self) -> tuple[tuple[str, Layers], ...]:
         return (("layers", self.layers),)
@@ -164,6 +177,7 @@ class Auxiliary(Composite):
     """
 
     kind: ClassVar[str] = "auxiliary"
+    takes_input: ClassVar[bool] = True
 
     layers: Annotated["LayerList", MinLen(1)] = Field(
         examples=[["flatten", "classifier"]], description="The layers of the head; the last must be classifier."

@@ -1,15 +1,17 @@
 """What is recorded of a member once it is trained: its figures, its weights and the model that others load."""
 
+import functools
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import jax
 import numpy as np
 
 from runner import endings, tracking, train
 from runner.data import Dataset
-from runner.data.vocabulary import token_text, vocabulary_text
+from runner.data.vocabulary import vocabulary_text
 from runner.launchable import launchable
+from runner.run_figures.subject import Course, Subject, figure
 from runner.trained import NETWORK, WEIGHTS, Trained
 from runner.training.member import Member
 from runner.training.outcome import Outcome
@@ -35,52 +37,20 @@ def configuration(recorded: tracking.Run, member: Member) -> str:
 
 
 def log_figures(recorded: tracking.Run, found: Finished) -> None:
-    """Learning curves, and how the validation images were classified; drawn in the background."""
-    if not recorded.figures:
-        return
-    dataset, outcome = found.plan.dataset, found.outcome
-    val, classes = dataset.val, dataset.classes
-    probabilities = found.trained.probabilities(val.inputs, found.plan.placement)
-    counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (val.labels, probabilities.argmax(axis=1)), 1)
+    """The figures of `figures.draw` that suit the network; what they need is computed in the background too."""
+    plan, outcome = found.plan, found.outcome
     best = outcome.metrics.get("best/epoch")
-    monitor = found.member.experiment.train.monitor.metric
-
-    def figure(name: str, *args: Any, **kwargs: Any) -> bytes:
-        from runner import figures  # matplotlib takes its time, and the thread that draws has it
-
-        drawn: bytes = figures.png(getattr(figures, name)(*args, **kwargs))
-        return drawn
-
-    recorded.log_figure(
-        "figures/learning_curves.png",
-        lambda: figure(
-            "learning_curves", list(outcome.history), best_epoch=int(best) if best else None, monitor=monitor
-        ),
+    subject = Subject(
+        found.trained,
+        plan.placement,
+        lambda: plan.dataset,
+        Course(outcome.history, int(best) if best else None, found.member.experiment.train.monitor.metric),
+        plan.given,
     )
-    of = "validation texts" if dataset.vocabulary else "validation images"
-    recorded.log_figure("figures/confusion_matrix.png", lambda: figure("confusion_matrix", counts, classes, of=of))
-    if dataset.vocabulary:
-        recorded.log_text(_worst_texts(dataset, probabilities), "worst_texts.txt")
-    else:
-        recorded.log_figure(
-            "figures/worst_images.png",
-            lambda: figure("worst_images", val.inputs, val.labels, probabilities, classes, files=val.files, of=of),
-        )
-
-
-def _worst_texts(dataset: Dataset, probabilities: np.ndarray, count: int = 24) -> str:
-    """The validation texts, as the network reads them, whose true class was given the least probability."""
-    val, classes = dataset.val, dataset.classes
-    given = probabilities[np.arange(len(val)), val.labels]
-    paragraphs = []
-    for index in np.argsort(given, kind="stable")[:count]:
-        taken = int(probabilities[index].argmax())
-        judged = (
-            f"#{index}: {classes[val.labels[index]]}, taken for {classes[taken]} ({probabilities[index, taken]:.0%})"
-        )
-        paragraphs.append(f"{judged}\n{token_text(val.inputs[index], dataset.vocabulary)}\n")
-    return "\n".join(paragraphs)
+    for name in found.member.context.figures.draw:
+        known = figure(name)
+        if known.suits(subject.network):
+            recorded.log_figure(known.file(name), functools.partial(known.draw, subject))
 
 
 @endings.warn_on_file_errors("the model")

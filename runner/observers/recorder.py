@@ -152,6 +152,11 @@ class Recorder(Observer):
         """The best of the members that ended here."""
         return self._best.member if self._best else None
 
+    @property
+    def best_network(self) -> Trained | None:
+        """What the best of these members learnt."""
+        return self._best.trained if self._best else None
+
     def log_best(self, report: Callable[[str], None]) -> None:
         """Logs figures and the model of the best member, which takes a second or two."""
         if self.models != "best" or self._best is None:
@@ -179,7 +184,8 @@ def run_name(experiment: Experiment, overrides: tuple[str, ...], names: Mapping[
     told = [
         (path, value)
         for path, _, value in said
-        if path not in ("model", "data", "experiment", "data.root") and not path.startswith(("tracking", "hydra"))
+        if path not in ("model", "data", "experiment", "data.root")
+        and not path.startswith(("tracking", "figures", "hydra"))
     ]
     names = names or short_names(path for path, _ in told)
     # The choice of a group says itself: `adam`, not `optimizer=adam`.

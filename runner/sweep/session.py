@@ -29,12 +29,14 @@ from runner.observers.recorder import Recorder
 from runner.observers.repeatable import Repeatable
 from runner.path_names import short_names
 from runner.placement import Placement
+from runner.run_figures.settings import Figures
 from runner.sweep.engines import check_strategy, train_group
 from runner.sweep.engines.compiles import Compiles
 from runner.sweep.engines.groups import Datasets, grouped
 from runner.sweep.members import Proposed, validated
 from runner.sweep.report.announcing import Announcer
-from runner.sweep.report.publishing import present, publish
+from runner.sweep.report.publishing import present, publish, refresh
+from runner.sweep.report.refreshing import Refresher
 from runner.sweep.results import SweepResult
 from runner.sweep.settings import Objectives
 from runner.sweep.tags import MEMBER, STATUS, SWEEP, SWEEP_IDENTITY
@@ -47,6 +49,8 @@ from runner.training.plan import Plan, planned
 from runner.withheld import withheld
 
 _log = logging.getLogger(__name__)
+# matplotlib takes a second to import, so that the report of a short sweep has pictures only at its end.
+_SECONDS_UNTIL_DRAWN = 60.0
 # A sweep over one of them has no model of its own, even if its first batch has only one.
 _CHOOSE_MODELS = {"model", "model.name", "experiment"}
 
@@ -142,8 +146,10 @@ class Session:
         announcer = Announcer(self.objectives[0][0], len(earlier))
         tally = Tally(recorder, parent, self.study)
         pruners: list[Observer] = [Pruner(self.study)] if self.study else []
-        events = Events([NanSearch(), Profiler(), Repeatable(recorder), recorder, *pruners, announcer, tally])
-        return _Opened(name, parent, recorder, announcer, tally, events)
+        refresher = Refresher(self._refresh)
+        recording = [Repeatable(recorder), recorder, *pruners, announcer, tally, refresher]
+        events = Events([NanSearch(), Profiler(), *recording])
+        return _Opened(name, parent, recorder, announcer, tally, events, first.context.figures)
 
     def _name(self, proposed: Sequence[Proposed]) -> str:
         """The model, unless it varies, and what varies: `sweep lenet5: learning_rate × seed`."""
@@ -156,7 +162,7 @@ class Session:
         """Ends members that still train, writes the report, and ends the parent run."""
         if self._opened is None:
             return
-        _, parent, recorder, _, tally, events = self._opened
+        _, parent, recorder, _, tally, events, figures = self._opened
         interrupted = error is not None and not isinstance(error, Exception)
         with self._activity as activity:
             recorder.wait(activity.now)
@@ -166,7 +172,16 @@ class Session:
                 activity.now("writing the report")
                 best, result = recorder.best, self.result()
                 parent.log_summary(recorder.spending.totals())
-                publish(result, parent, self.folder, best, recorder.run_of(best.number) if best else None)
+                best_run = recorder.run_of(best.number) if best else None
+                publish(
+                    result,
+                    parent,
+                    self.folder,
+                    best,
+                    best_run,
+                    network=recorder.best_network,
+                    figures=bool(figures.draw),
+                )
                 activity.over()
                 present(result, self.folder)
             parent.finish("KILLED" if interrupted else "FAILED" if error else "FINISHED", activity.now)
@@ -175,10 +190,20 @@ class Session:
             reason = withheld(f"{type(first).__name__}: {first}".split("\n")[0])
             raise TrainingError(Fault("unexpected error", f"{reason}; please report it with {log}"))
 
-    def result(self) -> SweepResult:
+    def _refresh(self) -> None:
+        """Writes the report of the members that ended so far."""
+        if self._opened is None:
+            return
+        _, parent, recorder, *_, figures = self._opened
+        draws = bool(figures.draw) and time.perf_counter() - self._began > _SECONDS_UNTIL_DRAWN
+        refresh(
+            self.result(importances=False), parent, self.folder, recorder.best, recorder.best_network if draws else None
+        )
+
+    def result(self, *, importances: bool = True) -> SweepResult:
         """The result of the sweep so far; the importances of 1,000 members take seconds."""
-        opened, outcomes = self._opened, self.outcomes
-        spent = opened.tally.compile_seconds.values() if opened else ()
+        opened, outcomes = self._opened, dict(self.outcomes)
+        spent = [list(own) for own in list(opened.tally.compile_seconds.values())] if opened else []
         return SweepResult(
             name=opened.name if opened else "sweep",
             command=self.command,
@@ -187,7 +212,7 @@ class Session:
             space=self._space,
             members=tuple(outcomes[number] for number in sorted(outcomes)),
             earlier=opened.tally.earlier if opened else len(outcomes),
-            importances=self.study.importances() if self.study else {},
+            importances=self.study.importances() if self.study and importances else {},
             seconds=time.perf_counter() - self._began,
             groups=len({outcome.group for outcome in outcomes.values() if outcome.group}),
             compiles=self._compiles.count,
@@ -206,6 +231,7 @@ class _Opened(NamedTuple):
     announcer: Announcer
     tally: Tally
     events: Events
+    figures: Figures
 
 
 def _identity(member: Member, plan: Plan) -> dict[str, str]:

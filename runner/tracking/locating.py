@@ -8,12 +8,13 @@ import itertools
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from runner.errors import ConfigError, Fault, must
+from runner.tracking.faults import not_opened
 from runner.tracking.settings import Tracking, without_secrets
 from runner.tracking.store import FOLDER, Store, opened
 
@@ -61,6 +62,30 @@ def artifacts(store: Store, run: Any) -> Iterator[Path]:
         yield Path(scratch)
 
 
+def log_files(tracking: Tracking, run: str, folder: Path, files: Sequence[Path], place: str) -> str:
+    """Logs files as artifacts in the folder `place` of a run, and returns the run's id.
+
+    `run` is as in `output_folder`; that of a folder is the latest run with this output folder. Raises ConfigError if
+    the store has no such run, and TrackingError if it cannot be opened or takes no file.
+    """
+    store = opened(tracking)
+    if _ID.fullmatch(run) and not Path(run).is_dir():
+        found = with_id(store, run)
+    elif _MODEL.fullmatch(run):
+        found = _registered(store, run)
+    else:
+        found = next(_runs_in(store, folder.absolute()), None)
+    if found is None:
+        raise ConfigError(must("run", f"be a run that {without_secrets(store.uri)} has", folder))
+    run_id = str(found.info.run_id)
+    try:
+        for file in files:
+            store.client.log_artifact(run_id, str(file), place)
+    except Exception as error:
+        raise not_opened(tracking.uri, error) from error
+    return run_id
+
+
 def with_id(store: Store, start: str) -> Any:
     """The one run whose id begins so. Raises ConfigError if there is none, or if there are several."""
     if not _ID.fullmatch(start):
@@ -103,8 +128,13 @@ class Latest:
 
 def _is_latest(store: Store, run: Any, folder: Path) -> bool:
     """Whether no later run has this folder, which may have been deleted in the meantime and made again."""
-    latest = next(store.runs(f"tags.`{FOLDER}` = {_quoted(str(folder))}"), run)
+    latest = next(_runs_in(store, folder), run)
     return bool(latest.info.run_id == run.info.run_id)
+
+
+def _runs_in(store: Store, folder: Path) -> Iterator[Any]:
+    """The runs with this output folder, the latest first."""
+    return store.runs(f"tags.`{FOLDER}` = {_quoted(str(folder))}")
 
 
 def _quoted(text: str) -> str:

@@ -47,7 +47,6 @@ class Run:
         opening: Opening,
         folder: Path,
         *,
-        figures: bool = True,
         enabled: bool = True,
         parent: "Run | None" = None,
         patient: bool = False,
@@ -63,7 +62,6 @@ class Run:
         self.folder = folder.absolute()
         self.experiment_id: str | None = None
         self._run_id: str | None = None
-        self.figures = figures
         self.enabled = enabled
         self._fault: TrackingError | None = None
         self.wake = threading.Event()
@@ -135,9 +133,8 @@ class Run:
         self._put(messages.File(str(local.absolute()), folder))
 
     def log_figure(self, path: str, make: Callable[[], bytes]) -> None:
-        """Logs a PNG at `path`, which the writer thread draws by calling `make`; does nothing if figures are off."""
-        if self.figures:
-            self._put(messages.Figure(path, str(self.folder / path), make))
+        """Logs a file at `path`, also of the run's folder, whose content the writer thread makes by calling `make`."""
+        self._put(messages.Figure(path, str(self.folder / path), make))
 
     def log_input(self, facts: DatasetFacts) -> None:
         """Logs the data set, once per split, so that runs can be found by it."""

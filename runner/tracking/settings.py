@@ -1,8 +1,9 @@
 """The settings of tracking, and the URI of the store: as used, and as shown without secrets."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
 
@@ -38,6 +39,8 @@ Tags = Annotated[
 class Tracking(Record):
     """Where runs are recorded in MLflow, and what is recorded besides metrics and parameters."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"figures": "figures.draw"}
+
     enabled: bool = Field(default=True, description="Whether the run is recorded.")
     uri: str = Field(
         default="sqlite:///outputs/mlflow.db",
@@ -54,7 +57,6 @@ class Tracking(Record):
     )
     tags: Tags = Field(default=(), description="Tags of the run, as names and texts.")
     log_model: bool = Field(default=True, description="Whether the trained model is logged, ready for serving.")
-    figures: bool = Field(default=True, description="Whether figures are drawn and logged.")
 
     @field_validator("uri")
     @classmethod

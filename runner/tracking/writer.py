@@ -70,7 +70,6 @@ def start(
     run = Run(
         opening,
         folder,
-        figures=tracking.figures,
         enabled=tracking.enabled,
         parent=parent,
         patient=patient,
@@ -118,7 +117,6 @@ def reopen(run: Run) -> Run:
     reopened = Run(
         opening,
         run.folder,
-        figures=run.figures,
         enabled=run.enabled,
         parent=run.parent,
         patient=run.patient,

@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.experiment import Experiment
 from runner.launchable import Place
+from runner.run_figures.settings import Figures
 from runner.tracking.settings import Tracking
 
 Value = int | float | bool | str | None
@@ -21,6 +22,7 @@ class Context:
 
     folder: Path
     tracking: Tracking = field(default_factory=Tracking)
+    figures: Figures = field(default_factory=Figures)
     config: Mapping[str, Any] = field(default_factory=dict)  # the resolved configuration as plain containers
     from_environment: Mapping[Place, str] = field(default_factory=dict)  # by path, interpolations to record as written
     overrides: tuple[str, ...] = ()  # as one would write them on the command line, for this member alone

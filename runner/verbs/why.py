@@ -54,7 +54,7 @@ def _values(job: "Job") -> dict[str, str]:
     from runner.experiment import parameters
 
     whole = job.configuration
-    parts = {"": whole.experiment, "tracking": whole.tracking, "sweep": whole.sweep}
+    parts = {"": whole.experiment, "tracking": whole.tracking, "figures": whole.figures, "sweep": whole.sweep}
     defaults = {
         path: text for name, part in parts.items() for path, text in parameters(part, name, with_nulls=True).items()
     }

@@ -8,7 +8,7 @@ TINY = (
     "data.limit=160",
     "train.batch_size=32",
     "train.epochs=2",
-    "tracking.figures=false",
+    "figures=off",
 )
 
 

@@ -8,7 +8,7 @@ import mlflow
 from configurations import TINY
 
 UNTRACKED = (*TINY, "train.epochs=1")
-TRACKED = (*(line for line in TINY if not line.startswith("tracking")), "train.epochs=2", "tracking.figures=false")
+TRACKED = (*(line for line in TINY if not line.startswith("tracking")), "train.epochs=2", "figures=off")
 
 
 def store() -> Any:

@@ -7,7 +7,7 @@ from commands import Runner
 from configurations import TINY
 
 TRACKED = [line for line in TINY if not line.startswith("tracking")]
-SMALL = ("train.epochs=1", "tracking.figures=false", "sweep.log_models=none")
+SMALL = ("train.epochs=1", "figures=off", "sweep.log_models=none")
 
 
 @pytest.mark.parametrize("path", ["tracking.uri", "sweep.storage"])

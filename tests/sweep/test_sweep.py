@@ -153,7 +153,7 @@ def test_a_sweep_is_a_run_with_its_members_as_children(runner: Runner) -> None:
 def test_pruned_members_end_early_and_are_told_apart(runner: Runner) -> None:
     rates = "optimizer.learning_rate=0.01,0.02,0.015,0.00001,0.00002,0.00003"
     own = ("sweep.pruner.name=successive_halving", "sweep.strategy=loop", "train.epochs=6")
-    done = runner("-m", *TRACKED[:-2], *own, rates, "tracking.figures=false")
+    done = runner("-m", *TRACKED[:-2], *own, rates, "figures=off")
     assert done.status == 0, done.err
     _, members = found()
     statuses = [run.data.tags["sweep.status"] for run in members]

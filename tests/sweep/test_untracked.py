@@ -29,7 +29,7 @@ ONCE = (
     *(line for line in TINY if not line.startswith("tracking")),
     "model.name=untracked",
     "train.epochs=1",
-    "tracking.figures=false",
+    "figures=off",
     "hydra.sweep.dir=mine",
 )
 KEPT = {"members.csv", "report.html", "best.yaml", "untracked.jsonl", "0", "1"}

@@ -18,7 +18,7 @@ from runner.tracking.store import Store
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 EPOCHS: Final = 3
-OF_ALL: Final = (*TINY, "tracking.enabled=true", "tracking.figures=false", f"train.epochs={EPOCHS}")
+OF_ALL: Final = (*TINY, "tracking.enabled=true", "figures=off", f"train.epochs={EPOCHS}")
 RUNS: Final = {
     "small": ("optimizer.learning_rate=0.003",),
     "small and fast": ("optimizer.learning_rate=0.01",),

@@ -206,13 +206,6 @@ def test_a_run_continues_if_a_figure_fails(
     assert caplog.messages == ["figures/broken.png could not be drawn: integer division or modulo by zero"]
 
 
-def test_figures_that_are_off_are_not_drawn(uri: str, tmp_path: Path) -> None:
-    run = start(Tracking(uri=uri, figures=False), run_name="a", tags={}, params={}, folder=tmp_path / "run")
-    run.log_figure("a.png", lambda: pytest.fail("drawn"))
-    run.finish("FINISHED")
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_model_is_logged_with_its_signature(uri: str, client: Any, tmp_path: Path) -> None:
     import mlflow
 

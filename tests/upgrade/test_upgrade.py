@@ -44,6 +44,11 @@ def _laid_out(tmp_path: Path) -> None:
                 path.write_bytes(data)
 
 
+def renamed(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """An old command line with the key that was renamed since."""
+    return tuple("figures=off" if line == "tracking.figures=false" else line for line in lines)
+
+
 def old_run() -> Any:
     """The run of `make.RUN` in the store."""
     [run] = [run for run in found()[0] if "sweep" not in run.data.tags]
@@ -67,7 +72,9 @@ def test_the_configuration_of_an_old_run_trains_it_again(runner: Runner) -> None
     old = old_run()
     folder = Path(old.info.artifact_uri.removeprefix("file://"))
     again = ("--config-name=config", "hydra.run.dir=outputs/again")
-    finished(runner, f"--config-dir={folder}", *again)
+    done = runner(f"--config-dir={folder}", *again)
+    assert (done.status, done.err) == (2, "tracking.figures: must be given as figures.draw, got false\n")
+    finished(runner, f"--config-dir={folder}", *again, "~tracking.figures", "+figures.draw=[]")
     now, before = load_file("outputs/again/weights.safetensors"), load_file(WEIGHTS)
     assert now.keys() == before.keys()
     for name, value in before.items():
@@ -80,12 +87,12 @@ def test_the_command_of_an_old_run_gives_what_it_gave(runner: Runner) -> None:
     """In the old store: the new run stands beside the old one, with its parameters and tags, and further ones."""
     old = old_run()
     folder = "hydra.run.dir=outputs/again"
-    finished(runner, *(line for line in make.RUN if not line.startswith("hydra")), folder)
+    finished(runner, *(line for line in renamed(make.RUN) if not line.startswith("hydra")), folder)
     runs = [run for run in found()[0] if "sweep" not in run.data.tags]
     [new] = [run for run in runs if run.info.run_id != old.info.run_id]
     assert new.info.experiment_id == old.info.experiment_id
     assert results(new) == pytest.approx(results(old), abs=1e-3)
-    known = {name: text for name, text in old.data.params.items() if text != "null"}
+    known = {name: text for name, text in old.data.params.items() if text != "null" and name != "tracking.figures"}
     assert known.items() <= new.data.params.items()
     added = [name for name in new.data.params if name not in known and not name.startswith(("optimizer", "schedule"))]
     assert sorted(added) == ["data.class_names", "data.mean", "data.std", "train.metrics"]
@@ -94,7 +101,7 @@ def test_the_command_of_an_old_run_gives_what_it_gave(runner: Runner) -> None:
 
 def test_the_view_of_an_old_store_opens_under_its_key_and_has_the_columns_of_now(runner: Runner) -> None:
     before = store().get_experiment(old_run().info.experiment_id)
-    finished(runner, *make.TINY, "tracking.log_model=false")
+    finished(runner, *renamed(make.TINY), "tracking.log_model=false")
     after = store().get_experiment(before.experiment_id)
     key = view_link("http://host", before.experiment_id).partition("viewStateShareKey=")[2]
     assert "`test_accuracy`" in after.tags[f"mlflow.sharedViewState.{key}"]
@@ -103,7 +110,7 @@ def test_the_view_of_an_old_store_opens_under_its_key_and_has_the_columns_of_now
 
 def test_a_run_begins_from_old_weights(runner: Runner) -> None:
     still = ("optimizer=sgd", "optimizer.learning_rate=0.0", f"model.weights={WEIGHTS}", "hydra.run.dir=outputs/still")
-    finished(runner, *make.TINY, *still)
+    finished(runner, *renamed(make.TINY), *still)
     now, before = load_file("outputs/still/weights.safetensors"), load_file(WEIGHTS)
     assert now.keys() == before.keys()
     learnt = [name for name in before if not name.endswith(("mean", "variance"))]
@@ -121,7 +128,7 @@ def test_an_old_sweep_that_was_interrupted_trains_what_it_lacks_and_keeps_what_i
 
     parent, before = of_seeds()
     assert (parent.info.status, before[0].info.status, before[1].info.status) == ("KILLED", "FINISHED", "KILLED")
-    assert " goes on: 1 member was trained before" in finished(runner, *make.INTERRUPTED)
+    assert " goes on: 1 member was trained before" in finished(runner, *renamed(make.INTERRUPTED))
     again, members = of_seeds()
     assert (again.info.run_id, again.info.status) == (parent.info.run_id, "FINISHED")
     assert {seed: run.info.status for seed, run in members.items()} == {0: "FINISHED", 1: "FINISHED"}
@@ -133,14 +140,14 @@ def test_an_old_sweep_that_was_interrupted_trains_what_it_lacks_and_keeps_what_i
     for seed, run in members.items():
         assert float(rows[str(seed)]["val/accuracy"]) == pytest.approx(run.data.metrics["val/accuracy"])
     # The second member is what its configuration gives alone.
-    finished(runner, *make.TINY, "seed=1", "tracking.run_name=alone")
+    finished(runner, *renamed(make.TINY), "seed=1", "tracking.run_name=alone")
     [alone] = [run for run in found()[0] if run.info.run_name == "alone"]
     assert results(alone) == results(members[1])
 
 
 def test_an_old_sweep_that_ended_trains_nothing_again(runner: Runner) -> None:
     before = {run.info.run_id for runs in found() for run in runs}
-    out = finished(runner, *make.SWEEP)
+    out = finished(runner, *renamed(make.SWEEP))
     assert " goes on: 2 members were trained before, in outputs/sweeps/" in out
     assert "1/2" not in out
     assert {run.info.run_id for runs in found() for run in runs} == before

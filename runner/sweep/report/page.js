@@ -208,6 +208,10 @@ function cards() {
   for (const [b, s] of facts) box.append(el("div", { class: "card" }, el("b", {}, ...whole(b)), el("span", { class: "about" }, s)));
   document.body.append(box);
   if (best) document.body.append(el("p", {}, "The best again: ", el("code", {}, sweep.again)));
+  if (best && sweep.filters) {
+    const told = `The first filters of the best member, ${best.name || best.number}`;
+    document.body.append(el("p", {}, told), el("img", { class: "filters", alt: told, src: sweep.filters }));
+  }
 }
 
 function table() {

@@ -1,5 +1,6 @@
 """The report of a sweep as one self-contained HTML page, in light and dark colours."""
 
+import base64
 import json
 from collections.abc import Sequence
 from html import escape
@@ -18,17 +19,23 @@ _DIGITS = 6
 _UNITS = 10_000  # of the length of an axis, as page.js has it
 
 
-def html(result: SweepResult, charts: Sequence[Section]) -> str:
-    """The report as HTML, with these charts."""
+def html(result: SweepResult, charts: Sequence[Section], filters: bytes | None = None) -> str:
+    """The report as HTML, with these charts, and a PNG of the best member's first filters if there is one."""
     style, script = (resources.files(__package__).joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    data = _data(result, charts) | {"filters": _address(filters)}
     space = ", ".join(f"{path} ∈ {text}" for path, text in result.space.items())
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(result.name)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"<h1>{escape(result.name)}</h1>\n<p><code>{escape(result.command)}</code></p>\n<p>{escape(space)}</p>\n"
-        f"<script>\nconst sweep = {_inline(_data(result, charts))};\n{script}</script>\n</body>\n</html>\n"
+        f"<script>\nconst sweep = {_inline(data)};\n{script}</script>\n</body>\n</html>\n"
     )
+
+
+def _address(png: bytes | None) -> str:
+    """An image as an address that holds all of it; empty if there is none."""
+    return "" if png is None else f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _inline(data: Any) -> str:

@@ -7,10 +7,11 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from runner import endings, folders, tracking
+from runner import atomic, endings, folders, tracking
 from runner.launchable import launchable
 from runner.sweep import report
 from runner.sweep.results import SweepResult, objective, ranked
+from runner.trained import Trained
 from runner.training.member import Member
 from runner.training.outcome import Outcome
 
@@ -19,11 +20,18 @@ _BEST_RUN: Final = "best.run_id"
 
 
 def publish(
-    result: SweepResult, parent: tracking.Run, folder: Path, best: Member | None, best_run: tracking.Run | None
+    result: SweepResult,
+    parent: tracking.Run,
+    folder: Path,
+    best: Member | None,
+    best_run: tracking.Run | None,
+    *,
+    network: Trained | None = None,
+    figures: bool = True,
 ) -> None:
-    """Writes the results to the sweep's folder, and logs them.
+    """Writes the results to the sweep's folder, and logs them, with or without figures.
 
-    `best` is the best member of those that this process trained, `best_run` its run.
+    `best` is the best member of those that this process trained, `best_run` its run, `network` what it learnt.
     """
     leaders = ranked(result.members, result.objectives)
     # If the best member is of an earlier session, its file is already here.
@@ -33,11 +41,13 @@ def publish(
     if (folder / BEST).is_file():
         parent.log_artifact(folder / BEST)
     charts = report.sections(result)
-    for name, text in (("members.csv", report.table_csv(result)), ("report.html", report.html(result, charts))):
+    filters = _filters(leaders, best, network) if figures else None
+    page = report.html(result, charts, filters)
+    for name, text in (("members.csv", report.table_csv(result)), ("report.html", page)):
         with endings.warn_on_file_errors(name):
             (folder / name).write_text(text, encoding="utf-8")
             parent.log_artifact(folder / name, "report" if name.endswith("html") else "")
-    for name, draw in report.figures(charts).items():
+    for name, draw in report.figures(charts).items() if figures else ():
         parent.log_figure(f"figures/{name}.png", draw)
     parent.log_summary(_metrics(result, leaders))
     if leaders:
@@ -46,6 +56,23 @@ def publish(
             parent.set_tags({_BEST_RUN: leaders[0].run_id})
         elif best is not None and best_run is not None and best.number == leaders[0].number:
             parent.tag_run(_BEST_RUN, best_run)
+
+
+def refresh(
+    result: SweepResult, parent: tracking.Run, folder: Path, best: Member | None, network: Trained | None
+) -> None:
+    """Writes and logs the page of a sweep that is not over yet; with the filters of the best member if there is one."""
+    filters = _filters(ranked(result.members, result.objectives), best, network)
+    with endings.warn_on_file_errors("report.html"):
+        atomic.write(folder / "report.html", report.html(result, report.sections(result), filters).encode())
+        parent.log_artifact(folder / "report.html", "report")
+
+
+def _filters(leaders: list[Outcome], best: Member | None, network: Trained | None) -> bytes | None:
+    """The first filters of the best member, if this process trained it."""
+    if network is None or best is None or not leaders or leaders[0].number != best.number:
+        return None
+    return report.first_filters(network)
 
 
 def present(result: SweepResult, folder: Path) -> None:

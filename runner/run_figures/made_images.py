@@ -1,0 +1,30 @@
+"""Images that are made to excite the filters of a layer."""
+
+from typing import Final
+
+import numpy as np
+
+from runner.explaining.excitation import made
+from runner.explaining.layers import feature_map
+from runner.run_figures.subject import RunFigure, Subject, has_maps
+
+_FILTERS: Final = 12
+_LARGE: Final = 128 * 128  # pixels from which fewer images are made
+
+
+def draw(subject: Subject) -> bytes:
+    """An image for each of some filters, made by gradient ascent."""
+    from runner.figures import png
+    from runner.figures.excitation import made_images
+
+    path, shape = subject.path, subject.network.input_shape
+    channels = feature_map(subject.network, path).shape[-1]
+    most = _FILTERS if shape[0] * shape[1] < _LARGE else _FILTERS // 2
+    chosen = np.unique(np.linspace(0, channels - 1, min(most, channels)).round().astype(int)).tolist()
+    images = made(subject.sight, path, chosen)
+    note = "by gradient ascent from grey noise: what raises the mean of the filter's map"
+    title = f"Images made to excite filters of {subject.place(path)}"
+    return png(made_images(images, chosen, title=title, note=note))
+
+
+FIGURE = RunFigure(draw, "images made to excite filters, by gradient ascent", suits=has_maps, of_layer=True)

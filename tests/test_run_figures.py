@@ -1,0 +1,117 @@
+"""The figures of a run: which are drawn, from what, and how one is added."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import Runner
+from configurations import TINY, composed, here, report, tiny, with_value
+from contributing import example
+from trainings import digits, trained
+
+from runner import run_figures
+from runner.layers.passes import Located
+from runner.run_figures.feature_maps import in_order_of_outputs, shown_layers
+from runner.run_figures.settings import Figures, names
+from runner.run_figures.subject import Example, Subject, figure
+
+RESIDUAL = (
+    "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, {dropout: {rate: 0.5}}, "
+    "{residual: {layers: [{conv: {filters: 4, kernel_size: 3, padding: 1}}, batch_norm]}}, relu, flatten, classifier]"
+)
+
+
+def subject(*overrides: str) -> Subject:
+    return Subject(trained(*overrides).trained({}), here(), digits)
+
+
+def test_the_examples_are_the_surest_right_image_and_the_worst_one() -> None:
+    about = subject("train.epochs=1")
+    shares, labels = about.probabilities, digits().val.labels
+    given = shares[np.arange(len(labels)), labels]
+    right, worst = about.examples
+    where = [int(one.name.removeprefix("#")) for one in (right, worst)]
+    assert shares[where[0]].argmax() == labels[where[0]] == right.label
+    assert given[where[0]] == max(given[shares.argmax(axis=1) == labels])
+    assert given[where[1]] == min(given)
+    np.testing.assert_array_equal(worst.input, digits().val.inputs[where[1]])
+    np.testing.assert_allclose(about.answers, shares[where], atol=1e-6)
+
+
+def test_chosen_examples_are_kept_and_need_no_data() -> None:
+    image = Example(digits().val.inputs[3], None, "mine.png")
+    about = Subject(trained().trained({}), here(), lambda: pytest.fail("read the data"), chosen=(image,))
+    assert about.examples == (image,)
+    assert about.answers.shape == (1, 10)
+    assert figure("feature_maps").draw(about).startswith(b"\x89PNG")
+    assert figure("class_probabilities").draw(about).startswith(b"\x89PNG")
+
+
+def test_the_parameters_before_training_are_those_that_training_began_with() -> None:
+    training = trained("train.epochs=1", "optimizer=sgd", "optimizer.learning_rate=0.0")
+    about = Subject(training.trained({}), here(), digits, given=training.plan.given)
+    np.testing.assert_array_equal(about.before["0_conv"]["kernel"], training.learnt.params["0_conv"]["kernel"])
+
+
+def test_layers_are_shown_in_the_order_of_their_outputs_without_those_that_change_nothing() -> None:
+    about = subject(RESIDUAL, "train.epochs=1")
+    located = about.network.located()
+    assert in_order_of_outputs(located)[-4:] == ["3_residual", "4_relu", "5_flatten", "6_classifier"]
+    inner = ["3_residual.layers.0_conv", "3_residual.layers.1_batch_norm"]
+    outer = ["0_conv", "1_relu", "3_residual", "4_relu", "6_classifier"]
+    assert shown_layers(located, about.activations) == [*outer[:2], *inner, *outer[2:]]
+    assert shown_layers(located, about.activations, most=6) == outer
+    assert shown_layers(located, about.activations, most=3) == [outer[0], outer[2], outer[4]]
+
+
+def test_layers_of_layers_come_after_those_inside() -> None:
+    paths = ("0_repeat", "0_repeat.layers.0_conv", "0_repeat.layers.1_block", "0_repeat.layers.1_block.layers.0_relu")
+    located = [Located("", path) for path in (*paths, "1_relu")]
+    assert in_order_of_outputs(located) == [paths[1], paths[3], paths[2], paths[0], "1_relu"]
+
+
+def test_figures_suit_only_some_networks() -> None:
+    dense = tiny("model.layers=[flatten, classifier]").network((8, 8, 1), 10)
+    fitting = {name for name in Figures().draw if figure(name).suits(dense)}
+    assert fitting == set(Figures().draw) - {"worst_texts", "first_filters"}
+
+
+def test_an_unknown_figure_and_the_old_key_are_one_line() -> None:
+    assert report(with_value(composed(), "figures.draw", ["filterz", "feature_maps"])) == [
+        'figures.draw[0]: unknown figure "filterz"; did you mean "filters"?'
+        if "filters" in names()
+        else 'figures.draw[0]: unknown figure "filterz"; did you mean "first_filters"?'
+    ]
+    assert report(with_value(composed(), "tracking.figures", False)) == [
+        "tracking.figures: must be given as figures.draw, got false"
+    ]
+
+
+# A new figure
+
+ADDED = example("Add a figure")
+
+
+@pytest.fixture
+def _unsure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The figure of CONTRIBUTING.md, added to the package by its file."""
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    (folder / "unsure.py").write_text(ADDED, encoding="utf-8")
+    monkeypatch.setattr(run_figures, "__path__", [*run_figures.__path__, str(folder)])
+    yield
+    sys.modules.pop("runner.run_figures.unsure", None)
+    vars(run_figures).pop("unsure", None)
+
+
+@pytest.mark.usefixtures("_unsure")
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # from MLflow's use of SQLAlchemy
+def test_a_figure_is_added_by_one_short_file_and_only_the_named_ones_are_drawn(runner: Runner) -> None:
+    assert len(ADDED.splitlines()) < 30
+    tracked = (line for line in TINY if not line.startswith("tracking"))
+    done = runner(*tracked, "train.epochs=1", "figures.draw=[unsure,first_filters]", "hydra.run.dir=outputs/run")
+    assert done.status == 0, done.err
+    assert {path.name for path in Path("outputs/run/figures").iterdir()} == {"unsure.png", "first_filters.png"}
+    assert Path("outputs/run/figures/unsure.png").read_bytes().startswith(b"\x89PNG")
