@@ -43,6 +43,7 @@ class Figures(Record):
             "first_filters",
             "feature_maps",
             "class_probabilities",
+            "page",
         ),
         description="The figures; those that do not suit the network are left out. []: none, also of sweeps.",
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ORDER: Final = (
     *("diagram", "filters", "feature_maps", "class_probabilities"),
     *("grad_cam", "occlusion", "saliency", "integrated_gradients"),
-    *("receptive_field", "exciting_images", "made_images", "embedding"),
+    *("receptive_field", "exciting_images", "made_images", "embedding", "page"),
 )
 _FOLDER: Final = "explain"
 
