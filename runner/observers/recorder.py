@@ -1,5 +1,6 @@
 """What of a training is recorded in MLflow, and when: as it begins, after each epoch, and at its end."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -28,6 +29,7 @@ from runner.training.outcome import Outcome, Status
 from runner.training.plan import Plan
 from runner.withheld import withheld
 
+_log = logging.getLogger(__name__)
 Models = Literal["all", "best", "none"]
 Tags = Mapping[str, str]
 # MLflow has no word for a pruned run: it is one that was ended on purpose before its time.
@@ -158,19 +160,29 @@ class Recorder(Observer):
         return self._best.trained if self._best else None
 
     def log_best(self, report: Callable[[str], None]) -> None:
-        """Logs figures and the model of the best member, which takes a second or two."""
-        if self.models != "best" or self._best is None:
+        """Logs figures and the model of the best member, which takes a second or two, and registers the model."""
+        if self._best is None:
+            return
+        name = self._best.member.context.tracking.registered
+        if name and self.models == "none":
+            _log.warning("tracking.register: no model is registered, as sweep.log_models=none")
+        if self.models == "none" or (self.models == "all" and not name):
             return
         report("saving the model of the best member")
         recorded = tracking.reopen(self._runs[self._best.member.number])
-        log_figures(recorded, self._best)
-        log_model(recorded, self._best)
+        if self.models == "best":
+            log_figures(recorded, self._best)
+            log_model(recorded, self._best)
+        if name:
+            recorded.register(*name)
         recorded.finish("FINISHED", report)
 
     def _keep(self, recorded: tracking.Run, found: Finished) -> None:
         if self.models == "all":
             log_figures(recorded, found)
             log_model(recorded, found)
+            if self.parent is None and (name := found.member.context.tracking.registered):
+                recorded.register(*name)
         with self._lock:
             if self._is_best(found.outcome):
                 if self.models == "best":

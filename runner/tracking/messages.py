@@ -109,6 +109,14 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Registration:
+    """A version of a registered model, with an alias: the model that the run logged."""
+
+    name: str
+    alias: str
+
+
+@dataclass(frozen=True)
 class End:
     """The end of a run."""
 
@@ -130,12 +138,12 @@ class Sent:
     numbers: tuple[int, ...]
 
 
-Message = Batch | RunTag | Text | File | Figure | Input | Model | End
+Message = Batch | RunTag | Text | File | Figure | Input | Model | Registration | End
 
 Mark = Created | Sent
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Opening, Batch, RunTag, Text, File, Input, Model, End, Created, Sent)
+    kind.__name__: kind for kind in (Opening, Batch, RunTag, Text, File, Input, Model, Registration, End, Created, Sent)
 }
 
 

@@ -101,6 +101,28 @@ def _log_metrics(client: Any, run: Any, model_id: str) -> None:
         client.log_batch(run.info.run_id, some)
 
 
+def register(client: Any, run_id: str, name: str, alias: str) -> None:
+    """Makes the model of a run a version of the registered model, unless it is one, and sets the alias to it.
+
+    Raises ValueError if the run has no model.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
+            raise
+    known = [version for version in client.search_model_versions(f"run_id='{run_id}'") if version.name == name]
+    if not known:
+        outputs = client.get_run(run_id).outputs
+        if outputs is None or not outputs.model_outputs:
+            raise ValueError("the run has no model")
+        logged = client.get_logged_model(outputs.model_outputs[-1].model_id)
+        known = [client.create_model_version(name, logged.artifact_location, run_id, model_id=logged.model_id)]
+    client.set_registered_model_alias(name, alias, known[0].version)
+
+
 def chunks(items: list[Any], size: int) -> list[list[Any]]:
     """The items in lists of at most `size`."""
     return [items[start : start + size] for start in range(0, len(items), size)]

@@ -147,6 +147,10 @@ class Run:
         """
         self._put(messages.Model(str(folder.absolute())))
 
+    def register(self, name: str, alias: str) -> None:
+        """Makes the logged model a version of a registered model, which gets the alias."""
+        self._put(messages.Registration(name, alias))
+
     def _put(self, message: Message) -> None:
         if not self.enabled or self._ending:
             return

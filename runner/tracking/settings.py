@@ -1,16 +1,19 @@
 """The settings of tracking, and the URI of the store: as used, and as shown without secrets."""
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator, model_validator
 
 from runner import limits
 from runner.errors import must
 from runner.records import Record
 
+_ALIAS = "champion"
+_REGISTERED = re.compile(r"""[^/:.%"'@]+(?:@(?!(?i:latest|v\d+)$)[\w-]+)?""", re.ASCII)
 _SQLITE = "sqlite:///"
 _SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
 _CREDENTIALS = re.compile(r"(://)[^/\s@]+@")
@@ -36,37 +39,72 @@ Tags = Annotated[
 ]
 
 
-class Tracking(Record):
-    """Where runs are recorded in MLflow, and what is recorded besides metrics and parameters."""
+with warnings.catch_warnings():
+    # Each class of pydantic has `register` from its metaclass, which instances do not see.
+    warnings.filterwarnings("ignore", 'Field name "register"', UserWarning)
 
-    renamed: ClassVar[Mapping[str, str]] = {"figures": "figures.draw"}
+    class Tracking(Record):
+        """Where runs are recorded in MLflow, and what is recorded besides metrics and parameters."""
 
-    enabled: bool = Field(default=True, description="Whether the run is recorded.")
-    uri: str = Field(
-        default="sqlite:///outputs/mlflow.db",
-        description="MLflow tracking store: a database (sqlite:///PATH, postgresql://…) or a server (http://HOST:PORT).",
-    )
-    experiment: str = Field(
-        default="convrunner",
-        min_length=1,
-        max_length=limits.EXPERIMENT_CHARACTERS,
-        description="MLflow experiment of the run.",
-    )
-    run_name: str | None = Field(
-        default=None, description="Name of the run; null = the model's name and the overrides."
-    )
-    tags: Tags = Field(default=(), description="Tags of the run, as names and texts.")
-    log_model: bool = Field(default=True, description="Whether the trained model is logged, ready for serving.")
+        renamed: ClassVar[Mapping[str, str]] = {"figures": "figures.draw"}
 
-    @field_validator("uri")
-    @classmethod
-    def _is_a_store(cls, uri: str) -> str:
-        scheme, separator, _ = uri.partition("://")
-        # `postgresql+psycopg` names a driver after the plus; `databricks` alone is a store too.
-        if scheme.split("+")[0] not in _SCHEMES or not (separator or uri == "databricks"):
-            rule = "be a database such as sqlite:///outputs/mlflow.db or a server such as http://localhost:5000"
-            raise ValueError(must("", rule, without_secrets(uri)).text)
-        return uri
+        enabled: bool = Field(default=True, description="Whether the run is recorded.")
+        uri: str = Field(
+            default="sqlite:///outputs/mlflow.db",
+            description="MLflow tracking store: a database (sqlite:///PATH, postgresql://…) or a server (http://HOST:PORT).",
+        )
+        experiment: str = Field(
+            default="convrunner",
+            min_length=1,
+            max_length=limits.EXPERIMENT_CHARACTERS,
+            description="MLflow experiment of the run.",
+        )
+        run_name: str | None = Field(
+            default=None, description="Name of the run; null = the model's name and the overrides."
+        )
+        tags: Tags = Field(default=(), description="Tags of the run, as names and texts.")
+        log_model: bool = Field(default=True, description="Whether the trained model is logged, ready for serving.")
+        register: str | None = Field(
+            default=None,
+            max_length=limits.EXPERIMENT_CHARACTERS,
+            description="NAME or NAME@ALIAS in MLflow's registry, where the model (of a sweep: of the best member) "
+            "becomes a version with this alias, by default champion; null: none.",
+        )
+
+        @property
+        def registered(self) -> tuple[str, str] | None:
+            """The name and the alias of the model in the registry; None if it is not registered."""
+            if self.register is None:
+                return None
+            name, _, alias = self.register.partition("@")
+            return name, alias or _ALIAS
+
+        @field_validator("register")
+        @classmethod
+        def _is_a_name(cls, register: str | None) -> str | None:
+            if register is not None and not _REGISTERED.fullmatch(register):
+                # The aliases that MLflow does not take: latest, and v with a number.
+                rule = (
+                    "be NAME or NAME@ALIAS, the name without / : . % and quotes, the alias of letters, digits, - and _"
+                )
+                raise ValueError(must("", rule, register).text)
+            return register
+
+        @model_validator(mode="after")
+        def _has_a_model(self) -> Self:
+            if self.register is not None and not self.log_model:
+                raise ValueError("register must be null with log_model=false, as no model is logged")
+            return self
+
+        @field_validator("uri")
+        @classmethod
+        def _is_a_store(cls, uri: str) -> str:
+            scheme, separator, _ = uri.partition("://")
+            # `postgresql+psycopg` names a driver after the plus; `databricks` alone is a store too.
+            if scheme.split("+")[0] not in _SCHEMES or not (separator or uri == "databricks"):
+                rule = "be a database such as sqlite:///outputs/mlflow.db or a server such as http://localhost:5000"
+                raise ValueError(must("", rule, without_secrets(uri)).text)
+            return uri
 
 
 def without_secrets(text: str) -> str:

@@ -26,10 +26,11 @@ from runner.tracking.messages import (
     Message,
     Model,
     Opening,
+    Registration,
     RunTag,
     Text,
 )
-from runner.tracking.models import METRICS_PER_CALL, chunks, log_model
+from runner.tracking.models import METRICS_PER_CALL, chunks, log_model, register
 from runner.tracking.reaching import UnreachableError, is_server, reach
 from runner.tracking.settings import Tracking, absolute_uri, artifact_root, database_file
 from runner.tracking.template import prepare
@@ -196,6 +197,8 @@ class Store:
                 self._log_inputs(run_id, facts)
             case Model(folder):
                 log_model(self.client, experiment_id, run_id, Path(folder))
+            case Registration(name, alias):
+                register(self.client, run_id, name, alias)
             case RunTag(name, run):
                 self.client.set_tag(run_id, name, self._id_of(run))
             case End(status, ended_ms):

@@ -28,7 +28,7 @@ _MOST_DIFFERENCES: Final = 8
 _COMPARED: Final = ("tracking.uri",)
 # Settings that affect how a sweep runs, but not its identity.
 _NO_IDENTITY: Final = (
-    *(f"tracking.{name}" for name in ("uri", "run_name", "tags", "log_model")),
+    *(f"tracking.{name}" for name in ("uri", "run_name", "tags", "log_model", "register")),
     "figures",
     "hydra",
     *(f"sweep.{name}=" for name in ("strategy", "max_members", "log_models", "trials", "batch", "resume", "storage")),
