@@ -44,6 +44,7 @@ ELSEWHERE = {
     "python -m runner reproduce": "test_reproduce.py",
     "python -m runner explain": "test_explain.py",
     "python -m runner export": "test_exporting.py",
+    "python -m runner init": "test_init.py",
     "python -m runner diff": "tracking/test_comparing.py",
     "python -m runner compare": "tracking/test_comparing.py",
 }
