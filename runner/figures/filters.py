@@ -51,7 +51,7 @@ def every_filter(kernels: Sequence[tuple[str, Array]]) -> Figure:
         *sizes, channels, count = _of_images(kernel).shape
         shape = shape_of((*sizes, channels, count))
         shown = f", {2 * across} shown" if count > 2 * across and max(sizes) > 1 else ""
-        write(figure, _MARGIN, middle, short_name(name, 32), 8.5, va="bottom")
+        write(figure, _MARGIN, middle, short_name(name, 28), 8.5, va="bottom")
         write(figure, _MARGIN, middle + 0.03, shape + shown, 7.5, colour=QUIET, va="top")
     return figure
 

@@ -56,7 +56,7 @@ def feature_maps(answered: Sequence[Answered], classes: Sequence[str], layers: S
     scales = ["", *(f", up to {limit:.2g}" for limit in limits)]
     for name, shape, scale, top, own in zip(names, shapes, scales, tops, heights, strict=False):
         middle = _HEADING + (top + own / 2) / _DPI
-        write(figure, 0.1, middle, short_name(name, 32), 8.5, va="bottom")
+        write(figure, 0.1, middle, short_name(name, 28), 8.5, va="bottom")
         write(figure, 0.1, middle + 0.02, shape + scale, 7.5, colour=QUIET, va="top")
     note = "blue: below zero, white: zero, red: above; each layer has its own scale"
     hidden = any(layer.shape[-1] > _ACROSS for layer in layers if len(layer.shape) == 3)

@@ -63,8 +63,8 @@ def relevance(rows: Sequence[Relevance], classes: Sequence[str], *, method: str,
         _deletion(panel(figure, plot, top + _ABOVE, _PLOT, _SIDE), one)
         areas = [float(np.trapezoid(curve, one.shares)) for curve in (one.by_map, one.at_random)]
         below = top + _ABOVE + _SIDE + 0.29
-        write(figure, plot, below, f"by the map: area {areas[0]:.2f}", 7.5, colour=VAL)
-        write(figure, plot + _PLOT, below, f"at random (dashed): {areas[1]:.2f}", 7.5, colour=QUIET, ha="right")
+        write(figure, plot, below, f"area {areas[0]:.2f}", 7.5, colour=VAL)
+        write(figure, plot + _PLOT, below, f"at random (dashed) {areas[1]:.2f}", 7.5, colour=QUIET, ha="right")
     return figure
 
 
