@@ -9,7 +9,7 @@ installed := $(venv)/.installed
 tried := $(venv)/.native-tried
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-versions oracle native bench accuracy readme check format lock schema clean
+.PHONY: help run test test-slow test-versions oracle native bench accuracy readme check format lock schema course clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ format: $(installed) ## format the code, and mend what the linter can mend
 
 schema: $(installed) ## write the JSON Schema of the configuration to schema/
 	@$(python) -m runner schema
+
+course: $(installed) ## run every command of docs/course.md and make its pictures again; ARGS='boat curve' picks some
+	@$(python) docs/make_course.py $(ARGS)
 
 lock: $(installed) ## pin the dependencies of pyproject.toml in requirements.lock; ARGS=--upgrade takes the newest
 	@$(python) -m pip install --quiet uv
