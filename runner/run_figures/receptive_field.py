@@ -10,7 +10,6 @@ from runner.layers.base import shape_text
 from runner.run_figures.subject import RunFigure, Subject, has_maps
 
 _LAYERS: Final = 5
-_IMAGES: Final = 32
 
 
 def draw(subject: Subject) -> bytes:
