@@ -5,10 +5,13 @@ and the other takes the next name: `05-12-33`, `05-12-33-02`, `05-12-33-03`. A f
 unchanged, unless it contains another run.
 """
 
+import fcntl
 import itertools
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -50,6 +53,23 @@ def release(folder: Path) -> None:
     """Undoes `claim_for_run` of this process, for a run that did not begin."""
     if (subfolder := _records.pop(folder.absolute(), None)) is not None:
         shutil.rmtree(subfolder, ignore_errors=True)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Lets no other process train in a folder during the block. Raises ConfigError if one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which ends with the process, however it ends
+        except BlockingIOError:
+            raise ConfigError(must("run", "be a run that no other process trains", short(folder))) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def claim_for_sweep(folder: Path, heading: str = "") -> None:

@@ -8,6 +8,9 @@ a traceback from other code. Exit statuses are those of a shell: 128 and the num
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
@@ -17,6 +20,16 @@ class Terminated(KeyboardInterrupt):
 
 
 _WORDS: Final = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+
+class _Postponed:
+    """Whether the first signal waits for the end of a block, and the signal that does."""
+
+    depth = 0
+    waiting: int | None = None
+
+
+_postponed = _Postponed()
 
 
 def end_at_once() -> None:
@@ -31,6 +44,26 @@ def raise_again() -> None:
     for number in _WORDS:
         if signal.getsignal(number) is _end:
             signal.signal(number, _raise)
+
+
+@contextmanager
+def postponed() -> Iterator[None]:
+    """The first signal waits for the end of the block, which must be short; a second one ends the process at once.
+
+    For changes that must be made whole, or an interrupted training could not be saved. Only the main thread is
+    interrupted by signals; in other threads this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _postponed.depth += 1
+    try:
+        yield
+    finally:
+        _postponed.depth -= 1
+        if not _postponed.depth and (number := _postponed.waiting) is not None:
+            _postponed.waiting = None
+            raise _exception(number)
 
 
 def word(error: KeyboardInterrupt) -> str:
@@ -49,7 +82,14 @@ def _number(error: KeyboardInterrupt) -> signal.Signals:
 
 def _raise(number: int, frame: FrameType | None) -> None:
     end_at_once()
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    if _postponed.depth:
+        _postponed.waiting = number
+    else:
+        raise _exception(number)
+
+
+def _exception(number: int) -> KeyboardInterrupt:
+    return Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
 
 
 def _end(number: int, frame: FrameType | None) -> None:

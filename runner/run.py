@@ -5,18 +5,23 @@
 """
 
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from runner import data, folders, placement
+from runner import data, endings, folders, interrupts, placement
 from runner.errors import ConfigError, DataError
 from runner.experiment import Experiment
+from runner.observers.checkpointer import Checkpointer
 from runner.observers.display import Display
 from runner.observers.nan_search import NanSearch
 from runner.observers.profiler import Profiler
 from runner.observers.recorder import Recorder, run_name
 from runner.observers.repeatable import Repeatable
-from runner.training.driver import train
+from runner.tracking import begun
+from runner.training import checkpoints
+from runner.training.alone import Snapshot
+from runner.training.driver import NOTHING, train
 from runner.training.member import Context, Member
 from runner.training.observer import Events, Observer
 from runner.training.outcome import Outcome
@@ -26,36 +31,72 @@ _log = logging.getLogger(__name__)
 
 
 def run(experiment: Experiment, context: Context, observers: Sequence[Observer] = ()) -> Outcome:
-    """Trains, tests and records one experiment; `observers` are told of it first. Raises ConvrunnerError.
+    """Trains, tests and records one experiment, or goes on with one that was killed; `observers` are told of it first.
+
+    Raises ConvrunnerError.
 
     A run that fails is recorded as FAILED; a configuration or data that are rejected leave nothing in MLflow.
     """
+    with folders.held(context.folder):
+        return _run(experiment, context, observers)
+
+
+def _run(experiment: Experiment, context: Context, observers: Sequence[Observer]) -> Outcome:
     display = Display()
     here = placement.choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
     member = Member(0, run_name(experiment, context.overrides), experiment, context)
-    recorder = Recorder(here)
+    recorder, checkpointer = Recorder(here), Checkpointer()
     # Now, so that MLflow is imported while the data are read.
     recorded = recorder.open(member)
+    snapshots: list[Snapshot | None] = []
 
     def plan_of(member: Member) -> Plan:
         try:
-            return planned(experiment, data.load(experiment.source, report=_log.info), here)
+            plan = planned(experiment, data.load(experiment.source, report=_log.info), here)
+            snapshots.append(checkpointer.alone(member, plan))
         except (ConfigError, DataError):
             recorder.discard(member)
             raise
+        if context.goes_on:
+            line = _beginning(snapshots[0], plan)
+            recorded.set_tags({"resumed": line, **context.tags})
+            display.say([f"goes on {line}"])
+        return plan
 
-    # The display comes before the recorder, which saves the model at the end.
-    events = Events([Repeatable(recorder), *observers, NanSearch(), Profiler(), display, recorder])
+    # The checkpoints come before the recorder, which notes their size, and the display too: the recorder saves the
+    # model at the end.
+    events = Events([Repeatable(recorder), *observers, NanSearch(), Profiler(), checkpointer, display, recorder])
     with display.activity as activity:
         try:
-            [ended] = train([member], plan_of, events)
+            [ended] = train([member], plan_of, events, earlier=NOTHING._replace(alone=lambda *_: snapshots[0]))
+        except KeyboardInterrupt as signal:
+            display.say([_how_to_go_on(context, interrupts.word(signal))])
+            raise
         finally:
+            checkpointer.close()
             recorder.wait(activity.now)
+    with endings.warn_on_file_errors(begun.RUN):
+        begun.end(context.folder, ended.outcome.status)
     if error := ended.error or next(iter(events.errors), None):
         raise error
     recorded.check(wait=False)  # a database that cannot be opened may be found only now
     display.say(_places(context, recorded.known_id))
     return replace(ended.outcome, run_id=recorded.known_id)
+
+
+def _beginning(snapshot: Snapshot | None, plan: Plan) -> str:
+    """From where a run goes on, in words."""
+    if snapshot is None:
+        return "from the beginning, as it has no checkpoint"
+    step, epochs = int(snapshot.state.step), len(snapshot.ledger.history)
+    return f"after step {step} of {plan.total_steps}, epoch {epochs} of {plan.epochs} was the last whole one"
+
+
+def _how_to_go_on(context: Context, word: str) -> str:
+    """What an interrupted run has kept, and the command that goes on with it."""
+    saved = bool(checkpoints.found(context.folder / checkpoints.FOLDER))
+    command = shlex.join(["python", "-m", "runner", "resume", f"run={folders.short(context.folder)}"])
+    return f"{word}, with a checkpoint; go on with: {command}" if saved else f"{word}; begin again with: {command}"
 
 
 def _places(context: Context, run_id: str) -> list[str]:

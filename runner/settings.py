@@ -1,10 +1,11 @@
 """The settings of training: its length, its device, and the parameters that are kept."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from runner import limits
 from runner.errors import Fault, must
@@ -42,6 +43,38 @@ class EarlyStopping(Record):
     )
     min_delta: Annotated[float, Ge(0)] = Field(
         0.0, description="Only a change by more than this, since the last improvement, is an improvement."
+    )
+
+
+class Every(NamedTuple):
+    """How often something happens: `2 epochs`."""
+
+    number: int
+    unit: str  # epoch, step, second, minute or hour
+
+    @property
+    def seconds(self) -> float:
+        """The interval in seconds, if it is a time."""
+        return self.number * _SECONDS[self.unit]
+
+
+_SECONDS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+_EVERY: Final = re.compile(r"([1-9]\d{0,8}) ?(epoch|step|second|minute|hour)s?")
+
+
+def _every(value: str | None) -> str | None:
+    if value is not None and not _EVERY.fullmatch(value):
+        rule = "be a number of epochs, steps, seconds, minutes or hours, such as '2 epochs'"
+        raise ValueError(must("", rule, value).text)
+    return value
+
+
+class KeepCheckpoints(Record):
+    """How many checkpoints of a training are kept."""
+
+    last: Annotated[int, Ge(1)] = Field(2, description="Number of the latest checkpoints that are kept.")
+    best: Annotated[int, Ge(0)] = Field(
+        0, description="Number of others that are kept: those with the best value of train.monitor in their last epoch."
     )
 
 
@@ -93,6 +126,12 @@ class Train(Record):
     keep: Literal["last", "best"] = Field(
         "last", description="The parameters that are tested and logged: those of the last epoch, or of the best."
     )
+    save_every: Annotated[str | None, AfterValidator(_every)] = Field(
+        "5 minutes",
+        description="How often a checkpoint is written, from which `runner resume` goes on: '2 epochs', '500 steps', "
+        "'10 minutes'; by time, they take less than a hundredth of it. Ctrl+C and SIGTERM write one too. null: never.",
+    )
+    keep_checkpoints: KeepCheckpoints = Field(KeepCheckpoints(), description="Which checkpoints are kept.")
     until_accuracy: Annotated[float, Gt(0), Le(1)] | None = Field(
         None, description="Training ends when train/accuracy reaches this value."
     )
@@ -108,6 +147,12 @@ class Train(Record):
         "https://ui.perfetto.dev, is in the run's folder and in MLflow.",
     )
     debug_nans: bool = Field(False, description="Stop at the operation that made a NaN; slow.")
+
+    @property
+    def saving(self) -> Every | None:
+        """How often a checkpoint is written."""
+        found = _EVERY.fullmatch(self.save_every) if self.save_every else None
+        return Every(int(found[1]), found[2]) if found else None
 
     @property
     def measured(self) -> tuple[str, ...]:

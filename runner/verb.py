@@ -11,6 +11,7 @@ the name of a finished run, and its own settings:
 
 A `StoreVerb` takes its own settings, and reads the store in which runs are recorded. For a `GivenStoreVerb` that is the
 store of the command, if it names one. A `RunsVerb` takes the names of runs as plain arguments before its settings.
+A `TrainingVerb` trains a run that it is given the name of.
 """
 
 import inspect
@@ -95,6 +96,19 @@ class StoreVerb(Generic[R]):
 
     def __call__(self, command: Command) -> int:
         return _with_settings(self.settings, command, lambda own, store: self.use(_tracking(store), own))
+
+
+@dataclass(frozen=True)
+class TrainingVerb(Generic[S]):
+    """Calls `use` with the command, the verb's settings, and a way to learn where runs are recorded."""
+
+    settings: type[S]
+    use: Callable[[Command, S, Callable[[], "Tracking"]], int]
+
+    def __call__(self, command: Command) -> int:
+        return _with_settings(
+            self.settings, command, lambda own, store: self.use(command, own, lambda: _tracking(store))
+        )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from runner.completion.candidates import candidates, choices, groups
 from runner.completion.settings import names as verbs
 from runner.completion.settings import settings
 from runner.experiment import Experiment
-from runner.verb import GivenStoreVerb, RunInStoreVerb, RunVerb, StoreVerb
+from runner.verb import GivenStoreVerb, RunInStoreVerb, RunVerb, StoreVerb, TrainingVerb
 from runner.verbs import names, verb
 
 SHELLS = {
@@ -147,7 +147,7 @@ def test_the_names_are_those_of_the_project() -> None:
     assert {*names(), *groups(), *Experiment.model_fields} <= top
 
 
-_WITH_SETTINGS = (RunVerb, RunInStoreVerb, StoreVerb, GivenStoreVerb)
+_WITH_SETTINGS = (RunVerb, RunInStoreVerb, StoreVerb, GivenStoreVerb, TrainingVerb)
 
 
 def test_the_settings_of_a_verb_are_those_of_its_record() -> None:

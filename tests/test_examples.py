@@ -41,6 +41,7 @@ from runner.sweep.search import Suggestion, open_study
 from runner.sweep.settings import Sweep
 from runner.tracking.messages import Opening
 from runner.training.alone import Training
+from runner.training.checkpoints import Facts
 from runner.training.member import Context
 from runner.training.outcome import Outcome
 from runner.training.plan import planned
@@ -161,6 +162,14 @@ def explaining() -> dict[str, Any]:
     return own | {"images": plan.dataset.val.inputs[:5], "ReceptiveField": ReceptiveField, "draw": lambda subject: b""}
 
 
+def saving() -> dict[str, Any]:
+    """A training to save, and where."""
+    made = Training(training()["plans"][0])
+    list(made.epochs())
+    facts = Facts("a run", {"seed": "0"}, "digits", {})
+    return {"training": made, "folder": Path("outputs/now/checkpoints"), "facts": facts}
+
+
 def sweeping() -> dict[str, Any]:
     """Two members to train, and a way to have trained them."""
     proposed = [
@@ -230,12 +239,14 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.sweep.search.study": sweeping,
     "runner.tracking": lambda: {"Tracking": functools.partial(tracking.Tracking, enabled=False)},
     "runner.tracking.sending": nothing_to_send,
+    "runner.tracking.begun": lambda: {"folder": Path("outputs/now")},
     "runner.tracking.untracked": beginning,
     "runner.train": training,
     "runner.page": lambda: having_trained() | {"examples": page.examples},
     "runner.predicting": having_trained,
     "runner.trained": having_trained,
     "runner.training.alone": training,
+    "runner.training.checkpoints": saving,
     "runner.training.feed": training,
     "runner.training.mapped": training,
     "runner.training.plan": training,

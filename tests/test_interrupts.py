@@ -62,3 +62,42 @@ for number in (signal.SIGINT, signal.SIGTERM):
 print("goes on")
 """
     assert ran(program) == (0, "goes on\n", "")
+
+
+@SIGNALS
+def test_a_signal_waits_for_the_end_of_what_must_be_whole(name: str, status: int, word: str) -> None:
+    program = f"""
+import signal, threading
+from runner import interrupts
+interrupts.end_at_once()
+interrupts.raise_again()
+def elsewhere():
+    with interrupts.postponed():  # concerns the main thread alone
+        started.set()
+        done.wait()
+started, done = threading.Event(), threading.Event()
+thread = threading.Thread(target=elsewhere)
+thread.start()
+started.wait()
+try:
+    with interrupts.postponed():
+        with interrupts.postponed():
+            signal.raise_signal(signal.{name})
+            print("inner", flush=True)
+        print("outer", flush=True)
+    print("never")
+except KeyboardInterrupt as error:
+    print(interrupts.word(error), flush=True)
+interrupts.raise_again()
+try:
+    signal.raise_signal(signal.{name})
+except KeyboardInterrupt as error:
+    print("at once", flush=True)
+done.set()
+thread.join()
+interrupts.raise_again()
+with interrupts.postponed():
+    signal.raise_signal(signal.{name})
+    signal.raise_signal(signal.{name})
+"""
+    assert ran(program) == (status, f"inner\nouter\n{word}\nat once\n", f"{word}\n")

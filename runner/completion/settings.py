@@ -10,6 +10,7 @@ _KINDS: Final = {
     "RunVerb": ("run",),
     "StoreVerb": (),
     "GivenStoreVerb": (),
+    "TrainingVerb": ("run",),
 }  # with the settings that all verbs of a kind have
 
 

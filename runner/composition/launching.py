@@ -159,7 +159,7 @@ def _trained(session: Session, jobs: Jobs, context: HydraContext, command: Comma
             session.train(proposed)
     finally:
         # If the batch was interrupted, the jobs that ended are still returned to Hydra.
-        ended = session.outcomes
+        ended = session.ended_here
         returns = [
             run_job(
                 hydra_context=context,

@@ -33,6 +33,7 @@ from runner.withheld import withheld
 _FOLDER: Final = "folder"
 # Settings that do not influence the results of a member.
 _NO_BASE: Final = ("sweep", "tracking", "figures", "ui", "describe")
+_NEVER: Final = ("train.save_every", "train.keep_checkpoints")
 
 
 def sweep(
@@ -134,8 +135,8 @@ def _beside(tracking: Tracking) -> str:
 
 
 def _flat(value: Any, varied: Mapping[str, object], path: str = "") -> dict[str, str]:
-    """Every value by its dotted path, without the values that vary."""
-    if path in varied:
+    """Every value by its dotted path, without the values that vary, or that influence no result."""
+    if path in varied or path in _NEVER:
         return {}
     if not isinstance(value, dict) or not value:
         return {path: shown(value, longest=500)}

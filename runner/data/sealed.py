@@ -34,15 +34,17 @@ def read(path: Path) -> np.ndarray | None:
     return content if whole else None
 
 
-def write(path: Path, content: bytes | np.ndarray) -> None:
-    """Writes `content` to a sealed file. Concurrent readers and writers see a complete file or none.
+def write(path: Path, *parts: bytes | np.ndarray) -> None:
+    """Writes the parts, one after another, to a sealed file. Concurrent readers and writers see all of it or nothing.
 
     Raises OSError if it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path.parent)
-    checksum = zlib.crc32(memoryview(content))  # type: ignore[arg-type]  # as in `atomic`
-    atomic.write(path, content, _END.pack(_MARK, checksum))
+    checksum = 0
+    for part in parts:
+        checksum = zlib.crc32(memoryview(part), checksum)  # type: ignore[arg-type]  # as in `atomic`
+    atomic.write(path, *parts, _END.pack(_MARK, checksum))
 
 
 def _remove_abandoned(folder: Path) -> None:

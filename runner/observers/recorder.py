@@ -2,13 +2,14 @@
 
 import logging
 import threading
+import uuid
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Final, Literal
 
 import jax
 
-from runner import circumstances, describe, tracking
+from runner import atomic, circumstances, describe, endings, tracking
 from runner.data import Dataset, Source
 from runner.data.value_range import Range
 from runner.data.vocabulary import vocabulary_text
@@ -20,7 +21,10 @@ from runner.observers.artifacts import VOCABULARY, Finished, configuration, log_
 from runner.observers.profiler import TRACE
 from runner.path_names import short_names
 from runner.placement import Placement
+from runner.tracking import begun
+from runner.tracking.settings import without_secrets
 from runner.trained import CONFIG, Trained
+from runner.training import checkpoints
 from runner.training.alone import Chunk
 from runner.training.ledger import Epoch, Ledger
 from runner.training.member import Context, Member
@@ -77,6 +81,8 @@ class Recorder(Observer):
         context = member.context
         context.folder.mkdir(parents=True, exist_ok=True)
         params = parameters(member.experiment) | parameters(context.tracking, "tracking")
+        earlier = _begun_before(context)
+        identity = earlier.identity if earlier else uuid.uuid4().hex
         recorded = tracking.start(
             context.tracking,
             run_name=member.title,
@@ -85,10 +91,13 @@ class Recorder(Observer):
             folder=context.folder,
             parent=self.parent,
             held=True,
+            identity=identity,
+            repeats=earlier is not None,
         )
         with self._lock:
             self._runs[member.number] = recorded
         _record_configuration(recorded, member)
+        _note(recorded, member)
         return recorded
 
     def discard(self, member: Member) -> None:
@@ -125,6 +134,7 @@ class Recorder(Observer):
         if recorded is None:
             return
         recorded.create()
+        recorded.set_tags(_checkpoints_of(member))
         try:
             if outcome.status == "FAILED":
                 recorded.set_tags({"failure": outcome.reason})
@@ -188,6 +198,31 @@ class Recorder(Observer):
                 if self.models == "best":
                     log_weights(recorded, found)
                 self._best = found
+
+
+def _checkpoints_of(member: Member) -> dict[str, str]:
+    """The tag that says what the checkpoints of a member take on disk, if it has any."""
+    folder = member.context.folder / checkpoints.FOLDER
+    found = checkpoints.found(folder)
+    return {"checkpoints": f"{len(found)}, {checkpoints.size_bytes(folder) / 1e6:.1f} MB"} if found else {}
+
+
+def _begun_before(context: Context) -> begun.Begun | None:
+    """The run that an earlier process has begun in the folder, if the member goes on with it."""
+    found = begun.read(context.folder) if context.goes_on else None
+    return found if found is not None and found.overrides == context.overrides else None
+
+
+@endings.warn_on_file_errors(begun.RUN)
+def _note(recorded: tracking.Run, member: Member) -> None:
+    """Writes to the run's folder what has begun there, and for a single run all that it takes to begin it again."""
+    context, opening = member.context, recorded.opening
+    command, uri = without_secrets(context.command), without_secrets(opening.uri)
+    begun.write(context.folder, begun.Begun(opening.identity, member.title, context.overrides, command, uri))
+    if recorded.parent is None:
+        atomic.write(context.folder / CONFIG, configuration(recorded, member).encode())
+        if recorded.enabled:
+            begun.note(opening.uri, opening.identity, recorded.folder)
 
 
 def run_name(experiment: Experiment, overrides: tuple[str, ...], names: Mapping[str, str] | None = None) -> str:

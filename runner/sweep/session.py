@@ -14,6 +14,7 @@ import traceback
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from runner import folders, placement, tracking
 from runner.errors import ConvrunnerError, Fault, TrainingError
 from runner.experiment import Experiment
 from runner.observers.activity import Activity
+from runner.observers.checkpointer import Checkpointer
 from runner.observers.nan_search import NanSearch
 from runner.observers.profiler import Profiler
 from runner.observers.recorder import Recorder
@@ -41,6 +43,7 @@ from runner.sweep.results import SweepResult
 from runner.sweep.settings import Objectives
 from runner.sweep.tags import MEMBER, STATUS, SWEEP, SWEEP_IDENTITY
 from runner.sweep.tally import RUN_ID, Leader, Pruner, Search, Tally
+from runner.tracking import begun
 from runner.training.driver import Ended
 from runner.training.member import Member
 from runner.training.observer import Events, Observer
@@ -78,7 +81,8 @@ class Session:
         """
         # A search knows all that it varies; else the first batch tells it.
         self._space = self._space or _varied(proposed)
-        members, settings = validated(proposed, self._space), proposed[0].sweep
+        members = [_going_on(member) for member in validated(proposed, self._space)]
+        settings = proposed[0].sweep
         check_strategy(members, settings.strategy)
         opened = self._opened or self._open(members[0], proposed)
         try:
@@ -90,15 +94,25 @@ class Session:
                 opened.parent.discard()
             raise
         self._opened = opened
-        opened.announcer.expect(members)
+        ended = self.study.ended_before() if self.study else {}
+        waiting = [member for member in members if member.number not in ended]
+        opened.announcer.expect(waiting)
+        # A pruned member of a mapped program has to be ended again where it was; others end by themselves.
+        epochs = {number: len(own.history) if own.status == "PRUNED" else None for number, own in ended.items()}
+        earlier = opened.checkpointer.earlier(epochs)
         with self._compiles.counted():
             for group in groups:
-                _note_errors(
-                    train_group(group, settings, functools.partial(self._plan_of, group.placement), opened.events)
-                )
+                plan_of = functools.partial(self._plan_of, group.placement)
+                _note_errors(train_group(group, settings, plan_of, opened.events, earlier))
         with self._activity as activity:
             opened.tally.settle(wait=True, report=activity.now)
-        return [opened.tally.outcomes[member.number] for member in members]
+        return [opened.tally.outcomes[member.number] for member in waiting]
+
+    @property
+    def ended_here(self) -> dict[int, Outcome]:
+        """The outcomes of the members that this session trained, by number."""
+        before = self._opened.tally.earlier if self._opened else frozenset()
+        return {number: own for number, own in self.outcomes.items() if number not in before}
 
     @property
     def outcomes(self) -> dict[int, Outcome]:
@@ -146,10 +160,10 @@ class Session:
         announcer = Announcer(self.objectives[0][0], len(earlier))
         tally = Tally(recorder, parent, self.study)
         pruners: list[Observer] = [Pruner(self.study)] if self.study else []
-        refresher = Refresher(self._refresh)
-        recording = [Repeatable(recorder), recorder, *pruners, announcer, tally, refresher]
+        refresher, checkpointer = Refresher(self._refresh), Checkpointer(self.folder)
+        recording = [Repeatable(recorder), checkpointer, recorder, *pruners, announcer, tally, refresher]
         events = Events([NanSearch(), Profiler(), *recording])
-        return _Opened(name, parent, recorder, announcer, tally, events, first.context.figures)
+        return _Opened(name, parent, recorder, announcer, tally, checkpointer, events, first.context.figures)
 
     def _name(self, proposed: Sequence[Proposed]) -> str:
         """The model, unless it varies, and what varies: `sweep lenet5: learning_rate × seed`."""
@@ -162,8 +176,9 @@ class Session:
         """Ends members that still train, writes the report, and ends the parent run."""
         if self._opened is None:
             return
-        _, parent, recorder, _, tally, events, figures = self._opened
+        _, parent, recorder, _, tally, checkpointer, events, figures = self._opened
         interrupted = error is not None and not isinstance(error, Exception)
+        checkpointer.close()
         with self._activity as activity:
             recorder.wait(activity.now)
             tally.settle(wait=True, report=activity.now)
@@ -211,7 +226,7 @@ class Session:
             objectives=self.objectives,
             space=self._space,
             members=tuple(outcomes[number] for number in sorted(outcomes)),
-            earlier=opened.tally.earlier if opened else len(outcomes),
+            earlier=len(opened.tally.earlier) if opened else len(outcomes),
             importances=self.study.importances() if self.study and importances else {},
             seconds=time.perf_counter() - self._began,
             groups=len({outcome.group for outcome in outcomes.values() if outcome.group}),
@@ -230,8 +245,16 @@ class _Opened(NamedTuple):
     recorder: Recorder
     announcer: Announcer
     tally: Tally
+    checkpointer: Checkpointer
     events: Events
     figures: Figures
+
+
+def _going_on(member: Member) -> Member:
+    """The member, and that it goes on, if an earlier process has begun it in its folder."""
+    found = begun.read(member.context.folder)
+    goes_on = found is not None and found.overrides == member.context.overrides
+    return replace(member, context=replace(member.context, goes_on=True)) if goes_on else member
 
 
 def _identity(member: Member, plan: Plan) -> dict[str, str]:

@@ -43,6 +43,12 @@ class Search(Protocol):
     def earlier(self) -> list[Outcome]:
         """The outcomes of members that ended in earlier sessions."""
 
+    def ended_before(self) -> dict[int, Outcome]:
+        """The members that had ended of the batch in which an earlier session was killed, by number."""
+
+    def is_waiting_for(self, number: int) -> bool:
+        """Whether a member has been proposed and has not ended."""
+
     def adopt(self, outcome: Outcome) -> None:
         """Stores the outcome of a member of an earlier session, which was killed before it called `tell`."""
 
@@ -97,7 +103,7 @@ class Tally(Observer):
         self._recorder, self._parent, self._search = recorder, parent, search
         earlier = search.earlier() if search else []
         self.outcomes = {outcome.number: outcome for outcome in earlier}  # by number, of earlier sessions too
-        self.earlier = len(earlier)
+        self.earlier = frozenset(self.outcomes)  # the numbers of members that ended in earlier sessions
         self.compile_seconds: dict[str, list[float]] = {}  # by group, of the members that ended here
         self._lock = threading.RLock()
         self._ended: deque[tuple[tracking.Run, Outcome]] = deque()  # not reported to the search yet

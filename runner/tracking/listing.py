@@ -13,13 +13,16 @@ from typing import Any, Final
 
 from runner.processes import Process
 from runner.sweep.tags import STATUS, SWEEP
+from runner.tracking import begun
+from runner.tracking.begun import Begun
 from runner.tracking.locating import Latest, with_id
-from runner.tracking.settings import Tracking
+from runner.tracking.settings import Tracking, absolute_uri, database_file
 from runner.tracking.store import FOLDER, PROCESS, Store, opened
 from runner.tracking.summaries import own_name
 
 GONE: Final = "its process is gone"
 _PARENT: Final = "mlflow.parentRunId"
+CHECKPOINTS: Final = "checkpoints"  # the name of their folders
 _PER_EPOCH: Final = "train/loss"  # recorded once for each epoch
 
 
@@ -42,7 +45,8 @@ class Listed:
     """A run, or a sweep with the number of its `members`. Times are seconds since 1970.
 
     `epochs` were recorded of `of_epochs`; `value` is the best of the monitored `metric`, as far as there is one.
-    `bytes` is the size of the folder on this machine.
+    `bytes` is the size of the folder on this machine, `checkpoint_bytes` the part of it that checkpoints take.
+    `goes_on` says whether `runner resume` can go on with it.
     """
 
     run_id: str
@@ -59,19 +63,64 @@ class Listed:
     ended: float | None
     folder: str
     bytes: int | None
+    checkpoint_bytes: int | None
+    goes_on: bool
 
 
 def listed(tracking: Tracking, wanted: Wanted) -> list[Listed]:
     """The runs that are wanted, the latest first; those whose process is gone have been ended as KILLED.
 
+    Runs that the store does not have yet come before those that it has.
     Raises TrackingError if the store cannot be read, and ConfigError if no sweep has the id.
     """
+    noted = list(_noted(tracking, wanted))
+    file = database_file(tracking.uri)
+    if noted and file is not None and not file.exists():
+        return noted[: wanted.limit]
+    return [*noted, *_stored(tracking, wanted)][: wanted.limit]
+
+
+def _stored(tracking: Tracking, wanted: Wanted) -> list[Listed]:
     store = opened(tracking)
     end_gone(store)
     experiments = {one.experiment_id: one.name for one in store.client.search_experiments(max_results=50_000)}
     runs = list(itertools.islice(_runs(store, wanted), wanted.limit))
     latest = Latest(store, [run for run in runs if not _is_sweep(run)])  # a sweep has its members below its folder
     return [_listed(store, run, experiments, latest) for run in runs]
+
+
+def _noted(tracking: Tracking, wanted: Wanted) -> Iterator[Listed]:
+    """The runs that began, and that the store does not have: theirs were killed before, or are about to be created."""
+    if wanted.sweep is not None or wanted.model is not None:
+        return
+    for folder, own in begun.noted(absolute_uri(tracking.uri)):
+        status = own.ended or ("KILLED" if _is_gone(own) else "RUNNING")
+        if wanted.status in (None, status) and (wanted.since is None or own.began >= wanted.since):
+            yield Listed(
+                run_id=own.identity,
+                name=own.name,
+                experiment=tracking.experiment,
+                status=status,
+                reason="MLflow does not have it",
+                members=None,
+                epochs=0,
+                of_epochs=None,
+                metric="val/accuracy",
+                value=None,
+                began=own.began,
+                ended=None,
+                folder=str(folder),
+                bytes=size_of(folder),
+                checkpoint_bytes=checkpoint_size_of(folder),
+                goes_on=status == "KILLED",
+            )
+
+
+def _is_gone(own: Begun) -> bool:
+    try:
+        return Process.from_text(own.process).has_ended(own.began)
+    except (ValueError, TypeError):
+        return False
 
 
 def end_gone(store: Store) -> list[str]:
@@ -135,7 +184,8 @@ def _listed(store: Store, run: Any, experiments: dict[str, str], latest: Latest)
     monitored = params.get("train.monitor.metric", "val/accuracy")
     best = f"best/{monitored.replace('/', '_')}"
     last = None if is_sweep else _last_epoch(run)
-    folder, epochs = latest.folder_of(run), params.get("train.epochs", "")
+    folder, epochs = latest.folder_of(run), tags.get("resumed.epochs") or params.get("train.epochs", "")
+    can_go_on = folder is not None and _PARENT not in tags and not is_sweep and (folder / begun.RUN).is_file()
     return Listed(
         run_id=str(run.info.run_id),
         name=str(run.info.run_name),
@@ -151,6 +201,8 @@ def _listed(store: Store, run: Any, experiments: dict[str, str], latest: Latest)
         ended=None if run.info.end_time is None else run.info.end_time / 1000,
         folder=tags.get(FOLDER, ""),
         bytes=None if folder is None else size_of(folder),
+        checkpoint_bytes=None if folder is None else checkpoint_size_of(folder),
+        goes_on=can_go_on and run.info.status == "KILLED",
     )
 
 
@@ -166,6 +218,11 @@ def _status(run: Any) -> str:
 def size_of(folder: Path) -> int:
     """The size of all files in a folder, in bytes."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def checkpoint_size_of(folder: Path) -> int:
+    """The part of it that checkpoints take, those of the members of a sweep too."""
+    return sum(size_of(path) for path in folder.rglob(CHECKPOINTS) if path.is_dir())
 
 
 def as_json(runs: list[Listed]) -> str:

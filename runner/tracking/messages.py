@@ -30,7 +30,8 @@ class Opening:
     """The start of a run. `run_id` is None until the store has returned it.
 
     `identity` is recorded as a tag. It finds a run that the store created although its answer was lost. `process` is
-    the text of the process that records the run.
+    the text of the process that records the run. `repeats` says that an earlier process has recorded a part of the run,
+    so that some messages are in the store.
     """
 
     uri: str
@@ -42,6 +43,7 @@ class Opening:
     identity: str = ""
     parent: "Opening | None" = None
     process: str = ""
+    repeats: bool = False
 
 
 @dataclass(frozen=True)

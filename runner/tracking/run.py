@@ -15,7 +15,7 @@ from pathlib import Path
 from runner import folders
 from runner.errors import TrackingError
 from runner.processes import Process
-from runner.tracking import messages
+from runner.tracking import begun, messages
 from runner.tracking.faults import not_opened, reason
 from runner.tracking.messages import DatasetFacts, Message, Opening, Status
 from runner.tracking.outbox import Outbox
@@ -86,6 +86,8 @@ class Run:
 
     def discard(self) -> None:
         """Ends a run that the store has not created, without a trace: the command was rejected."""
+        if not self.opening.repeats:
+            self._forget()
         self.enabled = False
         self._outbox.close(lambda rest: self._reopened)
         self._ended.set()
@@ -225,6 +227,7 @@ class Run:
             self._ended.set()
             self._close()
             if self.parent is None:
+                self._forget()
                 self._warn_of_untracked()
             else:
                 self.parent._has_untracked |= self._has_untracked
@@ -253,6 +256,10 @@ class Run:
     def unkept(self) -> str:
         """Why what the store does not accept cannot be written to the run's folder; empty if it can."""
         return f"{self._outbox.file.path}: {fault}" if (fault := self._outbox.file.fault) else ""
+
+    def _forget(self) -> None:
+        """Removes the note that the run has begun: from now on it is found in the store, or by what is undelivered."""
+        begun.forget(self.opening.uri, self.opening.identity)
 
     def replay_opening(self) -> Opening:
         """The opening of this run for files that are sent later, with that of its parent."""
@@ -286,6 +293,8 @@ class Run:
                 return
             self._outbox.created(self._run_id)
             self.away.clear()
+            if self.parent is None:
+                self._forget()
         self._begun.set()
         while not self.ended and (message := self._outbox.head()) is not None:
             try:

@@ -7,7 +7,8 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,28 @@ ENVIRONMENT = {
 
 FOLDER = "runner.folder"  # the tag of a run that holds the path of its output folder
 PROCESS = "runner.process"  # the tag of a run that holds the process that sends it
-_IDENTITY, _PARENT = "runner.identity", "mlflow.parentRunId"
+ENDINGS = ("end_reason", "failure")  # the tags that say why a run ended
+IDENTITY = "runner.identity"  # the tag of a run by which its own process finds it again
+_PARENT = "mlflow.parentRunId"
 # MLflow's own limits on one call and on one value.
 _PAIRS_PER_CALL = 100
 _EXPERIMENTS_PER_CALL, _RUNS_PER_CALL = 50_000, 1000
 _TAG_CHARACTERS, _DIGEST_CHARACTERS = 8000, 36
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """What a store has of a run that an earlier process has begun."""
+
+    points: set[tuple[str, int]] = field(default_factory=set)  # of metrics, by name and step
+    params: frozenset[str] = frozenset()  # which MLflow refuses to change
+
+    def new(self, metrics: Iterable[tuple[str, float, int, int]]) -> Iterable[tuple[str, float, int, int]]:
+        """The first of each point that the store does not have: earlier processes may have left some to send, too."""
+        first: dict[tuple[str, int], tuple[str, float, int, int]] = {}
+        for metric in metrics:
+            first.setdefault((metric[0], metric[3]), metric)
+        return [metric for point, metric in first.items() if point not in self.points]
 
 
 class Store:
@@ -90,6 +108,7 @@ class Store:
         self._colours: dict[str, dict[str, str]] = {}  # by experiment id: the colour tag of its latest run
         self._identities: dict[str, str] = {}  # by run id: identities of runs that may have been created twice
         self._ids: dict[str, str] = {}  # by identity: ids of parents and of runs named in tags
+        self._recorded: dict[str, _Recorded] = {}  # by run id, of runs that an earlier process has begun
 
     def begin(self, opening: Opening, *, seek: bool = False) -> tuple[str, str]:
         """Creates the run in an experiment of the given name, or continues the run with the id `opening.run_id`.
@@ -104,6 +123,8 @@ class Store:
         experiment_id = self._experiment(opening.experiment)
         if seek and opening.identity and (found := self._with_identity(experiment_id, opening.identity)):
             self._identities[found[0]] = opening.identity
+            if opening.repeats:
+                self.recall(found[0])
             return experiment_id, found[0]
         if experiment_id not in self._colours:
             latest = self.client.search_runs([experiment_id], max_results=1)
@@ -112,13 +133,25 @@ class Store:
         tags = colour | {name: text[:_TAG_CHARACTERS] for name, text in opening.tags.items()}
         tags[PROCESS] = opening.process or Process.here().text
         if opening.identity:
-            tags[_IDENTITY] = opening.identity
+            tags[IDENTITY] = opening.identity
         if opening.parent and _PARENT not in tags:
             tags[_PARENT] = self._id_of(opening.parent)
         run_id = str(self.client.create_run(experiment_id, opening.started_ms, tags, opening.run_name).info.run_id)
         if seek and opening.identity:
             self._identities[run_id] = opening.identity
         return experiment_id, run_id
+
+    def recall(self, run_id: str) -> None:
+        """Goes on with a run that an earlier process has begun: from now on, what it has of it is not sent again."""
+        run = self.client.get_run(run_id)
+        names = run.data.metrics
+        points = {(name, point.step) for name in names for point in self.client.get_metric_history(run_id, name)}
+        self._recorded[run_id] = _Recorded(points, frozenset(run.data.params))
+        for tag in ENDINGS:
+            if tag in run.data.tags:
+                self.client.delete_tag(run_id, tag)
+        self.client.set_tag(run_id, PROCESS, Process.here().text)
+        self.client.update_run(run_id, "RUNNING")
 
     def runs(self, condition: str) -> Iterator[Any]:
         """The runs of all experiments for which a condition in MLflow's filter language is true, the latest first."""
@@ -133,7 +166,7 @@ class Store:
 
     def _with_identity(self, experiment_id: str, identity: str) -> list[str]:
         """The ids of the runs with an identity; several if a slow server has created a run more than once."""
-        runs = self.client.search_runs([experiment_id], f"tags.`{_IDENTITY}` = '{identity}'")
+        runs = self.client.search_runs([experiment_id], f"tags.`{IDENTITY}` = '{identity}'")
         return [str(run.info.run_id) for run in runs]
 
     def _delete_copies(self, experiment_id: str, run_id: str) -> None:
@@ -209,8 +242,12 @@ class Store:
 
     def _log_batch(self, run_id: str, batch: Batch) -> None:
         entities = self.mlflow.entities
-        metrics = [entities.Metric(*metric) for metric in batch.metrics]
-        params = [entities.Param(name, text[:PARAM_CHARACTERS]) for name, text in batch.params]
+        known = self._recorded.get(run_id)
+        metrics = [entities.Metric(*own) for own in (known.new(batch.metrics) if known else batch.metrics)]
+        known_params = known.params if known else ()
+        params = [
+            entities.Param(name, text[:PARAM_CHARACTERS]) for name, text in batch.params if name not in known_params
+        ]
         tags = [entities.RunTag(name, text[:_TAG_CHARACTERS]) for name, text in batch.tags]
         calls: Any = zip_longest(
             chunks(metrics, METRICS_PER_CALL),
@@ -220,6 +257,8 @@ class Store:
         )
         for some_metrics, some_params, some_tags in calls:
             self.client.log_batch(run_id, some_metrics, some_params, some_tags)
+            if known:
+                known.points.update((metric.key, metric.step) for metric in some_metrics)
 
     def _log_inputs(self, run_id: str, facts: DatasetFacts) -> None:
         entities = self.mlflow.entities

@@ -44,13 +44,16 @@ def start(
     patient: bool = False,
     held: bool = False,
     continues: bool = False,
+    identity: str = "",
+    repeats: bool = False,
 ) -> Run:
     """Starts a run and returns at once; the store is opened and the run created in the background.
 
     Figures and undelivered messages are written to `folder`. The user's tags and run name in `tracking` take precedence
     over the arguments. A run is listed under its `parent`, which must be started before. `run_id` continues an existing
     run; `continues` does so with the run that an earlier process has left in `folder`, if it has left one. A `held` run
-    is created by `Run.create`, so that a command that is rejected leaves nothing in the store.
+    is created by `Run.create`, so that a command that is rejected leaves nothing in the store. With `repeats`, the run
+    of this `identity` is continued if the store has it, and of what is recorded again, what it has is not sent.
 
     A run whose server does not answer waits for it, and its messages stay in `untracked.jsonl`. A `patient` run and its
     children also wait for a database that cannot be opened.
@@ -64,16 +67,16 @@ def start(
         tags={name: without_secrets(text) for name, text in every_tag.items()},
         started_ms=left.started_ms if left else int(time.time() * 1000),
         run_id=run_id or (left.run_id if left else None),
-        identity=left.identity if left else uuid.uuid4().hex,
+        identity=identity or (left.identity if left else uuid.uuid4().hex),
+        repeats=repeats,
     )
-    patient = parent.patient if parent else patient
     run = Run(
         opening,
         folder,
         enabled=tracking.enabled,
         parent=parent,
-        patient=patient,
-        reopened=left is not None,
+        patient=parent.patient if parent else patient,
+        reopened=repeats or left is not None,
     )
     if not held:
         run.create()

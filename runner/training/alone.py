@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from runner import compiling, train, trained
+from runner import compiling, interrupts, train, trained
 from runner.errors import Fault, NonFiniteError, shown
 from runner.losses import MetricSums
 from runner.training.ledger import Epoch, Ledger, after
@@ -53,11 +53,12 @@ class Chunk(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """All that an exact resume of one training needs, between two epochs."""
+    """All that an exact resume of one training needs, between two dispatches or two epochs."""
 
-    state: train.State
+    state: train.State  # its `step` and `sums` say how far an epoch is that has begun
     best: train.State | None  # the state after the best epoch, with `train.keep=best`
     ledger: Ledger
+    seconds: float = 0.0  # of training in the epoch that has begun
 
 
 class Training:
@@ -69,8 +70,11 @@ class Training:
         self.ledger = Ledger()
         self._state: train.State | None = None
         self._best: train.State | None = None
+        self._steps = 0  # taken so far; the state's own count would have to be waited for
+        self._seconds = 0.0  # of training in the epoch that has begun, without compiling
         if snapshot is not None:
-            self._state, self._best, self.ledger = snapshot
+            self._state, self._best, self.ledger, self._seconds = snapshot
+            self._steps = int(self._state.step)
         with _compiling:
             self._functions = compiling.compiled(
                 plan.program, plan.placement, donate=not plan.experiment.train.debug_nans
@@ -88,7 +92,12 @@ class Training:
     @property
     def snapshot(self) -> Snapshot:
         """All that is needed to go on from here. Its arrays are copies: the next step takes the memory of the state."""
-        return Snapshot(jax.tree.map(jnp.copy, self.state), self._best, self.ledger)
+        return Snapshot(jax.tree.map(jnp.copy, self.state), self._best, self.ledger, self._seconds)
+
+    @property
+    def steps(self) -> int:
+        """The steps taken so far."""
+        return self._steps
 
     @property
     def has_ended(self) -> bool:
@@ -117,12 +126,15 @@ class Training:
     def advance(self, report: Callable[[Chunk], None] | None = None) -> Epoch:
         """Trains one epoch and validates. Raises NonFiniteError if the loss is not finite."""
         number = len(self.ledger.history) + 1
-        sums, seconds = self._trained(number, report)
-        epoch = epoch_of(self.plan, self.ledger, sums, seconds, self.validated())
-        self.ledger = after(self.ledger, epoch, seconds, self._compile_seconds, self.plan.experiment.train)
-        self._compile_seconds = 0.0
-        if self.ledger.best is epoch and self.plan.experiment.train.keep == "best":
-            self._best = jax.tree.map(jnp.copy, self.state)
+        sums = self._trained(number, report)
+        measured, seconds = self.validated(), self._seconds
+        with interrupts.postponed():  # or a snapshot could have the epoch in one of its parts only
+            epoch = epoch_of(self.plan, self.ledger, sums, seconds, measured)
+            self.ledger = after(self.ledger, epoch, seconds, self._compile_seconds, self.plan.experiment.train)
+            self._state = self.state._replace(sums=train.no_sums(self.plan.program))
+            self._compile_seconds = self._seconds = 0.0
+            if self.ledger.best is epoch and self.plan.experiment.train.keep == "best":
+                self._best = jax.tree.map(jnp.copy, self.state)
         return epoch
 
     def end(self, reason: str) -> None:
@@ -140,22 +152,25 @@ class Training:
     def _measured(self, split: str, state: train.State, batches: list[Batch]) -> dict[str, float]:
         return averages(split, [self._call("evaluate", state, *batch) for batch in batches])
 
-    def _trained(self, number: int, report: Callable[[Chunk], None] | None) -> tuple[train.Sums, float]:
-        """The sums of an epoch, and its seconds without compiling."""
+    def _trained(self, number: int, report: Callable[[Chunk], None] | None) -> train.Sums:
+        """The sums of an epoch, or of what is left of it."""
         _ = self.state  # drawn or loaded now, as that is no part of an epoch
         plan, feeder, steps = self.plan, self.plan.feeder, self.plan.steps_of(number)
-        compiled_before, began = self._compile_seconds, time.perf_counter()
-        read_at, done = began, steps.start
+        compiled_before, began, seconds_before = self._compile_seconds, time.perf_counter(), self._seconds
+        read_at = began
         unfinished: deque[tuple[int, train.Sums]] = deque()
 
         def seconds() -> float:
-            return time.perf_counter() - began - (self._compile_seconds - compiled_before)
+            return seconds_before + time.perf_counter() - began - (self._compile_seconds - compiled_before)
 
-        for chunk in feeder.chunks(plan.order(number), len(steps)):
-            rates = plan.rates(done, feeder.steps)
-            self._state, sums = self._call("advance", self.state, chunk.feed, rates, chunk.start, np.int32(chunk.steps))
-            done += chunk.steps
-            unfinished.append((done, sums))
+        for chunk in feeder.chunks(plan.order(number), len(steps), start=self._steps - steps.start):
+            rates = plan.rates(self._steps, feeder.steps)
+            with interrupts.postponed():  # the state that is given away is gone before its successor is here
+                self._state, sums = self._call(
+                    "advance", self.state, chunk.feed, rates, chunk.start, np.int32(chunk.steps)
+                )
+                self._steps += chunk.steps
+            unfinished.append((self._steps, sums))
             reading = None
             if len(unfinished) > _AHEAD:
                 step, finished = unfinished.popleft()
@@ -165,11 +180,12 @@ class Training:
                     speed = count / max(seconds(), 1e-9)
                     reading = Reading(step, means["train/loss"], means["train/accuracy"], speed)
                     read_at = time.perf_counter()
+            self._seconds = seconds()
             if report:
-                report(Chunk(number, done, reading, self._wait))
+                report(Chunk(number, self._steps, reading, self._wait))
         total: train.Sums = jax.device_get(self.state.sums)
-        self._state = self.state._replace(sums=train.no_sums(plan.program))
-        return total, seconds()
+        self._seconds = seconds()
+        return total
 
     def _wait(self) -> None:
         jax.block_until_ready(self._state)

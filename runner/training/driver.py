@@ -11,25 +11,47 @@ bit. Mapped, its numbers are the same to within rounding.
 import functools
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Final, Literal, NamedTuple
 
 import jax
 
 from runner import cores, endings, interrupts, nans
 from runner.errors import ConvrunnerError, Fault, TrainingError
 from runner.trained import Trained
-from runner.training.alone import Chunk, Training
-from runner.training.mapped import Mapped
+from runner.training.alone import Chunk, Snapshot, Training
+from runner.training.ledger import Ledger, retold
+from runner.training.mapped import Mapped, MappedSnapshot
 from runner.training.member import Member
-from runner.training.observer import Events
+from runner.training.observer import Events, Point
 from runner.training.outcome import PRUNED, Outcome, outcome_of
 from runner.training.plan import Plan
 from runner.withheld import withheld
 
 Mode = Literal["sequential", "threaded", "vmapped"]
 Planned = Callable[[Member], Plan]  # raises ConvrunnerError if the member cannot be planned
+
+
+# How long an interrupted process waits for the threads of its members, which save what they have.
+_SECONDS_TO_SAVE: Final = 20.0
+
+
+class Earlier(NamedTuple):
+    """What earlier processes have left of the same trainings.
+
+    `alone` and `together` give the state from which one member, or members of one mapped program, go on; None if they
+    begin anew. `ended` has the numbers of members that ended. They are not trained again, but where others share a
+    mapped program with them, so that it is the same program: then without a word to observers, for as many epochs as is
+    said, or None until they end by themselves.
+    """
+
+    alone: Callable[[Member, Plan], Snapshot | None]
+    together: Callable[[Sequence[Member], Sequence[Plan]], MappedSnapshot | None]
+    ended: Mapping[int, int | None]
+
+
+NOTHING: Final = Earlier(lambda member, plan: None, lambda members, plans: None, {})
 
 
 class Ended(NamedTuple):
@@ -40,15 +62,23 @@ class Ended(NamedTuple):
 
 
 def train(
-    members: Sequence[Member], plan_of: Planned, events: Events, *, mode: Mode = "sequential", most: int | None = None
+    members: Sequence[Member],
+    plan_of: Planned,
+    events: Events,
+    *,
+    mode: Mode = "sequential",
+    most: int | None = None,
+    earlier: Earlier = NOTHING,
 ) -> list[Ended]:
-    """Trains every member, and tells observers of the events. Returns how each ended, in the order of the members.
+    """Trains every member that has not ended, and tells observers of the events.
+
+    Returns how each of these ended, in the order of the members.
 
     With mode vmapped all members take the same steps on the same data; `most` is how many are mapped at once.
     An error of one member ends that member alone. Raises KeyboardInterrupt, after the members under way have ended as
     KILLED.
     """
-    driver = _Driver(plan_of, events)
+    driver = _Driver(plan_of, events, earlier)
     try:
         match mode:
             case "sequential":
@@ -62,43 +92,71 @@ def train(
     except BaseException as error:
         driver.kill(interrupts.word(error) if isinstance(error, KeyboardInterrupt) else "")
         raise
-    return [driver.ended[member.number] for member in members]
+    return [driver.ended[member.number] for member in members if member.number not in earlier.ended]
 
 
 class _Driver:
     """One call of `train`."""
 
-    def __init__(self, plan_of: Planned, events: Events) -> None:
-        self.plan_of, self.events = plan_of, events
+    def __init__(self, plan_of: Planned, events: Events, earlier: Earlier) -> None:
+        self.plan_of, self.events, self.earlier = plan_of, events, earlier
         self.started: list[Member] = []
         self.ended: dict[int, Ended] = {}
 
     def alone(self, member: Member, stop: threading.Event | None = None) -> None:
         """Trains one member by itself."""
+        if member.number in self.earlier.ended:
+            return
         self.started.append(member)
-        self.end(member, *self._trained(member, stop))
+        under_way: list[Training] = []
+        try:
+            error = self._trained(member, under_way, stop)
+            self.end(member, next(iter(under_way), None), error)
+        except (KeyboardInterrupt, _Stopped):
+            if under_way:
+                self._reach(member, under_way[0], is_last=True)
+            raise
 
-    def _trained(self, member: Member, stop: threading.Event | None) -> tuple[Training | None, Exception | None]:
-        """The training at its end, if it was planned, and the error that ended it."""
+    def _trained(self, member: Member, under_way: list[Training], stop: threading.Event | None) -> Exception | None:
+        """Trains to the end, with the training in `under_way` once it is planned. Returns the error that ended it."""
 
         def report(chunk: Chunk) -> None:
             if stop is not None and stop.is_set():
                 raise _Stopped
             self.events.chunk(member, chunk)
+            self._reach(member, training)
 
-        training = None
         try:
-            training = Training(self.plan_of(member))
-            self.events.begins(member, training.plan)
+            plan = self.plan_of(member)
+            training = Training(plan, self.earlier.alone(member, plan))
+            under_way.append(training)
+            self.events.begins(member, plan)
+            self._retell(member, training.ledger)
             while not training.has_ended:
                 epoch = training.advance(report)
                 if stop is not None and stop.is_set():
                     raise _Stopped
                 if reason := self.events.epoch(member, epoch, training.ledger):
                     training.end(reason)
+                self._reach(member, training)
         except Exception as error:  # noqa: BLE001 - an error of one member, even one of ours, costs no other
-            return training, error
-        return training, None
+            return error
+        return None
+
+    def _reach(self, member: Member, training: Training, *, is_last: bool = False) -> None:
+        """Tells observers that training can go on from here."""
+        if is_last and not training.steps:
+            return
+        self.events.reaches(
+            Point(
+                (member,), (training.plan,), training.ledger, training.steps, is_last, False, lambda: training.snapshot
+            )
+        )
+
+    def _retell(self, member: Member, ledger: Ledger) -> None:
+        """Tells observers of the epochs of an earlier process. What they decided then is known."""
+        for known in retold(ledger, member.experiment.train):
+            self.events.epoch(member, known.history[-1], known)
 
     def in_threads(self, members: Sequence[Member]) -> None:
         """Trains members in as many threads as there are processors; the programs' own threads are one pool."""
@@ -116,11 +174,15 @@ class _Driver:
             except BaseException:
                 stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
+                wait(futures, _SECONDS_TO_SAVE)
                 raise
 
     def mapped(self, members: Sequence[Member]) -> None:
         """Trains members as one program. If they do not fit in memory, each half by itself."""
-        self.started.extend(members)
+        own = [member for member in members if member.number not in self.earlier.ended]
+        if not own:
+            return
+        self.started.extend(own)
         left = dict(enumerate(members))
         error, is_crowded = self._trained_as_one(members, left)
         rest = list(left.values())
@@ -130,7 +192,8 @@ class _Driver:
                 self.mapped(part)
             return
         for member in rest:
-            self.end(member, None, error)
+            if member in own:
+                self.end(member, None, error)
 
     def _trained_as_one(self, members: Sequence[Member], left: dict[int, Member]) -> tuple[Exception | None, bool]:
         """Trains members, and takes each that ended out of `left`, which is by index.
@@ -139,33 +202,62 @@ class _Driver:
         """
         has_trained = False
         errors: dict[int, Exception] = {}
+        ended = {
+            index: self.earlier.ended[one.number] for index, one in left.items() if one.number in self.earlier.ended
+        }
+        mapped: Mapped | None = None
+
+        def reach(mapped: Mapped, *, is_last: bool = False) -> None:
+            if mapped.members and not (is_last and set(errors) & set(mapped.members)):
+                ledger = mapped.ledgers[mapped.members[0]]
+                self.events.reaches(
+                    Point(tuple(members), mapped.plans, ledger, mapped.steps, is_last, True, lambda: mapped.snapshot)
+                )
+
         try:
-            mapped = Mapped([self.plan_of(member) for member in members])
+            plans = [self.plan_of(member) for member in members]
+            mapped = group = Mapped(plans, self.earlier.together(members, plans))
 
             def tell(index: int, event: Callable[[], str | None]) -> None:
+                if index in ended:
+                    return
                 try:
                     reason = event()
                 except ConvrunnerError as error:
                     errors[index], reason = error, str(error)
                 if reason:
-                    mapped.end(index, reason)
+                    group.end(index, reason)
 
             def report(index: int, chunk: Chunk) -> None:
                 tell(index, lambda: self.events.chunk(members[index], chunk))
+                if index == group.members[-1]:
+                    reach(group)
 
             for index, member in enumerate(members):
                 tell(index, functools.partial(self.events.begins, member, mapped.plans[index]))
+                tell(index, functools.partial(self._retell, member, mapped.ledgers[index]))
             while True:
+                for index, epochs in ended.items():
+                    if epochs is not None and len(mapped.ledgers[index].history) >= epochs:
+                        mapped.end(index, "ended before")
                 for index, training in mapped.retire():
-                    self.end(left.pop(index), training, errors.get(index))
+                    member = left.pop(index)
+                    if index not in ended:
+                        self.end(member, training, errors.get(index))
                 if not mapped.members:
                     return None, False
+                if has_trained:
+                    reach(mapped)
                 for index, epoch in mapped.advance(report):
                     has_trained = True
                     if isinstance(epoch, Exception):
                         errors[index] = epoch
                     elif index not in errors:
                         tell(index, functools.partial(self.events.epoch, members[index], epoch, mapped.ledgers[index]))
+        except KeyboardInterrupt:
+            if mapped is not None and mapped.steps:
+                reach(mapped, is_last=True)
+            raise
         except Exception as error:  # noqa: BLE001 - see `_trained`
             return error, not has_trained and _has_no_room(error)
 

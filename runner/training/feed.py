@@ -65,9 +65,12 @@ class Feeder:
         self.steps = steps_on_cpu if on_cpu else steps_per_epoch if self.resident else STREAMED_STEPS
         self._held = _held(examples, placement) if self.resident else None
 
-    def chunks(self, order: np.ndarray, steps: int) -> Iterator[Chunk]:
-        """The dispatches of an epoch of `steps` steps; `order` is (n,), or of several members (m, n)."""
-        for first in range(0, steps, self.steps):
+    def chunks(self, order: np.ndarray, steps: int, *, start: int = 0) -> Iterator[Chunk]:
+        """The dispatches of an epoch of `steps` steps, of which `start` have been taken.
+
+        `order` is (n,), or of several members (m, n).
+        """
+        for first in range(start, steps, self.steps):
             count = min(self.steps, steps - first)
             if self._held is not None:
                 yield Chunk(self._held._replace(order=order), np.int32(first), count)

@@ -6,7 +6,7 @@ A ledger is a small frozen value. `after` gives the next one. As JSON it comes b
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from runner.settings import Monitor, Train
@@ -75,6 +75,14 @@ def after(ledger: Ledger, epoch: Epoch, seconds: float, compile_seconds: float, 
         compile_seconds=ledger.compile_seconds + compile_seconds,
         end_reason=reason,
     )
+
+
+def retold(ledger: Ledger, settings: Train) -> Iterator[Ledger]:
+    """The ledgers after each epoch of this one, so that those who were not told of these epochs can be."""
+    known = Ledger()
+    for epoch in ledger.history:
+        known = after(known, epoch, 0.0, 0.0, settings)
+        yield known
 
 
 def better(monitor: Monitor, metrics: Metrics, than: Metrics | None) -> bool:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from runner import compiling, train
+from runner import compiling, interrupts, train
 from runner.errors import NonFiniteError
 from runner.training.alone import Chunk, Snapshot, Training, averages, epoch_of
 from runner.training.ledger import Epoch, Ledger, after
@@ -27,7 +27,7 @@ from runner.training.plan import Plan
 
 
 class MappedSnapshot(NamedTuple):
-    """All that an exact resume of members that train together needs, between two epochs.
+    """All that an exact resume of members that train together needs, between two dispatches or two epochs.
 
     The rows and their number belong to it: a mapped program of another width may round differently.
     """
@@ -36,6 +36,7 @@ class MappedSnapshot(NamedTuple):
     state: train.State  # stacked
     best: dict[int, train.State]  # by index, the state after the best epoch, with `train.keep=best`
     ledgers: tuple[Ledger, ...]  # by index
+    seconds: float = 0.0  # of training in the epoch that has begun
 
 
 class Mapped:
@@ -48,14 +49,17 @@ class Mapped:
         self._functions = compiling.mapped(first.structure, first.placement, shared=first.feeder.resident)
         self._compile_seconds = 0.0
         self._compiled = False
+        self._steps = 0  # that every member has taken
+        self._seconds = 0.0  # of training in the epoch that has begun, without compiling
         self._rows: list[int | None] = list(range(len(plans)))
         self._best: dict[int, train.State] = {}
         self.ledgers = [Ledger() for _ in plans]
         self._state: train.State
         if snapshot is not None:
             self._rows, self._best = list(snapshot.rows), dict(snapshot.best)
-            self.ledgers = list(snapshot.ledgers)
+            self.ledgers, self._seconds = list(snapshot.ledgers), snapshot.seconds
             self._state = jax.tree.map(jnp.asarray, snapshot.state)
+            self._steps = int(self._state.step[0])
         self._values = _stacked([plan.values for plan in self._standing()])
         if snapshot is None:
             began = time.perf_counter()
@@ -71,16 +75,26 @@ class Mapped:
     def snapshot(self) -> MappedSnapshot:
         """All that is needed to go on from here. Its arrays are copies: the next step takes the memory of the state."""
         state = jax.tree.map(jnp.copy, self._state)
-        return MappedSnapshot(tuple(self._rows), state, dict(self._best), tuple(self.ledgers))
+        return MappedSnapshot(tuple(self._rows), state, dict(self._best), tuple(self.ledgers), self._seconds)
+
+    @property
+    def steps(self) -> int:
+        """The steps that every member has taken."""
+        return self._steps
 
     def advance(self, report: Callable[[int, Chunk], None] | None = None) -> list[tuple[int, Epoch | NonFiniteError]]:
         """Trains every member for an epoch. Returns each with its epoch, or with why it has none."""
-        began, compiled_before = time.perf_counter(), self._compile_seconds
         sums = self._trained(report)
-        compile_seconds, self._compile_seconds = self._compile_seconds, 0.0
-        took = time.perf_counter() - began - (compile_seconds - compiled_before)
-        seconds = took / len(self.members)
         measured = self._measured()
+        with interrupts.postponed():  # or a snapshot could have the epoch in some of its parts only
+            return self._noted(sums, measured)
+
+    def _noted(self, sums: train.Sums, measured: list[dict[str, float]]) -> list[tuple[int, Epoch | NonFiniteError]]:
+        """Adds an epoch to the ledgers."""
+        seconds, compile_seconds = self._seconds / len(self.members), self._compile_seconds
+        fresh = jax.tree.map(lambda zero: jnp.full((len(self._rows),), zero), train.no_sums(self._first.program))
+        self._state = self._state._replace(sums=fresh)
+        self._compile_seconds = self._seconds = 0.0
         found: list[tuple[int, Epoch | NonFiniteError]] = []
         for row, index in enumerate(self._rows):
             if index is None:
@@ -123,8 +137,7 @@ class Mapped:
 
     def _trained(self, report: Callable[[int, Chunk], None] | None) -> train.Sums:
         """The sums of an epoch, for every row."""
-        members, standing = self.members, self._standing()
-        first = self.plans[members[0]]
+        members, standing, first = self.members, self._standing(), self._first
         number = len(self.ledgers[members[0]].history) + 1
         steps, feeder = first.steps_of(number), first.feeder
         orders: dict[int, np.ndarray] = {}  # members of one seed see the images in one order
@@ -132,23 +145,28 @@ class Mapped:
             seed = plan.experiment.seed
             orders[seed] = orders[seed] if seed in orders else plan.order(number)
         order = np.stack([orders[plan.experiment.seed] for plan in standing])
-        done = steps.start
-        for chunk in feeder.chunks(order, len(steps)):
-            rates = np.stack([plan.rates(done, feeder.steps) for plan in standing])
-            began = time.perf_counter()
-            self._state, _ = self._functions.advance(
-                self._values, self._state, chunk.feed, rates, chunk.start, np.int32(chunk.steps)
-            )
+        began, seconds_before, compiling_before = time.perf_counter(), self._seconds, self._compile_seconds
+
+        def seconds() -> float:
+            return seconds_before + time.perf_counter() - began - (self._compile_seconds - compiling_before)
+
+        for chunk in feeder.chunks(order, len(steps), start=self._steps - steps.start):
+            rates = np.stack([plan.rates(self._steps, feeder.steps) for plan in standing])
+            dispatched = time.perf_counter()
+            with interrupts.postponed():  # the state that is given away is gone before its successor is here
+                self._state, _ = self._functions.advance(
+                    self._values, self._state, chunk.feed, rates, chunk.start, np.int32(chunk.steps)
+                )
+                self._steps += chunk.steps
             if not self._compiled:
-                self._compile_seconds += time.perf_counter() - began
+                self._compile_seconds += time.perf_counter() - dispatched
                 self._compiled = True
-            done += chunk.steps
+            self._seconds = seconds()
             if report:
                 for index in members:
-                    report(index, Chunk(number, done, None, self._wait))
+                    report(index, Chunk(number, self._steps, None, self._wait))
         sums: train.Sums = jax.device_get(self._state.sums)
-        fresh = jax.tree.map(lambda zero: jnp.full((len(standing),), zero), train.no_sums(first.program))
-        self._state = self._state._replace(sums=fresh)
+        self._seconds = seconds()
         return sums
 
     def _wait(self) -> None:
@@ -156,7 +174,7 @@ class Mapped:
 
     def _measured(self) -> list[dict[str, float]]:
         """The validation metrics of every row; of empty rows nothing."""
-        batches = self.plans[self.members[0]].held_out.val
+        batches = self._first.held_out.val
         sums = jax.device_get([self._functions.evaluate(self._values, self._state, *batch) for batch in batches])
         return [
             {} if index is None else averages("val", [_of(row, each) for each in sums])
@@ -167,6 +185,11 @@ class Mapped:
         """A plan for every row. Empty rows are filled with a member's numbers, which are not looked at."""
         first = self.members[0]
         return [self.plans[first if index is None else index] for index in self._rows]
+
+    @property
+    def _first(self) -> Plan:
+        """The plan of the first member that goes on: what is the same for all is read from it."""
+        return self.plans[self.members[0]]
 
     def _row(self, row: int) -> train.State:
         """One member's state, in memory of its own."""

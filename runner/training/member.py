@@ -28,6 +28,7 @@ class Context:
     overrides: tuple[str, ...] = ()  # as one would write them on the command line, for this member alone
     command: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    goes_on: bool = False  # an earlier process has begun it, in its folder
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,19 +1,20 @@
-"""Observers are told of the four events of a training: it begins, a chunk of steps was dispatched, an epoch, it ends.
+"""Observers are told of the events of a training: it begins, a chunk of steps was dispatched, an epoch, it ends.
 
 Each event reaches each observer once for each member, in the order of the observers. If an observer raises, the others
-are still told.
+are still told. A fifth event comes once for members that train together: training could go on from here.
 """
 
 import logging
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from runner.errors import ConvrunnerError
 from runner.trained import Trained
-from runner.training.alone import Chunk
+from runner.training.alone import Chunk, Snapshot
 from runner.training.ledger import Epoch, Ledger
+from runner.training.mapped import MappedSnapshot
 from runner.training.member import Member
 from runner.training.outcome import Outcome
 from runner.training.plan import Plan
@@ -21,6 +22,18 @@ from runner.withheld import withheld
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+class Point(NamedTuple):
+    """A point from which a training, or several that are one program, can go on: after a dispatch or an epoch."""
+
+    members: tuple[Member, ...]
+    plans: tuple[Plan, ...]
+    ledger: Ledger  # of the first member that goes on
+    steps: int  # taken so far
+    is_last: bool  # the process is about to end
+    is_mapped: bool  # the members are one program
+    snapshot: Callable[[], Snapshot | MappedSnapshot]
 
 
 class Observer:
@@ -41,6 +54,9 @@ class Observer:
         del member, epoch, ledger
         return ""
 
+    def reaches(self, point: Point) -> None:
+        """Training can go on from this point, and does."""
+
     def ends(self, member: Member, outcome: Outcome, trained: Trained | None) -> None:
         """The training ended. `trained` is None if it did not go well. A member that cannot be planned only ends."""
 
@@ -52,6 +68,7 @@ class Events:
         self._observers = tuple(observers)
         # Most observers have no use for chunks, and one can take a few milliseconds only.
         self._of_chunks = [one for one in observers if type(one).chunk is not Observer.chunk]
+        self._of_points = [one for one in observers if type(one).reaches is not Observer.reaches]
         self._lock = threading.Lock()
         self._begun: set[int] = set()
         self._ended: set[int] = set()
@@ -66,6 +83,9 @@ class Events:
 
     def chunk(self, member: Member, chunk: Chunk) -> None:
         self._tell(self._of_chunks, lambda observer: observer.chunk(member, chunk))
+
+    def reaches(self, point: Point) -> None:
+        self._tell(self._of_points, lambda observer: observer.reaches(point))
 
     def epoch(self, member: Member, epoch: Epoch, ledger: Ledger) -> str:
         """Returns the reason of the first observer that has one to end training here."""

@@ -1,10 +1,10 @@
-"""`runner delete run=ID`: deletes runs from the store, and their folders; asks before."""
+"""`runner delete run=ID`: deletes runs from the store, and their folders, or their checkpoints alone; asks before."""
 
 import shutil
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,9 @@ class Delete(Record):
     """Which runs are deleted, with their folders. The members of a sweep are deleted with it."""
 
     run: str = Field(min_length=4, description="The ids of runs, or their beginnings, with commas between them.")
+    only: Literal["checkpoints"] | None = Field(
+        None, description="checkpoints: keeps the runs, but deletes what `runner resume` goes on from."
+    )
     confirm: bool = Field(True, description="Whether to ask before anything is deleted.")
 
 
@@ -28,7 +31,7 @@ def delete(tracking: "Tracking", settings: Delete) -> int:
     """Deletes each run. MLflow can restore the run, but not its folder."""
     from rich.filesize import decimal
 
-    from runner.tracking.listing import end_gone, members_of, size_of
+    from runner.tracking.listing import CHECKPOINTS, end_gone, members_of, size_of
     from runner.tracking.locating import folder_of, with_id
     from runner.tracking.store import opened
 
@@ -47,12 +50,20 @@ def delete(tracking: "Tracking", settings: Delete) -> int:
         print(f"{run.info.run_id} {run.info.run_name}")
     for folder in found.keys() - set(folders):
         print(f"kept, as it may hold something else: {folder}")
+    if settings.only == "checkpoints":
+        folders = sorted({path for folder in folders for path in folder.rglob(CHECKPOINTS) if path.is_dir()})
+        what = "checkpoints of"
+    else:
+        what = ""
     size = sum(size_of(folder) for folder in folders)
-    print(f"{len(runs)} run{'s' * (len(runs) != 1)}, {len(folders)} folder{'s' * (len(folders) != 1)}, {decimal(size)}")
+    counted = (
+        f"{len(runs)} run{'s' * (len(runs) != 1)}, {len(folders)} folder{'s' * (len(folders) != 1)}, {decimal(size)}"
+    )
+    print(f"{what} {counted}".strip())
     if settings.confirm and not _agreed():
         print("nothing was deleted")
         return 1
-    for run_id in runs:
+    for run_id in runs if settings.only is None else ():
         store.client.delete_run(run_id)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -71,9 +72,22 @@ def show(tracking: "Tracking", settings: Runs) -> int:
         return 0
     console = Console(highlight=False, markup=False)
     console.print(_table(runs) if runs else "no such run")
+    for line in _advice(runs):
+        console.print(line, soft_wrap=True)
     if len(runs) == settings.limit:
         console.print(f"limit={settings.limit}: there may be more")
     return 0
+
+
+def _advice(runs: list["Listed"]) -> Iterator[str]:
+    """How to go on with runs that were killed, and what checkpoints take."""
+    from rich.filesize import decimal
+
+    if killed := [run.run_id[:8] for run in runs if run.goes_on]:
+        what = "the killed run goes" if len(killed) == 1 else f"each of the {len(killed)} killed runs goes"
+        yield f"{what} on with: python -m runner resume run={killed[0]}"
+    if size := sum(run.checkpoint_bytes or 0 for run in runs):
+        yield f"{decimal(size)} are checkpoints, which python -m runner delete only=checkpoints run=… removes"
 
 
 def _table(runs: list["Listed"]) -> Any:

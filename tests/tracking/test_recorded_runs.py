@@ -237,3 +237,20 @@ def test_a_model_is_logged_with_its_signature(uri: str, client: Any, tmp_path: P
     assert loaded.metadata.metadata["classes"] == ["a", "b", "c"]
     np.testing.assert_array_equal(loaded.input_example, images[:1])
     assert client.get_logged_model(model).status == "READY"
+
+
+def test_a_run_that_is_gone_on_with_has_each_point_once(uri: str, client: Any, tmp_path: Path) -> None:
+    """Also those that are recorded again together with what an earlier process has left to send."""
+    first = begin(uri, tmp_path, identity="twice", params={"epochs": 2})
+    first.log_metrics({"train/loss": 0.5}, step=1)
+    first.finish("KILLED")
+    again = begin(uri, tmp_path, identity="twice", repeats=True, params={"epochs": 3, "more": 1})
+    for value in (0.25, 0.125):
+        again.log_metrics({"train/loss": value}, step=1)
+        again.log_metrics({"train/loss": value}, step=2)
+    again.finish("FINISHED")
+    assert again.run_id == first.run_id
+    history = client.get_metric_history(first.run_id, "train/loss")
+    assert sorted((point.step, point.value) for point in history) == [(1, 0.5), (2, 0.25)]
+    run = client.get_run(first.run_id)
+    assert (run.info.status, run.data.params) == ("FINISHED", {"epochs": "2", "more": "1"})

@@ -306,7 +306,7 @@ def test_a_training_that_goes_on_from_a_snapshot_ends_bit_for_bit_as_if_it_had_n
     list(whole.epochs())
     for _ in range(stopped):
         first.advance()
-    state, best, ledger = first.snapshot
+    state, best, ledger, _ = first.snapshot
     on_disk = jax.tree.map(np.asarray, (state, best))  # on the host, as a file holds it
     first.advance()  # which takes the memory of the state that the snapshot is of
     resumed = Training(plan, Snapshot(*on_disk, Ledger.from_json(ledger.as_json())))

@@ -103,7 +103,7 @@ def test_members_that_go_on_from_a_snapshot_end_bit_for_bit_as_if_they_had_not_s
                 mapped.end(2, "told to")
             ended |= dict(mapped.retire())
             if epoch == 3 and first == 1:
-                rows, state, best, ledgers = mapped.snapshot
+                rows, state, best, ledgers, _ = mapped.snapshot
                 state, best = jax.tree.map(np.asarray, (state, best))  # on the host, as a file holds it
                 again = tuple(Ledger.from_json(ledger.as_json()) for ledger in ledgers)
                 stopped.append(MappedSnapshot(rows, state, best, again))

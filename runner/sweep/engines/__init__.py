@@ -7,7 +7,7 @@ from runner import cores
 from runner.errors import ConfigError, must
 from runner.sweep.engines.groups import Group
 from runner.sweep.settings import Strategy, Sweep
-from runner.training.driver import Ended, Mode, Planned, train
+from runner.training.driver import Earlier, Ended, Mode, Planned, train
 from runner.training.member import Member
 from runner.training.observer import Events
 
@@ -39,12 +39,13 @@ def mode_of(strategy: Strategy, group: Group) -> Mode:
     )
 
 
-def train_group(group: Group, settings: Sweep, plan_of: Planned, events: Events) -> list[Ended]:
-    """Trains every member of a group."""
+def train_group(group: Group, settings: Sweep, plan_of: Planned, events: Events, earlier: Earlier) -> list[Ended]:
+    """Trains every member of a group that has not ended."""
     group.placement.use()
     mode = mode_of(settings.strategy, group)
     parts = group.lockstep if mode == "vmapped" else (group.members,)
-    return [ended for part in parts for ended in train(part, plan_of, events, mode=mode, most=settings.max_members)]
+    most = settings.max_members
+    return [ended for part in parts for ended in train(part, plan_of, events, mode=mode, most=most, earlier=earlier)]
 
 
 def _needs_sequence(member: Member) -> str:

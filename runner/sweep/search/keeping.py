@@ -70,13 +70,14 @@ def _unpacked(stored: FrozenTrial) -> StoredMember:
     return StoredMember(trial, member["place"], member["chosen"], result)
 
 
-def renumbered(members: Iterable[StoredMember]) -> list[FrozenTrial]:
+def renumbered(members: Iterable[StoredMember], waiting: Mapping[int, dict[str, Any]]) -> list[FrozenTrial]:
     """The trials of members, each with its original number, which hyperband uses to assign brackets.
 
-    Numbers of discarded proposals are filled with failed trials.
+    `waiting` has by number the parameters of trials that are asked again. Numbers of discarded proposals are filled
+    with failed trials.
     """
-    trials: list[FrozenTrial] = []
-    for member in sorted(members, key=lambda member: member.place):
-        trials += [create_trial(state=TrialState.FAIL)] * (member.place - len(trials))
-        trials.append(member.trial)
-    return trials
+    placed = {member.place: member.trial for member in members}
+    for place, params in waiting.items():
+        placed[place] = create_trial(state=TrialState.WAITING, system_attrs={"fixed_params": params})
+    count = max(placed, default=-1) + 1
+    return [placed.get(place) or create_trial(state=TrialState.FAIL) for place in range(count)]

@@ -1,19 +1,21 @@
 """What the store has of a sweep whose process was killed, against what its search knows.
 
 A member's run is delivered before the search is told of it. So the store has every member that the search knows. A
-member that ended in the store alone is adopted by the search. All other runs of members are deleted: they did not
-finish, or failed, and their members will be trained again.
+member that ended in the store alone is adopted by the search. Runs of members that were killed are left, as their
+members go on with them. All other runs of members are deleted: they failed, and their members will be trained again.
 """
 
 import json
 import logging
+from pathlib import Path
 from typing import Final
 
 from runner.observers import costs
 from runner.sweep.tags import MEMBER, STATUS
 from runner.sweep.tally import RUN_ID, Search
-from runner.tracking import Tracking
+from runner.tracking import Tracking, begun
 from runner.tracking.reading import Reader, Recorded
+from runner.tracking.store import IDENTITY
 from runner.training.outcome import ONCE, Outcome, Status
 
 _log = logging.getLogger(__name__)
@@ -46,9 +48,17 @@ def _reconcile(study: Search, reader: Reader) -> None:
         elif run.run_id not in known:
             # Its status is set last of all.
             if run.status == "RUNNING" or run.tags.get(STATUS) not in _DONE:
-                reader.delete(run.run_id)
+                if not _goes_on(study, run):
+                    reader.delete(run.run_id)
             elif tuple(json.loads(run.tags[MEMBER])["overrides"]) not in trained:  # a run that was sent later has no id
                 study.adopt(_result(run, reader))
+
+
+def _goes_on(study: Search, run: Recorded) -> bool:
+    """Whether a member was killed, and its next process will go on with this run, as its folder says."""
+    own = json.loads(run.tags[MEMBER])
+    found = begun.read(Path(own["folder"])) if study.is_waiting_for(own["number"]) else None
+    return found is not None and found.identity == run.tags.get(IDENTITY)
 
 
 def _result(run: Recorded, reader: Reader) -> Outcome:

@@ -10,6 +10,7 @@ storage in one transaction, so that a killed sweep continues with all members th
 
 import functools
 import itertools
+import json
 import math
 import random
 import threading
@@ -31,6 +32,7 @@ from runner.training.member import Value
 from runner.training.outcome import Outcome
 
 IDENTITY: Final = "identity"
+_BATCH: Final = "batch"
 _TRIALS: Final = 20
 _OWN_ATTEMPTS: Final = 10  # of the sampler, before random proposals
 _MOST_ATTEMPTS: Final = 1000
@@ -47,6 +49,15 @@ class Suggestion:
     number: int
     overrides: tuple[str, ...]
     varied: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A member of the batch that was proposed last, as it is stored: its number, and the number of its trial."""
+
+    number: int
+    place: int
+    chosen: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -73,12 +84,22 @@ class Study:
             study_name=name,  # hyperband assigns brackets by it
         )
         self._random = optuna.samplers.RandomSampler(seed=settings.seed + len(members))
-        self._study.add_trials(renumbered(members))
+        batch = [_Asked(*own) for own in json.loads(stored.user_attrs.get(_BATCH, "[]"))]
+        told = {member.result.number: member.result for member in members}
+        killed = [own for own in batch if own.number not in told]
+        self._interrupted = batch if killed else []  # the batch that an earlier session did not end
+        self._ended_before = {own.number: told[own.number] for own in self._interrupted if own.number in told}
+        fixed = {own.place: proposals.fixed(space, own.chosen) for own in killed}
+        self._study.add_trials(renumbered(members, {place: params for place, (params, _) in fixed.items()}))
         self._earlier = [member.result for member in members if member.is_done]
         self._taken = {_key(member.chosen) for member in members if member.is_done}  # done or proposed
         self._retries = _retried(members, self._taken)
-        self._next = max([member.result.number for member in members], default=-1) + 1
+        self._next = max([*told, *(own.number for own in batch)], default=-1) + 1
         self._live: dict[int, _Live] = {}
+        for own in sorted(killed, key=lambda own: own.place):
+            trial = self._at_random(functools.partial(self._study.ask, fixed[own.place][1]))
+            self._live[own.number] = _Live(trial, own.chosen)
+            self._taken.add(_key(own.chosen))
 
     @property
     def tags(self) -> dict[str, str]:
@@ -96,9 +117,16 @@ class Study:
     def ask(self, most: int | None = None) -> list[Suggestion]:
         """Returns the next members to train together, at most `most`; none if the search is over.
 
-        A grid is returned as a whole. Raises ConfigError if the constraints exclude everything.
+        A grid is returned as a whole. The batch that a killed session did not end comes first, with the members that
+        have ended. Raises ConfigError if the constraints exclude everything.
         """
         with self._lock:
+            interrupted, self._interrupted = self._interrupted, []
+            if any(own.number in self._live for own in interrupted):
+                return [self._suggestion(own.number, own.chosen) for own in interrupted]
+            # Seeds count members, so that a search that was interrupted proposes what it would have proposed.
+            self._study.sampler = proposals.sampler(self._settings, self._next)
+            self._random = optuna.samplers.RandomSampler(seed=self._settings.seed + self._next)
             if self._settings.sampler == "grid":
                 new = itertools.islice(filter(self._is_new, self._space.grid()), most)
                 asked = [self._start(self._fixed_trial(chosen), chosen) for chosen in list(new)]
@@ -108,7 +136,13 @@ class Study:
                 asked = list(itertools.islice(iter(self._sampled, None), max(wanted, 0)))
             if not asked and not self._taken:
                 raise ConfigError(must("sweep.constraints", "leave something to try", self._space.constraints))
+            self._remember_batch(asked)
             return asked
+
+    def _remember_batch(self, asked: list[Suggestion]) -> None:
+        batch = [(one.number, self._live[one.number].trial.number, self._live[one.number].chosen) for one in asked]
+        if batch:
+            self.remember(_BATCH, json.dumps(batch))
 
     def _is_new(self, chosen: Mapping[str, str]) -> bool:
         return _key(chosen) not in self._taken
@@ -163,6 +197,9 @@ class Study:
         number, self._next = self._next, self._next + 1
         self._live[number] = _Live(trial, chosen)
         self._taken.add(_key(chosen))
+        return self._suggestion(number, chosen)
+
+    def _suggestion(self, number: int, chosen: dict[str, str]) -> Suggestion:
         varied = {path: self._space.typed(value) for path, value in chosen.items()}
         return Suggestion(number, self._space.overrides(chosen), varied)
 
@@ -185,10 +222,12 @@ class Study:
     def tell(self, result: Outcome) -> None:
         """Stores the result of a member. A failed member is tried again in the next session."""
         with self._lock:
-            live = self._live.pop(result.number)
-            state, values = self._ended(result)
-            self._study.tell(live.trial, values, state=state)
-            self._stored.add_trial(packed(self._frozen(live.trial), live.chosen, result))
+            self._tell(self._live.pop(result.number), result)
+
+    def _tell(self, live: _Live, result: Outcome) -> None:
+        state, values = self._ended(result)
+        self._study.tell(live.trial, values, state=state)
+        self._stored.add_trial(packed(self._frozen(live.trial), live.chosen, result))
 
     def adopt(self, result: Outcome) -> None:
         """Stores a member that ended in an earlier session, which was killed before `tell`."""
@@ -196,6 +235,12 @@ class Study:
             lines = (line.lstrip("+").partition("=") for line in result.overrides)
             values_by_path = {path: text for path, _, text in lines}
             chosen = {path: values_by_path[path] for path in self._space.dimensions if path in values_by_path}
+            for number, live in self._live.items():
+                if _key(live.chosen) == _key(chosen):
+                    self._tell(self._live.pop(number), result)
+                    self._ended_before[number] = result
+                    self._earlier.append(result)
+                    return
             if not self._is_new(chosen):
                 return
             state, values = self._ended(result)
@@ -234,6 +279,10 @@ class Study:
     def earlier(self) -> list[Outcome]:
         """The members that ended in earlier sessions, without those to be tried again."""
         return list(self._earlier)
+
+    def ended_before(self) -> dict[int, Outcome]:
+        """The members that had ended of the batch in which an earlier session was killed, by number."""
+        return dict(self._ended_before)
 
     def importances(self) -> dict[str, float]:
         """The importance of each path for the first metric, as a share; empty if it cannot be computed."""
