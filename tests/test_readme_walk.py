@@ -44,6 +44,9 @@ ELSEWHERE = {
     "python -m runner reproduce": "test_reproduce.py",
     "python -m runner explain": "test_explain.py",
     "python -m runner export": "test_exporting.py",
+    "python -m runner resume": "test_resume.py",
+    "python -m runner delete": "tracking/test_listing.py",
+    "python -m runner train.save_every": "training/test_checkpoints.py",
     "python -m runner init": "test_init.py",
     "python -m runner diff": "tracking/test_comparing.py",
     "python -m runner compare": "tracking/test_comparing.py",
@@ -119,7 +122,7 @@ def latest(home: Path) -> str:
 
 def sentence(start: str) -> str:
     """The command in a sentence of the README that begins so."""
-    [found] = [command for command in commands("README.md") if command.startswith(start)]
+    found = next(command for command in commands("README.md") if command.startswith(start))
     return found if found.startswith("python") else f"python -m runner {found}"
 
 
@@ -179,7 +182,7 @@ def test_runs_are_listed_stopped_and_deleted(home: Path) -> None:
     succeeds("python -m runner -m seed=0,1 train.epochs=1", home)
     sweep = latest(home)
     assert len(succeeds(sentence("runs sweep").replace("ID", sweep), home).splitlines()) >= 2
-    assert sweep[:8] in succeeds(sentence("python -m runner runs"), home)
+    assert sweep[:8] in succeeds("python -m runner runs", home)
     assert sweep[:8] not in succeeds(sentence("runs status"), home)
     running = subprocess.Popen(
         ["bash", "-c", "exec python -m runner train.epochs=100000"], cwd=home, env=environment(home),
