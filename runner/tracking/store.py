@@ -137,6 +137,8 @@ class Store:
         if opening.parent and _PARENT not in tags:
             tags[_PARENT] = self._id_of(opening.parent)
         run_id = str(self.client.create_run(experiment_id, opening.started_ms, tags, opening.run_name).info.run_id)
+        if opening.repeats:  # its earlier process was killed before it was created, and has left messages to send
+            self._recorded[run_id] = _Recorded()
         if seek and opening.identity:
             self._identities[run_id] = opening.identity
         return experiment_id, run_id

@@ -241,6 +241,11 @@ def test_a_model_is_logged_with_its_signature(uri: str, client: Any, tmp_path: P
 
 def test_a_run_that_is_gone_on_with_has_each_point_once(uri: str, client: Any, tmp_path: Path) -> None:
     """Also those that are recorded again together with what an earlier process has left to send."""
+    new = begin(uri, tmp_path / "new", identity="never created", repeats=True)
+    for value in (0.25, 0.125):
+        new.log_metrics({"train/loss": value}, step=1)
+    new.finish("FINISHED")
+    assert [point.value for point in client.get_metric_history(new.run_id, "train/loss")] == [0.25]
     first = begin(uri, tmp_path, identity="twice", params={"epochs": 2})
     first.log_metrics({"train/loss": 0.5}, step=1)
     first.finish("KILLED")
