@@ -274,6 +274,11 @@ def test_tests_know_what_is_public(path: Path) -> None:
     assert list(private_names(path)) == []
 
 
+def test_no_two_tests_have_one_name() -> None:
+    names = [path.name for path in files("tests", suffixes=(".py",)) if path.name not in ("__init__.py", "conftest.py")]
+    assert [name for name in names if names.count(name) > 1] == []  # pytest imports each by its name alone
+
+
 def test_nothing_is_called_a_drawer() -> None:
     for path in files(*CODE, "conf"):
         for part in path.relative_to(ROOT).with_suffix("").parts:

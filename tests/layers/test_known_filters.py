@@ -49,7 +49,7 @@ def binomial(x: np.ndarray, size: int, mode: str) -> np.ndarray:
     return ndimage.correlate1d(ndimage.correlate1d(x, weights, axis=0, mode=mode), weights, axis=1, mode=mode)
 
 
-@pytest.mark.parametrize(("init", "size", "expected"), SCIPY, ids=str)
+@pytest.mark.parametrize(("init", "size", "expected"), SCIPY, ids=[f"{init}-{size}" for init, size, _ in SCIPY])
 def test_filters_are_those_of_scipy(init: Any, size: Any, expected: Any) -> None:
     for ours, theirs in (("replicate", "nearest"), ("circular", "grid-wrap")):
         found = output(conv(init, size, padding_mode=ours), IMAGES)
