@@ -78,6 +78,14 @@ def test_figures_suit_only_some_networks() -> None:
     assert fitting == set(Figures().draw) - {"worst_texts", "first_filters"}
 
 
+def test_a_run_writes_the_page_only_of_networks_that_it_can_run() -> None:
+    page = figure("page")
+    large = tiny("model.layers=[{conv: {filters: 4000, kernel_size: 25, padding: same}}, flatten, classifier]")
+    networks = [one.network((8, 8, 1), 10) for one in (tiny("model.layers=[flatten, classifier]"), large)]
+    assert [network.totals.multiply_adds > 100_000_000 for network in networks] == [False, True]
+    assert [(page.suits(network), page.in_runs(network)) for network in networks] == [(True, True), (True, False)]
+
+
 def test_an_unknown_figure_and_the_old_key_are_one_line() -> None:
     assert report(with_value(composed(), "figures.draw", ["filterz", "feature_maps"])) == [
         'figures.draw[0]: unknown figure "filterz"; did you mean "filters"?'

@@ -49,7 +49,7 @@ def log_figures(recorded: tracking.Run, found: Finished) -> None:
     )
     for name in found.member.context.figures.draw:
         known = figure(name)
-        if known.suits(subject.network):
+        if known.suits(subject.network) and known.in_runs(subject.network):
             recorded.log_figure(known.file(name), functools.partial(known.draw, subject))
 
 

@@ -5,6 +5,6 @@
 """
 
 from runner.page.examples import Example, examples
-from runner.page.writing import Moment, html
+from runner.page.writing import MULTIPLY_ADDS, Moment, html
 
-__all__ = ["Example", "Moment", "examples", "html"]
+__all__ = ["MULTIPLY_ADDS", "Example", "Moment", "examples", "html"]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from runner import compiling
+from runner.network import Network
 from runner.run_figures.subject import RunFigure, Subject
 
 
@@ -19,4 +20,11 @@ def draw(subject: Subject) -> bytes:
     return page.html(subject.trained, [*chosen, *found], subject.placement, moments=[before]).encode()
 
 
-FIGURE = RunFigure(draw, "the page that runs the network in a browser", place="page/{name}.html")
+def _is_small(network: Network) -> bool:
+    """Whether the page runs the network: recording the maps of a larger one takes long, and `explain` does it."""
+    from runner.page import MULTIPLY_ADDS
+
+    return network.totals.multiply_adds <= MULTIPLY_ADDS
+
+
+FIGURE = RunFigure(draw, "the page that runs the network in a browser", in_runs=_is_small, place="page/{name}.html")

@@ -45,5 +45,6 @@ class Figures(Record):
             "class_probabilities",
             "page",
         ),
-        description="The figures; those that do not suit the network are left out. []: none, also of sweeps.",
+        description="The figures; those that do not suit the network are left out, and the page of a large one. "
+        "[]: none, also of sweeps.",
     )

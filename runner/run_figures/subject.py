@@ -179,13 +179,15 @@ def has_texts(network: Network) -> bool:
 class RunFigure:
     """A figure of a run. `draw` returns the content of its file; it is called in the background when a run has ended.
 
-    It is drawn of networks that it `suits`. `of_layer`: it looks at `Subject.path`. `of_training`: it needs the course
+    It is drawn of networks that it `suits`, after a training only if `in_runs` agrees; the verb `explain` draws it of
+    each. `of_layer`: it looks at `Subject.path`. `of_training`: it needs the course
     of the training, which only the run itself knows. `about` says in a few words what it shows.
     """
 
     draw: Callable[[Subject], bytes]
     about: str
     suits: Callable[[Network], bool] = always
+    in_runs: Callable[[Network], bool] = always
     of_training: bool = False
     of_layer: bool = False
     place: str = "figures/{name}.png"

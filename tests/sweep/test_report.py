@@ -305,6 +305,11 @@ def test_the_page_shows_the_further_metrics_of_training_and_the_command_of_the_t
     assert data["again"].startswith("runner --config-dir=mine ")
 
 
+def test_the_command_of_the_best_has_no_password() -> None:
+    best = member(0, overrides=("tracking.uri=postgresql://me:hidden@db/runs",))
+    assert report.best_command(sweep(best)) == "runner tracking.uri=postgresql://***@db/runs"
+
+
 def test_further_metrics_of_training_have_curves_beside_the_one_that_ranks() -> None:
     measured = member(0, history=({"val/f1": 0.25, "val/accuracy": 0.5}, {"val/f1": 0.5, "val/accuracy": 0.6}))
     [curves, *_] = data_of(Page(html(sweep(measured))))["sections"]

@@ -11,6 +11,7 @@ from rich.text import Text
 from runner.launchable import single
 from runner.sweep.report.statistics import Mean, leaders, over_seeds
 from runner.sweep.results import SweepResult, objective, ranked, value_text
+from runner.tracking.settings import without_secrets
 from runner.training.outcome import Outcome
 
 _ROWS = 10
@@ -113,6 +114,6 @@ def _facts(result: SweepResult) -> list[str]:
 
 
 def best_command(result: SweepResult) -> str:
-    """The command line that trains the best member again; empty if there is none."""
+    """The command line that trains the best member again, without passwords; empty if there is none."""
     best = ranked(result.members, result.objectives)
-    return single(result.places, best[0].overrides) if best else ""
+    return without_secrets(single(result.places, best[0].overrides)) if best else ""
