@@ -126,4 +126,5 @@ def test_a_network_of_texts_is_told_what_does_not_apply(runner: Runner, tmp_path
     told = runner("explain", "run=outputs/run")
     assert told.status == 0, told.err
     assert told.out.splitlines()[0].startswith("does not apply to this network: filters, feature_maps, ")
-    assert {path.name for path in Path("outputs/run/explain").iterdir()} == {"diagram.svg", "embedding.png"}
+    made = {path.name for path in Path("outputs/run/explain").iterdir()}
+    assert made == {"diagram.svg", "embedding.png", "page.html"}

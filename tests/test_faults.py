@@ -11,6 +11,8 @@ from runner.errors import shown
 from runner.faults import dotted
 
 # One place wrong: the default configuration with a value at a path, and the one line that says so.
+SOURCES = "digits, idx, cifar, folder, arrays, text, photograph, waves, written"
+
 WRONG: list[tuple[str, Any, str]] = [
     ("seed", -1, "seed: must be ≥ 0, got -1"),
     ("seed", 4294967296, "seed: must be ≤ 4294967295, got 4294967296"),
@@ -121,20 +123,26 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     ("model.layers[7].dense.units", 0, "model.layers[7].dense.units: must be ≥ 1, got 0"),
     ("model.layers[7].dense", {}, "model.layers[7].dense.units: must be given, got nothing"),
-    ("data", "mnist", "data: must be a mapping with a source (digits, idx, cifar, folder, arrays, text), got mnist"),
-    ("data", None, "data: must be a mapping with a source (digits, idx, cifar, folder, arrays, text), got null"),
+    (
+        "data",
+        "mnist",
+        f"data: must be a mapping with a source ({SOURCES}), got mnist",
+    ),
+    (
+        "data",
+        None,
+        f"data: must be a mapping with a source ({SOURCES}), got null",
+    ),
     ("data.source", "digit", 'data: unknown data source "digit"; did you mean "digits"?'),
     (
         "data.source",
         None,
-        "data: must be a mapping with a source (digits, idx, cifar, folder, arrays, text), "
-        "got {source: null, name: digits}",
+        f"data: must be a mapping with a source ({SOURCES}), got {{source: null, name: digits}}",
     ),
     (
         "data.source",
         3,
-        "data: must be a mapping with a source (digits, idx, cifar, folder, arrays, text), "
-        "got {source: 3, name: digits}",
+        f"data: must be a mapping with a source ({SOURCES}), got {{source: 3, name: digits}}",
     ),
     ("data.val_fraction", 0, "data.val_fraction: must be > 0, got 0"),
     ("data.val_fraction", 1.0, "data.val_fraction: must be < 1, got 1.0"),

@@ -8,6 +8,7 @@ from typing import Final
 _VERBS: Final = Path(__file__).resolve().parent.parent / "verbs"
 _KINDS: Final = {
     "RunVerb": ("run",),
+    "RunInStoreVerb": ("run",),
     "StoreVerb": (),
     "GivenStoreVerb": (),
     "TrainingVerb": ("run",),
