@@ -128,7 +128,7 @@ def test_a_metric_is_added_by_one_short_file(runner: Runner) -> None:
 
 
 @pytest.mark.usefixtures("_confidence")
-@pytest.mark.parametrize("strategy", ["loop", "vmap"])
+@pytest.mark.parametrize("strategy", [pytest.param("loop", marks=pytest.mark.slow), "vmap"])
 def test_a_sweep_compares_members_by_a_metric_that_was_added(strategy: str, runner: Runner) -> None:
     swept = ("optimizer.learning_rate=0.0001,0.01", "sweep.metric=val/confidence", f"sweep.strategy={strategy}")
     done = runner("-m", *MEASURING, *swept)

@@ -190,7 +190,7 @@ def loss_at(program: Program, state: train.State, feed: train.Feed, params: Any)
     return float(sums.images.loss) / float(sums.images.weight)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("accumulate", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_the_gradient_of_the_whole_objective_is_that_of_finite_differences(accumulate: int) -> None:
     # Augmentation, dropout, normalisation by batch, mixed and smoothed targets: all of one step, all differentiable.
     program, state, feed = started(

@@ -61,7 +61,9 @@ def members() -> dict[str, tuple[Any, ...]]:
     return result
 
 
-@pytest.mark.parametrize(("strategy", "number"), [("loop", 2), ("parallel", 1), ("vmap", 0)])
+@pytest.mark.parametrize(
+    ("strategy", "number"), [("loop", 2), pytest.param("parallel", 1, marks=pytest.mark.slow), ("vmap", 0)]
+)
 def test_members_go_on_in_the_middle(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, strategy: str, number: int
 ) -> None:
@@ -120,6 +122,7 @@ def test_a_search_goes_on_with_the_batch_that_was_killed(
     assert numbers == list(range(6))
 
 
+@pytest.mark.slow  # two sweeps of six members
 def test_a_mapped_group_goes_on_with_members_that_had_been_pruned(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

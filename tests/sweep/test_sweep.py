@@ -176,7 +176,7 @@ def test_a_sweep_that_is_chosen_needs_no_flag(runner: Runner) -> None:
     assert len(list(Path("outputs/sweeps").rglob("runner.log"))) == 3
 
 
-@pytest.mark.parametrize("name", ["lr", "tune", "width"])
+@pytest.mark.parametrize("name", ["lr", "tune", pytest.param("width", marks=pytest.mark.slow)])
 def test_ready_made_sweeps_run(runner: Runner, name: str) -> None:
     own = {
         "lr": ["optimizer.learning_rate=0.001,0.01"],
@@ -269,7 +269,7 @@ def test_a_member_whose_test_fails_costs_no_other(runner: Runner, monkeypatch: p
     assert members[1].data.tags["failure"] == "of ours"
 
 
-@pytest.mark.parametrize("strategy", ["parallel", "vmap"])
+@pytest.mark.parametrize("strategy", [pytest.param("parallel", marks=pytest.mark.slow), "vmap"])
 def test_a_model_that_cannot_be_recorded_costs_no_member(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:

@@ -176,7 +176,11 @@ class Broken(http.server.BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize(
     "answer",
-    [(500, b"oops"), (200, b"<html>login</html>"), pytest.param(None, marks=pytest.mark.slow)],  # it takes 30 s to tell
+    [
+        (500, b"oops"),
+        pytest.param((200, b"<html>login</html>"), marks=pytest.mark.slow),
+        pytest.param(None, marks=pytest.mark.slow),
+    ],  # it takes 30 s to tell
 )
 def test_a_server_that_answers_nothing_of_use_costs_nothing(runner: Runner, answer: tuple[int, bytes] | None) -> None:
     handler = type("Handler", (Broken,), {"answer": answer})
