@@ -33,7 +33,7 @@ PRINTS = {
     "python -m runner list layers": r"max_pool",
     "python -m runner show conv": r"kernel_size",
     "python -m runner why": r"conf/optimizer/adam\.yaml",
-    "python -m runner": r"test accuracy \d+\.\d+ %?",
+    "python -m runner": r"test accuracy \d+\.\d+ ?%",
 }
 # Commands in sentences that other tests run, by what they begin with.
 ELSEWHERE = {

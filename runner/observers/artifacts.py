@@ -30,9 +30,9 @@ class Finished:
     trained: Trained
 
 
-def configuration(recorded: tracking.Run, member: Member) -> str:
-    """The member's whole configuration, as a file that launches again."""
-    about = "trains this again" if recorded.parent is None else "trains this member again"
+def configuration(member: Member, parent: tracking.Run | None) -> str:
+    """The member's whole configuration, as a file that launches again; `parent` is the run of its sweep."""
+    about = "trains this again" if parent is None else "trains this member again"
     return launchable(member.context.config, "config", about, member.context.from_environment)
 
 
@@ -93,6 +93,6 @@ def log_weights(recorded: tracking.Run, found: Finished) -> None:
     """The parameters that were kept, as a file that training can begin with, and all else that `trained` loads."""
     if found.member.context.tracking.log_model:
         folder = found.member.context.folder
-        found.trained.save(folder, configuration(recorded, found.member))
+        found.trained.save(folder, configuration(found.member, recorded.parent))
         for name in (NETWORK, WEIGHTS):
             recorded.log_artifact(folder / name)

@@ -22,7 +22,7 @@ from runner.observers.profiler import TRACE
 from runner.path_names import short_names
 from runner.placement import Placement
 from runner.tracking import begun
-from runner.tracking.settings import without_secrets
+from runner.tracking.settings import absolute_uri, without_secrets
 from runner.trained import CONFIG, Trained
 from runner.training import checkpoints
 from runner.training.alone import Chunk
@@ -83,6 +83,7 @@ class Recorder(Observer):
         params = parameters(member.experiment) | parameters(context.tracking, "tracking")
         earlier = _begun_before(context)
         identity = earlier.identity if earlier else uuid.uuid4().hex
+        _note(member, identity, self.parent)  # first, as the store is opened from now on
         recorded = tracking.start(
             context.tracking,
             run_name=member.title,
@@ -97,7 +98,6 @@ class Recorder(Observer):
         with self._lock:
             self._runs[member.number] = recorded
         _record_configuration(recorded, member)
-        _note(recorded, member)
         return recorded
 
     def discard(self, member: Member) -> None:
@@ -214,15 +214,16 @@ def _begun_before(context: Context) -> begun.Begun | None:
 
 
 @endings.warn_on_file_errors(begun.RUN)
-def _note(recorded: tracking.Run, member: Member) -> None:
+def _note(member: Member, identity: str, parent: tracking.Run | None) -> None:
     """Writes to the run's folder what has begun there, and for a single run all that it takes to begin it again."""
-    context, opening = member.context, recorded.opening
-    command, uri = without_secrets(context.command), without_secrets(opening.uri)
-    begun.write(context.folder, begun.Begun(opening.identity, member.title, context.overrides, command, uri))
-    if recorded.parent is None:
-        atomic.write(context.folder / CONFIG, configuration(recorded, member).encode())
-        if recorded.enabled:
-            begun.note(opening.uri, opening.identity, recorded.folder)
+    context = member.context
+    command, uri = without_secrets(context.command), absolute_uri(context.tracking.uri)
+    known = begun.Begun(identity, member.title, context.overrides, command, without_secrets(uri))
+    begun.write(context.folder, known)
+    if parent is None:
+        atomic.write(context.folder / CONFIG, configuration(member, parent).encode())
+        if context.tracking.enabled:
+            begun.note(uri, identity, context.folder.absolute())
 
 
 def run_name(experiment: Experiment, overrides: tuple[str, ...], names: Mapping[str, str] | None = None) -> str:
@@ -276,7 +277,7 @@ def _layer_overrides(overrides: tuple[str, ...]) -> dict[str, str]:
 
 
 def _record_configuration(recorded: tracking.Run, member: Member) -> None:
-    recorded.log_text(configuration(recorded, member), CONFIG)
+    recorded.log_text(configuration(member, recorded.parent), CONFIG)
     recorded.log_text(overrides_yaml(member.context.overrides), "overrides.yaml")
 
 
