@@ -58,7 +58,8 @@ class Compared:
 
 
 def write(folder: Path, record: Record) -> Path:
-    """Writes a record to the folder of its run, and returns its path. Raises OSError."""
+    """Writes a record to the folder of its run, which may not exist yet, and returns its path. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / RECORD
     part = folder / f"{RECORD}{atomic.PARTIAL}"
     values = {name: value for name, value in asdict(record).items() if name != "weights"}

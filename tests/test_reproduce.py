@@ -70,7 +70,9 @@ def test_a_member_of_a_sweep_is_repeated_alone_from_a_downloaded_folder(
     Path("conf/block/own.yaml").write_text("params: {}\nlayers: [relu]\n")
     layers = "model.layers=[{conv: {filters: 4, kernel_size: 3}}, own, flatten, classifier]"
     more = ("sweep.strategy=loop", "optimizer.learning_rate=0.003,0.01", "hydra.sweep.dir=mine")
-    assert runner("-m", *tracked, "figures=off", layers, *more).status == 0
+    swept = runner("-m", *tracked, "figures=off", layers, *more)
+    assert swept.status == 0
+    assert "was not written" not in swept.out + swept.err
     store = recorded.store(Path("outputs/mlflow.db"))
     [parent] = [run for run in store if "sweep.member" not in run["tags"]]
     assert "reproduce/own_configurations.yaml" in parent["artifacts"]
