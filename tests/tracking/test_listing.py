@@ -67,7 +67,7 @@ def test_a_run_of_another_machine_or_program_is_left_alone(uri: str, client: Any
         run = begun(uri, tmp_path, name)
         client.set_tag(run.run_id, PROCESS, text)
         assert by_name(uri)[name].status == "RUNNING"
-        client.set_terminated(run.run_id, "FINISHED")
+        run.finish("FINISHED")
 
 
 def test_a_process_has_ended_if_it_is_gone_or_its_host_was_started_again() -> None:
