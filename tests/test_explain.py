@@ -14,8 +14,9 @@ from sweep.swept import store
 ALL = (
     *("diagram.svg", "filters.png", "feature_maps.png", "class_probabilities.png", "grad_cam.png", "occlusion.png"),
     *("saliency.png", "integrated_gradients.png", "receptive_field.png", "exciting_images.png", "made_images.png"),
-    "embedding.png",
+    *("embedding.png", "page.html"),
 )
+_BEGINS = {"svg": b"<svg", "png": b"\x89PNG", "html": b"<!doctype html>"}
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # from MLflow's use of SQLAlchemy
 
 
@@ -61,7 +62,7 @@ def test_every_figure_is_written_into_the_run_and_logged(explain: Any) -> None:
     assert sorted(path.name for path in Path("outputs/run/explain").iterdir()) == sorted(ALL) == names
     for name in ALL:
         content = Path("outputs/run/explain", name).read_bytes()
-        assert content.startswith(b"<svg" if name.endswith("svg") else b"\x89PNG")
+        assert content.startswith(_BEGINS[name.partition(".")[2]])
 
 
 def test_an_image_of_the_data_or_of_a_file_has_a_folder_of_its_own(explain: Any) -> None:
