@@ -1,24 +1,24 @@
-"""A verb is called with a command and returns the exit status. Four kinds of verb are defined here.
+"""A verb is called with a command and returns the exit status. Two kinds of verb are defined here.
 
-A `ComposingVerb` takes Hydra overrides; its settings, if it has any, are a key of the configuration. A `RunVerb` takes
-the name of a finished run, and its own settings:
+A `ComposingVerb` takes Hydra overrides; its settings, if it has any, are a key of the configuration. A `SettingsVerb`
+takes settings of its own alone, and asks for what else it needs, such as the folder of a run:
 
 >>> class Weigh(RunSettings):
 ...     unit: str = Field("kB", description="The unit of the size.")
->>> verb = RunVerb(Weigh, lambda folder, settings: len(print(folder, settings.unit) or ""))
->>> status = verb(Command("weigh", ("run=.", "unit=MB"), "", {}, str))
+>>> def weigh(settings: Weigh, asked: Asked) -> int:
+...     with asked.folder(settings.run) as folder:
+...         print(folder, settings.unit)
+...     return 0
+>>> status = SettingsVerb(Weigh, weigh)(Command("weigh", ("run=.", "unit=MB"), "", {}, str))
 . MB
-
-A `StoreVerb` takes its own settings, and reads the store in which runs are recorded. For a `GivenStoreVerb` that is the
-store of the command, if it names one. A `RunsVerb` takes the names of runs as plain arguments before its settings.
-A `TrainingVerb` trains a run that it is given the name of.
 """
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal
 
 from pydantic import Field, ValidationError
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from runner.composition import Job
     from runner.tracking import Tracking
 
-_HELP: Final = ("--help", "-h")
 _RUN: Final = "An output folder, an MLflow id or its beginning, or a registered model: models:/NAME@ALIAS."
 _STORE: Final = "tracking.uri, and what else says where runs are recorded, is given as to the verb train."
 
@@ -51,118 +50,89 @@ class ComposingVerb(Generic[R]):
 
 
 class RunSettings(Record):
-    """The base class of the settings of a `RunVerb`."""
+    """The settings of a verb that is told one run."""
 
     run: str = Field(min_length=1, description=_RUN)
 
 
-S = TypeVar("S", bound=RunSettings)
+@dataclass(frozen=True)
+class Words:
+    """The plain words of a command, which stand before its settings: how many, and what completes them.
+
+    `usage` stands in the help, `rule` in the error for another number of words: "name one folder".
+    """
+
+    usage: str
+    rule: str
+    completed_by: Literal["files", "kinds", "entries"] = "files"
+    fewest: int = 1
+    most: int | None = 1
 
 
 @dataclass(frozen=True)
-class RunVerb(Generic[S]):
-    """Calls `use` with the output folder of a finished run and the verb's settings."""
+class Asked:
+    """What a command says besides the settings of its verb: plain words, and overrides of where runs are recorded."""
 
-    settings: type[S]
-    use: Callable[[Path, S], int]
+    command: Command
+    words: tuple[str, ...] = ()
+    store: tuple[str, ...] = ()
 
-    def __call__(self, command: Command) -> int:
-        return RunInStoreVerb(self.settings, lambda folder, settings, store: self.use(folder, settings))(command)
+    def tracking(self) -> "Tracking":
+        """Where runs are recorded."""
+        from runner.composition import tracking
 
+        return tracking(self.store)
 
-@dataclass(frozen=True)
-class RunInStoreVerb(Generic[S]):
-    """Calls `use` as a `RunVerb` does, and with the overrides of the command that say where runs are recorded."""
+    def folder(self, run: str) -> AbstractContextManager[Path]:
+        """The output folder of a run. Raises ConfigError where no run is so named, or several."""
+        from runner.tracking.locating import output_folder
 
-    settings: type[S]
-    use: Callable[[Path, S, list[str]], int]
-
-    def __call__(self, command: Command) -> int:
-        def use(settings: S, store: list[str]) -> int:
-            from runner.tracking.locating import output_folder
-
-            with output_folder(settings.run, lambda: _tracking(store)) as folder:
-                return self.use(folder, settings, store)
-
-        return _with_settings(self.settings, command, use)
+        return output_folder(run, self.tracking)
 
 
 @dataclass(frozen=True)
-class StoreVerb(Generic[R]):
-    """Calls `use` with the settings of the store in use and the verb's settings."""
+class SettingsVerb(Generic[R]):
+    """Calls `use` with the verb's settings and what else the command says. Hydra is not needed.
 
-    settings: type[R]
-    use: Callable[["Tracking", R], int]
-
-    def __call__(self, command: Command) -> int:
-        return _with_settings(self.settings, command, lambda own, store: self.use(_tracking(store), own))
-
-
-@dataclass(frozen=True)
-class TrainingVerb(Generic[S]):
-    """Calls `use` with the command, the verb's settings, and a way to learn where runs are recorded."""
-
-    settings: type[S]
-    use: Callable[[Command, S, Callable[[], "Tracking"]], int]
-
-    def __call__(self, command: Command) -> int:
-        return _with_settings(
-            self.settings, command, lambda own, store: self.use(command, own, lambda: _tracking(store))
-        )
-
-
-@dataclass(frozen=True)
-class GivenStoreVerb(Generic[R]):
-    """Calls `use` with the settings of the store that the command names, or None, and the verb's settings."""
-
-    settings: type[R]
-    use: Callable[["Tracking | None", R], int]
-
-    def __call__(self, command: Command) -> int:
-        return _with_settings(
-            self.settings, command, lambda own, store: self.use(_tracking(store) if store else None, own)
-        )
-
-
-@dataclass(frozen=True)
-class RunsVerb(Generic[R]):
-    """Calls `use` with the names of runs that are given as plain arguments, the store in use, and the settings.
-
-    `fewest` and `most` are the numbers of names that it takes.
+    `reads_store` says whether the verb takes overrides of where runs are recorded.
     """
 
     settings: type[R]
-    use: Callable[[Sequence[str], "Tracking", R], int]
-    fewest: int = 2
-    most: int | None = None
+    use: Callable[[R, Asked], int]
+    words: Words | None = None
+    reads_store: bool = True
 
     def __call__(self, command: Command) -> int:
-        names = [argument for argument in command.arguments if "=" not in argument and argument not in _HELP]
-        rest = tuple(argument for argument in command.arguments if argument not in names)
+        if asks_for_help(command.arguments):
+            print(self._help(command.verb))
+            return 0
+        words, store, own = list[str](), list[str](), list[str]()
+        for argument in command.arguments:
+            if self.words is not None and "=" not in argument and not argument.startswith("-"):
+                words.append(argument)
+            elif self.reads_store and argument.startswith(("tracking.", "tracking=")):
+                store.append(argument)
+            else:
+                own.append(argument)
+        settings = read(self.settings, own)
+        if self.words is not None and not (self.words.fewest <= len(words) <= (self.words.most or len(words))):
+            raise ConfigError(must("command line", self.words.rule, " ".join(words) or "nothing"))
+        return self.use(settings, Asked(command, tuple(words), tuple(store)))
 
-        def use(settings: R, store: list[str]) -> int:
-            if len(names) < self.fewest or (self.most is not None and len(names) > self.most):
-                count = f"{self.fewest}" if self.most == self.fewest else f"{self.fewest} or more"
-                rule = f"name {count} runs, folders or YAML files"
-                raise ConfigError(must("command line", rule, " ".join(names) or "nothing"))
-            return self.use(names, _tracking(store), settings)
-
-        return _with_settings(self.settings, replace(command, arguments=rest), use, "RUN ... ")
-
-
-def _with_settings(kind: type[R], command: Command, use: Callable[[R, list[str]], int], plain: str = "") -> int:
-    """Calls `use` with the verb's settings and the overrides of the store, or prints the help that is asked for."""
-    if set(command.arguments) & set(_HELP):
-        print(described(command.verb, kind, plain))
-        return 0
-    store = [argument for argument in command.arguments if argument.startswith(("tracking.", "tracking="))]
-    return use(read(kind, [argument for argument in command.arguments if argument not in store]), store)
+    def _help(self, verb: str) -> str:
+        """Each setting with its description and its default."""
+        rows = list(_rows(self.settings))
+        width = max((len(name) for name, _ in rows), default=0)
+        usage = [f"runner {verb}", *([self.words.usage] if self.words else []), *(["[KEY=VALUE ...]"] if rows else [])]
+        parts = [" ".join(usage), inspect.getdoc(self.settings) or ""]
+        if rows:
+            parts.append("\n".join(f"  {name:<{width}}  {text}" for name, text in rows))
+        return "\n\n".join([*parts, *([_STORE] if self.reads_store else [])])
 
 
-def _tracking(overrides: Sequence[str]) -> "Tracking":
-    from runner.composition import tracking
-
-    return tracking(overrides)
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks what its verb takes."""
+    return bool({"--help", "-h"} & set(arguments))
 
 
 def read(kind: type[R], arguments: Sequence[str]) -> R:
@@ -203,14 +173,6 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
         below = values.get(name)
         values[name] = values = below if isinstance(below, dict) else {}
     values[last] = value
-
-
-def described(verb: str, kind: type[Record], plain: str = "") -> str:
-    """The text of `--help`: each setting with its description and its default; `plain` names plain arguments."""
-    rows = list(_rows(kind))
-    width = max(len(name) for name, _ in rows)
-    lines = [f"runner {verb} {plain}[KEY=VALUE ...]", "", inspect.getdoc(kind) or "", ""]
-    return "\n".join([*lines, *(f"  {name:<{width}}  {text}" for name, text in rows), "", _STORE])
 
 
 def _rows(kind: type[Record], above: str = "") -> Iterator[tuple[str, str]]:

@@ -13,13 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from runner import catalogue, shipped
 from runner.completion.candidates import candidates, choices, groups
 from runner.completion.settings import names as verbs
-from runner.completion.settings import settings
+from runner.completion.settings import taken
 from runner.experiment import Experiment
-from runner.verb import GivenStoreVerb, RunInStoreVerb, RunVerb, StoreVerb, TrainingVerb
+from runner.records import Record
+from runner.verb import SettingsVerb
 from runner.verbs import names, verb
 
 SHELLS = {
@@ -147,17 +149,30 @@ def test_the_names_are_those_of_the_project() -> None:
     assert {*names(), *groups(), *Experiment.model_fields} <= top
 
 
-_WITH_SETTINGS = (RunVerb, RunInStoreVerb, StoreVerb, GivenStoreVerb, TrainingVerb)
+@pytest.mark.parametrize("name", names())
+def test_what_a_verb_takes_is_what_its_record_says(name: str) -> None:
+    found, own = taken(name), verb(name)
+    assert (found is not None) == isinstance(own, SettingsVerb)
+    if isinstance(own, SettingsVerb):
+        assert found is not None
+        assert dict(found.settings) == dict(listed(own.settings))
+        assert (found.words, found.most_words) == ((own.words.completed_by, own.words.most) if own.words else ("", 0))
+        assert found.reads_store == own.reads_store
+        wanted = {f"{field}=" for field in found.settings} | ({"tracking=", "tracking."} if own.reads_store else set())
+        assert wanted <= set(candidates([name], ""))
+        assert {word for word in candidates([name], "") if word.endswith("=")} <= wanted
 
 
-def test_the_settings_of_a_verb_are_those_of_its_record() -> None:
-    for name in names():
-        found, own = settings(name), verb(name)
-        assert (found is not None) == isinstance(own, _WITH_SETTINGS), name
-        if isinstance(own, _WITH_SETTINGS):
-            assert found is not None
-            assert set(found) == set(own.settings.model_fields), name
-            assert {f"{field}=" for field in found} <= set(candidates([name], ""))
+def listed(record: type[Record], above: str = "") -> Iterator[tuple[str, list[str]]]:
+    """By path, the values that a setting is chosen from, by pydantic."""
+    for name, field in record.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Record):
+            yield from listed(field.annotation, f"{above}{name}.")
+        else:
+            schema = TypeAdapter(field.annotation).json_schema()
+            chosen = next((one for one in (schema, *schema.get("anyOf", [])) if {"enum", "const"} & set(one)), {})
+            values = chosen.get("enum", [chosen["const"]] if "const" in chosen else [])
+            yield f"{above}{name}", ["true", "false"] if schema.get("type") == "boolean" else values
 
 
 def test_the_words_after_list_and_show_are_those_that_they_take(tmp_path: Path) -> None:
@@ -170,10 +185,12 @@ def test_the_words_after_list_and_show_are_those_that_they_take(tmp_path: Path) 
     assert candidates(["show"], "min") == ["mine"]
 
 
-def test_the_settings_of_a_run_verb(tmp_path: Path) -> None:
+def test_the_settings_of_a_verb_are_read_from_its_source(tmp_path: Path) -> None:
     record = 'class Weigh(RunSettings):\n    unit: Literal["kB", "MB"] | None = None\n    deep: bool = False\n'
-    (tmp_path / "weigh.py").write_text(record + "VERB = RunVerb(Weigh, go)\n")
-    assert settings("weigh", tmp_path) == {"run": [], "unit": ["kB", "MB"], "deep": ["true", "false"]}
+    (tmp_path / "weigh.py").write_text(record + "VERB = SettingsVerb(Weigh, go)\n")
+    found = taken("weigh", tmp_path)
+    assert found is not None
+    assert found.settings == {"run": [], "unit": ["kB", "MB"], "deep": ["true", "false"]}
 
 
 def test_an_own_folder_adds_groups_and_options(tmp_path: Path) -> None:
@@ -205,6 +222,7 @@ def test_values_without_a_list_are_files() -> None:
         ([], "describe.f", ["describe.format="]),
         ([], "describ", ["describe"]),
         (["schema"], "sch", []),
+        (["init", "flowers"], "", ["images="]),
         (["list"], "la", ["layers"]),
         (["list", "layers"], "", []),
         (["show"], "max_p", ["max_pool"]),
@@ -213,6 +231,10 @@ def test_values_without_a_list_are_files() -> None:
         (["runs"], "status=f", ["status=failed", "status=finished"]),
         (["runs"], "tracking=o", ["tracking=off"]),
         (["runs"], "optimizer", []),
+        (["resume"], "train.", ["train.epochs="]),
+        (["delete"], "only=", ["only=checkpoints"]),
+        (["diff"], "format=", ["format=json", "format=table"]),
+        (["diff", "a", "b"], "", ["everything=", "format=", "tracking.", "tracking="]),
         (["--cfg"], "j", ["job"]),
         ([], "nonsense.path.", []),
         ([], "model.layers.99.", []),

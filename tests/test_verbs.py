@@ -1,6 +1,7 @@
 """Verbs: found by the file that each is in, told their settings, and asked for help."""
 
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,22 +16,22 @@ from sweep.swept import found
 from runner import verbs
 from runner.composition.train_command import TrainCommand
 from runner.errors import ConfigError
-from runner.verb import RunSettings, read
+from runner.records import Record
+from runner.verb import RunSettings, SettingsVerb, read
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's affair with SQLAlchemy
 ]
 
-# A run verb, as somebody would add one: this file and nothing else.
+# A verb, as somebody would add one: this file and nothing else.
 WEIGH = '''"""`runner weigh run=RUN`: the size of the weights."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from runner.verb import RunSettings, RunVerb
+from runner.verb import Asked, RunSettings, SettingsVerb
 
 
 class Weigh(RunSettings):
@@ -39,14 +40,15 @@ class Weigh(RunSettings):
     unit: Literal["B", "kB"] = Field("kB", description="The unit of the size.")
 
 
-def weigh(folder: Path, settings: Weigh) -> int:
+def weigh(settings: Weigh, asked: Asked) -> int:
     """Prints the size."""
-    size = (folder / "weights.safetensors").stat().st_size
+    with asked.folder(settings.run) as folder:
+        size = (folder / "weights.safetensors").stat().st_size
     print(f"{size if settings.unit == 'B' else size // 1000} {settings.unit}")
     return 0
 
 
-VERB = RunVerb(Weigh, weigh)
+VERB = SettingsVerb(Weigh, weigh)
 '''
 
 
@@ -104,6 +106,28 @@ def test_the_help_of_a_run_verb_lists_its_settings(runner: Runner) -> None:
 def test_the_settings_of_a_run_verb_are_no_key_of_the_configuration(runner: Runner) -> None:
     done = runner("describe", "weigh.unit=B")
     assert done.err.startswith('weigh: unknown key "weigh"')
+
+
+@pytest.mark.parametrize("verb", verbs.names())
+def test_each_verb_says_what_it_takes(runner: Runner, verb: str) -> None:
+    own = verbs.verb(verb)
+    done = runner(verb, "--help")
+    assert (done.status, done.err) == (0, "")
+    if isinstance(own, SettingsVerb):
+        assert re.match(rf"runner {verb}( |\n)", done.out)
+        assert all(re.search(rf"^  {re.escape(name)} ", done.out, re.MULTILINE) for name in paths(own.settings))
+        assert runner(verb, "-h") == done
+    else:  # Hydra's help, with every verb
+        assert all(f"\n  {name} " in done.out for name in verbs.names())
+    assert list(Path().iterdir()) == []
+
+
+def paths(record: type[Record], above: str = "") -> Iterator[str]:
+    for name, field in record.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Record):
+            yield from paths(field.annotation, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
 
 
 class Many(RunSettings):

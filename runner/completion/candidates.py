@@ -6,9 +6,10 @@
 ['optimizer.name=sgd']
 """
 
+import itertools
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,6 @@ _OPTIONS: Final = (
     "--resolve", "--version", "-m",
 )  # fmt: skip
 _OPTION_VALUES: Final = {"--cfg": ("all", "hydra", "job"), "-c": ("all", "hydra", "job")}
-_FILES: Final = ("schema",)  # verbs that take the name of a file
 
 
 def words(line: str) -> tuple[list[str], str]:
@@ -43,14 +43,8 @@ def candidates(before: Sequence[str], current: str) -> list[str]:
         found: Iterator[str] = iter(_OPTION_VALUES[before[-1]])
     elif current.startswith("-"):
         found = iter(_OPTIONS)
-    elif before and before[0] in _FILES:
-        found = _files(current)
-    elif before and before[0] == "list":
-        found = iter(entries.kinds() if len(before) == 1 else ())
-    elif before and before[0] == "show":
-        found = iter(entries.names(choices) if len(before) == 1 else ())
-    elif before and before[0] in settings.names() and (own := settings.settings(before[0])) is not None:
-        found = _settings(own, current)
+    elif before and before[0] in settings.names() and (taken := settings.taken(before[0])) is not None:
+        found = itertools.chain(_words(taken, before[1:], current), _settings(taken, current))
     else:
         found = _overrides(before, current)
     return sorted({word for word in found if word.startswith(current)})
@@ -70,16 +64,31 @@ def choices(group: str) -> list[str]:
     )
 
 
-def _settings(own: Mapping[str, Sequence[str]], current: str) -> Iterator[str]:
+def _words(taken: settings.Taken, before: Sequence[str], current: str) -> Iterator[str]:
+    """The plain words that a verb takes, as long as it takes another one."""
+    given = sum("=" not in word for word in before)
+    if not taken.words or "=" in current or (taken.most_words is not None and given >= taken.most_words):
+        return iter(())
+    words: dict[str, Callable[[], Iterable[str]]] = {
+        "files": lambda: _files(current),
+        "kinds": entries.kinds,
+        "entries": lambda: entries.names(choices),
+    }
+    return iter(words[taken.words]())
+
+
+def _settings(taken: settings.Taken, current: str) -> Iterator[str]:
     """The settings of a verb, and where runs are recorded."""
     key, equals, text = current.partition("=")
-    if key.startswith("tracking"):
+    if taken.reads_store and key.startswith("tracking"):
         yield from _overrides((), current)
     elif equals:
-        yield from (f"{key}={value}" for value in own.get(key) or _files(text))
+        if key in taken.settings:
+            yield from (f"{key}={value}" for value in taken.settings[key] or _files(text))
     else:
-        yield from (f"{name}=" for name in (*own, "tracking"))
-        yield "tracking."
+        yield from (f"{name}=" for name in taken.settings)
+        if taken.reads_store:
+            yield from ("tracking=", "tracking.")
 
 
 def _overrides(before: Sequence[str], current: str) -> Iterator[str]:

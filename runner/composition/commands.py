@@ -60,6 +60,8 @@ def train(command: Command, use: Callable[[Job], Any]) -> int:
         arguments.append("--multirun")
     training = TrainCommand(command)
     found = options.read(arguments)
+    if found.help or found.hydra_help:  # for which Hydra makes the folder of a run
+        return look(command, lambda _: 0)
     # The recorded configuration of a member, which --config-name names, has the space of its sweep as well.
     hints = not options.actions(found) and found.config_name is None
 

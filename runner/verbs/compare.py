@@ -10,11 +10,10 @@ from pydantic import Field
 
 from runner.errors import ConfigError, Fault
 from runner.records import Record
-from runner.verb import RunsVerb
+from runner.verb import Asked, SettingsVerb, Words
 
 if TYPE_CHECKING:
     from runner.comparing.sides import Side
-    from runner.tracking import Tracking
 
 _SHOWN_EPOCHS: Final = 10
 _MOST_SETTINGS: Final = 12
@@ -30,7 +29,7 @@ class Compare(Record):
     format: Literal["table", "json"] = Field("table", description="A table for people, or a JSON list.")
 
 
-def compare(names: Sequence[str], tracking: "Tracking", settings: Compare) -> int:
+def compare(settings: Compare, asked: Asked) -> int:
     """Prints what differs in the settings, the results, and the curves; draws the curves."""
     from rich.console import Console
 
@@ -39,8 +38,8 @@ def compare(names: Sequence[str], tracking: "Tracking", settings: Compare) -> in
 
     if settings.file and Path(settings.file).suffix not in (".png", ".svg"):
         raise ConfigError(Fault("file", f"must end in .png or .svg, got {settings.file}"))
-    store = cache(lambda: opened(tracking))
-    sides = [read(name, store, settings.metrics) for name in names]
+    store = cache(lambda: opened(asked.tracking()))
+    sides = [read(name, store, settings.metrics) for name in asked.words]
     titles = [f"{number} {side.name}" for number, side in enumerate(sides, start=1)]
     if settings.format == "json":
         _print_json(sides)
@@ -143,4 +142,6 @@ def _draw(titles: Sequence[str], sides: Sequence["Side"], settings: Compare) -> 
         ) from error
 
 
-VERB = RunsVerb(Compare, compare)
+VERB = SettingsVerb(
+    Compare, compare, Words("RUN RUN ...", "name 2 or more runs, folders or YAML files", fewest=2, most=None)
+)

@@ -4,17 +4,14 @@ import shutil
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from runner.errors import ConfigError, Fault
 from runner.folders import MULTIRUN
 from runner.records import Record
-from runner.verb import StoreVerb
-
-if TYPE_CHECKING:
-    from runner.tracking import Tracking
+from runner.verb import Asked, SettingsVerb
 
 
 class Delete(Record):
@@ -27,7 +24,7 @@ class Delete(Record):
     confirm: bool = Field(True, description="Whether to ask before anything is deleted.")
 
 
-def delete(tracking: "Tracking", settings: Delete) -> int:
+def delete(settings: Delete, asked: Asked) -> int:
     """Deletes each run. MLflow can restore the run, but not its folder."""
     from rich.filesize import decimal
 
@@ -35,7 +32,7 @@ def delete(tracking: "Tracking", settings: Delete) -> int:
     from runner.tracking.locating import folder_of, with_id
     from runner.tracking.store import opened
 
-    store = opened(tracking)
+    store = opened(asked.tracking())
     end_gone(store)
     named = [with_id(store, start) for start in settings.run.split(",")]
     runs: dict[str, Any] = {}
@@ -93,4 +90,4 @@ def _agreed() -> bool:
     return input("delete them? [y/N] ").strip().lower() in ("y", "yes")
 
 
-VERB = StoreVerb(Delete, delete)
+VERB = SettingsVerb(Delete, delete)

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from runner.records import Record
-from runner.verb import RunsVerb
+from runner.verb import Asked, SettingsVerb, Words
 
 if TYPE_CHECKING:
     from runner.comparing.differences import Row
-    from runner.tracking import Tracking
 
 
 class Diff(Record):
@@ -23,7 +22,7 @@ class Diff(Record):
     everything: bool = Field(False, description="Also names, seconds, and the folders and stores of output.")
 
 
-def diff(names: Sequence[str], tracking: "Tracking", settings: Diff) -> int:
+def diff(settings: Diff, asked: Asked) -> int:
     """Prints the differences."""
     from rich.console import Console
 
@@ -31,8 +30,8 @@ def diff(names: Sequence[str], tracking: "Tracking", settings: Diff) -> int:
     from runner.comparing.sides import read
     from runner.tracking.store import opened
 
-    store = cache(lambda: opened(tracking))
-    first, second = (read(name, store) for name in names)
+    store = cache(lambda: opened(asked.tracking()))
+    first, second = (read(name, store) for name in asked.words)
     numbers = [{name: f"{value:.6g}" for name, value in side.metrics.items()} for side in (first, second)]
     parts = {"configuration": [*rows(first.settings, second.settings), *layer_rows(first.layers, second.layers)]}
     if first.facts and second.facts:  # a YAML file has none, nor results
@@ -46,7 +45,7 @@ def diff(names: Sequence[str], tracking: "Tracking", settings: Diff) -> int:
         return 0
     console = Console(highlight=False, markup=False)
     for part, found in parts.items():
-        console.print(_table(part, names, found) if found else f"{part}: no difference")
+        console.print(_table(part, asked.words, found) if found else f"{part}: no difference")
     return 0
 
 
@@ -61,4 +60,4 @@ def _table(part: str, names: Sequence[str], found: Iterable["Row"]) -> Any:
     return table
 
 
-VERB = RunsVerb(Diff, diff, fewest=2, most=2)
+VERB = SettingsVerb(Diff, diff, Words("RUN RUN", "name 2 runs, folders or YAML files", fewest=2, most=2))

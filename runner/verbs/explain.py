@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 from runner import atomic, folders
 from runner.errors import ConfigError, ConvrunnerError, DataError, Fault, must
 from runner.run_figures.settings import Name
-from runner.verb import RunInStoreVerb, RunSettings
+from runner.verb import Asked, RunSettings, SettingsVerb
 
 if TYPE_CHECKING:
     from runner.run_figures.subject import Example, RunFigure, Subject
@@ -45,8 +45,13 @@ class Explain(RunSettings):
     device: Literal["auto", "cpu", "gpu", "tpu"] = Field("auto", description="Where the network runs.")
 
 
-def explain(folder: Path, settings: Explain, store: list[str]) -> int:
+def explain(settings: Explain, asked: Asked) -> int:
     """Draws figures into the run's folder, and logs them to its run in MLflow. Returns 1 if one could not be drawn."""
+    with asked.folder(settings.run) as folder:
+        return _explained(folder, settings, asked)
+
+
+def _explained(folder: Path, settings: Explain, asked: Asked) -> int:
     from runner import trained
     from runner.run_figures.subject import figure
 
@@ -60,7 +65,7 @@ def explain(folder: Path, settings: Explain, store: list[str]) -> int:
     into = Path(_FOLDER, *(_file_name(example.name) for example in subject.chosen))
     drawn = [path for name, one in chosen.items() if (path := _drawn(name, one, subject, folder / into)) is not None]
     if drawn:
-        _log(drawn, into, folder, settings.run, store)
+        _log(drawn, into, folder, settings.run, asked)
     return 0 if len(drawn) == len(chosen) else 1
 
 
@@ -122,17 +127,16 @@ def _drawn(name: str, figure: "RunFigure", subject: "Subject", folder: Path) -> 
     return path
 
 
-def _log(files: Sequence[Path], into: Path, folder: Path, run: str, store: list[str]) -> None:
+def _log(files: Sequence[Path], into: Path, folder: Path, run: str, asked: Asked) -> None:
     """Logs files to the run, and says where they are; a store that does not have the run costs a line."""
-    from runner.composition import tracking
     from runner.tracking.locating import log_files
 
     try:
-        run_id = log_files(tracking(store), run, folder, files, into.as_posix())
+        run_id = log_files(asked.tracking(), run, folder, files, into.as_posix())
     except ConvrunnerError as error:
         print(f"not logged to MLflow: {error}", file=sys.stderr)
         return
     print(f"logged to the MLflow run {run_id}, in {into.as_posix()}; see it with: python -m runner ui")
 
 
-VERB = RunInStoreVerb(Explain, explain)
+VERB = SettingsVerb(Explain, explain)

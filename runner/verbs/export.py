@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from runner.errors import ConfigError, must
-from runner.verb import RunSettings, RunVerb
+from runner.verb import Asked, RunSettings, SettingsVerb
 
 
 class Export(RunSettings):
@@ -22,11 +22,12 @@ class Export(RunSettings):
     file: str | None = Field(None, min_length=1, description="The file; null: MODEL.FORMAT in the current folder.")
 
 
-def export(folder: Path, settings: Export) -> int:
+def export(settings: Export, asked: Asked) -> int:
     """Writes the file and the card, and prints both names."""
     from runner import exporting, trained
 
-    network = trained.load(folder)
+    with asked.folder(settings.run) as folder:
+        network = trained.load(folder)
     name = network.experiment.model.name.replace("/", "_")
     path = Path(settings.file or f"{name}.{settings.format}").expanduser()
     if path.is_dir() or not path.parent.is_dir():
@@ -40,4 +41,4 @@ def export(folder: Path, settings: Export) -> int:
     return 0
 
 
-VERB = RunVerb(Export, export)
+VERB = SettingsVerb(Export, export)

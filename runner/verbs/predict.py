@@ -11,7 +11,7 @@ from annotated_types import Ge
 from pydantic import Field
 
 from runner.errors import ConfigError, Fault, printable
-from runner.verb import RunSettings, RunVerb
+from runner.verb import Asked, RunSettings, SettingsVerb
 
 if TYPE_CHECKING:
     from runner.predicting import Answer
@@ -30,12 +30,13 @@ class Predict(RunSettings):
     device: Literal["auto", "cpu", "gpu", "tpu"] = Field("auto", description="Where the network runs.")
 
 
-def predict(folder: Path, settings: Predict) -> int:
+def predict(settings: Predict, asked: Asked) -> int:
     """Prints the answers. Returns 1 if no file could be read."""
     from runner import trained
     from runner.predicting import Predictor
 
-    network = Predictor(trained.load(folder), device=settings.device)
+    with asked.folder(settings.run) as folder:
+        network = Predictor(trained.load(folder), device=settings.device)
     named = settings.texts if network.reads_texts else settings.images
     what, other = ("texts", settings.images) if network.reads_texts else ("images", settings.texts)
     if named is None or other is not None:
@@ -106,4 +107,4 @@ def _summary(good: list["Answer"], passed_over: int, what: str, seconds: float) 
     return "; ".join(parts)
 
 
-VERB = RunVerb(Predict, predict)
+VERB = SettingsVerb(Predict, predict)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import Field
 
 from runner.command import Command
-from runner.verb import RunInStoreVerb, RunSettings
+from runner.verb import Asked, RunSettings, SettingsVerb
 
 if TYPE_CHECKING:
     from runner.composition import Job
@@ -26,8 +26,13 @@ class Reproduce(RunSettings):
     data_root: str | None = Field(None, description="Where the data of the run are here; null: where they were there.")
 
 
-def reproduce(folder: Path, settings: Reproduce, store: list[str]) -> int:
+def reproduce(settings: Reproduce, asked: Asked) -> int:
     """Trains the run again as a run of its own, tagged with the name of the first."""
+    with asked.folder(settings.run) as folder:
+        return _trained_again(folder, settings, asked)
+
+
+def _trained_again(folder: Path, settings: Reproduce, asked: Asked) -> int:
     from runner import composition, repeating
 
     there = repeating.read(folder)
@@ -39,7 +44,7 @@ def reproduce(folder: Path, settings: Reproduce, store: list[str]) -> int:
 
         ended.append(run(job.configuration.experiment, job.context, [Differences(there)]))
 
-    status = composition.train(_command(folder, settings, store), one)
+    status = composition.train(_command(folder, settings, asked), one)
     if status or not ended:
         return status or 1
     metrics = repeating.compared(there, repeating.read(Path(ended[0].folder)))
@@ -48,11 +53,9 @@ def reproduce(folder: Path, settings: Reproduce, store: list[str]) -> int:
     return STATUSES[verdict]
 
 
-def _command(folder: Path, settings: Reproduce, store: list[str]) -> Command:
+def _command(folder: Path, settings: Reproduce, asked: Asked) -> Command:
     """The command that trains the configuration of a folder, recorded in the store in use here."""
-    from runner import composition, verbs
-
-    tracking = composition.tracking(store)
+    tracking = asked.tracking()
     own = {
         "tracking.uri": tracking.uri,
         "tracking.run_name": f"reproduction of {settings.run}",
@@ -66,8 +69,8 @@ def _command(folder: Path, settings: Reproduce, store: list[str]) -> Command:
         verb="train",
         arguments=("--config-dir", str(folder.absolute()), "--config-name", "config", *overrides),
         text=f"runner reproduce run={settings.run}",
-        records=verbs.SETTINGS,
-        help=str,
+        records=asked.command.records,
+        help=asked.command.help,
     )
 
 
@@ -106,4 +109,4 @@ def _row(one: "Compared") -> list[str]:
     ]
 
 
-VERB = RunInStoreVerb(Reproduce, reproduce)
+VERB = SettingsVerb(Reproduce, reproduce)

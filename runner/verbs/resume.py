@@ -4,7 +4,6 @@ It ends with the bits with which it would have ended if nobody had killed it.
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,14 +12,12 @@ from annotated_types import Ge
 from pydantic import Field
 
 from runner import folders
-from runner.command import Command
 from runner.errors import ConfigError, Fault, must
 from runner.records import Record
-from runner.verb import RunSettings, TrainingVerb
+from runner.verb import Asked, RunSettings, SettingsVerb
 
 if TYPE_CHECKING:
     from runner.composition import Job
-    from runner.tracking import Tracking
     from runner.tracking.begun import Begun
 
 
@@ -40,12 +37,12 @@ class Resume(RunSettings):
     train: Longer = Field(Longer(), description="What of the training is changed.")
 
 
-def resume(command: Command, settings: Resume, tracking: "Callable[[], Tracking]") -> int:
+def resume(settings: Resume, asked: Asked) -> int:
     """Trains the rest of the run. Returns its exit status."""
     from runner import composition
     from runner.tracking import begun
 
-    folder = _folder(settings.run, tracking).absolute()
+    folder = _folder(settings.run, asked).absolute()
     found = begun.read(folder)
     if any((place / folders.MULTIRUN).exists() for place in (folder, folder.parent)):
         how = f": {found.command}" if found else ""
@@ -69,10 +66,10 @@ def resume(command: Command, settings: Resume, tracking: "Callable[[], Tracking]
     arguments += ["hydra.output_subdir=null", "hydra.job.name=runner"]
     if settings.train.epochs is not None:
         arguments.append(f"train.epochs={settings.train.epochs}")
-    return composition.train(replace(command, arguments=tuple(arguments)), one)
+    return composition.train(replace(asked.command, arguments=tuple(arguments)), one)
 
 
-def _folder(run: str, tracking: "Callable[[], Tracking]") -> Path:
+def _folder(run: str, asked: Asked) -> Path:
     """The folder of a run, by its path, its id in MLflow, or the identity of a run that MLflow does not have."""
     from runner.tracking import begun
     from runner.tracking.listing import end_gone
@@ -82,7 +79,7 @@ def _folder(run: str, tracking: "Callable[[], Tracking]") -> Path:
 
     if Path(run).is_dir():
         return Path(run)
-    settings = tracking()
+    settings = asked.tracking()
     noted = [folder for folder, own in begun.noted(absolute_uri(settings.uri)) if own.identity.startswith(run)]
     if len(noted) == 1:
         return noted[0]
@@ -124,4 +121,4 @@ def _check_length(folder: Path, found: "Begun", epochs: int | None) -> dict[str,
     return {"resumed.epochs": str(epochs), "resumed.exact": f"no: train.epochs was {before}"}
 
 
-VERB = TrainingVerb(Resume, resume)
+VERB = SettingsVerb(Resume, resume)

@@ -13,10 +13,9 @@ from pydantic import AfterValidator, Field
 from runner import folders
 from runner.errors import must
 from runner.records import Record
-from runner.verb import StoreVerb
+from runner.verb import Asked, SettingsVerb
 
 if TYPE_CHECKING:
-    from runner.tracking import Tracking
     from runner.tracking.listing import Listed
 
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}
@@ -53,7 +52,7 @@ class Runs(Record):
     format: Literal["table", "json"] = Field("table", description="A table for people, or a JSON list.")
 
 
-def show(tracking: "Tracking", settings: Runs) -> int:
+def show(settings: Runs, asked: Asked) -> int:
     """Prints the runs."""
     from rich.console import Console
 
@@ -66,7 +65,7 @@ def show(tracking: "Tracking", settings: Runs) -> int:
         sweep=settings.sweep,
         limit=settings.limit,
     )
-    runs = listed(tracking, wanted)
+    runs = listed(asked.tracking(), wanted)
     if settings.format == "json":
         print(as_json(runs))
         return 0
@@ -126,4 +125,4 @@ def _row(run: "Listed") -> list[str]:
     ]
 
 
-VERB = StoreVerb(Runs, show)
+VERB = SettingsVerb(Runs, show)

@@ -2,23 +2,26 @@
 
 from pathlib import Path
 
-from runner.command import Command
 from runner.errors import ConfigError, must
+from runner.records import Record
+from runner.verb import Asked, SettingsVerb, Words
 
 
-def write(command: Command) -> int:
-    """Writes every schema to the named folder, by default schema/, and prints their paths."""
+class Schema(Record):
+    """Writes the JSON Schema of the configuration to FOLDER, by default schema/."""
+
+
+def write(_: Schema, asked: Asked) -> int:
+    """Writes every schema, and prints their paths."""
     from runner import schema
 
-    folder = command.arguments[0] if command.arguments else "schema"
-    if len(command.arguments) > 1 or folder.startswith("-"):
-        raise ConfigError(must("command line", "name one folder", " ".join(command.arguments)))
+    folder = next(iter(asked.words), "schema")
     try:
-        for path in schema.write(Path(folder), command.records):
+        for path in schema.write(Path(folder), asked.command.records):
             print(path)
     except OSError as error:
         raise ConfigError(must("command line", f"name a folder to write to ({error.strerror})", folder)) from error
     return 0
 
 
-VERB = write
+VERB = SettingsVerb(Schema, write, Words("[FOLDER]", "name one folder", fewest=0), reads_store=False)

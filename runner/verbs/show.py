@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.command import Command
-from runner.errors import ConfigError, Fault, unknown
+from runner.errors import ConfigError, unknown
+from runner.records import Record
+from runner.verb import Asked, SettingsVerb, Words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,16 +13,17 @@ if TYPE_CHECKING:
     from runner.catalogue import Entry
 
 
-def show(command: Command) -> int:
+class Show(Record):
+    """Shows what every entry of a name takes. Example: runner show conv"""
+
+
+def show(_: Show, asked: Asked) -> int:
     """Prints every entry of the name."""
     from rich.console import Console
 
     from runner import catalogue
 
-    if len(command.arguments) != 1:
-        rule, given = "must name one entry of `runner list`", " ".join(command.arguments) or "nothing"
-        raise ConfigError(Fault("command line", f"{rule}, got {given}"))
-    [name] = command.arguments
+    [name] = asked.words
     found = catalogue.named(name)
     if not found:
         names = [entry.name for kind in catalogue.kinds() for entry in catalogue.entries(kind)]
@@ -59,4 +61,4 @@ def _print(entry: "Entry", console: "Console") -> None:
         )
 
 
-VERB = show
+VERB = SettingsVerb(Show, show, Words("NAME", "name one entry of `runner list`", "entries"), reads_store=False)

@@ -2,16 +2,12 @@
 
 import os
 import signal
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from runner.errors import ConfigError, Fault
 from runner.records import Record
-from runner.verb import StoreVerb
-
-if TYPE_CHECKING:
-    from runner.tracking import Tracking
+from runner.verb import Asked, SettingsVerb
 
 
 class Stop(Record):
@@ -20,13 +16,13 @@ class Stop(Record):
     run: str = Field(min_length=4, description="The ids of runs, or their beginnings, with commas between them.")
 
 
-def stop(tracking: "Tracking", settings: Stop) -> int:
+def stop(settings: Stop, asked: Asked) -> int:
     """Sends SIGTERM to the process of each run."""
     from runner.tracking.listing import end_gone, process_of
     from runner.tracking.locating import with_id
     from runner.tracking.store import opened
 
-    store = opened(tracking)
+    store = opened(asked.tracking())
     gone = end_gone(store)
     processes = {}
     for run in [with_id(store, start) for start in settings.run.split(",")]:
@@ -45,4 +41,4 @@ def stop(tracking: "Tracking", settings: Stop) -> int:
     return 0
 
 
-VERB = StoreVerb(Stop, stop)
+VERB = SettingsVerb(Stop, stop)

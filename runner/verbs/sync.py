@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from runner.records import Record
-from runner.verb import GivenStoreVerb
+from runner.verb import Asked, SettingsVerb
 
 if TYPE_CHECKING:
-    from runner.tracking import Tracking
     from runner.tracking.sending import Delivery
 
 
@@ -19,12 +18,12 @@ class Sync(Record):
     folder: str = Field("outputs", min_length=1, description="The folder of a run or a sweep, or one above them.")
 
 
-def sync(tracking: "Tracking | None", settings: Sync) -> int:
+def sync(settings: Sync, asked: Asked) -> int:
     """Sends what is left in the folders of runs, and prints a line for each run. Returns 1 if there is a rest."""
     from runner import composition
     from runner.tracking.sending import send
 
-    uri = tracking.uri if tracking else None
+    uri = asked.tracking().uri if asked.store else None
     faults, busy, count, points, files = dict[str, int](), 0, 0, 0, 0
     for sent in send(Path(settings.folder), uri, lambda: composition.tracking().uri):
         if (sent.run_id and not sent.fault) or sent.points or sent.files:
@@ -58,4 +57,4 @@ def _runs(count: int) -> str:
     return f"{count} run{'s' * (count != 1)}"
 
 
-VERB = GivenStoreVerb(Sync, sync)
+VERB = SettingsVerb(Sync, sync)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.command import Command
 from runner.errors import ConfigError, must, shown, unknown
+from runner.verb import asks_for_help
 
 if TYPE_CHECKING:
     from runner.composition import Job
@@ -16,6 +17,8 @@ def why(command: Command) -> int:
     """Prints the settings at the key, or below it, with the places that they come from."""
     from runner.composition import look
 
+    if asks_for_help(command.arguments):
+        return look(command, lambda job: 0)
     keys = [argument for argument in command.arguments if "=" not in argument and not argument.startswith("-")]
     if len(keys) != 1:
         rule = "name one setting, such as optimizer.learning_rate"
