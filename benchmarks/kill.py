@@ -8,7 +8,7 @@ same command that nobody killed: 0 runs and 0 points may be lost or doubled, and
 times. Ends with status 1 if that is not so.
 
 results/kill.json beside this file has every training, with the commit of the code; it is written after each, so that
-the same command goes on where it was stopped. `--again` begins anew. `--keep` keeps what trainings write.
+the same command goes on where it was stopped. `--again` begins anew.
 """
 
 import argparse
@@ -169,7 +169,9 @@ def killed(result: Training, folder: Path, most: int, seconds: float, chance: ra
     arguments, _ = SCENARIOS[result.scenario]
     run = folder / "run"
     first = command = arguments if "-m" in arguments else (*arguments, f"hydra.run.dir={run}")
-    while result.kills < most and ended(folder, command, chance.uniform(0.1, 1.0) * seconds) is None:
+    while result.kills < most:
+        if ended(folder, command, chance.uniform(0.1, 1.0) * seconds) is not None:
+            return  # it was faster
         result.kills += 1
         has_begun = next((folder / "outputs").rglob("run.json"), None) or (run / "run.json").is_file()
         result.before_it_began += not has_begun
@@ -251,7 +253,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", choices=[*SCENARIOS], default=[*SCENARIOS])
     parser.add_argument("--again", action="store_true", help="forgets the results")
-    parser.add_argument("--keep", help="a folder for what trainings write, where those that went wrong stay")
+    parser.add_argument("--keep", help="a folder that keeps the trainings nobody killed, and those that went wrong")
     parser.add_argument("--results", type=Path, default=HERE / "results" / "kill.json")
     asked = parser.parse_args()
     end = time.monotonic() + 60 * asked.minutes
@@ -260,7 +262,7 @@ def main() -> None:
     share = sum(SCENARIOS[name][1] for name in asked.only)
     code = commit()
     with tempfile.TemporaryDirectory() as scratch:
-        root = Path(asked.keep or scratch).resolve() / code
+        root = Path(asked.keep or scratch).resolve()
         ready: dict[str, Killing] = {}
         while time.monotonic() < end:
             had = {name: sum(one.kills for one in trainings if one.scenario == name) for name in asked.only}

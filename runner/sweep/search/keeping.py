@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from runner.training.outcome import Outcome
@@ -70,14 +71,20 @@ def _unpacked(stored: FrozenTrial) -> StoredMember:
     return StoredMember(trial, member["place"], member["chosen"], result)
 
 
-def renumbered(members: Iterable[StoredMember], waiting: Mapping[int, dict[str, Any]]) -> list[FrozenTrial]:
+def renumbered(
+    members: Iterable[StoredMember],
+    waiting: Mapping[int, dict[str, Any]],
+    excluded: Mapping[int, tuple[dict[str, Any], dict[str, BaseDistribution]]],
+) -> list[FrozenTrial]:
     """The trials of members, each with its original number, which hyperband uses to assign brackets.
 
-    `waiting` has by number the parameters of trials that are asked again. Numbers of discarded proposals are filled
-    with failed trials.
+    `waiting` has by number the notes of trials that are asked again, `excluded` the parameters and distributions of
+    proposals that broke a constraint. Numbers of other discarded proposals are filled with failed trials.
     """
     placed = {member.place: member.trial for member in members}
-    for place, params in waiting.items():
-        placed[place] = create_trial(state=TrialState.WAITING, system_attrs={"fixed_params": params})
+    for place, (params, distributions) in excluded.items():
+        placed[place] = create_trial(state=TrialState.PRUNED, params=params, distributions=distributions)
+    for place, marks in waiting.items():
+        placed[place] = create_trial(state=TrialState.WAITING, system_attrs=marks)
     count = max(placed, default=-1) + 1
     return [placed.get(place) or create_trial(state=TrialState.FAIL) for place in range(count)]

@@ -14,9 +14,9 @@ import json
 import math
 import random
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
@@ -33,6 +33,7 @@ from runner.training.outcome import Outcome
 
 IDENTITY: Final = "identity"
 _BATCH: Final = "batch"
+_EXCLUDED: Final = "excluded from "
 _TRIALS: Final = 20
 _OWN_ATTEMPTS: Final = 10  # of the sampler, before random proposals
 _MOST_ATTEMPTS: Final = 1000
@@ -53,11 +54,15 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A member of the batch that was proposed last, as it is stored: its number, and the number of its trial."""
+    """A member of the batch that was proposed last, as it is stored: its number, and the number of its trial.
+
+    `marks` are the notes of the sampler: what cmaes and nsga2 propose next depends on them.
+    """
 
     number: int
     place: int
     chosen: dict[str, str]
+    marks: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,10 @@ class Study:
         self._interrupted = batch if killed else []  # the batch that an earlier session did not end
         self._ended_before = {own.number: told[own.number] for own in self._interrupted if own.number in told}
         fixed = {own.place: proposals.fixed(space, own.chosen) for own in killed}
-        self._study.add_trials(renumbered(members, {place: params for place, (params, _) in fixed.items()}))
+        waiting = {own.place: own.marks | {"fixed_params": fixed[own.place][0]} for own in killed}
+        self._excluded: list[tuple[int, dict[str, str]]] = []  # since the last batch: proposals that break a constraint
+        excluded = {place: proposals.fixed(space, chosen) for place, chosen in self._stored_excluded()}
+        self._study.add_trials(renumbered(members, waiting, excluded))
         self._earlier = [member.result for member in members if member.is_done]
         self._taken = {_key(member.chosen) for member in members if member.is_done}  # done or proposed
         self._retries = _retried(members, self._taken)
@@ -140,9 +148,21 @@ class Study:
             return asked
 
     def _remember_batch(self, asked: list[Suggestion]) -> None:
-        batch = [(one.number, self._live[one.number].trial.number, self._live[one.number].chosen) for one in asked]
-        if batch:
-            self.remember(_BATCH, json.dumps(batch))
+        if not asked:
+            return
+        if self._excluded:  # first: with another batch stored, these proposals are not made again
+            self.remember(f"{_EXCLUDED}{self._excluded[0][0]}", json.dumps(self._excluded))
+            self._excluded = []
+        batch = [(one.number, self._live[one.number]) for one in asked]
+        asked_now = [
+            (number, live.trial.number, live.chosen, self._frozen(live.trial).system_attrs) for number, live in batch
+        ]
+        self.remember(_BATCH, json.dumps(asked_now))
+
+    def _stored_excluded(self) -> Iterator[tuple[int, dict[str, str]]]:
+        for name, text in self._stored.user_attrs.items():
+            if name.startswith(_EXCLUDED):
+                yield from json.loads(text)
 
     def _is_new(self, chosen: Mapping[str, str]) -> bool:
         return _key(chosen) not in self._taken
@@ -162,6 +182,8 @@ class Study:
                 return self._start(trial, chosen)
             # A pruned trial tells tpe that values which break a constraint are bad; repeats carry no information.
             self._study.tell(trial, state=TrialState.FAIL if allowed else TrialState.PRUNED)
+            if not allowed:
+                self._excluded.append((trial.number, chosen))
             repeats += allowed and not by_sampler
             if repeats == _MOST_REPEATS:
                 break
