@@ -25,12 +25,13 @@ is 1000, as in Python.
 import math
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import yaml
 
 from runner import limits
-from runner.errors import ConfigError, Fault, shown
+from runner.errors import ConfigError, Fault, must, shown
 
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _WHOLE: Final = re.compile(r"[-+]?[0-9]+")
@@ -92,6 +93,17 @@ def plain_value(text: str) -> Any:
             raise ValueError("be a number that float64 holds, or a text in quotes")
         return float(text)
     return float(text.replace(".", "")) if _NOT_FINITE.fullmatch(text) else text
+
+
+def mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises ConfigError with the path where the file holds something else."""
+    try:
+        found = read(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeError as error:
+        raise ConfigError(Fault(str(path), f"must be UTF-8 text, but {error}")) from error
+    if not isinstance(found, dict):
+        raise ConfigError(must(str(path), "be a mapping", found))
+    return found
 
 
 class _Document:

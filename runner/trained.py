@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final
 import numpy as np
 from pydantic import AllowInfNan, ValidationError
 
-from runner import atomic, compiling, train, weights
+from runner import atomic, compiling, strict_yaml, train, weights
 from runner.data import Dataset
 from runner.data.value_range import UNIT, Range
 from runner.errors import ConfigError, Fault, must
@@ -26,7 +26,6 @@ from runner.faults import fault
 from runner.layers.base import Tree
 from runner.placement import Placement
 from runner.records import Record, frozen
-from runner.strict_yaml import read
 
 CONFIG: Final = "config.yaml"
 NETWORK: Final = "network.json"
@@ -185,12 +184,7 @@ def load(folder: Path, experiment: Experiment | None = None) -> Trained:
 
 
 def _experiment(path: Path) -> Experiment:
-    try:
-        config = read(path.read_text(encoding="utf-8"), str(path))
-    except UnicodeError as error:
-        raise ConfigError(Fault(str(path), f"must be UTF-8 text, but {error}")) from error
-    if not isinstance(config, dict):
-        raise ConfigError(must(str(path), "be a mapping", config))
+    config = strict_yaml.mapping(path)
     try:
         return parse_as(Experiment, {name: value for name, value in config.items() if name in Experiment.model_fields})
     except ConfigError as error:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from runner.errors import ConfigError, Fault, TrackingError, must, shown
+from runner import strict_yaml
+from runner.errors import ConfigError, TrackingError, must, shown
 from runner.experiment import Experiment, parameters, parse_as
-from runner.strict_yaml import read as read_yaml
-from runner.tracking.locating import artifacts, named
-from runner.tracking.reading import Recorded, history, recorded
-from runner.tracking.store import FOLDER, Store
+from runner.tracking.listing import members_of
+from runner.tracking.locating import artifacts, latest_in, named
+from runner.tracking.reading import Recorded, history, monitored, recorded
+from runner.tracking.store import Store
 from runner.trained import CONFIG, NETWORK
 
 _SUFFIXES: Final = (".yaml", ".yml")
@@ -27,7 +28,6 @@ _FACTS: Final = {
     "jax": "jax",
     "device": "device",
 }
-_PARENT: Final = "mlflow.parentRunId"
 _LONGEST: Final = 400
 
 
@@ -62,20 +62,12 @@ def read(name: str, store: Callable[[], Store], curves: tuple[str, ...] = ()) ->
         return _of_folder(name, store, curves)
     opened = store()
     run = named(opened, name)
-    members = [recorded(member) for member in opened.runs(f"tags.`{_PARENT}` = '{run.info.run_id}'")]
+    members = members_of(opened, run.info.run_id)
     if not members:
         return _of_run(str(run.info.run_name), opened, run, curves)
-    best = opened.client.get_run(max(members, key=monitored).run_id)
+    best = min(members, key=lambda member: monitored(member).cost)
     side = _of_run(str(run.info.run_name), opened, best, curves)
-    return replace(side, members=tuple(members), best=str(best.info.run_name))
-
-
-def monitored(run: Recorded) -> float:
-    """The best value of the monitored metric of a run, larger for a better one; -inf if it has none."""
-    accuracy, loss = run.metrics.get("best/val_accuracy"), run.metrics.get("best/val_loss")
-    if accuracy is not None:
-        return accuracy
-    return float("-inf") if loss is None else -loss
+    return replace(side, members=tuple(map(recorded, members)), best=str(best.info.run_name))
 
 
 def _of_folder(name: str, store: Callable[[], Store], curves: tuple[str, ...]) -> Side:
@@ -83,7 +75,7 @@ def _of_folder(name: str, store: Callable[[], Store], curves: tuple[str, ...]) -
     folder = Path(name)
     try:
         opened = store()
-        run = next(opened.runs(f"tags.`{FOLDER}` = '{str(folder.absolute()).replace(chr(39), '')}'"), None)
+        run = latest_in(opened, folder.absolute())
     except TrackingError:
         run = None
     if run is not None:
@@ -112,12 +104,7 @@ def _facts(known: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, str]:
 
 def _configuration(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     """The values and the layers of a YAML file, with every default if it is a whole configuration."""
-    try:
-        config = read_yaml(path.read_text(encoding="utf-8"), str(path))
-    except UnicodeError as error:
-        raise ConfigError(Fault(str(path), f"must be UTF-8 text, but {error}")) from error
-    if not isinstance(config, dict):
-        raise ConfigError(must(str(path), "be a mapping", config))
+    config = strict_yaml.mapping(path)
     model = config.get("model", config)
     layers = model.get("layers", []) if isinstance(model, dict) else []
     settings = dict(_leaves(config))

@@ -16,9 +16,9 @@ from runner.sweep.tags import STATUS, SWEEP
 from runner.tracking import begun
 from runner.tracking.begun import Begun
 from runner.tracking.locating import Latest, with_id
+from runner.tracking.reading import monitored
 from runner.tracking.settings import Tracking, absolute_uri, database_file
 from runner.tracking.store import FOLDER, PROCESS, Store, opened
-from runner.tracking.summaries import own_name
 
 GONE: Final = "its process is gone"
 _PARENT: Final = "mlflow.parentRunId"
@@ -179,10 +179,8 @@ def _runs(store: Store, wanted: Wanted) -> Iterator[Any]:
 
 def _listed(store: Store, run: Any, experiments: dict[str, str], latest: Latest) -> Listed:
     tags, params = run.data.tags, run.data.params
-    metrics = {own_name(name): value for name, value in run.data.metrics.items()}
     is_sweep = _is_sweep(run)
-    monitored = params.get("train.monitor.metric", "val/accuracy")
-    best = f"best/{monitored.replace('/', '_')}"
+    best = monitored(run)
     last = None if is_sweep else _last_epoch(run)
     folder, epochs = latest.folder_of(run), tags.get("resumed.epochs") or params.get("train.epochs", "")
     can_go_on = folder is not None and _PARENT not in tags and not is_sweep and (folder / begun.RUN).is_file()
@@ -195,8 +193,8 @@ def _listed(store: Store, run: Any, experiments: dict[str, str], latest: Latest)
         members=len(members_of(store, run.info.run_id)) if is_sweep else None,
         epochs=None if is_sweep else last.step if last else 0,
         of_epochs=int(epochs) if epochs.isdigit() and not is_sweep else None,
-        metric=monitored,
-        value=metrics.get(best, metrics.get(monitored)),
+        metric=best.metric,
+        value=best.value,
         began=run.info.start_time / 1000,
         ended=None if run.info.end_time is None else run.info.end_time / 1000,
         folder=tags.get(FOLDER, ""),

@@ -74,7 +74,7 @@ def log_files(tracking: Tracking, run: str, folder: Path, files: Sequence[Path],
     elif _MODEL.fullmatch(run):
         found = _registered(store, run)
     else:
-        found = next(_runs_in(store, folder.absolute()), None)
+        found = latest_in(store, folder.absolute())
     if found is None:
         raise ConfigError(must("run", f"be a run that {without_secrets(store.uri)} has", folder))
     run_id = str(found.info.run_id)
@@ -128,13 +128,12 @@ class Latest:
 
 def _is_latest(store: Store, run: Any, folder: Path) -> bool:
     """Whether no later run has this folder, which may have been deleted in the meantime and made again."""
-    latest = next(_runs_in(store, folder), run)
-    return bool(latest.info.run_id == run.info.run_id)
+    return bool((latest_in(store, folder) or run).info.run_id == run.info.run_id)
 
 
-def _runs_in(store: Store, folder: Path) -> Iterator[Any]:
-    """The runs with this output folder, the latest first."""
-    return store.runs(f"tags.`{FOLDER}` = {_quoted(str(folder))}")
+def latest_in(store: Store, folder: Path) -> Any | None:
+    """The latest run with this output folder, an absolute path."""
+    return next(store.runs(f"tags.`{FOLDER}` = {_quoted(str(folder))}"), None)
 
 
 def _quoted(text: str) -> str:

@@ -1,9 +1,11 @@
 """Reads runs from a store: ended runs, and runs whose process was killed."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.metrics import natural_direction
 from runner.tracking.faults import not_opened
 from runner.tracking.settings import Tracking, absolute_uri
 from runner.tracking.store import Store
@@ -45,6 +47,30 @@ class Reader:
     def close(self, run_id: str) -> None:
         """Ends a run whose process is gone, with the status KILLED."""
         self._store.client.set_terminated(run_id, "KILLED")
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """The metric by which a run compares its epochs, its best value if there is one, and which values are better."""
+
+    metric: str
+    value: float | None
+    direction: str
+
+    @property
+    def cost(self) -> float:
+        """The value, signed so that less is better; infinite if there is none."""
+        if self.value is None:
+            return math.inf
+        return -self.value if self.direction == "maximize" else self.value
+
+
+def monitored(run: Any) -> Monitored:
+    """What `train.monitor` found in a run, as the store gives the run."""
+    params, metrics = run.data.params, recorded(run).metrics
+    metric = params.get("train.monitor.metric", "val/accuracy")
+    value = metrics.get(f"best/{metric.replace('/', '_')}", metrics.get(metric))
+    return Monitored(metric, value, params.get("train.monitor.direction") or natural_direction(metric))
 
 
 def recorded(run: Any) -> Recorded:

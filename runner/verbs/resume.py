@@ -102,9 +102,7 @@ def _check_length(folder: Path, found: "Begun", epochs: int | None) -> dict[str,
             rule = "must not have finished; train.epochs=NUMBER trains it for longer"
             raise ConfigError(Fault("run", f"{rule}, got {short}"))
         return {}
-    text = (folder / "config.yaml").read_text(encoding="utf-8")
-    config: Any = strict_yaml.read(text, str(folder / "config.yaml"))
-    own = config.get("train", {}) if isinstance(config, dict) else {}
+    own = strict_yaml.mapping(folder / "config.yaml").get("train", {})
     before = own.get("epochs")
     if own.get("steps") is not None:
         raise ConfigError(must("train.epochs", "be left out for a run whose length is train.steps", epochs))

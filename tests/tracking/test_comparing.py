@@ -122,6 +122,36 @@ def test_compare_shows_runs_and_a_sweep_side_by_side(runner: Runner, uri: str) -
 
 
 @pytest.mark.parametrize(
+    ("params", "best"),
+    [
+        ({}, "accurate"),
+        ({"train.monitor.metric": "val/loss"}, "low"),
+        ({"train.monitor.metric": "val/loss", "train.monitor.direction": "maximize"}, "accurate"),
+        ({"train.monitor.direction": "minimize"}, "low"),
+    ],
+    ids=["by default", "loss", "largest loss", "least accuracy"],
+)
+def test_the_best_member_is_that_of_the_metric_that_the_members_monitor(
+    runner: Runner, uri: str, params: dict[str, str], best: str
+) -> None:
+    sweep = start(Tracking(uri=uri), run_name="sweep", tags={}, params={}, folder=Path("sweep"))
+    for name, accuracy, loss in (("accurate", 0.9, 0.5), ("low", 0.8, 0.1)):
+        member = start(Tracking(uri=uri), run_name=name, tags={}, params=params, folder=Path(name), parent=sweep)
+        member.log_metrics({"best_val_accuracy": accuracy, "best_val_loss": loss}, step=0)
+        member.finish("FINISHED")
+    sweep.finish("FINISHED")
+    done = runner("compare", str(sweep.run_id), str(sweep.run_id), f"tracking.uri={uri}", "format=json")
+    assert [side["best"] for side in json.loads(done.out)] == [best, best]
+
+
+def test_a_folder_with_a_quote_in_its_name_is_found_in_the_store(runner: Runner, uri: str) -> None:
+    folder = written(Path("outputs/Ada's"))
+    recorded(uri, "hers", 0.5, folder=folder)
+    done = runner("compare", str(folder), str(folder), f"tracking.uri={uri}", "format=json")
+    assert json.loads(done.out)[0]["history"]["2"] == {"val/accuracy": 0.5, "val/loss": 0.5}
+
+
+@pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (("diff", "."), "command line: must name 2 runs, folders or YAML files, got ."),
