@@ -1,6 +1,5 @@
 """Metrics against scikit-learn, and a new one added by the file in CONTRIBUTING.md."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 import sklearn.metrics
 from commands import Runner
 from configurations import TINY, begun, composed, here, report, tiny, with_value
-from contributing import example
+from contributing import added, example
 from sweep.swept import found, varied
 
 from runner import data, metrics, trained
@@ -54,6 +53,7 @@ def trained_epochs(*overrides: str) -> list[dict[str, float]]:
     return [epoch.metrics | {"images_per_second": 0.0} for epoch in training.epochs()]
 
 
+@pytest.mark.slow
 def test_further_metrics_leave_the_training_and_the_others_as_they_are() -> None:
     more = trained_epochs("train.metrics=[top_5_accuracy, accuracy]")
     added = {"train/top_5_accuracy", "val/top_5_accuracy"}
@@ -98,15 +98,10 @@ ADDED = example("Add a metric")
 
 
 @pytest.fixture
-def _confidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _confidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The metric of CONTRIBUTING.md, added to the package by its file."""
-    folder = tmp_path / "metrics"
-    folder.mkdir()
-    (folder / "confidence.py").write_text(ADDED, encoding="utf-8")
-    monkeypatch.setattr(metrics, "__path__", [*metrics.__path__, str(folder)])
-    yield
-    sys.modules.pop("runner.metrics.confidence", None)
-    vars(metrics).pop("confidence", None)
+    with added(metrics, "confidence", ADDED, tmp_path_factory.mktemp("added")):
+        yield
 
 
 MEASURING = (*TINY, "tracking.enabled=true", "figures=off", "train.metrics=[confidence]")
@@ -127,8 +122,9 @@ def test_a_metric_is_added_by_one_short_file(runner: Runner) -> None:
         assert run.data.metrics[name] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_confidence")
-@pytest.mark.parametrize("strategy", [pytest.param("loop", marks=pytest.mark.slow), "vmap"])
+@pytest.mark.parametrize("strategy", ["loop", "vmap"])
 def test_a_sweep_compares_members_by_a_metric_that_was_added(strategy: str, runner: Runner) -> None:
     swept = ("optimizer.learning_rate=0.0001,0.01", "sweep.metric=val/confidence", f"sweep.strategy={strategy}")
     done = runner("-m", *MEASURING, *swept)

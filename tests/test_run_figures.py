@@ -1,6 +1,5 @@
 """The figures of a run: which are drawn, from what, and how one is added."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 from commands import Runner
 from configurations import TINY, composed, here, report, tiny, with_value
-from contributing import example
+from contributing import added, example
 from trainings import digits, trained
 
 from runner import run_figures
@@ -55,6 +54,7 @@ def test_the_parameters_before_training_are_those_that_training_began_with() -> 
     np.testing.assert_array_equal(about.before["0_conv"]["kernel"], training.learnt.params["0_conv"]["kernel"])
 
 
+@pytest.mark.slow
 def test_layers_are_shown_in_the_order_of_their_outputs_without_those_that_change_nothing() -> None:
     about = subject(RESIDUAL, "train.epochs=1")
     located = about.network.located()
@@ -103,15 +103,10 @@ ADDED = example("Add a figure")
 
 
 @pytest.fixture
-def _unsure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _unsure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The figure of CONTRIBUTING.md, added to the package by its file."""
-    folder = tmp_path / "figures"
-    folder.mkdir()
-    (folder / "unsure.py").write_text(ADDED, encoding="utf-8")
-    monkeypatch.setattr(run_figures, "__path__", [*run_figures.__path__, str(folder)])
-    yield
-    sys.modules.pop("runner.run_figures.unsure", None)
-    vars(run_figures).pop("unsure", None)
+    with added(run_figures, "unsure", ADDED, tmp_path_factory.mktemp("added")):
+        yield
 
 
 @pytest.mark.usefixtures("_unsure")

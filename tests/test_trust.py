@@ -15,6 +15,7 @@ import pytest
 from commands import Runner
 from configurations import TINY, composed, experiment
 from omegaconf import ValueNode
+from promises import check_held
 
 from runner import data, limits, serving, weights
 from runner.composition import interpolations, trust
@@ -362,8 +363,4 @@ def test_every_sentence_of_the_page_is_held_by_a_test(repository: Path) -> None:
     paragraphs = [text for text in page.split("\n\n")[2:] if not text.startswith("#")]
     sentences = [line for text in paragraphs if not text.startswith("*Advice:*") for line in text.strip().split("\n")]
     assert len(sentences) > 30
-    for sentence in sentences:
-        named = re.fullmatch(r"- .*[^.] \[((?:\w+/)?test_\w+)\.(test_\w+)\]\.", sentence)
-        assert named, sentence
-        module, test = named.groups()
-        assert f"def {test}(" in (repository / "tests" / f"{module}.py").read_text(encoding="utf-8"), sentence
+    check_held(sentences)

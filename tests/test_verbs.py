@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from commands import Runner
 from configurations import TINY, command
+from contributing import added
 from pydantic import Field
 from sweep.swept import found
 
@@ -53,15 +54,10 @@ VERB = SettingsVerb(Weigh, weigh)
 
 
 @pytest.fixture
-def _weigh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _weigh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The verb `weigh`, added to the package by its file."""
-    folder = tmp_path / "verbs"
-    folder.mkdir()
-    (folder / "weigh.py").write_text(WEIGH)
-    monkeypatch.setattr(verbs, "__path__", [*verbs.__path__, str(folder)])
-    yield
-    sys.modules.pop("runner.verbs.weigh", None)
-    vars(verbs).pop("weigh", None)
+    with added(verbs, "weigh", WEIGH, tmp_path_factory.mktemp("added")):
+        yield
 
 
 @pytest.mark.usefixtures("_weigh")

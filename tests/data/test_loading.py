@@ -11,8 +11,6 @@ from runner.data.split import hold_out, limited, stratified_order
 from runner.errors import DataError
 from runner.records import frozen
 
-SOURCES = "digits, idx, cifar, folder, arrays, text, photograph, waves, written"
-
 DATA = TypeAdapter(Data)
 
 
@@ -147,8 +145,8 @@ def test_a_source_is_a_value():
 
 def test_errors_of_a_source():
     assert faults({"source": "dgits"}) == {"": 'unknown data source "dgits"; did you mean "digits"?'}
-    assert faults({"name": "x"}) == {"": f"must be a mapping with a source ({SOURCES}), got {{name: x}}"}
-    assert faults("digits") == {"": f"must be a mapping with a source ({SOURCES}), got digits"}
+    assert faults({"name": "x"})[""].endswith("), got {name: x}")  # the whole line is in tests/test_faults.py
+    assert faults("digits")[""].endswith("), got digits")
     assert set(faults({"source": "digits", "limit": 0, "val_fraction": 1.0, "std": [0.0], "rot": "x"})) == {
         "limit",
         "val_fraction",
