@@ -62,6 +62,7 @@ def test_the_average_is_that_of_pytorch() -> None:
         np.testing.assert_allclose(found, right, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_is_evaluated_is_the_average_of_parameters_and_statistics() -> None:
     training = trained(SMOOTH, "train.ema_decay=0.9")
     average = training.state.average
@@ -78,6 +79,7 @@ def test_what_is_evaluated_is_the_average_of_parameters_and_statistics() -> None
     assert train.evaluated(plain) == (plain.params, plain.statistics)
 
 
+@pytest.mark.slow
 def test_the_average_of_a_short_training_has_forgotten_the_initial_parameters() -> None:
     """A decay of 0.999 without a warm-up keeps 98 % of them over 20 steps, which classify by chance."""
     knobs = (SMOOTH, "train.epochs=4", "train.batch_size=32", "optimizer.learning_rate=0.01", "schedule=constant")

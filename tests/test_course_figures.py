@@ -37,6 +37,7 @@ def test_the_curve_is_found_on_one_image_only() -> None:
     assert not overlaps(responses(found))
 
 
+@pytest.mark.slow
 def test_filters_are_told_apart_by_their_names_and_copies_are_drawn_as_the_image() -> None:
     [one] = seen(subject("experiment=kernels", "model.input.height=20", "model.input.width=30"))
     assert [output.title for output in one.outputs] == [
@@ -49,6 +50,7 @@ def test_filters_are_told_apart_by_their_names_and_copies_are_drawn_as_the_image
     assert not overlaps(responses([one]))
 
 
+@pytest.mark.slow
 def test_strides_and_paddings_are_told_apart_and_the_image_is_framed() -> None:
     [one] = seen(subject("experiment=stride_padding", "model.input.height=40", "model.input.width=60"))
     assert [output.title for output in one.outputs] == [
@@ -67,6 +69,7 @@ def test_strides_and_paddings_are_told_apart_and_the_image_is_framed() -> None:
     assert not overlaps(responses([one]))
 
 
+@pytest.mark.slow
 def test_a_signal_of_each_class_has_a_column() -> None:
     found = seen(subject("experiment=signal"))
     assert [one.image.title for one in found] == [
@@ -102,6 +105,7 @@ def two() -> Subject:
     return subject(*TWO_NETWORKS)
 
 
+@pytest.mark.slow
 def test_accuracies_are_those_of_images_that_scipy_distorts(two: Subject) -> None:
     val, trained = two.dataset.val, two.trained
     shifted, rotated, scaled = measured(two)
@@ -147,6 +151,8 @@ def test_a_step_is_that_of_the_boat() -> None:
     assert not overlaps(drawn)
 
 
-@pytest.mark.parametrize("name", ["responses", "distortions", "learning_step"])
+@pytest.mark.parametrize(
+    "name", ["responses", *(pytest.param(name, marks=pytest.mark.slow) for name in ("distortions", "learning_step"))]
+)
 def test_figures_are_drawn_of_the_default_network(name: str) -> None:
     assert figure(name).draw(subject("data.limit=40")).startswith(b"\x89PNG")

@@ -110,6 +110,7 @@ def test_the_settings_of_a_user_are_told_by_help(runner: Runner) -> None:
     assert "3_conv, layers[3] or conv" in out
 
 
+@pytest.mark.slow
 def test_a_network_of_texts_is_told_what_does_not_apply(runner: Runner, tmp_path: Path) -> None:
     rows = [
         f"a {('fine', 'lovely')[n % 2]} film {n % 7},good\na {('dull', 'poor')[n % 2]} film {n % 5},bad"

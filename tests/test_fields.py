@@ -109,6 +109,7 @@ composites = st.one_of(
 networks = st.lists(st.one_of(convs, pools, upsamples, upsamples, composites), min_size=1, max_size=5)
 
 
+@pytest.mark.slow
 @given(networks)
 @settings(max_examples=12)
 def test_fields_of_random_networks_are_those_that_are_measured(layers: list[Any]) -> None:

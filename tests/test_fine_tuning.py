@@ -22,9 +22,9 @@ from runner.training.member import Context
 @pytest.mark.parametrize(
     "settings",
     [
-        ("optimizer=adamw", "optimizer.weight_decay=0.1"),
+        pytest.param(("optimizer=adamw", "optimizer.weight_decay=0.1"), marks=pytest.mark.slow),
         ("optimizer=sgd", "optimizer.weight_decay=0.1", "train.clip.norm=0.1", "train.ema_decay=0.9"),
-        ("optimizer={name: prodigy, learning_rate: 1.0}", "train.accumulate=2"),
+        pytest.param(("optimizer={name: prodigy, learning_rate: 1.0}", "train.accumulate=2"), marks=pytest.mark.slow),
     ],
 )
 def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(settings: tuple[str, ...]) -> None:
@@ -66,6 +66,7 @@ def test_clipping_measures_only_what_learns() -> None:
     assert np.sqrt(sum(float((step**2).sum()) for step in moved)) == pytest.approx(0.01, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_parameter_alone_can_be_frozen_and_its_norm_goes_on_measuring() -> None:
     before, after = held(fresh()), held(trained("train.freeze=[1_batch_norm.scale]"))
     assert np.array_equal(after["1_batch_norm.scale"], before["1_batch_norm.scale"])

@@ -32,6 +32,7 @@ def test_threads_that_ask_for_one_name_get_names_of_their_own(tmp_path: Path) ->
     assert sorted(names) == ["05-12-33", *(f"05-12-33-{count:02}" for count in range(2, 51))]
 
 
+@pytest.mark.slow
 def test_processes_that_ask_for_one_name_get_names_of_their_own(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(4, mp_context=context) as pool:
@@ -89,7 +90,14 @@ def test_runs_of_one_second_write_to_folders_of_their_own(runner: Runner) -> Non
 
 
 @pytest.mark.usefixtures("one_second")
-@pytest.mark.parametrize("own", [(), ("hydra/sweeper=basic",), ("hydra/sweeper=basic", "hydra/launcher=basic")])
+@pytest.mark.parametrize(
+    "own",
+    [
+        (),
+        pytest.param(("hydra/sweeper=basic",), marks=pytest.mark.slow),
+        pytest.param(("hydra/sweeper=basic", "hydra/launcher=basic"), marks=pytest.mark.slow),
+    ],
+)
 def test_sweeps_of_one_second_write_to_folders_of_their_own(runner: Runner, own: tuple[str, ...]) -> None:
     for first in (1, 3):
         assert runner("-m", *own, *ONCE, f"seed={first},{first + 1}").status == 0
@@ -112,7 +120,7 @@ def test_a_folder_that_is_named_holds_one_run(runner: Runner) -> None:
     assert Path("mine/notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("own", [(), ("hydra/sweeper=basic",)])
+@pytest.mark.parametrize("own", [(), pytest.param(("hydra/sweeper=basic",), marks=pytest.mark.slow)])
 def test_a_folder_that_is_named_holds_one_sweep(runner: Runner, own: tuple[str, ...]) -> None:
     named = ("-m", *own, *ONCE, "hydra.sweep.dir=mine")
     assert runner(*named, "seed=1,2").status == 0

@@ -117,7 +117,7 @@ def test_a_recorded_configuration_composes_the_identical_experiment(runner: Runn
         assert parse(found) == parse(whole)
 
 
-@pytest.mark.parametrize("mode", [(), ("seed=0,1", "-m")])
+@pytest.mark.parametrize("mode", [(), pytest.param(("seed=0,1", "-m"), marks=pytest.mark.slow)])
 def test_no_value_of_the_environment_is_recorded(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, mode: tuple[str, ...]
 ) -> None:

@@ -62,6 +62,7 @@ def test_a_run_is_equal_to_the_bit_rounded_or_not(runner: Runner) -> None:
     assert "0.125 there" in line
 
 
+@pytest.mark.slow
 def test_a_member_of_a_sweep_is_repeated_alone_from_a_downloaded_folder(
     runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

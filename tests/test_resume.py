@@ -124,6 +124,7 @@ def test_damaged_and_foreign_checkpoints_are_named_and_passed_over(
     assert_as_if_whole(mine, "mine")
 
 
+@pytest.mark.slow
 def test_a_run_without_a_checkpoint_begins_again_in_the_same_run(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,7 @@ def test_texts_and_images_are_told_apart() -> None:
 # Learning
 
 
+@pytest.mark.slow
 def test_it_learns_from_the_command_line(reviews: Path) -> None:
     arguments = (*SMALL, f"data.root={reviews}", "tracking.enabled=false")
     done = subprocess.run(
@@ -141,6 +142,7 @@ def test_tokens_are_neither_fitted_nor_normalised(reviews: Path, precision: str)
     np.testing.assert_allclose(probabilities(training, training.plan.dataset.val), expected, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_a_declared_vocabulary_is_the_table_whether_or_not_words_fill_it(reviews: Path) -> None:
     for size in (10, 500):
         found = experiment(*SMALL, f"data.root={reviews}", f"data.vocabulary={size}", "data.classes=2")

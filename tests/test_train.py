@@ -47,7 +47,11 @@ def lenet_like(params: Any, images: jax.Array) -> jax.Array:
     ("overrides", "transformation"),
     [
         pytest.param((), lambda rate: optax.adam(rate), marks=pytest.mark.slow),
-        (("optimizer=momentum",), lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True)),
+        pytest.param(
+            ("optimizer=momentum",),
+            lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True),
+            marks=pytest.mark.slow,
+        ),
         (
             ("optimizer=adamw", "train.clip.norm=0.5"),
             lambda rate: optax.chain(
@@ -168,6 +172,7 @@ def test_a_mirrored_evaluation_is_the_mean_of_both_images() -> None:
     assert not np.allclose(found, both[0])
 
 
+@pytest.mark.slow
 def test_the_training_sums_are_those_of_the_images_that_were_seen() -> None:
     program, state, feed = started(tiny())
     after, sums = advanced(program, state, feed, [0.0, 0.0, 0.0])  # nothing is learnt, so every batch meets one net
@@ -190,7 +195,8 @@ def loss_at(program: Program, state: train.State, feed: train.Feed, params: Any)
     return float(sums.images.loss) / float(sums.images.weight)
 
 
-@pytest.mark.parametrize("accumulate", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulate", [1, 2])
 def test_the_gradient_of_the_whole_objective_is_that_of_finite_differences(accumulate: int) -> None:
     # Augmentation, dropout, normalisation by batch, mixed and smoothed targets: all of one step, all differentiable.
     program, state, feed = started(
@@ -227,6 +233,7 @@ def test_parts_of_a_batch_add_up_to_the_whole() -> None:
         assert one.metrics["train/accuracy"] == other.metrics["train/accuracy"]
 
 
+@pytest.mark.slow
 def test_the_gradient_is_clipped_to_a_norm_or_element_by_element() -> None:
     norm = 0.01
     for clip in (f"train.clip.norm={norm}", f"train.clip.value={norm}"):
@@ -238,6 +245,7 @@ def test_the_gradient_is_clipped_to_a_norm_or_element_by_element() -> None:
         assert (length if "norm" in clip else longest) == pytest.approx(norm, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_many_steps_at_once_are_the_same_steps() -> None:
     program, state, feed = started(tiny("augment=crop_flip"))
     rates = np.float32([0.01, 0.02, 0.03])
@@ -253,6 +261,7 @@ def test_many_steps_at_once_are_the_same_steps() -> None:
 # The same numbers
 
 
+@pytest.mark.slow
 def test_the_same_experiment_gives_the_same_numbers_bit_for_bit() -> None:
     knobs = (SMOOTH, "augment=mixup", "train.ema_decay=0.9", "loss.label_smoothing=0.1")
     one, other = trained(*knobs), trained(*knobs)

@@ -89,12 +89,14 @@ def test_it_runs_from_an_empty_folder_and_leaves_it_empty(python: Path, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_console_script_is_the_same_program(python: Path, tmp_path: Path) -> None:
     script = python.parent / "runner"
     printed = run(str(script), "describe", "model=lenet5", "describe.format=json", cwd=tmp_path)
     assert json.loads(printed) == described(python, "model=lenet5", cwd=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_conf_in_the_current_folder_adds_to_the_wheels_and_takes_precedence(python: Path, tmp_path: Path) -> None:
     models = tmp_path / "conf" / "model"
     models.mkdir(parents=True)

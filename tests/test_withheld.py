@@ -27,7 +27,7 @@ def recorded() -> list[Path]:
     return [path for path in files if SECRET.encode() in path.read_bytes()]
 
 
-@pytest.mark.parametrize("mode", [(), ("seed=0,1", "-m")])
+@pytest.mark.parametrize("mode", [pytest.param((), marks=pytest.mark.slow), ("seed=0,1", "-m")])
 def test_an_error_is_recorded_without_values_of_the_environment(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, mode: tuple[str, ...]
 ) -> None:

@@ -109,6 +109,7 @@ def writer(path: Path, byte: int, size: int, times: int) -> subprocess.Popen[byt
     return process
 
 
+@pytest.mark.slow
 def test_of_two_concurrent_writers_one_wins(tmp_path: Path) -> None:
     path = tmp_path / "file"
     processes = [writer(path, byte, 10_000 + byte, 20) for byte in (1, 2)]

@@ -18,7 +18,8 @@ from golden.cases import ALONE, STRATEGIES, SWEPT, TINY, write_texts
 
 GOLDEN = Path(__file__).parent / "golden.json"
 # The ordinary suite holds these; `make test-slow` holds all, as whoever changes training should.
-OFTEN = ("plain", "frozen_batch_norm", "accumulated", "stopped", "text")
+OFTEN = ("plain", "text")
+OFTEN_SWEPT = "plain", "vmap"
 WRITE = os.environ.get("GOLDEN") == "write"
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
@@ -65,8 +66,14 @@ def test_a_run_leaves_what_it_left_before(name: str, runner: Runner, tmp_path: P
     hold(f"alone {name}", left_behind())
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("name", cases(SWEPT, ("plain",)))
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [
+        pytest.param(name, strategy, marks=() if (name, strategy) == OFTEN_SWEPT else pytest.mark.slow)
+        for name in SWEPT
+        for strategy in STRATEGIES
+    ],
+)
 def test_a_sweep_leaves_what_it_left_before(name: str, strategy: str, runner: Runner) -> None:
     done = runner("-m", *TINY, *SWEPT[name], f"sweep.strategy={strategy}", "sweep.log_models=all")
     assert done.status == 0, done.err

@@ -47,6 +47,7 @@ def test_the_layer_and_the_operation_are_named(tmp_path: Path, capsys: pytest.Ca
     assert jnp.isnan(jax.jit(jnp.log)(jnp.float32(-1.0))), "nobody searches after the run"
 
 
+@pytest.mark.slow
 def test_also_within_a_repetition(tmp_path: Path) -> None:
     line = lost(tmp_path, "model.layers=[flatten, {repeat: {times: 3, layers: [{dense: {units: 8}}]}}, classifier]")
     assert line == "model.layers[1].repeat.layers[0].dense: must stay finite, made a NaN in dot_general"

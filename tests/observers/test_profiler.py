@@ -24,7 +24,7 @@ def trace_of(folder: Path, *overrides: str, dispatches: int | None) -> list[dict
     return events
 
 
-@pytest.mark.parametrize("dispatches", [3, 1000])
+@pytest.mark.parametrize("dispatches", [3, pytest.param(1000, marks=pytest.mark.slow)])
 def test_operations_of_the_step_are_in_it_as_often_as_it_ran(tmp_path: Path, dispatches: int) -> None:
     events = trace_of(tmp_path, "train.epochs=2", dispatches=dispatches)
     complete = [event for event in events if event.get("ph") == "X"]

@@ -74,6 +74,7 @@ def test_native_training_works() -> None:
     )
 
 
+@pytest.mark.slow
 @installed
 def test_training_twice_gives_the_same_bits() -> None:
     one, other = looped(), looped()
@@ -123,6 +124,7 @@ print(native.available(), float(jax.jit(step)(x, kernel).sum()))
 """
 
 
+@pytest.mark.slow
 @installed
 def test_a_cached_program_is_not_used_without_the_package(tmp_path: Path) -> None:
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PLATFORMS": "cpu"}

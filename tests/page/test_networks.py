@@ -86,8 +86,17 @@ JOINED = (
 CHAIN = f"model.layers=[{SMALL}, relu, {{max_pool: {{size: 2}}}}, flatten, classifier]"
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error", "hinge"])
-@pytest.mark.parametrize("layers", [CHAIN, JOINED], ids=["chain", "joined"])
+@pytest.mark.parametrize(
+    ("layers", "loss"),
+    [
+        pytest.param(CHAIN, "cross_entropy", id="chain-cross_entropy", marks=pytest.mark.slow),
+        pytest.param(CHAIN, "squared_error", id="chain-squared_error"),
+        pytest.param(CHAIN, "hinge", id="chain-hinge", marks=pytest.mark.slow),
+        pytest.param(JOINED, "cross_entropy", id="joined-cross_entropy"),
+        pytest.param(JOINED, "squared_error", id="joined-squared_error", marks=pytest.mark.slow),
+        pytest.param(JOINED, "hinge", id="joined-hinge", marks=pytest.mark.slow),
+    ],
+)
 def test_the_gradients_of_one_step_are_those_of_jax(layers: str, loss: str, tmp_path: Path) -> None:
     made = experiment(layers, "model.input=null", f"loss={loss}")
     network = made.network((8, 8, 2), 10)

@@ -49,6 +49,7 @@ def test_an_interrupt_keeps_what_ended(runner: Runner, monkeypatch: pytest.Monke
     assert [(varied(run)["seed"], run.info.status) for run in members] == [(seed, "FINISHED") for seed in range(4)]
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_run_the_search_does_not_know_goes_on_with_it(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_sweep_whose_run_the_search_does_not_know_goes_on_with_it(
     assert {run.data.tags["mlflow.parentRunId"] for run in members} == {parent.info.run_id}
 
 
+@pytest.mark.slow
 def test_a_run_is_known_as_a_member_from_the_moment_it_is_made(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[dict[str, str]] = []
     begin = Store.begin
@@ -97,6 +99,7 @@ def test_a_run_is_known_as_a_member_from_the_moment_it_is_made(runner: Runner, m
     ]
 
 
+@pytest.mark.slow
 def test_a_sweep_of_another_store_or_folder_is_another_sweep(runner: Runner) -> None:
     command = ("-m", *TRACKED, "seed=1,2", "tracking.log_model=false")
     assert "goes on" not in runner(*command).out

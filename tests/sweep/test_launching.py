@@ -179,6 +179,7 @@ def is_read(line: str) -> bool:
     return not override.is_sweep_override()
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(batches())
 @example([["model.layers=[{conv_bn_act: {filters: 3}}, flatten, classifier]"], ["model.layers=[flatten, classifier]"]])

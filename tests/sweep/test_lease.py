@@ -148,6 +148,7 @@ def opened_in_a_process(path: str) -> int:
     return len(optuna.get_all_study_names(url))
 
 
+@pytest.mark.slow
 def test_processes_can_create_one_storage_at_once() -> None:
     path = str(Path("new/sweeps.db").absolute())
     with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("forkserver")) as pool:

@@ -61,9 +61,8 @@ def members() -> dict[str, tuple[Any, ...]]:
     return result
 
 
-@pytest.mark.parametrize(
-    ("strategy", "number"), [("loop", 2), pytest.param("parallel", 1, marks=pytest.mark.slow), ("vmap", 0)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "number"), [("loop", 2), ("parallel", 1), ("vmap", 0)])
 def test_members_go_on_in_the_middle(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, strategy: str, number: int
 ) -> None:

@@ -39,6 +39,7 @@ def test_a_sweep_of_any_number_of_members_is_refused(runner: Runner, override: s
         assert done.err.splitlines() == [line]
 
 
+@pytest.mark.slow
 def test_a_long_name_is_recorded_or_refused(runner: Runner) -> None:
     long = "n" * 5000
     named = (f"model.name={long}", f"tracking.run_name={long}", f"tracking.tags={{{long}: {long}}}")

@@ -170,13 +170,14 @@ def test_a_sweep_over_models_is_not_named_after_one_of_them(runner: Runner) -> N
     assert "the best of 2: sweep: name " in done.out
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_chosen_needs_no_flag(runner: Runner) -> None:
     done = runner("sweep=seeds", *UNTRACKED, "seed=range(0,3)")
     assert done.status == 0, done.err
     assert len(list(Path("outputs/sweeps").rglob("runner.log"))) == 3
 
 
-@pytest.mark.parametrize("name", ["lr", "tune", pytest.param("width", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["lr", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tune", "width"))])
 def test_ready_made_sweeps_run(runner: Runner, name: str) -> None:
     own = {
         "lr": ["optimizer.learning_rate=0.001,0.01"],
@@ -258,6 +259,7 @@ def test_the_printed_command_trains_the_best_member_again_bit_for_bit(runner: Ru
 # What fails at the end of a member
 
 
+@pytest.mark.slow
 def test_a_member_whose_test_fails_costs_no_other(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_in_test(monkeypatch, 1)
     done = runner("-m", *TRACKED, "seed=0,1,2", "sweep.strategy=vmap")
@@ -269,7 +271,8 @@ def test_a_member_whose_test_fails_costs_no_other(runner: Runner, monkeypatch: p
     assert members[1].data.tags["failure"] == "of ours"
 
 
-@pytest.mark.parametrize("strategy", [pytest.param("parallel", marks=pytest.mark.slow), "vmap"])
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["parallel", "vmap"])
 def test_a_model_that_cannot_be_recorded_costs_no_member(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
@@ -290,6 +293,7 @@ def test_a_model_that_cannot_be_recorded_costs_no_member(
     assert runner("-m", *TRACKED, "seed=0,1,2", f"sweep.strategy={strategy}").out.count("seed=") == 0
 
 
+@pytest.mark.slow
 def test_members_with_a_file_of_weights_and_without_one_are_mapped_apart(runner: Runner) -> None:
     assert runner(*TRACKED, "train.epochs=1", "hydra.run.dir=first").status == 0
     done = runner("-m", *UNTRACKED, "model.weights=null,first/weights.safetensors", "sweep.strategy=vmap")
@@ -297,6 +301,7 @@ def test_members_with_a_file_of_weights_and_without_one_are_mapped_apart(runner:
     assert done.out.count("val/accuracy") >= 2
 
 
+@pytest.mark.slow
 def test_a_profile_is_written_for_each_member(runner: Runner) -> None:
     done = runner("-m", *UNTRACKED, "seed=0,1", "debug=profile", "hydra.sweep.dir=mine")
     assert done.status == 0, done.err

@@ -42,6 +42,7 @@ def test_a_member_that_fails_costs_no_other_and_is_tried_again(runner: Runner) -
     assert sorted(path.parent.parent.name for path in folder.rglob(".hydra/config.yaml")) == ["0", "1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_what_hydras_own_sweeper_is_told_counts(runner: Runner) -> None:
     own = ("hydra.sweeper.params={model.width: '0.5,1'}", "hydra.sweeper.max_batch_size=3", "seed=0,1")
     assert runner(*BASIC, *own, "sweep.name=told").status == 0
@@ -73,6 +74,7 @@ def test_what_does_not_fit_together_is_told_before_anything_runs(runner: Runner)
     ]
 
 
+@pytest.mark.slow
 def test_optimisers_are_searched_with_what_each_alone_has(runner: Runner) -> None:
     own = ("sweep.name=which", "sweep.trials=12", "sweep.sampler=random", "tracking.log_model=false")
     done = runner("sweep=optimizers", *TINY, "train.epochs=1", *own)

@@ -86,7 +86,7 @@ def test_a_sweep_whose_server_is_never_there_is_kept_and_sent_later(runner: Runn
     assert runner("sync", "folder=mine").out == "nothing to send in mine\n"
 
 
-@pytest.mark.parametrize("lost", ["before", "after"])
+@pytest.mark.parametrize("lost", [pytest.param("before", marks=pytest.mark.slow), "after"])
 def test_a_run_whose_making_was_not_answered_is_made_once(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
@@ -107,6 +107,7 @@ def test_a_run_whose_making_was_not_answered_is_made_once(
     linked(mlflow.MlflowClient(f"sqlite:///{Path('outputs/mlflow.db').absolute()}"), [1, 2])
 
 
+@pytest.mark.slow
 def test_a_store_that_goes_away_in_the_middle_costs_nothing(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     deliver, told = Store.deliver, []
 
@@ -174,13 +175,10 @@ class Broken(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
-    [
-        (500, b"oops"),
-        pytest.param((200, b"<html>login</html>"), marks=pytest.mark.slow),
-        pytest.param(None, marks=pytest.mark.slow),
-    ],  # it takes 30 s to tell
+    [(500, b"oops"), (200, b"<html>login</html>"), None],  # of None it takes 30 s to tell
 )
 def test_a_server_that_answers_nothing_of_use_costs_nothing(runner: Runner, answer: tuple[int, bytes] | None) -> None:
     handler = type("Handler", (Broken,), {"answer": answer})

@@ -94,11 +94,11 @@ def test_members_of_one_program_go_on_from_the_disk_bit_for_bit(tmp_path: Path, 
 @pytest.mark.parametrize(
     "optimizer",
     [
-        ("optimizer=sgd",),
+        pytest.param(("optimizer=sgd",), marks=pytest.mark.slow),
         ("optimizer=adam", "optimizer.mu_dtype=bfloat16"),
-        ("optimizer={name: noisy_sgd, learning_rate: 0.1, key: 0}",),
+        pytest.param(("optimizer={name: noisy_sgd, learning_rate: 0.1, key: 0}",), marks=pytest.mark.slow),
         pytest.param(("optimizer={name: lbfgs}",), marks=pytest.mark.slow),
-        ("optimizer={name: adafactor, learning_rate: 0.01}",),
+        pytest.param(("optimizer={name: adafactor, learning_rate: 0.01}",), marks=pytest.mark.slow),
     ],
     ids=lambda lines: lines[0],
 )

@@ -103,6 +103,7 @@ def test_what_does_not_fit_is_fed_some_steps_at_once(
     )
 
 
+@pytest.mark.slow
 def test_members_share_the_images_that_are_held(accelerator: None) -> None:
     experiments = [tiny("train.epochs=2", "train.lowering=reference", f"seed={seed}") for seed in range(3)]
     dataset = data.load(experiments[0].data)

@@ -79,6 +79,7 @@ def test_what_is_stopped_leaves_the_rest_alone() -> None:
     )
 
 
+@pytest.mark.slow
 def test_members_begin_with_given_weights(tmp_path: Path) -> None:
     first = begun(tiny(), digits())
     list(first.epochs())
@@ -89,6 +90,7 @@ def test_members_begin_with_given_weights(tmp_path: Path) -> None:
         assert member.test() == pytest.approx(first.test(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_members_that_go_on_from_a_snapshot_end_bit_for_bit_as_if_they_had_not_stopped() -> None:
     """Two members end early, so that the snapshot is of rows that moved together and of one empty row."""
     changes = ("train.epochs=6", "train.early_stopping=null")
