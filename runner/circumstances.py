@@ -81,9 +81,11 @@ class Circumstances:
         return {name: str(value) for name, value in (found | values).items()}
 
 
-def here(*, device: str = "", lowerings: tuple[str, ...] = (), data: str = "") -> Circumstances:
-    """The circumstances of this process, in its current folder."""
-    commit, diff = changes(Path.cwd())
+def here(
+    *, device: str = "", lowerings: tuple[str, ...] = (), data: str = "", code: tuple[str, str] = ("", "")
+) -> Circumstances:
+    """The circumstances of this process; `code` are its `changes`."""
+    commit, diff = code
     return Circumstances(
         versions=_versions(),
         system=f"{platform.system()} {platform.machine()}",
@@ -127,9 +129,8 @@ def processor() -> str:
     return f"{facts.get('model name', platform.machine())} ({digest})"
 
 
-@functools.cache
 def changes(folder: Path) -> tuple[str, str]:
-    """The git commit of a folder, and the diff of its tracked files to it, at the first call.
+    """The git commit of a folder, and the diff of its tracked files to it; in a large checkout this takes seconds.
 
     Both are empty where there is no checkout. A diff of more than 1 MB is cut, which its last line says.
     """

@@ -50,12 +50,10 @@ def test_differences_are_named_one_by_one() -> None:
 
 def test_the_diff_is_of_tracked_files_of_the_folder() -> None:
     checkout()
-    circumstances.changes.cache_clear()
     commit, diff = circumstances.changes(Path.cwd())
     assert (len(commit), diff) == (40, "")
     Path("code.py").write_text("second\n")
     Path("untracked.py").write_text("not of the checkout\n")
-    circumstances.changes.cache_clear()
     again, diff = circumstances.changes(Path.cwd())
     assert again == commit
     assert "-first\n+second\n" in diff
@@ -68,7 +66,6 @@ def test_the_diff_is_of_tracked_files_of_the_folder() -> None:
 def test_a_long_diff_is_cut() -> None:
     checkout()
     Path("code.py").write_text("line\n" * 300_000)
-    circumstances.changes.cache_clear()
     _, diff = circumstances.changes(Path.cwd())
     assert diff.endswith("\n(cut after 1000000 bytes)\n")
     assert len(diff) < 1_000_100

@@ -103,11 +103,8 @@ def test_what_is_no_run_is_refused(runner: Runner) -> None:
 def test_the_diff_of_the_code_is_recorded(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     from test_circumstances import checkout
 
-    from runner import circumstances
-
     checkout()
     Path("code.py").write_text("second, http://me:secret@host\n")
-    circumstances.changes.cache_clear()
     tracked = [line for line in TINY if not line.startswith("tracking")]
     assert runner(*tracked, "figures=off", "train.epochs=1").status == 0
     [run] = recorded.store(Path("outputs/mlflow.db"))

@@ -1,5 +1,6 @@
 """A run that was killed goes on where its last checkpoint is, and ends with the bits of the run that nobody killed."""
 
+import errno
 import hashlib
 import os
 import re
@@ -151,10 +152,27 @@ def test_a_run_can_be_made_longer_and_says_that_it_is_not_exact(
     assert done.status == 0
     assert "train.epochs: 2 → 4. Learning rates are computed anew" in done.out
     [run] = runs()
-    assert {step for _, step in points(run)[0]} == {0, 1, 2, 3, 4}
+    counts, values = points(run)
+    assert {step for _, step in counts} == {0, 1, 2, 3, 4}
+    best = max(values["val/accuracy", step] for step in range(1, 5))
+    assert run.data.metrics["best_val_accuracy"] == best  # not of its first end
+    assert counts["parameters", 0] == counts["val/loss", 1] == 1
     assert run.data.tags["resumed.exact"] == "no: train.epochs was 2"
     assert "4 of 4" in runner("runs").out
     assert runner("resume", "run=mine").err.startswith("run: must not have finished; ")
+
+
+def test_a_disk_without_room_for_checkpoints_costs_no_training_and_is_named_once(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoints, "write", full)
+    done = runner(*TRACKED, "tracking.enabled=false", "hydra.run.dir=mine", "train.save_every=1 epoch")
+    assert done.status == 0
+    log = Path("mine/runner.log").read_text()
+    assert log.count("no checkpoint was written to mine/checkpoints: No space left on device") == 1
 
 
 def test_another_configuration_is_refused_with_the_difference(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,6 +288,22 @@ def test_a_run_that_is_killed_before_mlflow_is_imported_is_listed_and_goes_on(ru
     [run] = runs()
     assert (run.info.status, run.data.tags["runner.identity"]) == ("FINISHED", identity)
     assert not list(Path("outputs/.begun").iterdir())
+
+
+@pytest.mark.slow  # three processes
+def test_of_two_processes_that_resume_a_run_at_once_one_is_refused() -> None:
+    own = (*TRACKED, "train.epochs=300", "train.save_every=1 epoch", "hydra.run.dir=mine")
+    process = started(*own)
+    until(lambda: list(Path("mine/checkpoints").glob("*.checkpoint")))
+    process.kill()
+    process.communicate()
+    both = [started("resume", "run=mine") for _ in range(2)]
+    ended = [(process.communicate()[1], process.returncode) for process in both]
+    assert sorted(status for _, status in ended) == [0, 2]
+    [refused] = [err.splitlines() for err, status in ended if status == 2]
+    assert len(refused) == 1
+    counts, _ = points(runs()[0])
+    assert set(counts.values()) == {1}
 
 
 @pytest.mark.slow  # a process

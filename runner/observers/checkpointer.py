@@ -50,6 +50,7 @@ class _Saving:
     epochs: int = 0
     seconds: float = 0.0  # which the last checkpoint took, in training and beside it
     writing: "Future[None] | None" = None
+    fault: str = ""  # why the last checkpoint could not be written
 
 
 class Checkpointer(Observer):
@@ -131,6 +132,7 @@ class Checkpointer(Observer):
         settings = experiment.train
         try:
             checkpoints.write(saving.folder, snapshot, saving.facts, value)
+            saving.fault = ""
             checkpoints.thin_out(
                 saving.folder,
                 last=settings.keep_checkpoints.last,
@@ -216,7 +218,9 @@ class Checkpointer(Observer):
 
 def _warn(saving: _Saving, error: Exception) -> None:
     reason = (isinstance(error, OSError) and error.strerror) or str(error).split("\n")[0]
-    _log.warning("no checkpoint was written to %s: %s", folders.short(saving.folder), withheld(reason))
+    if reason != saving.fault:  # a disk that is full would be named again at every checkpoint
+        _log.warning("no checkpoint was written to %s: %s", folders.short(saving.folder), withheld(reason))
+    saving.fault = reason
 
 
 def _is_due(saving: _Saving, every: Every, epochs: int, steps: int) -> bool:

@@ -6,6 +6,7 @@ the code to its commit, and the user's own configurations.
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +29,16 @@ _OWN_BYTES: Final = 1_000_000
 
 
 class Repeatable(Observer):
-    """Comes before the recorder, whose runs it adds to."""
+    """Comes before the recorder, whose runs it adds to.
+
+    git is asked in a thread, while the data are read.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        asking = ThreadPoolExecutor(1, thread_name_prefix="git")
+        self._code = asking.submit(circumstances.changes, Path.cwd())
+        asking.shutdown(wait=False)
         self._records: dict[int, Record] = {}
         self._lowerings: dict[str, tuple[str, ...]] = {}  # by compiled program
         self._told = False
@@ -39,7 +46,10 @@ class Repeatable(Observer):
 
     def begins(self, member: Member, plan: Plan) -> None:
         now = circumstances.here(
-            device=str(plan.placement), lowerings=self._lowerings_of(plan), data=plan.dataset.digest
+            device=str(plan.placement),
+            lowerings=self._lowerings_of(plan),
+            data=plan.dataset.digest,
+            code=self._code.result(),
         )
         record = Record(member.title, time.time(), circumstances=now)
         with self._lock:
@@ -49,7 +59,8 @@ class Repeatable(Observer):
             repeating.write(member.context.folder, record)
         recorded = self._recorder.parent or self._recorder.run_of(member.number)
         if tells and recorded is not None:
-            _record_texts(recorded)
+            _, diff = self._code.result()
+            _record_texts(recorded, diff)
 
     def ends(self, member: Member, outcome: Outcome, trained: Trained | None) -> None:
         with self._lock:
@@ -69,9 +80,8 @@ class Repeatable(Observer):
             return self._lowerings[plan.group]
 
 
-def _record_texts(recorded: tracking.Run) -> None:
+def _record_texts(recorded: tracking.Run, diff: str) -> None:
     """The diff of the code in the current folder, and the configurations that the user has there."""
-    _, diff = circumstances.changes(Path.cwd())
     if diff:
         recorded.log_text(withheld(diff), f"reproduce/{CHANGES}")
     if own := _own_configurations(Path.cwd() / "conf"):

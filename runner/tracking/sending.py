@@ -167,6 +167,8 @@ class _Sending:
             if info.lifecycle_stage == "deleted":
                 _log.warning("%s: run %s was deleted, so nothing is sent", self.delivery.folder, run_id)
                 return True
+            if opening.repeats:  # an earlier process has recorded some of it, at other times
+                store.look_up(run_id)
         self._note(run_id=run_id)
         refused = ""
         for numbers, message in _joined(self._content.left):

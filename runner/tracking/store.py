@@ -50,6 +50,7 @@ ENVIRONMENT = {
 FOLDER = "runner.folder"  # the tag of a run that holds the path of its output folder
 PROCESS = "runner.process"  # the tag of a run that holds the process that sends it
 ENDINGS = ("end_reason", "failure")  # the tags that say why a run ended
+LONGER = "resumed.epochs"  # the tag of a run that was made longer: its number of epochs
 IDENTITY = "runner.identity"  # the tag of a run by which its own process finds it again
 _PARENT = "mlflow.parentRunId"
 # MLflow's own limits on one call and on one value.
@@ -62,15 +63,21 @@ _TAG_CHARACTERS, _DIGEST_CHARACTERS = 8000, 36
 class _Recorded:
     """What a store has of a run that an earlier process has begun."""
 
-    points: set[tuple[str, int]] = field(default_factory=set)  # of metrics, by name and step
+    points: dict[tuple[str, int], float] = field(default_factory=dict)  # of metrics, by name and step
     params: frozenset[str] = frozenset()  # which MLflow refuses to change
+    is_longer: bool = False  # it had finished, and trains for more epochs: the values of its end are others then
 
     def new(self, metrics: Iterable[tuple[str, float, int, int]]) -> Iterable[tuple[str, float, int, int]]:
         """The first of each point that the store does not have: earlier processes may have left some to send, too."""
         first: dict[tuple[str, int], tuple[str, float, int, int]] = {}
         for metric in metrics:
             first.setdefault((metric[0], metric[3]), metric)
-        return [metric for point, metric in first.items() if point not in self.points]
+        return [metric for point, metric in first.items() if point not in self.points or self._is_replaced(metric)]
+
+    def _is_replaced(self, metric: tuple[str, float, int, int]) -> bool:
+        """Whether a value that is known once, at step 0, is another one now; MLflow shows the latest."""
+        name, value, _, step = metric
+        return self.is_longer and step == 0 and self.points[name, step] != value
 
 
 class Store:
@@ -144,16 +151,22 @@ class Store:
         return experiment_id, run_id
 
     def recall(self, run_id: str) -> None:
-        """Goes on with a run that an earlier process has begun: from now on, what it has of it is not sent again."""
-        run = self.client.get_run(run_id)
-        names = run.data.metrics
-        points = {(name, point.step) for name in names for point in self.client.get_metric_history(run_id, name)}
-        self._recorded[run_id] = _Recorded(points, frozenset(run.data.params))
+        """Goes on with a run that an earlier process has begun."""
+        run = self.look_up(run_id)
         for tag in ENDINGS:
             if tag in run.data.tags:
                 self.client.delete_tag(run_id, tag)
         self.client.set_tag(run_id, PROCESS, Process.here().text)
         self.client.update_run(run_id, "RUNNING")
+
+    def look_up(self, run_id: str) -> Any:
+        """Reads which points and params a run has: from now on, these are not sent again. Returns the run."""
+        run = self.client.get_run(run_id)
+        found = [point for name in run.data.metrics for point in self.client.get_metric_history(run_id, name)]
+        points = {(point.key, point.step): point.value for point in sorted(found, key=lambda point: point.timestamp)}
+        is_longer = run.info.status == "FINISHED" or LONGER in run.data.tags
+        self._recorded[run_id] = _Recorded(points, frozenset(run.data.params), is_longer)
+        return run
 
     def runs(self, condition: str) -> Iterator[Any]:
         """The runs of all experiments for which a condition in MLflow's filter language is true, the latest first."""
@@ -260,7 +273,7 @@ class Store:
         for some_metrics, some_params, some_tags in calls:
             self.client.log_batch(run_id, some_metrics, some_params, some_tags)
             if known:
-                known.points.update((metric.key, metric.step) for metric in some_metrics)
+                known.points.update({(metric.key, metric.step): metric.value for metric in some_metrics})
 
     def _log_inputs(self, run_id: str, facts: DatasetFacts) -> None:
         entities = self.mlflow.entities

@@ -94,6 +94,7 @@ def _folder(run: str, asked: Asked) -> Path:
 def _check_length(folder: Path, found: "Begun", epochs: int | None) -> dict[str, str]:
     """The tags of a run whose number of epochs is changed. Raises ConfigError if there is nothing to train."""
     from runner import strict_yaml
+    from runner.tracking.store import LONGER
     from runner.training import checkpoints
 
     short = folders.short(folder)
@@ -116,7 +117,7 @@ def _check_length(folder: Path, found: "Begun", epochs: int | None) -> dict[str,
         f"train.epochs: {before} → {epochs}. Learning rates are computed anew, so the result is not bit for bit that of"
     )
     print(f"a run with train.epochs={epochs} from its beginning.")
-    return {"resumed.epochs": str(epochs), "resumed.exact": f"no: train.epochs was {before}"}
+    return {LONGER: str(epochs), "resumed.exact": f"no: train.epochs was {before}"}
 
 
 VERB = SettingsVerb(Resume, resume)

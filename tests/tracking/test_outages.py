@@ -96,7 +96,7 @@ def same(one: Left) -> Left:
 
 
 @pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "AWAY_SECONDS", 3.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     monkeypatch.setitem(store_module.ENVIRONMENT, "MLFLOW_HTTP_REQUEST_TIMEOUT", "2")

@@ -432,3 +432,36 @@ def test_every_message_can_be_read_back_from_its_line(message: Any) -> None:
     line = messages.to_line(message)
     assert "\n" not in line
     assert messages.from_line(line) == message
+
+
+def test_points_that_a_store_has_of_a_run_are_not_sent_again(
+    uri: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run was killed, and went on while its store was away: it recorded some epochs again, at other times."""
+    paths = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "tracking")]
+    script = f"""
+import os, sys, time
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from tracked import begin
+from runner.tracking.store import Store
+run = begin({uri!r}, Path({str(tmp_path)!r}), identity="went on")
+for step in (1, 2, 3):
+    run.log_metrics({{"loss": 1 / step}}, step=step)
+client = Store({uri!r}).client
+while len(client.get_metric_history(run.run_id, "loss")) < 3:
+    time.sleep(0.1)
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    store = Away(monkeypatch)
+    store.away = True
+    run = begin(uri, tmp_path, identity="went on", repeats=True)
+    for step in (2, 3, 4):
+        run.log_metrics({"loss": 1 / step}, step=step)
+    run.finish("FINISHED")
+    store.away = False
+    [sent] = send(tmp_path)
+    assert sent.fault == ""
+    assert points(client, sent.run_id) == [(1, 1.0), (2, 1 / 2), (3, 1 / 3), (4, 1 / 4)]
+    assert client.get_run(sent.run_id).info.status == "FINISHED"
