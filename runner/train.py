@@ -166,6 +166,12 @@ def predict(program: Program, params: Tree, statistics: Tree, inputs: jax.Array)
     return program.loss.probabilities(outputs(program, params, statistics, inputs))
 
 
+def results(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Class probabilities and the outputs of which they are made, both (n, k), of images as they come."""
+    found = outputs(program, params, statistics, inputs)
+    return program.loss.probabilities(found), found
+
+
 def outputs(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
     """The network's outputs (n, k), float32, for images as they come."""
     images = _seen(program, inputs)

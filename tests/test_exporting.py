@@ -1,10 +1,12 @@
 """Exported files: whole networks as other programs compute them, the model card, and what a user is told."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from commands import Runner
@@ -15,7 +17,7 @@ from safetensors.numpy import load_file
 
 from runner import exporting, weights
 from runner.errors import ConfigError
-from runner.exporting import Format, export
+from runner.exporting import Format, export, stablehlo
 from runner.launchable import as_yaml
 from runner.trained import Trained
 
@@ -88,7 +90,10 @@ def test_onnx_names_layers_and_classes(run: Path, runner: Runner) -> None:
     session = runtime.InferenceSession("digits.onnx")
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == [str(digit) for digit in range(10)]
     assert session.get_inputs()[0].shape == ["n", 8, 8, 1]
-    assert session.get_outputs()[0].shape == ["n", 10]
+    assert [(one.name, one.shape) for one in session.get_outputs()] == [
+        ("probabilities", ["n", 10]),
+        ("outputs", ["n", 10]),
+    ]
 
 
 def test_safetensors_has_the_weights_under_the_paths_of_their_layers(run: Path, runner: Runner) -> None:
@@ -118,6 +123,21 @@ def test_the_card_says_how_to_load_the_file_and_its_code_works(run: Path, runner
         assert "| `0_conv.kernel` | 3×3×1×4 |" in card
     for part in ("| val/accuracy | 0.25 |", "- 10 classes: 0, 1, 2,", "| `layers[0].conv` | 6×6×4 | 40 |", "digest `"):
         assert part in card
+
+
+def test_outputs_are_compared_where_probabilities_are_saturated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, trained = network()
+
+    def scaled(factor: float) -> Trained:
+        return dataclasses.replace(trained, params=jax.tree.map(lambda leaf: leaf * factor, trained.params))
+
+    # As a file whose weights are not quite ours: the probabilities of both are 0 and 1.
+    made = stablehlo.content(scaled(1.01e4))
+    monkeypatch.setattr(stablehlo, "content", lambda trained: made)
+    with pytest.raises(ConfigError, match="jax.export gives outputs that differ by"):
+        export(scaled(1e4), "stablehlo", tmp_path / "network")
 
 
 def test_outputs_that_differ_are_no_file(run: Path, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,23 +12,26 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from runner import atomic, compiling, placement, weights
+from runner import atomic, compiling, placement, train, weights
 from runner.errors import ConfigError, Fault
 from runner.exporting import card, onnx_file, stablehlo
 from runner.trained import Trained
 
 Format = Literal["stablehlo", "onnx", "safetensors"]
 LARGEST_DEVIATION: Final = 1e-4
-"""A file whose outputs differ by more from ours, relative to the largest output, is not written."""
-_INPUTS: Final = 3
+"""A file whose results differ by more from ours, relative to the largest, is not written."""
+_INPUTS: Final = 2
+
+Results = tuple[np.ndarray, np.ndarray]
+"""Of a network for inputs (n, …): the probabilities (n, k), and the outputs of its last layer, of which they are made."""
 
 
 @dataclass(frozen=True)
 class Exported:
     """A file that was written, and the model card beside it.
 
-    `deviation` is that of the file's outputs from ours, relative to the largest output; None if they were not compared,
-    for the reason that `compared` gives.
+    `deviation` is that of the file's results from ours, relative to the largest; None if they were not compared, for the
+    reason that `compared` gives.
     """
 
     path: Path
@@ -40,18 +43,18 @@ class Exported:
 
 class _Made(NamedTuple):
     content: bytes
-    outputs: Callable[[np.ndarray], np.ndarray] | None  # of the content, as another program computes them
+    results: Callable[[np.ndarray], Results] | None  # of the content, as another program computes them
     by: str  # which program that is, or why there is none
 
 
 def export(trained: Trained, form: Format, path: Path) -> Exported:
     """Writes the network to a file in an existing folder, and a model card beside it.
 
-    The outputs of the content are first compared with ours. Raises ConfigError if they differ, if a library is missing,
+    The results of the content are first compared with ours. Raises ConfigError if they differ, if a library is missing,
     or if ONNX cannot express a layer; OSError if a file cannot be written.
     """
-    content, outputs, by = _MAKERS[form](trained)
-    deviation = None if outputs is None else _deviation(trained, outputs)
+    content, results, by = _MAKERS[form](trained)
+    deviation = None if results is None else _deviation(trained, results)
     if deviation is not None and not deviation <= LARGEST_DEVIATION:
         rule = f"must give outputs within {LARGEST_DEVIATION:g} of ours"
         raise ConfigError(Fault("format", f"{rule}, but {by} gives outputs that differ by {deviation:.1e}"))
@@ -63,14 +66,22 @@ def export(trained: Trained, form: Format, path: Path) -> Exported:
     return Exported(path, beside, len(content), deviation, compared)
 
 
-def _deviation(trained: Trained, outputs: Callable[[np.ndarray], np.ndarray]) -> float:
-    """The largest difference of outputs from ours, for several inputs and for one, relative to our largest."""
+def _deviation(trained: Trained, results: Callable[[np.ndarray], Results]) -> float:
+    """The largest deviation of results from ours, for several inputs and for one.
+
+    Of the outputs too: where a softmax saturates, the probabilities are 0 and 1 whatever the outputs are.
+    """
     inputs = drawn_inputs(trained, _INPUTS)
     program = onnx_file.in_float32(trained).program
-    predict = compiling.compiled(program, placement.choose("cpu")).predict
-    ours = np.asarray(predict(compiling.leaves(program), trained.params, trained.statistics, inputs))
-    worst = max(abs(outputs(inputs) - ours).max(), abs(outputs(inputs[:1]) - ours[:1]).max())
-    return float(worst / abs(ours).max())
+    compute = compiling.special(program, placement.choose("cpu"), train.results)
+    ours = compute(compiling.leaves(program), trained.params, trained.statistics, inputs)
+    theirs, first = results(inputs), results(inputs[:1])
+    return max(_relative(*three) for three in zip(theirs, first, map(np.asarray, ours), strict=True))
+
+
+def _relative(theirs: np.ndarray, first: np.ndarray, ours: np.ndarray) -> float:
+    largest = abs(ours).max() or 1.0
+    return float(max(abs(theirs - ours).max(), abs(first - ours[:1]).max()) / largest)
 
 
 def drawn_inputs(trained: Trained, count: int) -> np.ndarray:

@@ -13,11 +13,11 @@ _MOST_CLASSES: Final = 100
 _LOADING: Final[Mapping[str, str]] = {
     "onnx": """import onnxruntime
 session = onnxruntime.InferenceSession("{file}")
-[probabilities] = session.run(None, {{"{source}": {source}}})""",
+[probabilities] = session.run(["probabilities"], {{"{source}": {source}}})""",
     "stablehlo": """from pathlib import Path
 from jax import export
 network = export.deserialize(bytearray(Path("{file}").read_bytes()))
-probabilities = network.call({source})""",
+probabilities, outputs = network.call({source})""",
     "safetensors": """from safetensors.numpy import load_file
 weights = load_file("{file}")     # a dict of arrays""",
 }
@@ -39,7 +39,8 @@ def _lines(trained: Trained, form: str, file: str, compared: str) -> Iterator[st
     else:
         shape = ", ".join(map(str, network.data_shape))
         yield f"`{source}` is {trained.input_dtype} (n, {shape}) for any n: {_unit(trained)}."
-        yield f"`probabilities` is float32 (n, {network.classes}), in the order of the classes below."
+        yield f"`probabilities` is float32 (n, {network.classes}), in the order of the classes below; `outputs` has the"
+        yield "values of the last layer, of which they are made."
         yield "The preprocessing of the training, such as the normalisation, is inside."
         yield from ("", f"Outputs: {compared}.")
     yield from ("", "## Network", "")

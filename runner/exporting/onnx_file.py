@@ -1,4 +1,4 @@
-"""A trained network as an ONNX file: its preprocessing, its layers under their names, and its probabilities.
+"""A trained network as an ONNX file: its preprocessing, its layers under their names, its probabilities and outputs.
 
 The input is one of the data, (n, h, w, c) as everywhere here; n is free. Each kind of layer says its own nodes.
 Source: https://onnx.ai/onnx/repo-docs/IR.html.
@@ -22,6 +22,7 @@ from runner.trained import Trained
 
 OPSET: Final = 20  # the first with Gelu; every onnxruntime since 1.17 reads it
 _IR_VERSION: Final = 9  # that of the opset
+_OUTPUTS: Final = "outputs"
 
 
 @dataclass
@@ -101,7 +102,10 @@ def content(trained: Trained) -> bytes:
             graph.nodes,
             trained.experiment.model.name,
             [helper.make_tensor_value_info(source, kind, ["n", *network.data_shape])],
-            [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", network.classes])],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", network.classes])
+                for name in ("probabilities", _OUTPUTS)
+            ],
             initializer=list(graph.constants.values()),
         ),
         producer_name="convrunner",
@@ -130,7 +134,9 @@ def _probabilities(trained: Trained, graph: OnnxGraph, source: str) -> str:
     if program.mirrored_evaluation:
         pairs = graph.node("Reshape", outputs, graph.constant([2, -1, network.classes]))
         outputs = graph.node("ReduceMean", pairs, graph.constant([0]), keepdims=0)
-    return program.loss.nodes(graph.inside("loss"), outputs, network.classes)
+    graph.node("Identity", outputs)
+    graph.nodes[-1].output[0] = _OUTPUTS
+    return program.loss.nodes(graph.inside("loss"), _OUTPUTS, network.classes)
 
 
 def _seen(program: Program, graph: OnnxGraph, x: str, dtype: str) -> str:
@@ -154,7 +160,7 @@ def _seen(program: Program, graph: OnnxGraph, x: str, dtype: str) -> str:
     return graph.node("Div", graph.node("Sub", x, graph.constant(mean)), graph.constant(std))
 
 
-def runner_of(content: bytes) -> Callable[[np.ndarray], np.ndarray] | None:
+def runner_of(content: bytes) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None:
     """The file as a function of inputs (n, …), computed by onnxruntime; None if that is not installed."""
     try:
         import onnxruntime
@@ -164,4 +170,9 @@ def runner_of(content: bytes) -> Callable[[np.ndarray], np.ndarray] | None:
     options.log_severity_level = 3  # errors: it warns of what its optimiser folds
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     source = session.get_inputs()[0].name
-    return lambda inputs: np.asarray(session.run(None, {source: inputs})[0])
+
+    def run(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        probabilities, outputs = session.run(["probabilities", _OUTPUTS], {source: inputs})
+        return np.asarray(probabilities), np.asarray(outputs)
+
+    return run
