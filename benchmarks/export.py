@@ -5,8 +5,8 @@
 Each network is written as ONNX and as StableHLO, and what the file computes for random images is compared with ours:
 the probabilities, and the outputs before the softmax. The last layer is scaled so that the largest output is 3, since
 with saturated probabilities nothing could differ. The seconds are the processor's, for the whole export, in which
-compiling the file's program takes most; a busy machine changes them little. Writes results/export.json after each network,
-and measures those that are not there yet, or all with --again. Needs the extra `onnx`.
+compiling the file's program takes most; a busy machine changes them little. Writes results/export.json after each
+network, and measures those that are not there yet, or all with --again. Needs the extra `onnx`.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from runner.configuration import parse
 from runner.describe import bound
 from runner.experiment import Experiment
 from runner.layers import places
+from runner.layers.base import Tree
 from runner.trained import Facts, Trained
 
 FORMS: tuple[exporting.Format, ...] = ("onnx", "stablehlo")
@@ -64,14 +65,28 @@ def measured(trained: Trained, form: exporting.Format) -> dict[str, float | None
 
 def unsaturated(trained: Trained) -> Trained:
     """The network with its last layer scaled, so that its largest output for random inputs is `LARGEST_OUTPUT`."""
+    dotted = places.dotted(trained.params)
+    last = max((name.partition(".")[0] for name in dotted), key=lambda name: int(name.partition("_")[0]))
+    factor = LARGEST_OUTPUT / largest_output(trained)
+    scaled = {name: value * factor if name.partition(".")[0] == last else value for name, value in dotted.items()}
+    return replace(trained, params=places.nested(scaled))
+
+
+def drawn(params: Tree) -> Tree:
+    """Parameters with random kernels in place of those that are zero until the data are known."""
+    dotted = places.dotted(params)
+    empty = [name for name, value in dotted.items() if name.endswith(".kernel") and not value.any()]
+    keys = jax.random.split(jax.random.key(1), len(empty))
+    found = {name: jax.random.normal(key, dotted[name].shape) for name, key in zip(empty, keys, strict=True)}
+    return places.nested(dotted | found)
+
+
+def largest_output(trained: Trained) -> float:
+    """The largest output for random inputs."""
     compute = compiling.special(trained.program, placement.choose("cpu"), train.results)
     inputs = exporting.drawn_inputs(trained, 2)
     _, outputs = compute(compiling.leaves(trained.program), trained.params, trained.statistics, inputs)
-    dotted = places.dotted(trained.params)
-    last = max((name.partition(".")[0] for name in dotted), key=lambda name: int(name.partition("_")[0]))
-    factor = LARGEST_OUTPUT / abs(outputs).max()
-    params = {name: value * factor if name.partition(".")[0] == last else value for name, value in dotted.items()}
-    return replace(trained, params=places.nested(params))
+    return float(abs(outputs).max())
 
 
 def untrained(name: str) -> Trained:
@@ -84,7 +99,7 @@ def untrained(name: str) -> Trained:
     return Trained(
         experiment=experiment,
         program=experiment.program(network, mean=(0.5,) * channels, std=(0.25,) * channels),
-        params=params,
+        params=drawn(params),
         statistics=statistics,
         classes=tuple(map(str, range(network.classes))),
         vocabulary=tuple(f"word{number}" for number in range(WORDS)) if texts else (),

@@ -10,30 +10,24 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
-from runner import cores, placement
+from runner import cores, limits, placement
+from runner.answers import Choice, best
+from runner.data import files
 from runner.data.class_names import nfc
-from runner.data.decode import SUFFIXES, FileFit, opened, pixels_of, without_warnings
+from runner.data.decode import without_warnings
 from runner.data.files import FileTree, NamedFiles, open_tree
-from runner.data.source import ImageSize
+from runner.data.pixels import SUFFIXES
 from runner.data.text import text_of
 from runner.data.threads import in_threads
-from runner.data.vocabulary import tokens, words
 from runner.errors import ConfigError, DataError, Fault, must
 from runner.trained import Trained
 
 _TEXT_SUFFIXES: Final = (".txt",)
 _AT_ONCE: Final = 1024  # inputs that are decoded and answered together
-
-
-class Choice(NamedTuple):
-    """A class with its probability."""
-
-    name: str
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -59,20 +53,18 @@ class Predictor:
         self.reads_texts = bool(trained.vocabulary)
         self._classes = frozenset(trained.classes)
         self._here = placement.choose(device)
-        shape = trained.program.network.data_shape
-        self._size = ImageSize(height=shape[0], width=shape[1], channels=shape[2]) if len(shape) == 3 else None
-        self._how: FileFit = getattr(trained.experiment.data, "fit", "resize")
+        self._inputs = trained.inputs
 
     def predict(self, items: Sequence[Any], *, top_k: int = 1) -> list[Answer]:
         """The answers to images (paths, PIL images, or arrays (h, w[, c])), or for a text network to texts.
 
-        Raises ConfigError if an item is of another kind, and DataError if a file cannot be read.
+        Raises DataError if an item is of another kind, or if a file cannot be read.
         """
         if self.reads_texts:
-            return self._answers([str(item) for item in items], self._of_texts([str(item) for item in items]), top_k)
+            return self._answers([str(item) for item in items], self._inputs.of_texts(map(str, items)), top_k)
         found = [self.image(item) for item in items]
         names = [str(item) if isinstance(item, str | Path) else str(index) for index, item in enumerate(items)]
-        return self._answers(names, np.stack(found) if found else self._nothing(), top_k)
+        return self._answers(names, self._stacked(found), top_k)
 
     def files(self, named: str, *, top_k: int = 1) -> Iterator[list[Answer]]:
         """The answers to the files of a name (a file, a folder, a .zip or a glob pattern), some at a time.
@@ -100,7 +92,7 @@ class Predictor:
         good = [index for index, fault in enumerate(faults) if not fault]
         names = [f"{tree.root}/{paths[index]}" for index in good]
         kept = [inputs[index] for index in good]
-        found = self._answers(names, self._of_texts(kept) if self.reads_texts else self._stacked(kept), top_k)
+        found = self._answers(names, self._inputs.of_texts(kept) if self.reads_texts else self._stacked(kept), top_k)
         answers = {
             index: replace(answer, label=self.label_of(paths[index])) for index, answer in zip(good, found, strict=True)
         }
@@ -112,67 +104,31 @@ class Predictor:
     def _read(self, tree: FileTree, path: str) -> Any:
         if self.reads_texts:
             return text_of(tree, path)
-        size = self._image_size()
-        return self._in_units(opened(tree, path, lambda image: pixels_of(image, size, self._how)))
+        content = files.content(tree, path, max_bytes=limits.IMAGE_FILE_BYTES)
+        return self._inputs.of_file(content, f"{tree.root}/{path}")
 
     def image(self, item: Any) -> np.ndarray:
         """An input in the form of the data (h, w, c), from a path, a PIL image or an array.
 
-        Raises ConfigError if it is of another kind, and DataError if a file cannot be read.
+        Raises DataError if it is of another kind, or if a file cannot be read.
         """
         from PIL import Image
 
-        size = self._image_size()
         if isinstance(item, str | Path):
             path = Path(item)
             if not path.is_file():
                 raise DataError(must(str(item), "be a file that exists", "nothing"))
             with without_warnings():
                 return self._read(NamedFiles([path]), path.name)  # type: ignore[no-any-return]
-        if isinstance(item, Image.Image):
-            return self._in_units(pixels_of(item, size, self._how))
-        array = np.asarray(item)
-        array = array[..., None] if array.ndim == 2 else array
-        if array.shape == size.shape and array.dtype == self.trained.input_dtype:
-            return array
-        if array.dtype == np.uint8 and array.ndim == 3 and array.shape[-1] in (1, 3, 4):
-            return self._in_units(
-                pixels_of(Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array), size, self._how)
-            )
-        rule = f"be a path, a PIL image, or an array of uint8 (h, w[, c]) or {self.trained.input_dtype} {size.shape}"
-        raise ConfigError(must("images", rule, f"{array.dtype} {array.shape}"))
-
-    def _image_size(self) -> ImageSize:
-        if self._size is None:
-            shape = self.trained.program.network.data_shape
-            raise ConfigError(must("run", "be a network that reads images or texts", f"one that reads {shape}"))
-        return self._size
-
-    def _in_units(self, pixels: np.ndarray) -> np.ndarray:
-        """Bytes in the type and unit of the training data: black and white are what they were there."""
-        if self.trained.input_dtype == "uint8":
-            return pixels
-        black, white = (np.asarray(values, np.float32) for values in self.trained.value_range)
-        return (black + pixels.astype(np.float32) / 255 * (white - black)).astype(self.trained.input_dtype)
-
-    def _of_texts(self, texts: Sequence[str]) -> np.ndarray:
-        length = self.trained.program.network.data_shape[0]
-        return tokens(map(words, texts), self.trained.vocabulary, length=length)
+        return self._inputs.of_image(item) if isinstance(item, Image.Image) else self._inputs.of_array(item)
 
     def _stacked(self, inputs: list[np.ndarray]) -> np.ndarray:
-        return np.stack(inputs) if inputs else self._nothing()
-
-    def _nothing(self) -> np.ndarray:
-        return np.zeros((0, *self.trained.program.network.data_shape), self.trained.input_dtype)
+        return np.stack(inputs) if inputs else self._inputs.nothing()
 
     def _answers(self, names: list[str], inputs: np.ndarray, top_k: int) -> list[Answer]:
         probabilities = self.trained.probabilities(inputs, self._here)
-        classes = self.trained.classes
-        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
-        return [
-            Answer(name, tuple(Choice(classes[place], float(row[place])) for place in places))
-            for name, row, places in zip(names, probabilities, best, strict=True)
-        ]
+        tops = best(probabilities, self.trained.classes, top_k=top_k)
+        return [Answer(name, top) for name, top in zip(names, tops, strict=True)]
 
     def label_of(self, path: str) -> str | None:
         """The class that the nearest folder above a file names; None if no folder does."""

@@ -19,6 +19,7 @@ from pydantic import AllowInfNan, ValidationError
 
 from runner import atomic, compiling, strict_yaml, train, weights
 from runner.data import Dataset
+from runner.data.inputs import Inputs
 from runner.data.value_range import UNIT, Range
 from runner.errors import ConfigError, Fault, must
 from runner.experiment import Experiment, Program, parse_as
@@ -86,6 +87,18 @@ class Trained:
         """The values of black and white in inputs; 0 and 1 for bytes, which are divided by 255."""
         black, white = self.program.black, self.program.white
         return UNIT if black is None or white is None else Range(black, white)
+
+    @property
+    def inputs(self) -> Inputs:
+        """How files, images, arrays and texts become inputs of the network."""
+        floats = not self.vocabulary and self.input_dtype != "uint8"
+        return Inputs(
+            shape=self.program.network.data_shape,
+            dtype=self.input_dtype,
+            fit=getattr(self.experiment.data, "fit", "resize"),
+            range=tuple(self.value_range) if floats else None,  # type: ignore[arg-type] # of its two parts
+            vocabulary=self.vocabulary,
+        )
 
     def save(self, folder: Path, config: str) -> None:
         """Writes `FILES`. `config` is the configuration as YAML that can be launched again."""

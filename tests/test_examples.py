@@ -8,6 +8,7 @@ import ast
 import doctest
 import functools
 import importlib
+import io
 import operator
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,7 @@ from runner.layers.dense import Classifier
 from runner.layers.reshape import Flatten
 from runner.model import Model
 from runner.ops import native
+from runner.serving import save_model
 from runner.sweep.members import Proposed
 from runner.sweep.search import Suggestion, open_study
 from runner.sweep.settings import Sweep
@@ -117,6 +119,26 @@ def photographs() -> dict[str, Any]:
     Image.new("RGB", (500, 375)).save("1.png")
     Path("2.png").write_bytes(b"")
     return {"tree": open_tree(Path.cwd())}
+
+
+def image_file() -> dict[str, Any]:
+    """The content of an image file."""
+    file = io.BytesIO()
+    Image.new("RGB", (500, 375)).save(file, "JPEG")
+    return {"content": file.getvalue()}
+
+
+def serving_images() -> dict[str, Any]:
+    """The folder of a saved model, and images for it."""
+    own, folder = pictures(), Path("model")
+    save_model(
+        folder,
+        function=lambda weights, images: jax.nn.softmax(images.reshape(-1, 784).astype("float32") @ weights),
+        variables=np.zeros((784, 3), np.float32),
+        images=own["images"],
+        classes=("cat", "dog", "owl"),
+    )
+    return own | {"folder": folder}
 
 
 def decoded_images() -> dict[str, Any]:
@@ -208,6 +230,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.fit": pictures,
     "runner.data.npz": files_to_read,
     "runner.data.orientation": files_to_read,
+    "runner.data.pixels": image_file,
     "runner.data.sealed": files_to_read,
     "runner.data.threads": files_to_read,
     "runner.compiling": training,
@@ -224,6 +247,8 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.exporting.stablehlo": having_trained,
     "runner.figures": drawing,
     "runner.run_figures.subject": explaining,
+    "runner.serving.model": serving_images,
+    "runner.serving.shipping": lambda: {"folder": Path("model")},
     "runner.layers.passes": in_float32,
     "runner.layers.places": lambda: {"k": 0, "b": 0},
     "runner.losses": in_float32,

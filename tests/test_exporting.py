@@ -136,7 +136,7 @@ def test_outputs_are_compared_where_probabilities_are_saturated(
     # As a file whose weights are not quite ours: the probabilities of both are 0 and 1.
     made = stablehlo.content(scaled(1.01e4))
     monkeypatch.setattr(stablehlo, "content", lambda trained: made)
-    with pytest.raises(ConfigError, match="jax.export gives outputs that differ by"):
+    with pytest.raises(ConfigError, match=r"jax\.export gives outputs that differ by"):
         export(scaled(1e4), "stablehlo", tmp_path / "network")
 
 

@@ -168,8 +168,17 @@ def test_a_network_of_texts_reads_texts(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_is_no_image_is_refused(photographs: tuple[Path, Trained], tmp_path: Path) -> None:
     network = Predictor(photographs[1])
     for item, error, line in (
-        (np.zeros((8, 8, 3), np.float64), ConfigError, r"images: must be a path, a PIL image, or an array of uint8 "),
-        (np.zeros((8, 8, 7), np.uint8), ConfigError, r"images: must be a path, .*, got uint8 \(8, 8, 7\)"),
+        (
+            np.zeros((8, 8, 3), np.float64),
+            DataError,
+            "images: must be whole numbers from 0 to 255, of any integer type",
+        ),
+        (np.zeros((9, 8, 7), np.uint8), DataError, r"images: must have 3 channels, got 7, in \(9, 8, 7\)"),
+        (
+            np.zeros(8, np.uint8),
+            DataError,
+            r"images: must have the shape \(8, 8, 3\) or another height and width, got \(8\)",
+        ),
         ("nowhere.png", DataError, r"nowhere\.png: must be a file that exists, got nothing"),
     ):
         with pytest.raises(error, match=f"^{line}"):

@@ -1,5 +1,7 @@
-"""A saved model answers what its function answers, without anything but its folder."""
+"""A saved model answers what its function answers, for files, texts and arrays, without anything but its folder."""
 
+import base64
+import io
 import json
 import re
 import subprocess
@@ -11,9 +13,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas
 import pytest
+from PIL import Image
+from test_house import RUNNER, imports, module
 
-from runner.serving import ModelFacts, ServedModel, _load_pyfunc, converted, described, example, save_model
+from runner.data.inputs import Inputs
+from runner.errors import DataError
+from runner.serving import save_model, shipping
+from runner.serving.model import ServedModel, described, example, sent_example
 
 CLASSES = ("cat", "dog", "owl")
 IMAGES = np.random.default_rng(0).integers(0, 256, (600, 6, 5, 2), dtype=np.uint8)
@@ -47,40 +55,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_folder_says_what_the_model_reads_and_answers(folder: Path) -> None:
     facts = described(folder)
-    assert (facts.input_shape, facts.input_dtype, facts.output_dtype) == ((6, 5, 2), "uint8", "float32")
+    assert (facts.inputs, facts.output_dtype) == (Inputs((6, 5, 2), "uint8"), "float32")
     assert (facts.classes, facts.platforms, facts.batch_size) == (CLASSES, ("cpu", "cuda", "tpu"), None)
     np.testing.assert_array_equal(example(folder), IMAGES[:1])
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 256, 257, 600])
 def test_any_number_of_images_gives_what_the_function_gives(folder: Path, count: int) -> None:
-    answers = ServedModel(folder).predict(IMAGES[:count])
+    answers = ServedModel(folder).probabilities(IMAGES[:count])
     assert (answers.shape, answers.dtype) == ((count, 3), np.float32)
     if count:
         np.testing.assert_allclose(answers, network(variables(), jnp.asarray(IMAGES[:count])), rtol=2e-5, atol=1e-6)
 
 
-def test_mlflows_way_in_takes_plain_lists(folder: Path) -> None:
-    model = _load_pyfunc(str(folder))
-    np.testing.assert_array_equal(model.predict(IMAGES[:2].tolist(), params={}), model.predict(IMAGES[:2]))
-
-
-def test_images_of_another_size_are_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"^images: must have the shape \(n, 6, 5, 2\), got \(2, 5, 6, 2\)$"):
-        ServedModel(folder).predict(IMAGES[:2].transpose(0, 2, 1, 3))
-
-
-def test_another_process_needs_the_folder_and_nothing_else(folder: Path) -> None:
-    program = (
-        "import sys, json, numpy as np; from pathlib import Path; from runner.serving import ServedModel, example\n"
-        "folder = Path(sys.argv[1]); print(json.dumps(ServedModel(folder).predict(example(folder)).tolist()))\n"
-        "loaded = [name for name in sys.modules if name.startswith('runner.')]\n"
-        "assert loaded == ['runner.serving'], loaded"
-    )
-    root = Path(__file__).resolve().parent.parent
-    done = subprocess.run([sys.executable, "-c", program, str(folder)], cwd=root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(json.loads(done.stdout), network(variables(), jnp.asarray(IMAGES[:1])), rtol=2e-5)
+def test_an_answer_names_the_classes_with_the_largest_probabilities(folder: Path) -> None:
+    served = ServedModel(folder)
+    rows, answers = served.probabilities(IMAGES[:5]), served.predict(IMAGES[:5], {"top_k": 9})
+    for row, answer in zip(rows, answers, strict=True):
+        order = sorted(range(3), key=lambda place: -row[place])
+        assert answer["top"] == [{"class": CLASSES[place], "probability": float(row[place])} for place in order]
+        assert (answer["class"], answer["probability"]) == (CLASSES[order[0]], float(row.max()))
+    assert [answer["top"] for answer in served.predict(IMAGES[:5])] == [answer["top"][:1] for answer in answers]
+    assert served.predict(IMAGES[:2].tolist()) == served.predict(IMAGES[:2])
+    with pytest.raises(DataError, match=r"^top_k: must be ≥ 1, got 0$"):
+        served.predict(IMAGES[:1], {"top_k": 0})
 
 
 def as_long_as_the_batch(x: jax.Array) -> jax.Array:
@@ -138,7 +136,7 @@ def test_a_program_that_is_not_for_any_number_or_platform_is_saved_for_fewer(
         classes=("a", "b", "c"),
     )
     assert (facts.platforms, facts.batch_size) == (platforms, batch_size)
-    np.testing.assert_array_equal(ServedModel(tmp_path).predict(inputs), 2 * inputs)
+    np.testing.assert_array_equal(ServedModel(tmp_path).probabilities(inputs), 2 * inputs)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, TypeError, NotImplementedError])
@@ -150,54 +148,201 @@ def test_a_program_that_fails_however_it_is_lowered_says_why(tmp_path: Path, err
         save_model(tmp_path, function=function, variables=(), images=IMAGES[:1], classes=CLASSES)
 
 
-def facts(dtype: str, input_range: tuple[float, float] | None = None) -> ModelFacts:
-    return ModelFacts((2,), dtype, "float32", CLASSES, ("cpu",), input_range=input_range)
+def inputs(dtype: str, values: tuple[float, float] | None = None, words: int = 0) -> Inputs:
+    named = tuple(f"word{number}" for number in range(words))
+    return Inputs((2,), dtype, range=values and ((values[0],), (values[1],)), vocabulary=named)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.uint64])
 def test_whole_numbers_of_any_type_are_bytes_where_they_fit(dtype: Any) -> None:
-    found = converted(np.array([[0, 255]], dtype), facts("uint8"))
+    found = inputs("uint8").checked(np.array([[0, 255]], dtype))
     assert found.dtype == np.uint8
     assert found.tolist() == [[0, 255]]
 
 
 @pytest.mark.parametrize(
-    ("model", "inputs", "text"),
+    ("model", "values", "text"),
     [
         # 0 … 1 became zeros, and 300 became 44.
-        (facts("uint8"), [[0.0, 0.5]], "whole numbers from 0 to 255, of any integer type, got float64; multiply"),
-        (facts("uint8"), [[0, 300]], "whole numbers from 0 to 255, of any integer type, got 0 to 300"),
-        (facts("uint8"), [[-1, 3]], "whole numbers from 0 to 255, of any integer type, got -1 to 3"),
-        (facts("uint8"), [[True, False]], "whole numbers from 0 to 255, of any integer type, got bool"),
-        (facts("int32", (0, 9)), [[0, 10]], "tokens, whole numbers from 0 to 9, of any integer type, got 0 to 10"),
-        (facts("int32", (0, 9)), [[0.0, 1.0]], "tokens, whole numbers from 0 to 9, of any integer type, got float64"),
-        (facts("float32"), [[0, 1e300]], "finite numbers that fit float32, got 0 to 1e+300"),
-        (facts("float32"), [[0, np.nan]], "finite numbers that fit float32, got nan to nan"),
-        (facts("float32"), [["a", "b"]], "finite numbers that fit float32, got <U1"),
+        (inputs("uint8"), [[0.0, 0.5]], "whole numbers from 0 to 255, of any integer type, got float64; multiply"),
+        (inputs("uint8"), [[0, 300]], "whole numbers from 0 to 255, of any integer type, got 0 to 300"),
+        (inputs("uint8"), [[-1, 3]], "whole numbers from 0 to 255, of any integer type, got -1 to 3"),
+        (inputs("uint8"), [[True, False]], "whole numbers from 0 to 255, of any integer type, got bool"),
+        (inputs("int32", words=10), [[0, 10]], "tokens, whole numbers from 0 to 9, of any integer type, got 0 to 10"),
         (
-            facts("float32", (0, 1)),
+            inputs("int32", words=10),
+            [[0.0, 1.0]],
+            "tokens, whole numbers from 0 to 9, of any integer type, got float64",
+        ),
+        (inputs("float32"), [[0, 1e300]], "finite numbers that fit float32, got 0 to 1e+300"),
+        (inputs("float32"), [[0, np.nan]], "finite numbers that fit float32, got nan to nan"),
+        (inputs("float32"), [["a", "b"]], "finite numbers that fit float32, got <U1"),
+        (
+            inputs("float32", (0, 1)),
             [[0, 255]],
             "finite numbers that fit float32, in the unit of training: 0 … 1, got 0 to 255",
         ),
     ],
 )
-def test_values_that_the_model_cannot_have_meant_are_refused(model: ModelFacts, inputs: Any, text: str) -> None:
-    with pytest.raises(ValueError, match=f"^images: must be {re.escape(text)}"):
-        converted(np.asarray(inputs), model)
+def test_values_that_the_model_cannot_have_meant_are_refused(model: Inputs, values: Any, text: str) -> None:
+    with pytest.raises(DataError, match=f"^images: must be {re.escape(text)}"):
+        model.checked(np.asarray(values))
 
 
 def test_floats_may_lie_a_little_outside_what_training_saw() -> None:
-    found = converted(np.array([[-0.9, 1.9]]), facts("float32", (0, 1)))
+    found = inputs("float32", (0, 1)).checked(np.array([[-0.9, 1.9]]))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, np.array([[-0.9, 1.9]], np.float32))
 
 
-def test_a_model_refuses_what_it_cannot_read(folder: Path) -> None:
-    model = ServedModel(folder)
-    np.testing.assert_array_equal(model.predict(IMAGES[:2].astype(np.int64)), model.predict(IMAGES[:2]))
-    for images in (IMAGES[:2] / 255, IMAGES[:2].astype(int) + 300):
-        with pytest.raises(ValueError, match=r"^images: must be whole numbers from 0 to 255"):
-            model.predict(images)
+def test_bytes_and_floats_of_any_size_are_fitted_alike() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 14, 3), np.uint8)
+    for fit in ("resize", "pad", "crop"):
+        as_bytes = Inputs((6, 5, 3), "uint8", fit).of_array(pixels)
+        as_floats = Inputs((6, 5, 3), "float32", fit, ((0.0,), (255.0,))).of_array(pixels.astype(np.float32))
+        assert (as_floats.dtype, as_floats.shape) == (np.float32, (6, 5, 3))
+        assert abs(as_bytes - as_floats).max() <= 1.5  # Pillow rounds bytes after each axis
+        own = Inputs((6, 5, 3), "float32", fit, ((-1.0,), (1.0,)))
+        np.testing.assert_allclose(own.of_array(pixels), as_bytes / 255.0 * 2 - 1, atol=1e-6)
+
+
+# What clients send
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model of images of 8×8×3."""
+    folder = tmp_path_factory.mktemp("photographs") / "model"
+    images = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    weights = np.random.default_rng(2).normal(0, 0.3, (192, 3)).astype(np.float32)
+
+    def function(weights: Any, images: jax.Array) -> jax.Array:
+        return jax.nn.softmax(images.reshape(images.shape[0], -1).astype(jnp.float32) / 255 @ weights)
+
+    save_model(folder, function=function, variables=weights, images=images, classes=CLASSES)
+    return folder
+
+
+def png(pixels: Any, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(pixels)).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def coded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+GREY = png(IMAGES[0, :, :, 0])
+
+
+def test_every_form_of_a_file_is_answered_alike(photographs: Path) -> None:
+    """Every form in which MLflow hands on what its clients send."""
+    served = ServedModel(photographs)
+    pixels = np.random.default_rng(3).integers(0, 256, (2, 11, 9, 3), np.uint8)
+    files = [png(image) for image in pixels]
+    texts = [coded(file) for file in files]
+    expected = served.predict(pixels)
+    assert len({answer["probability"] for answer in expected}) == 2
+    for sent in (
+        files,
+        texts,
+        np.array(texts),
+        np.array(texts, object).reshape(2, 1),
+        {"image": texts},
+        {"images": np.array(texts), "name": ["a", "b"]},
+        [{"image": text} for text in texts],
+        [{"image": np.array(text)} for text in texts],
+        pandas.DataFrame({"image": texts}),
+        pandas.DataFrame({"whatever": texts}),
+        pandas.DataFrame({"image": [image.tolist() for image in pixels]}),
+        pandas.Series(texts),
+        [f"data:image/png;base64,{text}\n" for text in texts],
+        [texts[0], pixels[1]],
+        pixels.tolist(),
+        list(pixels),
+    ):
+        assert served.predict(sent) == expected
+    # Another program, that of one image, adds in another order.
+    assert served.predict(texts[0]) == served.predict(files[0])
+    assert served.predict(files[0])[0]["probability"] == pytest.approx(expected[0]["probability"], rel=1e-6)
+    for nothing in ([], {}, np.array([]), pandas.DataFrame(), pandas.DataFrame({"image": []}), {"image": []}):
+        assert served.predict(nothing) == []
+    mixed = [pixels[0, :8, :8].tolist(), pixels[1].tolist()]
+    assert served.predict(pandas.DataFrame({"image": mixed}))[1] == expected[1]
+
+
+def test_the_example_is_what_a_client_sends(folder: Path, photographs: Path) -> None:
+    for model in (folder, photographs):
+        assert ServedModel(model).predict(sent_example(model)) == ServedModel(model).predict(example(model))
+    assert isinstance(sent_example(photographs), dict)
+
+
+@pytest.mark.parametrize(
+    ("sent", "line"),
+    [
+        (["no base64!"], "images[0]: must be an image file in base64, or an array, got no base64!"),
+        ([coded(GREY), ""], "images[1]: must be a JPEG, PNG, GIF, TIFF, BMP or WebP image, got an empty file"),
+        ([coded(GREY[:60])], "images[0]: must be an image that decodes, got a broken one (image file is truncated"),
+        ([None], "images[0]: must have the shape (8, 8, 3) or another height and width, got ()"),
+        ({"a": ["x"], "b": ["y"]}, "inputs: must have a column image, got [a, b]"),
+        (np.zeros((8, 8, 3), int), "images: must have the shape (n, height, width, channels), got (8, 8, 3)"),
+        (np.zeros((1, 9, 8, 5), int), "images[0]: must have 3 channels, got 5, in (9, 8, 5)"),
+        (np.zeros((2, 0, 8, 3), int), None),
+    ],
+    ids=["base64", "empty", "broken", "null", "columns", "one image", "channels", "no pixels"],
+)  # fmt: skip
+def test_what_cannot_be_used_is_named(photographs: Path, sent: Any, line: str | None) -> None:
+    served = ServedModel(photographs)
+    if line is None:
+        assert served.predict(sent) == []
+        return
+    with pytest.raises(DataError) as caught:
+        served.predict(sent)
+    assert str(caught.value).startswith(line)
+
+
+# Where this project is not installed
+
+BLOCKED = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("runner", "hydra", "pydantic_core", "optax"):
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def test_a_model_loads_where_this_project_is_not_installed(photographs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(png(np.random.default_rng(3).integers(0, 256, (11, 9, 3), np.uint8)))
+    program = (
+        f"{BLOCKED}\nimport json\nfrom pathlib import Path\n"
+        "folder = Path(sys.argv[1]); sys.path.insert(0, str(folder / 'code'))\n"
+        "[package] = (folder / 'code').iterdir()\nimport importlib\n"
+        "ServedModel = importlib.import_module(f'{package.name}.serving.model').ServedModel\n"
+        "print(json.dumps(ServedModel(folder).predict([Path(sys.argv[2]).read_bytes()], {'top_k': 3})))\n"
+    )
+    command = [sys.executable, "-c", program, str(photographs), str(file)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [answer] = json.loads(done.stdout)
+    [ours] = ServedModel(photographs).predict([file.read_bytes()], {"top_k": 3})
+    assert answer["class"] == ours["class"]
+    assert [one["probability"] for one in answer["top"]] == pytest.approx([one["probability"] for one in ours["top"]])
+
+
+def test_the_code_of_a_model_is_whole() -> None:
+    """It imports nothing of this project beside itself, and outside only the libraries that a model requires."""
+    known = {f"runner.{name}" for name in shipping.MODULES}
+    for path in RUNNER:
+        if module(path) in known:
+            named = set(imports(path))
+            own = {name for name in named if name.split(".")[0] == "runner"}
+            assert {name for name in own if name not in known and f"{name}." not in "".join(known)} <= {"runner"}
+            outside = {name.split(".")[0] for name in named - own}
+            assert outside <= sys.stdlib_module_names | {"jax", "numpy", "PIL", "mlflow"}, path
 
 
 def test_mlflow_runs_the_module_that_a_model_folder_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from runner import data, describe
 from runner.data.vocabulary import tokens, words
 from runner.errors import ConfigError
 from runner.run import run
-from runner.serving import ServedModel
+from runner.serving.model import ServedModel
 from runner.training.member import Context
 
 SMALL = (
@@ -176,5 +176,6 @@ def test_a_run_keeps_its_vocabulary_beside_its_model(reviews: Path, tmp_path: Pa
     served = ServedModel(tmp_path / "output" / "model")
     texts = ["A superb film.", "The film has a plot, not superb.", "It is dull and weak"]
     known = tuple(vocabulary.splitlines())
-    answers = served.predict(tokens([words(text) for text in texts], known, length=12))
-    assert [served.facts.classes[answer] for answer in answers.argmax(axis=1)] == ["good", "bad", "bad"]
+    answers = served.predict(texts)
+    assert [answer["class"] for answer in answers] == ["good", "bad", "bad"]
+    assert served.predict(tokens([words(text) for text in texts], known, length=12)) == answers

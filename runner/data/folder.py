@@ -8,9 +8,10 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from runner.data.broken import LISTED, BadFileError, BadSizeError, grouped
 from runner.data.class_folders import ClassFolders, Kind, Labelled, class_folders
-from runner.data.decode import MODES, SUFFIXES, FileFit, Images, size_rule
+from runner.data.decode import Images, size_rule
 from runner.data.examples import NOTHING, LeftOut, Part, Parts, Report
 from runner.data.files import FileTree, open_tree
+from runner.data.pixels import MODES, SUFFIXES, FileFit
 from runner.data.source import ImageSize, Name, Source, Undivided
 from runner.data.survey import Fact, survey
 from runner.errors import DataError, Fault, must, printable

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+FILE = "vocabulary.txt"
+"""The name of a vocabulary file; see `vocabulary_text`."""
 SPECIAL = ("<padding>", "<unknown>")
 """Tokens 0 and 1: the padding of short texts, and any word outside the vocabulary."""
 _UNKNOWN = 1
@@ -111,6 +113,11 @@ def vocabulary_text(known: tuple[str, ...]) -> str:
     No word contains a line end, because `words` treats all of them (U+0085 and U+2028 too) as spaces.
     """
     return "".join(f"{word}\n" for word in known)
+
+
+def vocabulary_from(text: str) -> tuple[str, ...]:
+    """The words of a vocabulary file; the inverse of `vocabulary_text`."""
+    return tuple(text.split("\n")[:-1])
 
 
 def token_text(row: np.ndarray, known: tuple[str, ...]) -> str:

@@ -23,15 +23,15 @@ LARGEST_DEVIATION: Final = 1e-4
 _INPUTS: Final = 2
 
 Results = tuple[np.ndarray, np.ndarray]
-"""Of a network for inputs (n, …): the probabilities (n, k), and the outputs of its last layer, of which they are made."""
+"""Of a network for inputs (n, …): the probabilities (n, k), and the outputs of its last layer that they are made of."""
 
 
 @dataclass(frozen=True)
 class Exported:
     """A file that was written, and the model card beside it.
 
-    `deviation` is that of the file's results from ours, relative to the largest; None if they were not compared, for the
-    reason that `compared` gives.
+    `deviation` is that of the file's results from ours, relative to the largest; None if they were not compared, for
+    the reason that `compared` gives.
     """
 
     path: Path

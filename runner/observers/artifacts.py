@@ -2,22 +2,16 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Final
 
 import jax
-import numpy as np
 
 from runner import endings, tracking, train
-from runner.data import Dataset
-from runner.data.vocabulary import vocabulary_text
 from runner.launchable import launchable
 from runner.run_figures.subject import Course, Subject, figure
 from runner.trained import NETWORK, WEIGHTS, Trained
 from runner.training.member import Member
 from runner.training.outcome import Outcome
 from runner.training.plan import Plan
-
-VOCABULARY: Final = "vocabulary.txt"
 
 
 @dataclass(frozen=True)
@@ -72,20 +66,9 @@ def log_model(recorded: tracking.Run, found: Finished) -> None:
         variables=train.Variables(found.trained.params, found.trained.statistics),
         images=dataset.val.inputs,
         classes=dataset.classes,
-        input_range=_input_range(dataset),
+        inputs=found.trained.inputs,
     )
-    if dataset.vocabulary:  # the model reads tokens, so its user has to know what each stands for
-        (folder / VOCABULARY).write_text(vocabulary_text(dataset.vocabulary), encoding="utf-8")
     recorded.log_model(folder)
-
-
-def _input_range(dataset: Dataset) -> tuple[float, float] | None:
-    """Between which values the inputs of a served model are expected; None for bytes, whose type says it."""
-    if dataset.vocabulary:
-        return 0.0, float(len(dataset.vocabulary) - 1)
-    if dataset.train.inputs.dtype == np.uint8:
-        return None
-    return min(dataset.range.black), max(dataset.range.white)
 
 
 @endings.warn_on_file_errors(WEIGHTS)

@@ -12,12 +12,13 @@ import jax
 from runner import atomic, circumstances, describe, endings, tracking
 from runner.data import Dataset, Source
 from runner.data.value_range import Range
+from runner.data.vocabulary import FILE as VOCABULARY
 from runner.data.vocabulary import vocabulary_text
 from runner.errors import shown
 from runner.experiment import Experiment, parameters
 from runner.launchable import Place, overrides_yaml
 from runner.observers import costs
-from runner.observers.artifacts import VOCABULARY, Finished, configuration, log_figures, log_model, log_weights
+from runner.observers.artifacts import Finished, configuration, log_figures, log_model, log_weights
 from runner.observers.profiler import TRACE
 from runner.path_names import short_names
 from runner.placement import Placement

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from runner.data.class_folders import Kind, class_folders
-from runner.data.decode import SUFFIXES
 from runner.data.examples import Report
 from runner.data.files import open_tree
+from runner.data.pixels import SUFFIXES
 from runner.data.survey import survey
 from runner.errors import ConfigError, must, printable
 

@@ -1,12 +1,11 @@
 """Logs a trained model in MLflow, beside its run."""
 
 import re
+import shutil
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
 
 from runner.tracking.summaries import own_name
 
@@ -21,44 +20,60 @@ def log_model(client: Any, experiment_id: str, run_id: str, folder: Path) -> Non
     """
     import mlflow.pyfunc
     from mlflow.models import Model as ModelFile
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
 
-    from runner.serving import described, example  # which imports JAX
+    from runner.serving import shipping  # which imports JAX
+    from runner.serving.model import described, sent_example
 
     run = client.get_run(run_id)
     name = _model_name(run.info.run_name or "model")
     if _has_model(client, experiment_id, run_id, name):
         return
     facts = described(folder)
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(facts.input_dtype), (-1, *facts.input_shape))]),
-        outputs=Schema([TensorSpec(np.dtype(facts.output_dtype), (-1, len(facts.classes)))]),
-    )
     logged = client.create_logged_model(experiment_id, name, run_id, params=run.data.params)
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "model"
         mlflow.pyfunc.save_model(
             target,
-            loader_module="runner.serving",
+            loader_module=shipping.loader(folder),
             data_path=str(folder),
+            code_paths=list(map(str, (folder / shipping.CODE).iterdir())),
             mlflow_model=ModelFile(
                 artifact_path=logged.artifact_location,
                 run_id=run_id,
                 model_uuid=logged.model_id,
                 model_id=logged.model_id,
-                metadata={"classes": list(facts.classes), "inputs": facts.reads},
+                metadata={"classes": list(facts.classes), "inputs": facts.inputs.described},
             ),
-            signature=signature,
-            input_example=example(folder),
+            signature=_signature(),
+            input_example=sent_example(folder),
             # Given here, because MLflow would otherwise load the model in a new process to find them.
             pip_requirements=_requirements(),
         )
+        shutil.rmtree(target / "data" / folder.name / shipping.CODE)  # MLflow has put the code beside the data
         client.log_model_artifacts(logged.model_id, str(target))
     client.finalize_logged_model(logged.model_id, "READY")
     _log_metrics(client, run, logged.model_id)
     # Last of all, as it shows that the run has its model.
     client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(logged.model_id, step=0)])
+
+
+def _signature() -> Any:
+    """The signature: any input, as one model reads files, texts and arrays; answers; and `top_k`."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import Array, DataType, Object, Property
+
+    choice = [Property("class", DataType.string), Property("probability", DataType.double)]
+    return ModelSignature(
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "class"),
+                ColSpec(DataType.double, "probability"),
+                ColSpec(Array(Object(choice)), "top"),
+            ]
+        ),
+        params=ParamSchema([ParamSpec("top_k", DataType.long, 1)]),
+    )
 
 
 def _has_model(client: Any, experiment_id: str, run_id: str, name: str) -> bool:
@@ -134,11 +149,4 @@ def _model_name(run_name: str) -> str:
 
 
 def _requirements() -> list[str]:
-    found = []
-    for name in ("convrunner", "jax", "numpy", "flatbuffers"):
-        try:
-            found.append(f"{name}=={version(name)}")
-        except PackageNotFoundError:
-            # A checkout that is on the path but not installed.
-            continue
-    return found
+    return [f"{name}=={version(name)}" for name in ("jax", "numpy", "flatbuffers", "pillow")]

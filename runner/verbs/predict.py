@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 from pydantic import Field
@@ -84,15 +84,9 @@ def _print_csv(answers: list["Answer"]) -> None:
 
 
 def _print_json(answers: list["Answer"]) -> None:
-    objects: list[dict[str, Any]] = [
-        {
-            "file": answer.file,
-            "class": answer.top[0].name,
-            "probability": answer.top[0].probability,
-            "top": [{"class": choice.name, "probability": choice.probability} for choice in answer.top],
-        }
-        for answer in answers
-    ]
+    from runner.answers import as_json
+
+    objects = [{"file": answer.file, **as_json(answer.top)} for answer in answers]
     print(json.dumps(objects, indent=1, ensure_ascii=False))
 
 

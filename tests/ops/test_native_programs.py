@@ -17,6 +17,7 @@ from runner import compiling, data, serving, train
 from runner.ops.conv import NATIVE, chosen, conv
 from runner.ops.lowering import Choice, lowered
 from runner.placement import Placement
+from runner.serving.model import ServedModel
 from runner.training.alone import Training
 
 
@@ -104,7 +105,7 @@ def test_an_exported_model_runs_without_it(tmp_path: Path) -> None:
         compiling.leaves(training.plan.program), *variables, training.plan.dataset.val.inputs
     )
     np.testing.assert_allclose(
-        serving.ServedModel(tmp_path / "model").predict(training.plan.dataset.val.inputs), ours, atol=1e-5
+        ServedModel(tmp_path / "model").probabilities(training.plan.dataset.val.inputs), ours, atol=1e-5
     )
 
 

@@ -15,8 +15,7 @@ from golden.cases import write_texts
 from page.made import written
 from PIL import Image
 
-from runner.data.decode import pixels_of
-from runner.data.source import ImageSize
+from runner.data.pixels import pixels_of
 from runner.trained import Trained
 
 BRANCHES = (
@@ -111,7 +110,7 @@ def test_a_dropped_image_is_read_as_predict_reads_it(page: Page) -> None:
     page.value(DROPPED % (base64.b64encode(file.getvalue()).decode(), "leaf.png"))
     page.until("page.state.example === -2")
     found = np.asarray(page.value("[...page.data]")).reshape(8, 8, 1)
-    expected = pixels_of(smooth, ImageSize(height=8, width=8, channels=1), "resize")
+    expected = pixels_of(smooth, (8, 8, 1), "resize")
     assert np.abs(found - expected).max() <= 2  # Pillow rounds between the axes
     page.value(DROPPED % (base64.b64encode(b"no image").decode(), "broken.png"))
     page.until("document.querySelector('.fault').textContent")

@@ -1,16 +1,13 @@
 """Runs and models against a real MLflow server, which is killed."""
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from tracked import begin, linear, weights
-from tracking_server import Server, answer, free_port, kill, mlflow_process
+from tracked import begin
+from tracking_server import Server
 
-from runner.serving import save_model
 from runner.tracking import run as run_module
 from runner.tracking.sending import send
 from runner.tracking.store import Store
@@ -71,26 +68,3 @@ def test_messages_to_a_killed_server_are_sent_when_it_is_back(
     client = Store(server.uri).client
     assert sorted(metric.value for metric in client.get_metric_history(run.run_id, "loss")) == [0.5, 1.0]
     assert client.get_run(run.run_id).info.status == "FINISHED"
-
-
-@pytest.mark.slow
-def test_mlflow_predicts_with_and_serves_the_model(uri: str, tmp_path: Path) -> None:
-    images = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
-    save_model(tmp_path / "model", function=linear, variables=weights(), images=images, classes=("a", "b", "c"))
-    run = begin(uri, tmp_path / "run")
-    run.log_model(tmp_path / "model")
-    run.finish("FINISHED")
-    request = tmp_path / "images.json"
-    request.write_text(json.dumps({"inputs": images.tolist()}))
-    expected = images.reshape(2, 16).astype(np.float32) @ weights()["w"]
-    model = ["--model-uri", f"runs:/{run.run_id}/lenet5", "--env-manager", "local"]
-    process = mlflow_process("models", "predict", *model, "--input-path", str(request), MLFLOW_TRACKING_URI=uri)
-    printed, _ = process.communicate(timeout=120)
-    np.testing.assert_allclose(json.loads(printed)["predictions"], expected, rtol=1e-5)
-    port = free_port()
-    serving = mlflow_process("models", "serve", *model, "--port", str(port), MLFLOW_TRACKING_URI=uri)
-    try:
-        reply = json.loads(answer(f"http://127.0.0.1:{port}/invocations", {"inputs": images.tolist()}))
-    finally:
-        kill(serving)
-    np.testing.assert_allclose(reply["predictions"], expected, rtol=1e-5)

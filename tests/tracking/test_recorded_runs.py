@@ -231,11 +231,16 @@ def test_a_model_is_logged_with_its_signature(uri: str, client: Any, tmp_path: P
     assert sorted((value.step, value.value) for value in history) == [(1, 0.25), (2, 0.75)]  # none twice
     loaded = mlflow.pyfunc.load_model(client.get_logged_model(model).artifact_location)
     expected = images.reshape(3, 16).astype(np.float32) @ weights()["w"]
-    np.testing.assert_allclose(loaded.predict(images), expected, rtol=1e-5)
-    assert str(loaded.metadata.signature.inputs) == "[Tensor('uint8', (-1, 4, 4, 1))]"
-    assert str(loaded.metadata.signature.outputs) == "[Tensor('float32', (-1, 3))]"
+    answers = loaded.predict(images)
+    assert [answer["class"] for answer in answers] == [("a", "b", "c")[row.argmax()] for row in expected]
+    np.testing.assert_allclose([answer["probability"] for answer in answers], expected.max(axis=1), rtol=1e-5)
+    assert loaded.metadata.signature.inputs is None  # files, texts or arrays
+    assert loaded.metadata.signature.outputs.input_names() == ["class", "probability", "top"]
+    assert [(one.name, one.default) for one in loaded.metadata.signature.params] == [("top_k", 1)]
+    assert len(loaded.predict(images, params={"top_k": 2})[0]["top"]) == 2
     assert loaded.metadata.metadata["classes"] == ["a", "b", "c"]
-    np.testing.assert_array_equal(loaded.input_example, images[:1])
+    [first] = loaded.predict(loaded.input_example)
+    assert (first["class"], first["probability"]) == (answers[0]["class"], pytest.approx(answers[0]["probability"]))
     assert client.get_logged_model(model).status == "READY"
 
 
