@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from runner import edits
 from runner.arithmetic import ALONE
 from runner.blocks import WHEN
 from runner.configuration import Records, layout
@@ -143,6 +144,25 @@ def _let_in_blocks(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
             "additionalProperties": _BLOCK,
             "description": "Kinds of layer of its own.",
         },
+        edits.KEY: {
+            "type": "array",
+            "items": {"oneOf": [_edit(action, given) for action, given in edits.ACTIONS.items()]},
+            "description": "What a variant changes in the layers of its base, which `defaults` names.",
+        },
+    }
+
+
+def _edit(action: str, given: str) -> dict[str, Any]:
+    """An edit of the layers of a base: `{after: layers.2, insert: [relu]}`."""
+    what = "A layer of the base, by place (layers.3) or kind (conv); every conv: all of a kind."
+    layers = {"anyOf": [{"type": "array", "items": _LAYER}, _LAYER], "description": "One layer or several."}
+    arguments = {"type": "object", "description": "Arguments of the layer, which replace its own."}
+    taken = {given: arguments if action == "change" else layers} if given else {}
+    return {
+        "type": "object",
+        "properties": {action: {"type": "string", "minLength": 1, "description": what}, **taken},
+        "required": [action, *taken],
+        "additionalProperties": False,
     }
 
 

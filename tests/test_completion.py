@@ -121,7 +121,7 @@ def test_the_tab_key_completes_the_line(shell: Shell) -> None:
     Path("photos").mkdir()
     expected = {
         "runner descr": "runner describe ",
-        "runner model=lenet5_": "runner model=lenet5_1998 ",
+        "runner model=lenet5_1": "runner model=lenet5_1998 ",
         "runner optimizer.lear": "runner optimizer.learning_rate=",
         "runner train.device=cp": "runner train.device=cpu ",
         "runner -m optimizer=adam,mom": "runner -m optimizer=adam,momentum ",

@@ -32,6 +32,7 @@ PARAMETERS = {
     "lenet4": 52_698,
     "lenet5": 61_706,
     "lenet5_1998": 60_000 + 84 * 10 + 10,
+    "lenet5_bn": 61_728,
     "lenet_harley": 63_802,
     "lecun1989": 9_760,
     "alexnet": 61_100_840,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner import strict_yaml
+from runner.comparing.variants import with_bases
 from runner.errors import ConfigError, TrackingError, must, shown
 from runner.experiment import Experiment, parameters, parse_as
 from runner.tracking.listing import members_of
@@ -104,7 +105,7 @@ def _facts(known: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, str]:
 
 def _configuration(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     """The values and the layers of a YAML file, with every default if it is a whole configuration."""
-    config = strict_yaml.mapping(path)
+    config = with_bases(strict_yaml.mapping(path), path)
     model = config.get("model", config)
     layers = model.get("layers", []) if isinstance(model, dict) else []
     settings = dict(_leaves(config))

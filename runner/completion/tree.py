@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import shipped
+from runner import edits, shipped
+from runner.errors import ConvrunnerError
 
 _HIDDEN = ("defaults", "hydra")
 
@@ -73,8 +74,17 @@ def written(group: str, name: str) -> dict[str, Any]:
         if not isinstance(found, dict):
             return {}
         bases = [base for base in found.get("defaults") or [] if isinstance(base, str) and base not in ("_self_", name)]
-        return {key: value for base in bases if group for key, value in written(group, base).items()} | found
+        inherited = {key: value for base in bases if group for key, value in written(group, base).items()}
+        return _edited(inherited, found)
     return {}
+
+
+def _edited(inherited: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """A file with what it inherits, and its edits applied; without them if they are wrong."""
+    try:
+        return edits.variant(inherited, own, "")
+    except ConvrunnerError:
+        return inherited | own
 
 
 @functools.lru_cache(maxsize=1)

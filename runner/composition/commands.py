@@ -13,10 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from runner import endings, folders, withheld
+from runner import edits, endings, folders, withheld
 from runner.command import Command
 from runner.composition import loading, options
 from runner.composition.complaints import fault_of
+from runner.composition.editing import editors
 from runner.composition.places import BlockLibrary
 from runner.composition.resolving import resolve
 from runner.composition.spelling import as_typed, for_hydra
@@ -88,7 +89,9 @@ def _run(
 
     def task(config: DictConfig) -> Any:
         try:
-            return use(_job(config, command))
+            job = _job(config, command)
+            with edits.explaining(job.context.editors):
+                return use(job)
         except ConvrunnerError as error:
             # Reported here, so that the other members of a sweep continue; also written to the log of the run.
             logging.getLogger(__name__).info("%s", error)
@@ -125,14 +128,16 @@ def _job(config: DictConfig, command: Command) -> Job:
     # Unresolved: items read one by one would be resolved, and show values of the environment.
     lines: Any = OmegaConf.to_container(own.overrides.task, resolve=False)
     block_library = BlockLibrary()
-    found = resolve(config, block_library)
-    configuration = command.parse(found.values, block_library)
+    found = resolve(config, block_library, editors=editors(own))
+    with edits.explaining(found.editors):
+        configuration = command.parse(found.values, block_library)
     context = Context(
         folder=Path(own.runtime.output_dir),
         tracking=configuration.tracking,
         figures=configuration.figures,
         config=found.values,
         from_environment=found.from_environment,
+        editors=found.editors,
         overrides=as_typed(lines),
         command=command.text,
     )

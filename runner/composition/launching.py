@@ -14,8 +14,10 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from runner import edits
 from runner.command import Command
 from runner.composition.complaints import as_config_errors
+from runner.composition.editing import editors
 from runner.composition.places import BlockLibrary, groups
 from runner.composition.resolving import Resolved, resolve
 from runner.composition.spelling import as_typed
@@ -75,7 +77,7 @@ class Jobs:
                 _put(values, override.key_or_group.split("."), override.value())
                 # Jobs of one pattern set the same paths, so that no value of one job remains for the next.
                 OmegaConf.update(pattern.own, override.key_or_group, override.value(), force_add=True)
-        return resolve(pattern.own, self.block_library, values)
+        return resolve(pattern.own, self.block_library, values, editors(pattern.whole.hydra))
 
     def config(self, index: int) -> DictConfig:
         """A job's whole configuration, with Hydra's part, as written to its folder."""
@@ -205,7 +207,8 @@ def _proposed(session: Session, jobs: Jobs, index: int, varied: Sequence[str], c
     number, values = jobs.first + index, _values(jobs.overrides[index], varied)
     try:
         found = jobs.resolved(index)
-        configuration = command.parse(found.values, jobs.block_library)
+        with edits.explaining(found.editors):
+            configuration = command.parse(found.values, jobs.block_library)
         folder = jobs.folder / jobs.subfolder(index)
     except ConfigError as error:
         return Proposed(number, values, error, Context(jobs.folder))
@@ -215,6 +218,7 @@ def _proposed(session: Session, jobs: Jobs, index: int, varied: Sequence[str], c
         figures=configuration.figures,
         config=found.values,
         from_environment=found.from_environment,
+        editors=found.editors,
         overrides=as_typed((str(override.input_line) for override in jobs.overrides[index]), jobs.groups),
         command=session.command,
         tags=session.tags,

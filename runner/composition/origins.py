@@ -7,8 +7,9 @@
 0.1 command line
 """
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
+from runner import edits
 from runner.composition import loading
 from runner.composition.complaints import as_config_errors, own_name
 from runner.composition.places import groups
@@ -27,6 +29,9 @@ from runner.composition.trust import read_text
 from runner.errors import shown
 from runner.shipped import configurations
 
+_EDITS: Final = f"model.{edits.KEY}"
+_EDITABLE: Final = ("model.layers.", "model.blocks.")
+_LIST: Final = re.compile(r"model\.(blocks\.[^.]+\.)?layers\.")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -55,7 +60,71 @@ def origins(overrides: Sequence[str]) -> list[Origin]:
         loader = GlobalHydra.instance().config_loader()
         files = loader.compute_defaults_list("config", lines, RunMode.RUN).defaults
         folders = [Path(source.path) for source in loader.get_sources() if source.scheme() == "file"]
-        return [*(origin for file in files for origin in _of_file(file, folders)), *_of_overrides(lines)]
+        whole = _Whole()
+        for file in files:
+            whole.add(list(_of_file(file, folders)), replaces_lists=True)
+        whole.add(list(_of_overrides(lines)), replaces_lists=False)
+        return whole.origins
+
+
+class _Whole:
+    """The origins of a configuration so far; `_layers` are those of its present lists of layers, which edits move."""
+
+    def __init__(self) -> None:
+        self.origins: list[Origin] = []
+        self._layers: list[Origin] = []
+
+    def add(self, later: list[Origin], *, replaces_lists: bool) -> None:
+        """Adds the origins of a file, or of the command line, whose edits apply after all else in it."""
+        own = [origin for origin in later if origin.path.startswith(_EDITABLE)]
+        if replaces_lists:
+            lists = {match[0] for origin in own if (match := _LIST.match(origin.path))}
+            self._layers = [origin for origin in self._layers if not origin.path.startswith(tuple(lists))]
+        self._layers += own
+        self.origins += [origin for origin in later if not f"{origin.path}.".startswith(f"{_EDITS}.")]
+        if isinstance(wanted := _tree(later, _EDITS), list):
+            self._edit(wanted)
+
+    def _edit(self, wanted: list[Any]) -> None:
+        model = {name: tree for name in ("layers", "blocks") if (tree := _tree(self._layers, f"model.{name}"))}
+        # Without the changed arguments, so that what they replace is known as well.
+        rest = [edit for edit in wanted if not (isinstance(edit, dict) and "change" in edit)]
+        placed = dict.fromkeys((*_placed(edits.edited(model, rest, "")), *_placed(edits.edited(model, wanted, ""))))
+        before = set(self._layers)
+        self._layers = list(placed)
+        self.origins = [*(origin for origin in self.origins if origin not in before), *placed]
+
+
+def _placed(tree: Any) -> Iterator[Origin]:
+    """The origins of the leaves of a tree, at the paths that they have in it."""
+    for path, leaf in edits.leaves(tree, ("model",)):
+        if isinstance(leaf, edits.Leaf):
+            yield replace(leaf.origin, path=".".join(map(str, path)))
+
+
+def _tree(found: list[Origin], above: str) -> Any:
+    """The values at a path and below as nested lists and mappings, whose leaves have their origins; None if none."""
+    tree: Any = {}
+    for origin in found:
+        if not f"{origin.path}.".startswith(f"{above}."):
+            continue
+        *path, last = ["", *origin.path.removeprefix(above).split(".")[1:]]
+        here = tree
+        for name in path:
+            here = here.setdefault(name, {})
+            if not isinstance(here, dict):
+                return None
+        here[last] = edits.Leaf.of(origin.value, origin)
+    return _listed(tree.get(""))
+
+
+def _listed(tree: Any) -> Any:
+    """The same tree with lists for mappings from 0, 1, 2 …"""
+    if not isinstance(tree, dict):
+        return tree
+    inner = {key: _listed(value) for key, value in tree.items()}
+    numbers = [str(index) for index in range(len(inner))]
+    return [inner[number] for number in numbers] if inner.keys() == set(numbers) else inner
 
 
 def _of_file(entry: ResultDefault, folders: list[Path]) -> Iterator[Origin]:

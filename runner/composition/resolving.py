@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from runner import limits, withheld
 from runner.blocks import Library, used
 from runner.composition import interpolations
 from runner.composition.complaints import as_config_errors
+from runner.composition.editing import finished
 from runner.composition.places import BlockLibrary
 from runner.errors import ConfigError, must
 from runner.launchable import Place
@@ -24,10 +25,14 @@ _FILES: Final = (".csv", ".npz", ".zip")  # of data
 
 @dataclass(frozen=True)
 class Resolved:
-    """Plain containers, and by path the interpolations whose values came from the environment."""
+    """Plain containers, and by path the interpolations whose values came from the environment.
+
+    `editors` names the base and the editors of the layers, if they were edited.
+    """
 
     values: dict[str, Any]
     from_environment: dict[Place, str] = field(default_factory=dict)
+    editors: str = ""
 
 
 class _EnvironmentReads:
@@ -50,15 +55,22 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return resolve(config).values
 
 
-def resolve(config: DictConfig, block_library: Library | None = None, values: dict[str, Any] | None = None) -> Resolved:
-    """The configuration without interpolations, with the blocks of `block_library` that it uses.
+def resolve(
+    config: DictConfig,
+    block_library: Library | None = None,
+    values: dict[str, Any] | None = None,
+    editors: str = "",
+) -> Resolved:
+    """The configuration without interpolations and edits, with the blocks of `block_library` that it uses.
 
-    `values` may be given: the configuration as plain containers, with interpolations; they are modified.
-    Raises ConfigError if it cannot be resolved.
+    `values` may be given: the configuration as plain containers, with interpolations; they are modified. `editors`
+    are those of its files. Raises ConfigError if it cannot be resolved.
     """
     with as_config_errors():
         found = _resolved(config, values)
-    return replace(found, values=_with_blocks(found.values, BlockLibrary() if block_library is None else block_library))
+    from_environment, editors = finished(found.values, found.from_environment, editors)
+    library = BlockLibrary() if block_library is None else block_library
+    return Resolved(_with_blocks(found.values, library), from_environment, editors)
 
 
 def _with_blocks(found: dict[str, Any], block_library: Library) -> dict[str, Any]:

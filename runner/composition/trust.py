@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
+from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from runner import limits, strict_yaml
-from runner.composition import interpolations, overriding
+from runner.composition import editing, interpolations, overriding
 from runner.composition.complaints import OWN_FOLDER, own_name
 from runner.errors import ConfigError, Fault, must, shown
 
@@ -110,6 +111,12 @@ class CheckedLoader(ConfigLoaderImpl):
         parsed, repository = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
         overriding.check_counts(parsed)
         return parsed, repository
+
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
+        compose = super()._compose_config_from_defaults_list
+        return editing.composed(
+            defaults, lambda some: compose(some, repo), lambda default: self._load_single_config(default, repo)
+        )
 
     def _load_configuration_impl(self, *args: Any, **kwargs: Any) -> DictConfig:
         with interpolations.bounded():

@@ -268,7 +268,7 @@ def _as_written(params: dict[str, str], from_environment: Mapping[Place, str]) -
 
 
 _LEFT_OUT = "left_out_files.txt"
-_LAYER_LIST = ("model.layers", "model.params", "model.blocks")
+_LAYER_LIST = ("model.layers", "model.params", "model.blocks", "model.edit")
 
 
 def _layer_overrides(overrides: tuple[str, ...]) -> dict[str, str]:

@@ -25,6 +25,7 @@ class Context:
     figures: Figures = field(default_factory=Figures)
     config: Mapping[str, Any] = field(default_factory=dict)  # the resolved configuration as plain containers
     from_environment: Mapping[Place, str] = field(default_factory=dict)  # by path, interpolations to record as written
+    editors: str = ""  # the base and the editors of the layers, for messages, if they were edited
     overrides: tuple[str, ...] = ()  # as one would write them on the command line, for this member alone
     command: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ import jax
 from runner import data
 from runner.data import Dataset
 from runner.data.source import Source
+from runner.edits import explained
 from runner.errors import ConfigError
 from runner.experiment import Experiment
 from runner.placement import Placement, choose
@@ -63,7 +64,7 @@ def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
         try:
             plan = planned(experiment, datasets.of(experiment), here)
         except ConfigError as error:
-            faults.note(member.number, member.name, error)
+            faults.note(member.number, member.name, explained(error, member.context.editors))
             continue
         key = (here, plan.structure)
         settings = experiment.train
