@@ -1,6 +1,8 @@
 """Checkpoints come back bit for bit, from the middle of an epoch too; what is damaged or does not fit is refused."""
 
 import functools
+import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from configurations import begun, here, tiny
 
 from runner import data
-from runner.data import Dataset
+from runner.data import Dataset, sealed
 from runner.errors import ConfigError
 from runner.training import checkpoints
 from runner.training.alone import Chunk, Snapshot, Training
@@ -137,6 +139,15 @@ def test_a_checkpoint_that_is_not_whole_is_said_to_be_damaged(tmp_path: Path) ->
     assert checkpoints.value_of(path) is None
     path.write_bytes(content)
     assert checkpoints.read(path).steps == 5
+
+
+def test_a_checkpoint_of_another_version_is_named(tmp_path: Path) -> None:
+    header = json.dumps({"format": 2, "what": "follows is not known"}).encode()
+    path = tmp_path / "step-000000001.checkpoint"
+    sealed.write(path, struct.pack("<Q", len(header)), header)
+    with pytest.raises(DamagedError, match="it is of another version of this program"):
+        checkpoints.read(path)
+    assert checkpoints.value_of(path) is None
 
 
 def test_arrays_of_another_network_are_refused_with_the_difference(tmp_path: Path) -> None:
