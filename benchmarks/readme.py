@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES: Final = tuple(ROOT / name for name in ("README.md", "README.zh-CN.md"))
+PAGES: Final = tuple(ROOT / name for name in ("README.md", "README.zh-CN.md", "docs/zoo.md"))
 _MARK: Final = re.compile(r"<!-- (fill|when|rows): (.*?) -->(.*?)<!-- end -->", flags=re.DOTALL)
 # The workloads of throughput.json that the table shows, with the images on which they train.
 _WORKLOADS: Final = {
@@ -83,8 +83,23 @@ def _rate(contestant: dict[str, Any] | None, *, with_ratio: bool) -> str:
     return f"{contestant['images_per_second']:,.0f}" + (f" ({contestant['ratio']:.2f})" if with_ratio else "")
 
 
+def export_rows(found: dict[str, Any]) -> list[list[str]]:
+    """Network; then for ONNX and for StableHLO the largest deviation, the size in MB and the seconds."""
+    return [
+        [f"`{name}`", *(cell for form in ("onnx", "stablehlo") for cell in _exported(own.get(form)))]
+        for name, own in found["export"]["networks"].items()
+    ]
+
+
+def _exported(one: dict[str, Any] | None) -> list[str]:
+    if one is None:
+        return [_MISSING] * 3
+    return [f"{one['deviation']:.1e}", f"{one['size_bytes'] / 1e6:,.1f}", f"{one['seconds']:,.1f}"]
+
+
 _ROWS: Final[dict[str, Callable[[dict[str, Any]], list[list[str]]]]] = {
     "accuracy": accuracy_rows,
+    "export": export_rows,
     "throughput": throughput_rows,
 }
 
