@@ -27,6 +27,8 @@ from readme_pages import (
     write_own,
 )  # fmt: skip
 
+from runner.verbs import names
+
 SHOWN = console("README.md")
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 every_language = pytest.mark.parametrize("page", LANGUAGES)
@@ -117,6 +119,13 @@ def test_both_languages_show_the_same(english: str, chinese: str) -> None:
 def test_links_lead_somewhere(page: str) -> None:
     for link in re.findall(r"\]\((?!http)(.*?)\)", text_of(page)):
         assert ((ROOT / page).parent / link).exists(), link
+
+
+def test_the_questions_are_answered_by_verbs_that_exist() -> None:
+    known = {"A", "COMMAND", "…", *names()}
+    words = [command.split()[3] for command in commands("docs/faq.md") if command.startswith("python -m runner ")]
+    assert len(words) > 5
+    assert {word for word in words if "=" not in word and not word.startswith("-")} <= known
 
 
 # Numbers

@@ -113,3 +113,18 @@ def test_it_trains_from_an_empty_folder_and_writes_only_outputs(python: Path, tm
     run(str(python), "-m", "runner", "debug=fast", cwd=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
     assert (tmp_path / "outputs" / "mlflow.db").is_file()
+
+
+def test_the_wheel_has_the_files_that_verbs_copy_and_show(wheel: Path) -> None:
+    """The templates of `init`, the page of a run, and conf/: a checkout would hide that they are missing."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    root = Path(__file__).resolve().parent.parent
+    expected = {
+        path.relative_to(root).as_posix()
+        for folder in ("runner/project/templates", "runner/page/web")
+        for path in (root / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    expected |= {f"runner/{path.relative_to(root).as_posix()}" for path in (root / "conf").rglob("*.yaml")}
+    assert len(expected) > 50
+    assert expected <= names
