@@ -34,6 +34,8 @@ def settle() -> None:
             stream.reconfigure(errors=_ERRORS)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
         sys.stdout = _reopened(sys.stdout)
+    if isinstance(sys.stderr, io.TextIOWrapper) and sys.stderr is sys.__stderr__:
+        sys.stderr = _reopened(sys.stderr)
 
 
 def _reopened(stream: io.TextIOWrapper) -> io.TextIOWrapper:

@@ -1,8 +1,10 @@
 """What is printed arrives, whatever reads it."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,22 @@ print("to the end", file=sys.stderr)
         started.stdin.close()
         assert started.stderr.read() == b"to the end\n"
         assert started.wait(60) == 0
+
+
+def test_closed_pipes_of_both_outputs_are_no_error(tmp_path: Path) -> None:
+    program = """
+import logging, sys
+from pathlib import Path
+from runner import output
+output.settle()
+for _ in range(10_000):
+    print("a line of some length", flush=True)
+    logging.warning("a warning")
+    print("an error", file=sys.stderr, flush=True)
+Path("end").touch()
+"""
+    shell = '"$0" -c "$1" 2>&1 | head -1; exit "${PIPESTATUS[0]}"'
+    environment = {"PYTHONPATH": sys.path[0], "PATH": os.environ["PATH"]}
+    done = subprocess.run(["bash", "-c", shell, sys.executable, program], cwd=tmp_path, env=environment, timeout=60)
+    assert done.returncode == 0
+    assert (tmp_path / "end").exists()

@@ -328,6 +328,12 @@ class Run:
         self._begun.set()
         self._ended.set()
 
+    def abandon(self) -> None:
+        """Lets nobody wait any more: the writer has ended, and what is left stays on disk."""
+        self.away.set()
+        self.timed_out.set()
+        self._begun.set()
+
     @property
     def begun(self) -> bool:
         """Whether the store has created the run, so that `run_id` does not wait."""

@@ -160,6 +160,18 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         """Delivers messages until all runs have ended."""
+        try:
+            self._deliver()
+        finally:
+            # Also if a library ends the thread, as Rich does by SystemExit where the reader of a pipe has gone.
+            with self._guard:
+                if self._writers.get(self.uri) is self:
+                    del self._writers[self.uri]
+                left, self.runs = self.runs, []
+            for run in left:
+                run.abandon()
+
+    def _deliver(self) -> None:
         store: Store | None = None
         failures = 0
         while self._has_runs():

@@ -57,6 +57,25 @@ def test_a_lost_message_is_reported_in_one_line(tmp_path: Path, caplog: pytest.L
     assert line.endswith(f"the rest is lost: {folder / 'untracked.jsonl'}: File exists")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_a_writer_that_has_ended(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(store: Store, *arguments: Any) -> None:
+        raise SystemExit(1)  # as Rich does as soon as nobody reads the output any more
+
+    monkeypatch.setattr(Store, "deliver", end)
+    run = begin(uri, tmp_path)
+    run.log_metrics({"loss": 1.0}, step=1)
+    began = time.monotonic()
+    run.finish("FINISHED")
+    assert time.monotonic() - began < writer.RETRY_SECONDS[-1] + run_module.AWAY_SECONDS
+    assert earlier(tmp_path / "untracked.jsonl") is not None
+    monkeypatch.undo()
+    after = begin(uri, tmp_path / "after")
+    after.log_metrics({"loss": 1.0}, step=1)
+    after.finish("FINISHED")
+    assert earlier(tmp_path / "after" / "untracked.jsonl") is None, "the next run has a writer of its own"
+
+
 def test_a_store_that_comes_back_gets_everything(
     uri: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
