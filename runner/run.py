@@ -14,6 +14,7 @@ from runner.errors import ConfigError, DataError
 from runner.experiment import Experiment
 from runner.observers.checkpointer import Checkpointer
 from runner.observers.display import Display
+from runner.observers.moments import MomentKeeper
 from runner.observers.nan_search import NanSearch
 from runner.observers.profiler import Profiler
 from runner.observers.recorder import Recorder, run_name
@@ -64,8 +65,9 @@ def _run(experiment: Experiment, context: Context, observers: Sequence[Observer]
         return plan
 
     # The checkpoints come before the recorder, which notes their size, and the display too: the recorder saves the
-    # model at the end.
-    events = Events([Repeatable(recorder), *observers, NanSearch(), Profiler(), checkpointer, display, recorder])
+    # model at the end. The moments come before it as well: it draws the page.
+    keepers = (checkpointer, MomentKeeper())
+    events = Events([Repeatable(recorder), *observers, NanSearch(), Profiler(), *keepers, display, recorder])
     with display.activity as activity:
         try:
             [ended] = train([member], plan_of, events, earlier=NOTHING._replace(alone=lambda *_: snapshots[0]))

@@ -40,6 +40,7 @@ def log_figures(recorded: tracking.Run, found: Finished) -> None:
         lambda: plan.dataset,
         Course(outcome.history, int(best) if best else None, found.member.experiment.train.monitor.metric),
         plan.given,
+        folder=found.member.context.folder,
     )
     for name in found.member.context.figures.draw:
         known = figure(name)

@@ -5,6 +5,7 @@
 """
 
 from runner.page.examples import Example, examples
-from runner.page.writing import MULTIPLY_ADDS, Moment, html
+from runner.page.moments import Moment
+from runner.page.writing import MULTIPLY_ADDS, html
 
 __all__ = ["MULTIPLY_ADDS", "Example", "Moment", "examples", "html"]

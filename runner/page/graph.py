@@ -6,7 +6,7 @@ head is left out, so that its node returns its input.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -59,7 +59,12 @@ class Node:
 
 def nodes_of(network: Network, params: Tree, statistics: Tree) -> list[Node]:
     """The nodes of a network with its values; the first is the input, the last the output."""
-    made = _Nodes(places.dotted(params) | places.dotted(statistics), [Node("input", "", [""], network.input_shape, [])])
+    return nodes_with(network, places.dotted(params) | places.dotted(statistics))
+
+
+def nodes_with(network: Network, values: Mapping[str, Any]) -> list[Node]:
+    """The nodes of a network with its values by their dotted paths."""
+    made = _Nodes(values, [Node("input", "", [""], network.input_shape, [])])
     made.chain(network.layers, TOP, 0)
     return made.nodes
 
@@ -71,7 +76,7 @@ def kinds_of(network: Network) -> set[str]:
 
 @dataclass
 class _Nodes:
-    values: dict[str, Any]
+    values: Mapping[str, Any]
     nodes: list[Node]
 
     def chain(self, layers: Layers, where: Located, at: int, *, first: int = 0) -> int:

@@ -5,15 +5,15 @@ import json
 import zlib
 from collections.abc import Sequence
 from html import escape
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
 from runner import compiling
-from runner.layers.base import Tree
 from runner.page.bundle import bundled, source
 from runner.page.examples import Example
-from runner.page.graph import RUNS_IN_BROWSER, Node, flat_values, kinds_of, nodes_of
+from runner.page.graph import RUNS_IN_BROWSER, Node, flat_values, kinds_of, nodes_of, nodes_with
+from runner.page.moments import MOST, ROOM_BYTES, Moment, first_filters, moments_that_fit
 from runner.placement import Placement
 from runner.records import Record
 from runner.trained import Trained
@@ -22,7 +22,7 @@ MULTIPLY_ADDS: Final = 100_000_000
 WEIGHT_BYTES: Final = 16_000_000
 """The largest network that a page runs; of a larger one it shows recorded maps. In base64 they are 21 MB."""
 
-_SNAPSHOT_BYTES: Final = 6_000_000  # of all snapshots together, in float16
+_PAGE_BYTES: Final = 18_000_000  # of weights, examples and moments together; in base64 they are 24 MB
 _RECORDED_BYTES: Final = 9_000_000  # of all recorded maps together
 _RECORDED_IMAGES: Final = 6
 _AT_ONCE: Final = 2  # as many as the other figures show, with which the compiled program is shared
@@ -31,32 +31,26 @@ _RECORDED_SIDE: Final = 56  # larger maps are recorded as means of squares
 Array = np.ndarray[Any, Any]
 
 
-class Moment(NamedTuple):
-    """The network after an epoch: its values, and its accuracy in validation."""
-
-    epoch: int
-    accuracy: float | None
-    params: Tree
-    statistics: Tree
-
-
 def html(trained: Trained, examples: Sequence[Example], placement: Placement, *, moments: Sequence[Moment] = ()) -> str:
     """The page of a network with these examples. `placement` says where recorded maps are computed, if any are.
 
-    `moments` of its training are kept in float16, as many as there is room for.
+    `moments` of its training are written in float16, as many as there is room for; the network itself in float32. Of a
+    network that is too large for that they are the filters of its first convolution alone.
     """
     nodes = nodes_of_trained(trained)
     reason = recorded_because(trained, nodes)
     model = described(trained, nodes)
     values = b""
+    if not reason:
+        values = flat_values(nodes)[0].tobytes()
+        examples = _first_that_fit(examples, _PAGE_BYTES - len(values))
+    room = _PAGE_BYTES - len(values) - sum(np.asarray(example.data).nbytes for example in examples)
+    model |= _training(trained, nodes, moments, min(room, ROOM_BYTES), runs=not reason)
     if reason:
         examples = examples[:: max(len(examples) // _RECORDED_IMAGES, 1)][:_RECORDED_IMAGES]
         model |= {"recorded": reason, "records": _records(trained, nodes, examples, placement)}
         for node in model["nodes"]:
             node["tensors"] = {}
-    else:
-        values = flat_values(nodes)[0].tobytes()
-        model["snapshots"] = [_snapshot(trained, moment) for moment in _fitting(moments, len(values) // 2)]
     model["examples"] = [
         {"data": _base64(np.ascontiguousarray(example.data).tobytes()), "label": example.label} for example in examples
     ]
@@ -161,17 +155,64 @@ def _recorded(made: Array, channels: int) -> dict[str, Any]:
     return {"shape": kept.shape, "low": low, "high": high, "data": _base64(zlib.compress(steps.tobytes(), 6))}
 
 
-def _fitting(moments: Sequence[Moment], size: int) -> list[Moment]:
-    """As many of the moments as there is room for, the first among them."""
-    count = min(len(moments), _SNAPSHOT_BYTES // max(size, 1))
-    return [moments[place] for place in np.unique(np.linspace(0, len(moments) - 1, count).round().astype(int))]
+def _first_that_fit(examples: Sequence[Example], room: int) -> Sequence[Example]:
+    """The examples that fit beside the weights; at least one."""
+    size = max((np.asarray(example.data).nbytes for example in examples), default=1)
+    return examples[: max(room // size, 1)]
 
 
-def _snapshot(trained: Trained, moment: Moment) -> dict[str, Any]:
-    nodes = nodes_of(trained.program.network, moment.params, moment.statistics)
+def _training(
+    trained: Trained, nodes: Sequence[Node], moments: Sequence[Moment], room: int, *, runs: bool
+) -> dict[str, Any]:
+    """What the page knows of how the network was trained: the epoch of its values, the moments, the first filters."""
+    last = max((moment.epoch for moment in moments), default=0)
+    best = int(trained.facts.metrics.get("best/epoch", 0))
+    epoch = best if trained.experiment.train.keep == "best" and best else last
+    accuracy = next((moment.accuracy for moment in moments if moment.epoch == epoch), None)
+    if accuracy is None and epoch == best:
+        accuracy = trained.facts.metrics.get("best/val_accuracy")
+    found: dict[str, Any] = {"kept": {"epoch": epoch, "accuracy": accuracy} if epoch else None}
+    others = [moment for moment in moments if not epoch or moment.epoch != epoch]  # it is there in float32
+    path = first_filters(trained.program.network)
+    if path is not None:
+        at, kernel = _with_filters(nodes, path)
+        found["filters"] = {"node": at, "shape": kernel.shape, "data": "" if runs else _base64(_float32(kernel))}
+    needed = {f"{node.paths[0]}.{name}" for node in nodes for name in node.tensors if name != "counts"}
+    whole = [moment for moment in others if runs and needed <= set(moment.values)]
+    if chosen := _evenly(whole, moments_that_fit(len(flat_values(nodes)[0]), room)):
+        found["snapshots"] = [
+            _snapshot(moment, flat_values(nodes_with(trained.program.network, moment.values))[0]) for moment in chosen
+        ]
+    elif path is not None:
+        chosen = _evenly([moment for moment in others if path in moment.values], MOST)
+        found["snapshots"] = [_snapshot(moment, moment.values[path], only="filters") for moment in chosen]
+    return found
+
+
+def _with_filters(nodes: Sequence[Node], path: str) -> tuple[int, Array]:
+    """The number of the node with these filters, and the filters."""
+    return next(
+        (at, tensor)
+        for at, node in enumerate(nodes)
+        for name, tensor in node.tensors.items()
+        if f"{node.paths[0]}.{name}" == path
+    )
+
+
+def _evenly(moments: Sequence[Moment], count: int) -> list[Moment]:
+    """So many of the moments, the first among them."""
+    places = np.linspace(0, len(moments) - 1, min(len(moments), count)).round().astype(int)
+    return [moments[place] for place in np.unique(places)]
+
+
+def _snapshot(moment: Moment, values: Array, only: str = "") -> dict[str, Any]:
     largest = float(np.finfo(np.float16).max)
-    halves = np.clip(flat_values(nodes)[0], -largest, largest).astype("<f2")
-    return {"epoch": moment.epoch, "accuracy": moment.accuracy, "data": _base64(halves.tobytes())}
+    halves = np.clip(np.asarray(values, np.float32).ravel(), -largest, largest).astype("<f2")
+    return {"epoch": moment.epoch, "accuracy": moment.accuracy, "only": only, "data": _base64(halves.tobytes())}
+
+
+def _float32(values: Array) -> bytes:
+    return np.ascontiguousarray(values, "<f4").tobytes()
 
 
 def _document(model: dict[str, Any], values: bytes) -> str:

@@ -1,10 +1,16 @@
 """The page that runs the network in a browser, and shows every value in it with what made it."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from runner import compiling
+from runner.layers.places import dotted
 from runner.network import Network
 from runner.run_figures.subject import RunFigure, Subject
+
+if TYPE_CHECKING:
+    from runner.page import Moment
 
 
 def draw(subject: Subject) -> bytes:
@@ -14,10 +20,22 @@ def draw(subject: Subject) -> bytes:
     val = subject.dataset.val
     chosen = [page.Example(example.input, example.label) for example in subject.chosen]
     found = page.examples(val.inputs, np.asarray(val.labels), subject.probabilities)
-    functions = compiling.compiled(subject.trained.program, subject.placement)
-    state = functions.init(compiling.leaves(subject.trained.program), *subject.given)
-    before = page.Moment(0, None, state.params, state.statistics)
-    return page.html(subject.trained, [*chosen, *found], subject.placement, moments=[before]).encode()
+    return page.html(subject.trained, [*chosen, *found], subject.placement, moments=_moments(subject)).encode()
+
+
+def _moments(subject: Subject) -> "list[Moment]":
+    """The network before training, and what its run kept while it learnt."""
+    from runner.page.moments import FOLDER, Moment, read
+
+    kept = read(subject.folder / FOLDER) if subject.folder else []
+    if kept and kept[0].epoch == 0:
+        return kept
+    program = subject.trained.program
+    state = compiling.compiled(program, subject.placement).init(compiling.leaves(program), *subject.given)
+    values = {
+        path: np.asarray(leaf) for part in (state.params, state.statistics) for path, leaf in dotted(part).items()
+    }
+    return [Moment(0, None, values), *kept]
 
 
 def _is_small(network: Network) -> bool:

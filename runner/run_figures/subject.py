@@ -11,6 +11,7 @@ import functools
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -59,6 +60,7 @@ class Subject:
     given: tuple[tuple[Tree, Tree], ...] = ()
     chosen: tuple[Example, ...] = ()  # by the user; else `examples` chooses
     layer: str | None = None  # the path of the layer to look at; None: the last one with feature maps
+    folder: Path | None = None  # of the run
 
     @functools.cached_property
     def sight(self) -> Sight:

@@ -109,6 +109,11 @@ class Training:
         """The parameters and statistics to evaluate and keep: of the best epoch so far, or of the last one."""
         return train.evaluated(self._kept)
 
+    @property
+    def present(self) -> train.Variables:
+        """The parameters and statistics to evaluate after the latest step."""
+        return train.evaluated(self.state)
+
     def trained(self, metrics: Mapping[str, float]) -> trained.Trained:
         """The network as a value, with its metrics."""
         plan = self.plan

@@ -149,7 +149,14 @@ class _Driver:
             return
         self.events.reaches(
             Point(
-                (member,), (training.plan,), training.ledger, training.steps, is_last, False, lambda: training.snapshot
+                (member,),
+                (training.plan,),
+                training.ledger,
+                training.steps,
+                is_last,
+                is_mapped=False,
+                snapshot=lambda: training.snapshot,
+                present=lambda: training.present,
             )
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from runner.errors import ConvrunnerError
+from runner.train import Variables
 from runner.trained import Trained
 from runner.training.alone import Chunk, Snapshot
 from runner.training.ledger import Epoch, Ledger
@@ -34,6 +35,7 @@ class Point(NamedTuple):
     is_last: bool  # the process is about to end
     is_mapped: bool  # the members are one program
     snapshot: Callable[[], Snapshot | MappedSnapshot]
+    present: Callable[[], Variables] | None = None  # what is evaluated now, on the device; only of a member alone
 
 
 class Observer:

@@ -56,7 +56,7 @@ def _explained(folder: Path, settings: Explain, asked: Asked) -> int:
     from runner.run_figures.subject import figure
 
     known = {name: figure(name) for name in settings.what}
-    subject = _subject(trained.load(folder), settings)
+    subject = _subject(trained.load(folder), settings, folder)
     chosen = {name: one for name, one in known.items() if one.suits(subject.network) and not one.of_training}
     if others := [name for name in known if name not in chosen]:
         print(f"does not apply to this network: {', '.join(others)}")
@@ -69,7 +69,7 @@ def _explained(folder: Path, settings: Explain, asked: Asked) -> int:
     return 0 if len(drawn) == len(chosen) else 1
 
 
-def _subject(network: "Trained", settings: Explain) -> "Subject":
+def _subject(network: "Trained", settings: Explain, folder: Path) -> "Subject":
     """The network with the chosen image and layer. Raises ConfigError or DataError."""
     import dataclasses
 
@@ -81,7 +81,7 @@ def _subject(network: "Trained", settings: Explain) -> "Subject":
         raise ConfigError(Fault("index", "must not be given beside image"))
     here = placement.choose(settings.device)
     layer = None if settings.layer is None else named_layer(network.program.network, settings.layer)
-    subject = Subject(network, here, lambda: data.load(network.experiment.source), layer=layer)
+    subject = Subject(network, here, lambda: data.load(network.experiment.source), layer=layer, folder=folder)
     chosen = _chosen(subject, settings)
     return subject if chosen is None else dataclasses.replace(subject, chosen=(chosen,))
 

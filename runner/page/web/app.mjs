@@ -1,7 +1,7 @@
 // The page: what is shown, kept in its address, and the panels around the network.
 import { attentionPanel } from "./attention.mjs";
 import { benchPanel } from "./bench.mjs";
-import { arrayOf, bytesOf, halves, inflated } from "./decoding.mjs";
+import { arrayOf, bytesOf, inflated } from "./decoding.mjs";
 import { el, sizes } from "./dom.mjs";
 import { applied, forward, outputs, prepared, probabilities } from "./engine.mjs";
 import { seenBy } from "./fields.mjs";
@@ -11,6 +11,7 @@ import { bars, inputPanel } from "./pad.mjs";
 import { networkRows } from "./rows.mjs";
 import { asMap } from "./shapes.mjs";
 import { languageName, say, setLanguage } from "./texts.mjs";
+import { courseOf, timeControl } from "./time.mjs";
 import { arithmetic, where } from "./unit.mjs";
 
 const read = (id) => document.getElementById(id).textContent;
@@ -35,8 +36,13 @@ async function main() {
   })));
   if (records.length) page.shapes = [input.shape, ...model.records[0].maps.map(({ shape }) => shape)];
 
-  // The network after some epochs, the last of them as it was kept.
-  const epochs = (model.snapshots ?? []).map(({ epoch, accuracy, data }) => ({ epoch, accuracy, net: () => prepared(model, halves(bytesOf(data))) }));
+  const course = courseOf(model, trained), keptAt = course.findIndex(({ isKept }) => isKept);
+  page.course = course;
+  /** The number of the moment that is shown. */
+  page.now = () => (page.state.epoch < 0 ? keptAt : page.state.epoch);
+  /** The first convolution that sees the image itself, and its filters at the moment that is shown; null if there is none. */
+  page.filters = model.filters ? { ...model.filters, values: () => course[page.now()].filters() ?? page.net.tensors[model.filters.node].kernel } : null;
+  page.playing = 0;
   const argmax = (values) => values.indexOf(values.reduce((a, b) => Math.max(a, b), -Infinity));
   const known = new Map();
   /** The class that the network as trained gives an example. */
@@ -111,17 +117,17 @@ async function main() {
     redraw();
     remember();
   };
-  /** Shows the network after an epoch; after the last one, as it was kept. */
+  /** Shows a moment of the training. */
   page.after = (number) => {
-    page.state.epoch = number < epochs.length ? number : -1;
-    page.net = page.state.epoch < 0 ? trained : epochs[number].net();
+    page.state.epoch = number === keptAt ? -1 : number;
+    page.net = course[number].net();
     page.steps = 0;
     compute();
     redraw();
     remember();
   };
   page.learn = (net) => {
-    page.net = net ?? (page.state.epoch < 0 ? trained : epochs[page.state.epoch].net());
+    page.net = net ?? course[page.now()].net();
     page.steps = net ? page.steps + 1 : 0;
     compute();
     redraw();
@@ -204,7 +210,7 @@ async function main() {
     if (example >= 0) parts.set("example", example);
     if (held && unit) parts.set("unit", [node, ...unit].join(","));
     if (tab !== "unit") parts.set("tab", tab);
-    if (epoch >= 0) parts.set("epoch", epochs[epoch].epoch);
+    if (epoch >= 0) parts.set("epoch", course[epoch].epoch);
     if (gain !== 1) parts.set("scale", gain.toFixed(2));
     try {
       history.replaceState(null, "", `#${parts}`);
@@ -221,8 +227,8 @@ async function main() {
     const fits = parts.has("unit") && unit.length === 3 && shape && unit.every((v, axis) => Number.isInteger(v) && v >= 0 && v < shape[axis]);
     Object.assign(state, fits ? { node, unit, held: true } : { node: -1, unit: null, held: false });
     state.tab = ["attention", "learning", "bench"].find((name) => name === parts.get("tab") && (name === "bench" || !page.recorded)) ?? "unit";
-    state.epoch = parts.has("epoch") ? epochs.findIndex(({ epoch }) => epoch === Number(parts.get("epoch"))) : -1;
-    page.net = state.epoch < 0 ? trained : epochs[state.epoch].net();
+    state.epoch = parts.has("epoch") ? course.findIndex(({ epoch, isKept }) => !isKept && String(epoch) === parts.get("epoch")) : -1;
+    page.net = course[page.now()].net();
     state.gain = Math.min(Math.max(Number(parts.get("scale") ?? 1), 0.25), 16) || 1;
   }
 
@@ -234,23 +240,14 @@ async function main() {
       redraw();
       remember();
     } });
-    const told = el("output", { for: "epoch" }), tell = () => {
-      const now = epochs[page.state.epoch];
-      told.textContent = now?.epoch === 0 ? say("untrained") : now ? say("epoch", now.epoch, now.accuracy === null ? "" : `${(100 * now.accuracy).toFixed(1)} %`) : say("kept");
-    };
-    const time = el("input", { type: "range", id: "epoch", min: 0, max: epochs.length, value: page.state.epoch < 0 ? epochs.length : page.state.epoch, oninput: (event) => {
-      page.after(Number(event.target.value));
-      tell();
-    } });
-    tell();
-    const intro = page.recorded ? say("recorded", page.recorded) : say(page.vocabulary.length ? "introText" : "intro");
+    const intro = page.recorded ? `${say("recorded", page.recorded)}${course.length > 1 ? ` ${say("onlyFilters")}` : ""}` : say(page.vocabulary.length ? "introText" : "intro");
     document.title = `${model.name} – ${say("network")}`;
     const accuracy = model.metrics["test/accuracy"] ?? model.metrics["val/accuracy"];
     const [given, examples] = inputPanel(page);
     document.querySelectorAll("header, main").forEach((old) => old.remove());
     document.body.append(
       el("header", {}, el("h1", {}, model.name, accuracy === undefined ? "" : el("small", {}, ` ${(100 * accuracy).toFixed(2)} %`)), el("p", {}, intro, model.precision === "bfloat16" ? ` ${say("bfloat16")}` : ""),
-        epochs.length ? el("label", { class: "gain" }, say("time"), time, told) : null,
+        timeControl(page),
         el("label", { class: "gain" }, say("scale"), gain),
         el("button", { id: "language", onclick: () => {
           setLanguage(languageName() === "en" ? "zh" : "en");

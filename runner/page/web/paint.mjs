@@ -115,6 +115,32 @@ function fill(pixels, stride, [left, top, width, height], value) {
   for (let y = top; y < top + height; y++) pixels.fill(value, y * stride + left, y * stride + left + width);
 }
 
+/**
+ * Draws the filters of a kernel (h, w, 1 | 3, filters) as tiles: of three channels as colours around grey.
+ *
+ * Each is above its map, of those in `maps`, if these are all in one row.
+ */
+export function drawFilters(canvas, kernel, [h, w, c, count], width, maps, scale, marked = -1) {
+  const zoom = Math.max(2, Math.floor((count > 32 ? 30 : 40) / Math.max(h, w))), tw = w * zoom, th = h * zoom;
+  const gap = maps.columns >= count ? Math.max(4, maps.tw + GAP - tw) : 4, start = gap === 4 ? 0 : Math.floor((maps.tw - tw) / 2);
+  const columns = Math.max(1, Math.min(count, Math.floor((width + gap) / (tw + gap))));
+  canvas.width = start + columns * (tw + gap) - gap;
+  canvas.height = Math.ceil(count / columns) * (th + 4) - 4;
+  const context = canvas.getContext("2d");
+  const grey = (v) => Math.max(0, Math.min(255, Math.round(128 + (127 * v) / (scale || 1))));
+  for (let k = 0; k < count; k++) {
+    const left = start + (k % columns) * (tw + gap), top = Math.floor(k / columns) * (th + 4);
+    for (let tap = 0; tap < h * w; tap++) {
+      const [r, g, b] = [0, 1, 2].map((channel) => kernel[(tap * c + Math.min(channel, c - 1)) * count + k]);
+      context.fillStyle = c === 1 ? colour(r, scale) : `rgb(${grey(r)} ${grey(g)} ${grey(b)})`;
+      context.fillRect(left + (tap % w) * zoom, top + Math.floor(tap / w) * zoom, zoom, zoom);
+    }
+    if (k !== marked) continue;
+    context.strokeStyle = "#d6006c", context.lineWidth = 2;
+    context.strokeRect(left + 1, top + 1, tw - 2, th - 2);
+  }
+}
+
 /** Draws data for a screen, bytes (h, w, 1 | 2 | 3 | 4), as large as the canvas. */
 export function drawPicture(canvas, bytes, [h, w, c]) {
   const small = new OffscreenCanvas(w, h), image = new ImageData(w, h);

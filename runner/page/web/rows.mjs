@@ -1,7 +1,7 @@
 // The network from top to bottom: a row for each layer with all its maps, its lanes beside it.
 import { el, short, sizes } from "./dom.mjs";
 import { gutter, lanes } from "./lanes.mjs";
-import { colour, drawMaps, largestOf, layout, rectangle, unitAt } from "./paint.mjs";
+import { colour, drawFilters, drawMaps, largestOf, layout, rectangle, unitAt } from "./paint.mjs";
 import { asMap } from "./shapes.mjs";
 import { say } from "./texts.mjs";
 
@@ -51,13 +51,15 @@ function row(page, node, at, lane, wide) {
   const over = el("canvas", { class: "over", "aria-hidden": "true" });
   const range = el("span", { class: "range" }), isInput = at === 0;
   const words = isInput && page.vocabulary.length ? el("p", { class: "words" }) : null;
+  const filters = page.filters?.node === at ? el("canvas", { class: "filters", role: "img", "aria-label": say("filters") }) : null;
+  const strip = filters && el("div", { class: "strip" }, el("p", {}, say("filters")), filters, el("p", {}, say("maps"))), scale = filters && largestOf(page.filters.values());
   const title = page.title(at);
   maps.setAttribute("aria-label", `${title} ${sizes(node.shape)}`);
   const element = el("section", { class: "row", "data-node": at, "data-kind": node.kind },
     gutter(lane, wide),
     el("div", { class: "layer" },
       el("h4", {}, el("b", { title: node.place }, title), " ", el("span", {}, summary(node)), " ", el("span", { class: "shape" }, sizes(node.shape)), range),
-      words, el("div", { class: "stage", hidden: Boolean(words) }, maps, over)));
+      strip, words, el("div", { class: "stage", hidden: Boolean(words) }, maps, over)));
   let placed = null, shown = false;
   const shapeOf = () => page.shapes[at];
   const draw = () => {
@@ -79,6 +81,7 @@ function row(page, node, at, lane, wide) {
   let marked = [null, null];
   const paintMark = () => {
     if (!shown) return;
+    if (filters) drawFilters(filters, page.filters.values(), page.filters.shape, strip.clientWidth, placed, scale, marked[1]?.[2] ?? -1);
     const context = over.getContext("2d"), [box, unit] = marked;
     context.clearRect(0, 0, over.width, over.height);
     if (words) {

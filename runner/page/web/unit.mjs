@@ -15,7 +15,7 @@ function matrix(values, columns, scale, title, marked = -1) {
   const cells = values.map((v, i) =>
     el("span", { class: i === marked ? "won" : v === null ? "none" : "", style: v === null ? "" : `background:${colour(v, scale)};color:${ink(v, scale)}`, title: v === null ? "" : short(v, 5) },
       columns <= 5 && v !== null ? tiny(v) : ""));
-  return el("figure", {}, el("div", { class: "matrix", style: `grid-template-columns:repeat(${columns},${big}px);--cell:${big}px` }, cells),
+  return el("figure", {}, el("div", { class: "matrix", style: `--cell:min(${big}px, calc((100vw - 100px) / ${3 * columns}));grid-template-columns:repeat(${columns},var(--cell))` }, cells),
     el("figcaption", {}, title));
 }
 
