@@ -8,6 +8,7 @@
 """
 
 import functools
+import math
 from fractions import Fraction
 from typing import Any, Final
 
@@ -27,6 +28,9 @@ from runner.records import Record
 
 # The path of the first layer's filters, if it is a convolution.
 FIRST_KERNEL: Final = "0_conv.kernel"
+# What a batch may cost that is filled up: tenths of a second on two cores.
+_FILLED_MULTIPLY_ADDS: Final = 2**34
+_FILLED_BYTES: Final = 2**29
 
 
 class Totals(Record):
@@ -82,6 +86,16 @@ class Network(Record):
         maps = [row.output for row in self.rows if len(row.output.shape) > 1]
         # If the first layer flattens, the input is the only feature map, and each pixel has the field of one pixel.
         return maps[-1].fields if maps else (ReceptiveField(),) * len(self.rows[0].output.fields)
+
+    def evaluated_together(self, count: int, most: int) -> int:
+        """The batch size of the program that evaluates so many inputs: `most`, to which a smaller batch is filled up.
+
+        Of a network for which that would take long or fill the memory, the next power of two: few sizes, few programs.
+        """
+        values = self.totals.activation_bytes + 4 * math.prod(self.input_shape)
+        if most * self.totals.multiply_adds <= _FILLED_MULTIPLY_ADDS and most * values <= _FILLED_BYTES:
+            return most
+        return min(most, 1 << max(count - 1, 0).bit_length())
 
     # Layers by name -----------------------------------------------------------------------------------------------
 

@@ -124,15 +124,16 @@ class Trained:
 
         Raises ConfigError if the inputs have another type or shape.
         """
-        shape, size = self.program.network.data_shape, self.experiment.train.evaluation_batch_size
+        network, most = self.program.network, self.experiment.train.evaluation_batch_size
+        shape, size = network.data_shape, network.evaluated_together(len(inputs), most)
         if inputs.dtype != self.input_dtype or inputs.shape[1:] != shape:
             wanted, got = (_described(*both) for both in ((self.input_dtype, shape), (inputs.dtype, inputs.shape[1:])))
             raise ConfigError(must("inputs", f"be {wanted} as in training", got))
         predict = compiling.compiled(self.program, placement).predict
-        answers = [np.zeros((0, self.program.network.classes), np.float32)]
+        answers = [np.zeros((0, network.classes), np.float32)]
         for start in range(0, len(inputs), size):
             batch = inputs[start : start + size]
-            # Padded to one size, so that all batches use one program, with the exact bits of the run's evaluation.
+            # Filled up, so that all batches use one program; that of the run's evaluation gives its exact bits.
             full = np.pad(batch, ((0, size - len(batch)),) + ((0, 0),) * len(shape))
             found = predict(compiling.leaves(self.program), self.params, self.statistics, full)
             answers.append(np.asarray(found)[: len(batch)])

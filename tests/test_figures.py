@@ -3,11 +3,14 @@
 import io
 import math
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import colormaps, get_data_path
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
@@ -16,16 +19,17 @@ from runner.figures import (
     Answered,
     LayerMaps,
     class_probabilities,
-    confusion_matrix,
     feature_maps,
     filters,
     filters_before_and_after,
-    learning_curves,
     png,
-    worst_images,
 )
-from runner.figures.canvas import resized, tiles
-from runner.figures.style import TRAIN, VAL
+from runner.figures.canvas import coloured, resized, tiles
+from runner.figures.confusion import confusion_matrix
+from runner.figures.curves import learning_curves
+from runner.figures.images import worst_images
+from runner.figures.sheet import DPI, Sheet
+from runner.figures.style import RIGHT, TRAIN, VAL, WRONG, is_plain
 
 HISTORY = [
     {
@@ -210,11 +214,11 @@ def test_a_sheet_shows_the_pixels_it_was_given() -> None:
     ],
 )
 def test_filters_say_how_many_they_are(shape: tuple[int, ...], title: str) -> None:
-    figure = filters(np.random.default_rng(0).normal(size=shape).astype(np.float32))
-    assert figure.get_suptitle() == title
+    sheet = filters(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    assert sheet.texts[0].text == title
     both = filters_before_and_after(np.zeros(shape), np.ones(shape), name="layers[0].conv")
-    assert both.get_suptitle() == f"layers[0].conv: {title}"
-    assert {"before training", "after training"} <= {text.get_text() for text in both.texts}
+    assert [one.text for one in both.texts] == [f"layers[0].conv: {title}", "before training", "after training"]
+    assert touching(both) == []
     assert png(both)
 
 
@@ -256,32 +260,98 @@ def answered(shape: tuple[int, ...], count: int = 2) -> list[Answered]:
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (20, 60, 3), (40, 1)])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_probabilities_stand_beside_images_without_overlap(shape: tuple[int, ...], count: int) -> None:
-    figure = class_probabilities(answered(shape, count), CLASSES)
-    assert png(figure)  # which chooses the fonts
-    assert overlaps(figure) == []
-    said = [text.get_text() for text in figure.texts]
+    given = answered(shape, count)
+    sheet = class_probabilities(given, CLASSES)
+    assert png(sheet)
+    assert touching(sheet) == []
+    said = [one.text for one in sheet.texts]
     assert said[0].startswith("right: ")
+    rows = 2 + 2 * 10  # a verdict and a name, and ten bars with a name and a share
     if count > 1:
-        assert "wrong: " in said[2]
-        assert "; it is a photogr" in said[2]
-        names = [label.get_text() for label in figure.axes[3].get_yticklabels()]
+        assert said[rows].startswith("wrong: ")
+        assert "; it is a photogr" in said[rows]
+        names = said[rows + 2 : 2 * rows : 2]
         assert len(names) == 10
         assert any(name.startswith("a photogr") for name in names), "the true class always has a bar"
+    # The bars of the first example, from top to bottom: as long as its shares, the first in the colour of a right one.
+    beside = [one.box for one in sheet.texts[3:rows:2]]
+    bars = [round(left) for left, *_ in beside]
+    expected = np.sort(given[0].probabilities)[::-1][:10] * 2.0 * DPI
+    np.testing.assert_allclose(np.diff([*bars[::-1]]), np.diff(expected[::-1]), atol=3)
+    _, top, _, bottom = beside[0]
+    colours = {tuple(colour) for colour in sheet.pixels[round((top + bottom) / 2), : sheet.size[0] // count].tolist()}
+    assert tuple(bytes.fromhex(RIGHT[1:])) in colours
+    assert tuple(bytes.fromhex(WRONG[1:])) not in colours
 
 
 def test_the_maps_of_layers_of_any_shape_have_rows() -> None:
     rng = np.random.default_rng(0)
     shapes = [(28, 28, 6), (14, 30, 20), (1, 1, 3), (230, 230, 2), (120,), (4096,), (16, 5)]
     layers = [LayerMaps(f"layers[{n}]", rng.normal(size=(2, *shape))) for n, shape in enumerate(shapes)]
-    figure = feature_maps(answered((28, 28, 1)), CLASSES, layers)
-    said = [text.get_text() for text in figure.texts]
+    sheet = feature_maps(answered((28, 28, 1)), CLASSES, layers)
+    said = [one.text for one in sheet.texts]
     assert {"layers[3]", "28×28×1"} <= set(said)
     assert any(text.startswith("14×30×20, up to ") for text in said)
     assert said[-1].endswith("; the first 12 channels")
-    assert png(figure)  # which chooses the fonts
-    boxes = [text.get_window_extent() for text in figure.texts]
-    pairs = [(one, other) for n, one in enumerate(boxes) for other in boxes[n + 1 :]]
-    assert not [1 for one, other in pairs if one.overlaps(other) and min(one.y1, other.y1) - max(one.y0, other.y0) > 1]
+    assert png(sheet)
+    assert touching(sheet) == []
+
+
+def touching(sheet: Sheet) -> list[tuple[str, str]]:
+    """Pairs of texts whose boxes share pixels, and texts that are not wholly on the sheet."""
+    width, height = sheet.size
+    outside = [("", text) for text, (x0, y0, x1, y1) in sheet.texts if x0 < 0 or y0 < 0 or x1 > width or y1 > height]
+    pairs = [(one, other) for n, one in enumerate(sheet.texts) for other in sheet.texts[n + 1 :]]
+    return outside + [
+        (one.text, other.text)
+        for one, other in pairs
+        if min(one.box[2], other.box[2]) - max(one.box[0], other.box[0]) > 1
+        and min(one.box[3], other.box[3]) - max(one.box[1], other.box[1]) > 1
+    ]
+
+
+def test_the_colours_of_values_are_matplotlibs() -> None:
+    values = np.linspace(-1.2, 1.2, 1001)
+    theirs = colormaps["RdBu_r"](0.5 + np.clip(values, -1, 1) / 2)[..., :3]
+    np.testing.assert_allclose(coloured(values, 1.0), theirs, atol=0.006)
+
+
+def test_plain_texts_have_all_their_characters_in_matplotlibs_own_font() -> None:
+    known = set(FT2Font(str(Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf"))).get_charmap())
+    bold = set(FT2Font(str(Path(get_data_path(), "fonts/ttf/DejaVuSans-Bold.ttf"))).get_charmap())
+    plain = {point for point in range(0x20, 0xD800) if is_plain(chr(point))}
+    assert len(plain) > 650
+    assert plain <= known & bold
+    assert not any(map(is_plain, ("猫", "قطة", "\n", "\x00", "\udce9", "🚀")))
+
+
+def test_a_text_of_a_sheet_is_as_large_as_matplotlibs() -> None:
+    sheet = Sheet(4, 1)
+    sheet.write(0.5, 0.5, "layers[0].conv: 28×28×6", 10, bold=True)
+    ours = np.argwhere(sheet.pixels.min(axis=-1) < 128)
+    figure = Figure(figsize=(4, 1))
+    figure.text(0.5 / 4, 0.5, "layers[0].conv: 28×28×6", fontsize=10, fontweight="bold", va="center")
+    theirs = np.argwhere(np.asarray(Image.open(io.BytesIO(png(figure))).convert("RGB")).min(axis=-1) < 128)
+    np.testing.assert_allclose(ours.min(axis=0), theirs.min(axis=0), atol=5)
+    np.testing.assert_allclose(np.ptp(ours, axis=0), np.ptp(theirs, axis=0), atol=5)
+
+
+def test_other_scripts_are_drawn_into_a_sheet_by_matplotlib() -> None:
+    sheet = Sheet(2, 0.5)
+    sheet.write(0.1, 0.25, "$5 é ∅", 9, colour=RIGHT)  # the last sign is not among the plain ones
+    [(text, (left, top, right, bottom))] = sheet.texts
+    assert text == "$5 é ∅"
+    inked = np.argwhere(sheet.pixels.min(axis=-1) < 200)
+    assert len(inked) > 50
+    assert top <= inked[:, 0].min()
+    assert inked[:, 0].max() < bottom
+    assert left <= inked[:, 1].min()
+    assert inked[:, 1].max() < right
+
+
+def test_a_sheet_is_the_same_every_time() -> None:
+    kernel = np.random.default_rng(0).normal(size=(5, 5, 1, 6))
+    assert png(filters(kernel)) == png(filters(kernel))
 
 
 def test_a_png_is_sharp_and_the_same_every_time() -> None:

@@ -8,8 +8,10 @@ import pytest
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from runner.figures import confusion_matrix, png, worst_images
+from runner.figures import png
+from runner.figures.confusion import confusion_matrix
 from runner.figures.fonts import drawable, families
+from runner.figures.images import worst_images
 from runner.figures.style import columns, short_name
 
 LONG = "an image of something with a name that is long"
@@ -91,7 +93,8 @@ import logging, sys
 from matplotlib import font_manager
 asked = []
 font_manager.findSystemFonts = lambda *args, **kwargs: asked.append(args) or []
-from runner.figures import confusion_matrix, png
+from runner.figures import png
+from runner.figures.confusion import confusion_matrix
 logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
 png(confusion_matrix([[1, 0], [0, 1]], ("cat", "dog")))
 assert not asked

@@ -1,7 +1,11 @@
 """The figures of a run: which are drawn, from what, and how one is added."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from runner.layers.passes import Located
 from runner.run_figures.feature_maps import in_order_of_outputs, shown_layers
 from runner.run_figures.settings import Figures, names
 from runner.run_figures.subject import Example, Subject, figure
+from runner.trained import Trained
 
 RESIDUAL = (
     "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, {dropout: {rate: 0.5}}, "
@@ -76,6 +81,43 @@ def test_figures_suit_only_some_networks() -> None:
     dense = tiny("model.layers=[flatten, classifier]").network((8, 8, 1), 10)
     fitting = {name for name in Figures().draw if figure(name).suits(dense)}
     assert fitting == set(Figures().draw) - {"worst_texts", "first_filters"}
+
+
+def test_the_figures_of_every_run_need_no_matplotlib(tmp_path: Path) -> None:
+    """Importing it takes half a second, which a run of a minute must not spend."""
+    program = """
+import sys
+import numpy as np
+from runner.figures import Answered, LayerMaps, class_probabilities, feature_maps, filters_before_and_after, png
+answered = [Answered(np.zeros((8, 8, 1), np.uint8), "#3", 0, np.array([0.25, 0.75]))]
+assert png(filters_before_and_after(np.zeros((3, 3, 1, 4)), np.ones((3, 3, 1, 4)), name="layers[0].conv"))
+assert png(feature_maps(answered, ("кошка", "ñandú"), [LayerMaps("layers[0].conv", np.ones((1, 6, 6, 4)))]))
+assert png(class_probabilities(answered, ("кошка", "ñandú")))
+sys.exit("matplotlib" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_examples_of_a_large_network_are_chosen_from_few_images() -> None:
+    about, all_of_them = subject("train.epochs=1"), len(digits().val)
+    assert len(about.judged[0]) == len(about.judged[1]) == all_of_them
+    large = "model.layers=[{conv: {filters: 30000, kernel_size: 8, padding: same}}, global_avg_pool, classifier]"
+    network = tiny(large).network((8, 8, 1), 10)
+    asked: list[int] = []
+
+    class Untrained:
+        program = SimpleNamespace(network=network)
+
+        def probabilities(self, inputs: np.ndarray, placement: object) -> np.ndarray:
+            asked.append(len(inputs))
+            return np.eye(10)[digits().val.labels[:1].repeat(len(inputs))]
+
+    about = Subject(cast(Trained, Untrained()), here(), digits)
+    indices, probabilities = about.judged
+    assert asked == [len(indices)] == [len(probabilities)]
+    assert 64 <= len(indices) < all_of_them
+    assert 64 * network.totals.multiply_adds < 2**32
 
 
 def test_a_run_writes_the_page_only_of_networks_that_it_can_run() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import Runner
-from configurations import arrays_file, begun, composed, here, parse
+from configurations import arrays_file, begun, composed, here, parse, tiny
 from golden.cases import write_texts
 
 from runner import compiling, trained
@@ -103,6 +103,17 @@ def test_inputs_are_answered_alike_alone_and_among_a_thousand(saved: tuple[Path,
     found = loaded.probabilities(many, here())
     for count in (1, 50):
         np.testing.assert_array_equal(found[:count], loaded.probabilities(many[:count], here()))
+
+
+LARGE = "model.layers=[{conv: {filters: 4, kernel_size: 3, padding: same}}, flatten, classifier]"
+
+
+@pytest.mark.parametrize("size", [8, 700])
+@pytest.mark.parametrize("count", [1, 50, 1000])
+def test_a_batch_is_filled_up_only_if_that_costs_little(size: int, count: int) -> None:
+    network = tiny(LARGE, f"model.input={{height: {size}, width: {size}}}").network((8, 8, 1), 10)
+    together = network.evaluated_together(count, 256)
+    assert together == (256 if size == 8 else {1: 1, 50: 64, 1000: 256}[count])
 
 
 @pytest.mark.parametrize(

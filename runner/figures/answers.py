@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from runner.figures.canvas import pictured
-from runner.figures.style import QUIET, RIGHT, WRONG, Array, empty_figure, panel, percent, short_name, write
+from runner.figures.sheet import Sheet
+from runner.figures.style import QUIET, RIGHT, TRAIN, VAL, WRONG, Array, percent, short_name
 
 _BARS: Final = 10
-_OTHER: Final = "#BBBBBB"
+_OTHER, _EDGE = "#BBBBBB", "#B3B3B3"
 # Sizes in inches: an image, the names of classes beside it, the bars, the heading and the height of a bar.
 _IMAGE, _NAMES, _WIDE, _HEADING, _BAR = 1.9, 1.35, 2.0, 0.62, 0.215
 
@@ -40,35 +39,32 @@ def verdict(one: Answered, classes: Sequence[str]) -> tuple[str, str]:
     return f"wrong: {taken}, {share}; it is {short_name(classes[one.truth], 18)}", WRONG
 
 
-def class_probabilities(answered: Sequence[Answered], classes: Sequence[str]) -> Figure:
+def class_probabilities(answered: Sequence[Answered], classes: Sequence[str]) -> Sheet:
     """Each image with bars of its most probable classes, at most ten, and of the true one."""
     shown = [_shown(one) for one in answered]
     wide = _IMAGE + _NAMES + _WIDE + 0.55
     high = max(max(map(len, shown)) * _BAR, _IMAGE)
-    figure = empty_figure(wide * len(answered), _HEADING + high + 0.2, layout=None)
+    sheet = Sheet(wide * len(answered), _HEADING + high + 0.2)
     for place, (one, kept) in enumerate(zip(answered, shown, strict=True)):
         left = place * wide + 0.12
         text, colour = verdict(one, classes)
-        write(figure, left, 0.2, text, 10.5, colour=colour, bold=True)
-        write(figure, left, 0.41, short_name(one.name, 36), 8, colour=QUIET)
-        draw_input(panel(figure, left, _HEADING, _IMAGE, _IMAGE), one.image)
-        bars = panel(figure, left + _IMAGE + _NAMES, _HEADING, _WIDE, len(kept) * _BAR)
-        _bars(bars, one, kept, classes)
-    return figure
+        sheet.write(left, 0.2, text, 10.5, colour=colour, bold=True)
+        sheet.write(left, 0.41, short_name(one.name, 36), 8, colour=QUIET)
+        _input(sheet, one.image, left)
+        _bars(sheet, one, kept, classes, left + _IMAGE + _NAMES)
+    return sheet
 
 
-def draw_input(axes: Axes, image: Array) -> None:
-    """An image, or the curves of a signal (length, c), without ticks."""
+def _input(sheet: Sheet, image: Array, left: float) -> None:
+    """An image in its shape, or the curves of a signal (length, c)."""
     if image.ndim == 2:
-        axes.plot(image, linewidth=0.8)
-    else:
-        axes.imshow(pictured(image), interpolation="nearest")
-        axes.set_anchor("NW")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_linewidth(0.4)
-        spine.set_color(QUIET)
+        sheet.curves(image.astype(np.float32), left, _HEADING, _IMAGE, _IMAGE, (TRAIN, VAL, QUIET))
+        sheet.frame(left, _HEADING, _IMAGE, _IMAGE, _EDGE)
+        return
+    longest = max(image.shape[:2])
+    high, wide = (size / longest * _IMAGE for size in image.shape[:2])
+    sheet.paste(pictured(image), left, _HEADING, wide, high)
+    sheet.frame(left, _HEADING, wide, high, _EDGE)
 
 
 def _shown(one: Answered) -> list[int]:
@@ -80,22 +76,13 @@ def _shown(one: Answered) -> list[int]:
     return kept
 
 
-def _bars(axes: Axes, one: Answered, kept: Sequence[int], classes: Sequence[str]) -> None:
-    shares = [float(one.probabilities[place]) for place in kept]
-    colours = [
-        RIGHT if place == one.truth else WRONG if place == one.taken and one.truth is not None else _OTHER
-        for place in kept
-    ]
-    if one.truth is None:
-        colours[0] = RIGHT
-    axes.barh(range(len(kept)), shares, height=0.72, color=colours)
-    axes.set_yticks(range(len(kept)), [short_name(classes[place], 18) for place in kept], fontsize=8)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(kept) - 0.5, -0.5)
-    axes.set_xticks([])
-    axes.tick_params(length=0)
-    for row, share in enumerate(shares):
-        axes.text(share + 0.015, row, percent(share), fontsize=7.5, va="center", color=QUIET)
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
-    axes.spines["left"].set_color(QUIET)
-    axes.spines["left"].set_linewidth(0.6)
+def _bars(sheet: Sheet, one: Answered, kept: Sequence[int], classes: Sequence[str], left: float) -> None:
+    for row, place in enumerate(kept):
+        share, middle = float(one.probabilities[place]), _HEADING + (row + 0.5) * _BAR
+        colour = RIGHT if place == one.truth else WRONG if place == one.taken and one.truth is not None else _OTHER
+        if one.truth is None and row == 0:
+            colour = RIGHT
+        sheet.write(left - 0.06, middle, short_name(classes[place], 18), 8, ha="right")
+        sheet.fill(left, middle - 0.36 * _BAR, share * _WIDE, 0.72 * _BAR, colour)
+        sheet.write(left + share * _WIDE + 0.04, middle, percent(share), 7.5, colour=QUIET)
+    sheet.fill(left, _HEADING, 0, len(kept) * _BAR, QUIET)

@@ -8,12 +8,19 @@ import math
 from typing import Final
 
 import numpy as np
-from matplotlib import colormaps
 
 from runner.figures.style import Array
 
 SIGNED: Final = "RdBu_r"
-"""The colours of values around zero: blue below, white at zero, red above."""
+"""matplotlib's name for the colours of values around zero: blue below, white at zero, red above."""
+# ColorBrewer's colours of that name, from -1 to 1.
+_STOPS: Final = (
+    np.array([0x053061, 0x2166AC, 0x4393C3, 0x92C5DE, 0xD1E5F0, 0xF7F7F7,
+              0xFDDBC7, 0xF4A582, 0xD6604D, 0xB2182B, 0x67001F])[:, None] >> np.array([16, 8, 0]) & 255
+) / 255  # fmt: skip
+_SHADES: Final = np.stack(
+    [np.interp(np.linspace(0, 10, 256), np.arange(11), channel) for channel in _STOPS.T], axis=-1
+).astype(np.float32)
 
 
 def limit_of(values: Array) -> float:
@@ -24,7 +31,8 @@ def limit_of(values: Array) -> float:
 
 def coloured(values: Array, limit: float) -> Array:
     """Values as colours (…, 3) in 0 … 1, white at zero."""
-    found: Array = colormaps[SIGNED](0.5 + np.clip(values / limit, -1, 1) / 2)[..., :3]
+    places = np.clip((values / limit + 1) * 128, 0, 255)
+    found: Array = _SHADES[np.nan_to_num(places, nan=128).astype(np.uint8)]
     return found
 
 
@@ -67,7 +75,7 @@ def tiles(maps: Array, *, side: int, gap: int, across: int, limit: float, frame:
     height, width = fitting(maps.shape[0], maps.shape[1], side)
     across = min(across, max(count, 1))
     rows = math.ceil(count / across)
-    sheet = np.ones((rows * (height + gap) - gap, across * (width + gap) - gap, 3))
+    sheet = np.ones((rows * (height + gap) - gap, across * (width + gap) - gap, 3), np.float32)
     for index in range(count):
         row, column = divmod(index, across)
         top, left = row * (height + gap), column * (width + gap)

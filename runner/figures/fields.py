@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle as Patch
 
-from runner.figures.answers import draw_input
 from runner.figures.canvas import pictured
+from runner.figures.inputs import draw_input
 from runner.figures.style import QUIET, VAL, Array, empty_figure, panel, short_name, write
 
 _SIDE, _GAP, _LEFT = 1.85, 0.2, 0.95  # in inches

@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from runner.figures.canvas import coloured, limit_of, pasted, resized, tiles
 from runner.figures.maps import shape_of
-from runner.figures.style import QUIET, Array, empty_figure, panel, short_name, show, write
+from runner.figures.sheet import DPI, Sheet
+from runner.figures.style import QUIET, Array, short_name
 
-_DPI: Final = 150
 _MOST: Final = 64
 _GAP: Final = 8  # in pixels
 _HEADING, _MARGIN = 0.62, 0.15  # in inches
 
 
-def filters(kernel: Array, name: str = "") -> Figure:
+def filters(kernel: Array, name: str = "") -> Sheet:
     """At most 64 filters of a convolution as tiles; kernels are (h, w, c_in, c_out) or (w, c_in, c_out).
 
     Three input channels are shown as colours around mid-grey. Otherwise the mean over the input channels is shown,
@@ -26,34 +25,34 @@ def filters(kernel: Array, name: str = "") -> Figure:
     return _sheets([(name, kernel)])
 
 
-def filters_before_and_after(before: Array, after: Array, *, name: str = "") -> Figure:
+def filters_before_and_after(before: Array, after: Array, *, name: str = "") -> Sheet:
     """The filters of a convolution before training at the left, and after it at the right, in one scale of colours."""
     return _sheets([("before training", before), ("after training", after)], name)
 
 
-def every_filter(kernels: Sequence[tuple[str, Array]]) -> Figure:
+def every_filter(kernels: Sequence[tuple[str, Array]]) -> Sheet:
     """A row for each convolution with at most 32 of its filters; filters of one pixel as a matrix of all weights."""
     across, side, gap, line, left = 16, 46, 5, 18, 2.15
     pixels = across * (side + gap) - gap
     rows = [_filter_row(_of_images(np.asarray(kernel, np.float32)), across, side, gap) for _, kernel in kernels]
     tops = np.cumsum([0, *(row.shape[0] + line for row in rows)])
-    canvas = np.ones((int(tops[-1]), pixels, 3))
+    canvas = np.ones((int(tops[-1]), pixels, 3), np.float32)
     for row, top in zip(rows, tops, strict=False):
         pasted(canvas, row, int(top), 0)
-    wide, high = pixels / _DPI, tops[-1] / _DPI
-    figure = empty_figure(left + wide + _MARGIN, _HEADING + high, layout=None)
-    show(panel(figure, left, _HEADING, wide, high), canvas)
-    write(figure, _MARGIN, 0.2, "The filters of every convolution", 12, bold=True)
+    wide, high = pixels / DPI, tops[-1] / DPI
+    sheet = Sheet(left + wide + _MARGIN, _HEADING + high)
+    sheet.paste(canvas, left, _HEADING)
+    sheet.write(_MARGIN, 0.2, "The filters of every convolution", 12, bold=True)
     note = "blue: below zero, red: above; the mean over input channels that are no colours; 1×1: a row for each input"
-    write(figure, _MARGIN, 0.43, note, 8, colour=QUIET)
+    sheet.write(_MARGIN, 0.43, note, 8, colour=QUIET)
     for (name, kernel), row, top in zip(kernels, rows, tops, strict=False):
-        middle = _HEADING + (top + row.shape[0] / 2) / _DPI
+        middle = _HEADING + (top + row.shape[0] / 2) / DPI
         *sizes, channels, count = _of_images(kernel).shape
         shape = shape_of((*sizes, channels, count))
         shown = f", {2 * across} shown" if count > 2 * across and max(sizes) > 1 else ""
-        write(figure, _MARGIN, middle, short_name(name, 28), 8.5, va="bottom")
-        write(figure, _MARGIN, middle + 0.03, shape + shown, 7.5, colour=QUIET, va="top")
-    return figure
+        sheet.write(_MARGIN, middle, short_name(name, 28), 8.5, va="bottom")
+        sheet.write(_MARGIN, middle + 0.03, shape + shown, 7.5, colour=QUIET, va="top")
+    return sheet
 
 
 def _filter_row(kernel: Array, across: int, side: int, gap: int) -> Array:
@@ -68,7 +67,7 @@ def _filter_row(kernel: Array, across: int, side: int, gap: int) -> Array:
     return _tiled(kernel[..., : 2 * across], limit, side, across, gap)
 
 
-def _sheets(named: Sequence[tuple[str, Array]], name: str = "") -> Figure:
+def _sheets(named: Sequence[tuple[str, Array]], name: str = "") -> Sheet:
     """Sheets of filters of one convolution beside each other."""
     kernels = [_of_images(np.asarray(kernel, np.float32)) for _, kernel in named]
     height_of, width_of, channels, count = kernels[0].shape
@@ -77,19 +76,18 @@ def _sheets(named: Sequence[tuple[str, Array]], name: str = "") -> Figure:
     across = shown if shown <= 6 else min(8, math.ceil(math.sqrt(shown)))
     side = max(48, max(height_of, width_of) * 8)
     pictures = [_tiled(kernel[..., :shown], limit, side, across) for kernel in kernels]
-    high, wide = (size / _DPI for size in pictures[0].shape[:2])
-    figure = empty_figure(max(len(pictures) * (wide + 2 * _MARGIN), 4.6), high + _HEADING + _MARGIN, layout=None)
-    width, height = figure.get_size_inches()
+    high, wide = (size / DPI for size in pictures[0].shape[:2])
+    width = max(len(pictures) * (wide + 2 * _MARGIN), 4.6)
+    sheet = Sheet(width, high + _HEADING + _MARGIN)
     more = f" of {count}" if count > shown else ""
     what = f"{shown}{more} filters, {shape_of((height_of, width_of, channels))}"
     title = f"{short_name(name)}: {what}" if name else what
-    x, y = _MARGIN / width, 1 - 0.19 / height
-    figure.suptitle(title, fontsize=11, fontweight="bold", x=x, ha="left", y=y, va="center")
+    sheet.write(_MARGIN, 0.19, title, 11, bold=True)
     for place, ((label, _), picture) in enumerate(zip(named, pictures, strict=True)):
         left = place * width / len(pictures) + _MARGIN
-        write(figure, left, 0.45, short_name(label), 8.5, colour=QUIET)
-        show(panel(figure, left, _HEADING, wide, high), picture)
-    return figure
+        sheet.write(left, 0.45, short_name(label), 8.5, colour=QUIET)
+        sheet.paste(picture, left, _HEADING)
+    return sheet
 
 
 def _of_images(kernel: Array) -> Array:

@@ -6,6 +6,7 @@ that `convrunner[fonts]` installs. If all characters are in matplotlib's own fon
 
 import functools
 import importlib.util
+import io
 import itertools
 import logging
 import threading
@@ -20,6 +21,7 @@ from matplotlib import font_manager, get_data_path
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font, StyleFlags
 from matplotlib.text import Text
+from PIL import Image
 
 from runner.errors import printable
 
@@ -65,6 +67,16 @@ def choose_fonts(figure: Figure) -> None:
         text.set_fontfamily([_OWN, *found])
     for axes in figure.axes:
         axes.tick_params(which="both", labelfontfamily=[_OWN, *found])
+
+
+def text_picture(text: str, size: float, dpi: int, *, colour: str, bold: bool) -> np.ndarray:
+    """A text of so many points as colours (h, w, 4), uint8, on a transparent background."""
+    figure = Figure(figsize=(0.1, 0.1), dpi=dpi)
+    figure.text(0, 0, text.replace("$", r"\$"), fontsize=size, color=colour, fontweight="bold" if bold else "normal")
+    choose_fonts(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, transparent=True, bbox_inches="tight", pad_inches=0)
+    return np.asarray(Image.open(buffer).convert("RGBA"))
 
 
 def drawable(text: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from runner.figures.answers import draw_input
+from runner.figures.inputs import draw_input
 from runner.figures.style import QUIET, RIGHT, WRONG, Array, empty_figure, short_name
 
 _SHEET = 24

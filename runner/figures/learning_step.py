@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from runner.figures.answers import draw_input
+from runner.figures.inputs import draw_input
 from runner.figures.style import QUIET, TRAIN, VAL, Array, empty_figure, short_name
 
 

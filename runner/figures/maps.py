@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from runner.figures.answers import Answered, verdict
 from runner.figures.canvas import coloured, fitting, limit_of, pasted, pictured, resized, tiles
-from runner.figures.style import QUIET, Array, empty_figure, panel, short_name, show, write
+from runner.figures.sheet import DPI, Sheet
+from runner.figures.style import QUIET, Array, short_name
 
-_DPI: Final = 150
 _TILE, _GAP, _ROW_GAP = 72, 6, 14  # in pixels
 _ACROSS: Final = 12
 _LABELS, _HEADING, _FOOT = 2.15, 0.42, 0.3  # in inches
@@ -30,7 +29,7 @@ class LayerMaps(NamedTuple):
         return tuple(self.outputs.shape[1:])
 
 
-def feature_maps(answered: Sequence[Answered], classes: Sequence[str], layers: Sequence[LayerMaps]) -> Figure:
+def feature_maps(answered: Sequence[Answered], classes: Sequence[str], layers: Sequence[LayerMaps]) -> Sheet:
     """A row for each layer with its first twelve channels, and a column for each image.
 
     Each layer has its own scale of colours, the same for all images and channels: blue below zero, red above.
@@ -39,30 +38,30 @@ def feature_maps(answered: Sequence[Answered], classes: Sequence[str], layers: S
     heights = [_TILE, *(max(_height(layer.shape), _LEAST) for layer in layers)]
     tops = np.cumsum([0, *(height + _ROW_GAP for height in heights)])
     pixels = _ACROSS * (_TILE + _GAP) - _GAP
-    wide, high = pixels / _DPI, tops[-1] / _DPI
-    figure = empty_figure(_LABELS + len(answered) * (wide + 0.3), _HEADING + high + _FOOT, layout=None)
+    wide, high = pixels / DPI, tops[-1] / DPI
+    sheet = Sheet(_LABELS + len(answered) * (wide + 0.3), _HEADING + high + _FOOT)
     for place, one in enumerate(answered):
-        canvas = np.ones((int(tops[-1]), pixels, 3))
+        canvas = np.ones((int(tops[-1]), pixels, 3), np.float32)
         _paste_input(canvas, one.image)
         for layer, top, limit in zip(layers, tops[1:], limits, strict=False):
             pasted(canvas, _row(layer.outputs[place], limit, pixels), int(top), 0)
         left = _LABELS + place * (wide + 0.3)
-        show(panel(figure, left, _HEADING, wide, high), canvas)
+        sheet.paste(canvas, left, _HEADING)
         text, colour = verdict(one, classes)
-        write(figure, left, 0.2, text, 10, colour=colour, bold=True)
-        write(figure, left + wide, 0.2, short_name(one.name, 20), 8, colour=QUIET, ha="right")
+        sheet.write(left, 0.2, text, 10, colour=colour, bold=True)
+        sheet.write(left + wide, 0.2, short_name(one.name, 20), 8, colour=QUIET, ha="right")
     names = ["image", *(layer.name for layer in layers)]
     shapes = [shape_of(answered[0].image.shape), *(shape_of(layer.shape) for layer in layers)]
     scales = ["", *(f", up to {limit:.2g}" for limit in limits)]
     for name, shape, scale, top, own in zip(names, shapes, scales, tops, heights, strict=False):
-        middle = _HEADING + (top + own / 2) / _DPI
-        write(figure, 0.1, middle, short_name(name, 28), 8.5, va="bottom")
-        write(figure, 0.1, middle + 0.02, shape + scale, 7.5, colour=QUIET, va="top")
+        middle = _HEADING + (top + own / 2) / DPI
+        sheet.write(0.1, middle, short_name(name, 28), 8.5, va="bottom")
+        sheet.write(0.1, middle + 0.02, shape + scale, 7.5, colour=QUIET, va="top")
     note = "blue: below zero, white: zero, red: above; each layer has its own scale"
     hidden = any(layer.shape[-1] > _ACROSS for layer in layers if len(layer.shape) == 3)
     note += f"; the first {_ACROSS} channels" if hidden else ""
-    write(figure, _LABELS, _HEADING + high + _FOOT - 0.12, note, 7.5, colour=QUIET)
-    return figure
+    sheet.write(_LABELS, _HEADING + high + _FOOT - 0.12, note, 7.5, colour=QUIET)
+    return sheet
 
 
 def shape_of(shape: Sequence[int]) -> str:

@@ -8,8 +8,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from runner.figures.answers import Answered, draw_input, verdict
+from runner.figures.answers import Answered, verdict
 from runner.figures.canvas import coloured, limit_of, pictured
+from runner.figures.inputs import draw_input
 from runner.figures.style import QUIET, VAL, Array, empty_figure, panel, percent, short_name, write
 
 _SIDE, _PLOT, _GAP, _LEFT = 1.9, 2.3, 0.3, 0.2  # in inches

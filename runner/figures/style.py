@@ -4,30 +4,34 @@ The colours are those of Okabe & Ito, which colour-blind readers can distinguish
 """
 
 import unicodedata
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from runner.figures.fonts import drawable
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Array = np.ndarray[Any, Any]
 
 TRAIN, VAL, WRONG, RIGHT, QUIET = "#0072B2", "#D55E00", "#D55E00", "#0072B2", "#666666"
 _LONGEST_NAME = 40
+# Signs of matplotlib's own font beside Latin, Greek and Cyrillic letters: texts of these need no other font.
+_SIGNS: Final = frozenset("…–—‘’“”•×÷→←↑↓−≤≥≈Σ½∞")
 
 
-def empty_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+def empty_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> "Figure":
     """An empty figure; sizes are in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def write(
-    figure: Figure,
+    figure: "Figure",
     x: float,
     down: float,
     text: str,
@@ -44,13 +48,13 @@ def write(
     figure.text(x / width, 1 - down / height, text, fontsize=size, color=colour, fontweight=weight, ha=ha, va=va)
 
 
-def panel(figure: Figure, x: float, down: float, wide: float, high: float) -> Axes:
+def panel(figure: "Figure", x: float, down: float, wide: float, high: float) -> "Axes":
     """Axes of a size in inches, whose upper left corner is so many inches from the left and the top of a figure."""
     width, height = figure.get_size_inches()
     return figure.add_axes((x / width, 1 - (down + high) / height, wide / width, high / height))
 
 
-def show(axes: Axes, picture: Array) -> None:
+def show(axes: "Axes", picture: Array) -> None:
     """Fills axes with the pixels of a picture (h, w, 3), without a frame."""
     axes.imshow(picture, interpolation="nearest", aspect="auto")
     axes.set_axis_off()
@@ -61,12 +65,27 @@ def short_name(name: str, longest: int = _LONGEST_NAME) -> str:
 
     Dollar signs are escaped, because they would start a formula.
     """
-    text = drawable(name)
+    text = name if is_plain(name) else _drawable(name)
     if columns(text) > longest:
         text = f"{_start(text, longest // 2)}…{_end(text, longest - longest // 2 - 1)}"
     if any(unicodedata.bidirectional(char) in ("R", "AL") for char in text):
         text += "\u200e"  # what follows an Arabic or Hebrew name is written to its right
     return text.replace("$", r"\$")
+
+
+def is_plain(text: str) -> bool:
+    """Whether matplotlib's own font has all characters of a text, and none has to be escaped."""
+    return all(
+        (char.isprintable() and (char < "\u0250" or "\u0391" <= char <= "\u03c9" or "\u0400" <= char <= "\u045f"))
+        or char in _SIGNS
+        for char in text
+    )  # fmt: skip
+
+
+def _drawable(name: str) -> str:
+    from runner.figures.fonts import drawable  # matplotlib takes its time
+
+    return drawable(name)
 
 
 def _start(text: str, longest: int) -> str:

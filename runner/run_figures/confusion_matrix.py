@@ -7,7 +7,8 @@ from runner.run_figures.subject import RunFigure, Subject
 
 def draw(subject: Subject) -> bytes:
     """The confusion matrix of the validation examples."""
-    from runner.figures import confusion_matrix, png
+    from runner.figures import png
+    from runner.figures.confusion import confusion_matrix
 
     classes, labels = subject.trained.classes, subject.dataset.val.labels
     counts = np.zeros((len(classes), len(classes)), np.int64)

@@ -5,7 +5,8 @@ from runner.run_figures.subject import RunFigure, Subject
 
 def draw(subject: Subject) -> bytes:
     """The learning curves of a training."""
-    from runner.figures import learning_curves, png
+    from runner.figures import png
+    from runner.figures.curves import learning_curves
 
     course = subject.course
     assert course is not None, "a figure of a training is drawn by the run itself, which knows its course"

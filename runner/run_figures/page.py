@@ -17,9 +17,9 @@ def draw(subject: Subject) -> bytes:
     """The page with some right and some wrong validation examples, after the ones that the user chose."""
     from runner import page
 
-    val = subject.dataset.val
+    val, (indices, probabilities) = subject.dataset.val, subject.judged
     chosen = [page.Example(example.input, example.label) for example in subject.chosen]
-    found = page.examples(val.inputs, np.asarray(val.labels), subject.probabilities)
+    found = page.examples(val.inputs[indices], np.asarray(val.labels)[indices], probabilities)
     return page.html(subject.trained, [*chosen, *found], subject.placement, moments=_moments(subject)).encode()
 
 

@@ -35,16 +35,7 @@ class Figures(Record):
     """Which figures are drawn of each run, in the background."""
 
     draw: tuple[Name, ...] = Field(
-        (
-            "learning_curves",
-            "confusion_matrix",
-            "worst_images",
-            "worst_texts",
-            "first_filters",
-            "feature_maps",
-            "class_probabilities",
-            "page",
-        ),
+        ("first_filters", "feature_maps", "class_probabilities", "worst_texts", "page"),
         description="The figures; those that do not suit the network are left out, and the page of a large one. "
         "[]: none, also of sweeps.",
     )

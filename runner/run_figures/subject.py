@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import jax
 import numpy as np
@@ -28,6 +28,10 @@ from runner.trained import Trained
 
 if TYPE_CHECKING:
     from runner.figures import Answered
+
+# What choosing examples may cost: a tenth of a second on two cores.
+_JUDGED_MULTIPLY_ADDS: Final = 2**32
+_LEAST_JUDGED: Final = 64
 
 
 class Example(NamedTuple):
@@ -94,6 +98,18 @@ class Subject:
         return self.trained.probabilities(self.dataset.val.inputs, self.placement)
 
     @functools.cached_property
+    def judged(self) -> tuple[np.ndarray, np.ndarray]:
+        """Validation examples to choose from, as indices (n,), and their class probabilities (n, k).
+
+        All of them unless that would cost much: the figures of each run choose from them.
+        """
+        count = _JUDGED_MULTIPLY_ADDS // max(self.network.totals.multiply_adds, 1)
+        if count >= len(self.dataset.val):
+            return np.arange(len(self.dataset.val)), self.probabilities
+        indices = self.some(max(count, _LEAST_JUDGED))
+        return indices, self.trained.probabilities(self.dataset.val.inputs[indices], self.placement)
+
+    @functools.cached_property
     def before(self) -> Tree:
         """The parameters before the first step."""
         program = self.trained.program
@@ -106,11 +122,12 @@ class Subject:
         """The chosen examples; else two of the validation examples: the surest right one, and the worst one."""
         if self.chosen:
             return self.chosen
-        val = self.dataset.val
-        given = self.probabilities[np.arange(len(val)), val.labels]
-        is_right = self.probabilities.argmax(axis=1) == val.labels
+        indices, probabilities = self.judged
+        labels = self.dataset.val.labels[indices]
+        given = probabilities[np.arange(len(labels)), labels]
+        is_right = probabilities.argmax(axis=1) == labels
         places = dict.fromkeys((int(np.argmax(np.where(is_right, given, -1))), int(np.argmin(given))))
-        return tuple(self.validation_example(place) for place in places)
+        return tuple(self.validation_example(int(indices[place])) for place in places)
 
     def validation_example(self, index: int) -> Example:
         """The validation example at an index."""
@@ -136,7 +153,7 @@ class Subject:
     @property
     def answered(self) -> "list[Answered]":
         """The examples with their answers, as figures show them."""
-        from runner.figures import Answered  # matplotlib takes its time, and the thread that draws has it
+        from runner.figures import Answered
 
         pairs = zip(self.examples, self.answers, strict=True)
         return [Answered(example.input, example.name, example.label, answer) for example, answer in pairs]

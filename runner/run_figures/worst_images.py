@@ -5,7 +5,8 @@ from runner.run_figures.subject import RunFigure, Subject, has_numbers
 
 def draw(subject: Subject) -> bytes:
     """A sheet of the worst validation images."""
-    from runner.figures import png, worst_images
+    from runner.figures import png
+    from runner.figures.images import worst_images
 
     val, classes = subject.dataset.val, subject.trained.classes
     sheet = worst_images(

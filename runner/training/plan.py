@@ -96,8 +96,10 @@ class Plan:
     @functools.cached_property
     def held_out(self) -> HeldOut:
         """The validation and the test images on the device."""
+        count, most = max(len(self.dataset.val), len(self.dataset.test)), self.experiment.train.evaluation_batch_size
+        size = self.program.network.evaluated_together(count, most)
         with _sharing:
-            return _held_out(self.dataset, self.placement, self.experiment.train.evaluation_batch_size)
+            return _held_out(self.dataset, self.placement, size)
 
     @functools.cached_property
     def values(self) -> tuple[Any, ...]:

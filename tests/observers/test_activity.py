@@ -43,8 +43,8 @@ def test_the_terminal_says_what_is_done_after_the_result(tmp_path: Path, monkeyp
         train(tmp_path, "tracking.enabled=true", f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}")
     said = steps(found)
     assert said[0] == "saving the model"
-    assert "drawing figures/confusion_matrix.png" in said
-    assert said.index("drawing figures/confusion_matrix.png") < said.index("sending the model to MLflow")
+    assert "drawing figures/feature_maps.png" in said
+    assert said.index("drawing figures/feature_maps.png") < said.index("sending the model to MLflow")
     assert found.written.index("test accuracy") < found.written.index("saving the model")
     heading, epoch, result, best, seconds, folder, recorded, prompt = found.screen
     assert heading.startswith("   epoch")
