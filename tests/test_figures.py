@@ -284,6 +284,20 @@ def test_probabilities_stand_beside_images_without_overlap(shape: tuple[int, ...
     assert tuple(bytes.fromhex(WRONG[1:])) not in colours
 
 
+@pytest.mark.parametrize(
+    ("words", "last"), [("good", "good"), ("very " * 200 + "good", "…"), ("w" * 300 + " 这部电影 $5", "这部电影 $5")]
+)
+def test_probabilities_stand_beside_texts_as_far_as_there_is_room(words: str, last: str) -> None:
+    given = [one._replace(text=words, image=np.zeros((9, 1), np.int32)) for one in answered((1, 1, 1))]
+    sheet = class_probabilities(given, CLASSES)
+    assert png(sheet)
+    assert touching(sheet) == []
+    rows = len(sheet.texts) // 2
+    lines = [one for one in sheet.texts[2:rows] if one.box[0] < 100]
+    assert lines[0].text.startswith(words[:4])
+    assert lines[-1].text == last
+
+
 def test_the_maps_of_layers_of_any_shape_have_rows() -> None:
     rng = np.random.default_rng(0)
     shapes = [(28, 28, 6), (14, 30, 20), (1, 1, 3), (230, 230, 2), (120,), (4096,), (16, 5)]

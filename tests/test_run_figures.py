@@ -102,7 +102,7 @@ sys.exit("matplotlib" in sys.modules)
 def test_examples_of_a_large_network_are_chosen_from_few_images() -> None:
     about, all_of_them = subject("train.epochs=1"), len(digits().val)
     assert len(about.judged[0]) == len(about.judged[1]) == all_of_them
-    large = "model.layers=[{conv: {filters: 30000, kernel_size: 8, padding: same}}, global_avg_pool, classifier]"
+    large = "model.layers=[{conv: {filters: 15000, kernel_size: 8, padding: same}}, global_avg_pool, classifier]"
     network = tiny(large).network((8, 8, 1), 10)
     asked: list[int] = []
 

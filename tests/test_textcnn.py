@@ -163,8 +163,9 @@ def test_a_run_keeps_its_vocabulary_beside_its_model(reviews: Path, tmp_path: Pa
     assert outcome.metrics["test/accuracy"] > 0.9
     client = mlflow.MlflowClient(found.tracking.uri)
     artifacts = {entry.path for entry in client.list_artifacts(outcome.run_id)}
-    assert {"vocabulary.txt", "worst_texts.txt", "page"} <= artifacts
-    assert "figures" not in artifacts
+    assert {"vocabulary.txt", "worst_texts.txt", "page", "figures"} <= artifacts
+    figures = {entry.path for entry in client.list_artifacts(outcome.run_id, "figures")}
+    assert figures == {"figures/class_probabilities.png"}
     vocabulary = (tmp_path / "output" / "model" / "vocabulary.txt").read_text()
     logged = client.download_artifacts(outcome.run_id, "vocabulary.txt", str(tmp_path))
     assert Path(logged).read_text() == vocabulary

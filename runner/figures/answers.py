@@ -16,12 +16,16 @@ _IMAGE, _NAMES, _WIDE, _HEADING, _BAR = 1.9, 1.35, 2.0, 0.62, 0.215
 
 
 class Answered(NamedTuple):
-    """An image with its name, its true class if it is known, and the probabilities of the classes (k,)."""
+    """An image with its name, its true class if it is known, and the probabilities of the classes (k,).
+
+    `text` is what a network of texts reads, in place of the image.
+    """
 
     image: Array
     name: str
     truth: int | None
     probabilities: Array
+    text: str | None = None
 
     @property
     def taken(self) -> int:
@@ -40,7 +44,7 @@ def verdict(one: Answered, classes: Sequence[str]) -> tuple[str, str]:
 
 
 def class_probabilities(answered: Sequence[Answered], classes: Sequence[str]) -> Sheet:
-    """Each image with bars of its most probable classes, at most ten, and of the true one."""
+    """Each image or text with bars of its most probable classes, at most ten, and of the true one."""
     shown = [_shown(one) for one in answered]
     wide = _IMAGE + _NAMES + _WIDE + 0.55
     high = max(max(map(len, shown)) * _BAR, _IMAGE)
@@ -50,7 +54,10 @@ def class_probabilities(answered: Sequence[Answered], classes: Sequence[str]) ->
         text, colour = verdict(one, classes)
         sheet.write(left, 0.2, text, 10.5, colour=colour, bold=True)
         sheet.write(left, 0.41, short_name(one.name, 36), 8, colour=QUIET)
-        _input(sheet, one.image, left)
+        if one.text is None:
+            _input(sheet, one.image, left)
+        else:
+            sheet.paragraph(left, _HEADING, one.text, 7.5, _IMAGE, high)
         _bars(sheet, one, kept, classes, left + _IMAGE + _NAMES)
     return sheet
 

@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from runner.figures.style import Array, is_plain
+from runner.figures.style import Array, columns, is_plain, short_name
 
 DPI: Final = 150
 _FINE: Final = 4  # curves are drawn this many times as large, and made smaller
@@ -69,6 +69,21 @@ class Sheet:
         anchor = ("l" if ha == "left" else "r") + {"top": "a", "center": "m", "bottom": "d"}[va]
         self._draw.text((left, top), text, fill=colour, font=font, anchor=anchor)
         self.texts.append(Written(text, self._draw.textbbox((left, top), text, font=font, anchor=anchor)))
+
+    def paragraph(self, x: float, down: float, text: str, size: float, wide: float, high: float) -> None:
+        """Writes the words of a text into a rectangle, as many as it has room for."""
+        step = 1.35 * size / 72
+        most, lines = max(int(high / step), 1), [""]
+        for word in text.split():
+            longer = f"{lines[-1]} {short_name(word, 24)}".lstrip()
+            if not lines[-1] or _inches(longer, size) <= wide:
+                lines[-1] = longer
+            else:
+                lines.append(short_name(word, 24))
+        if len(lines) > most:
+            lines = [*lines[: most - 1], "…"]
+        for number, line in enumerate(lines):
+            self.write(x, down + (number + 0.5) * step, line, size)
 
     def _picture_of_text(
         self, left: float, top: float, text: str, size: float, colour: str, bold: bool, ha: Across, va: Along
@@ -124,6 +139,13 @@ class Sheet:
     def pixels(self) -> Array:
         """The colours (h, w, 3), uint8."""
         return np.asarray(self._image)
+
+
+def _inches(text: str, size: float) -> float:
+    """The width of a text; about that of one which matplotlib draws."""
+    if is_plain(text):
+        return _font(size, False).getlength(text) / DPI
+    return 0.65 * size / 72 * columns(text)
 
 
 @functools.cache

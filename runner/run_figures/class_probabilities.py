@@ -1,6 +1,6 @@
-"""The probabilities of the classes beside each image."""
+"""The probabilities of the classes beside each image or text."""
 
-from runner.run_figures.subject import RunFigure, Subject, has_numbers
+from runner.run_figures.subject import RunFigure, Subject
 
 
 def draw(subject: Subject) -> bytes:
@@ -10,4 +10,4 @@ def draw(subject: Subject) -> bytes:
     return png(class_probabilities(subject.answered, subject.trained.classes))
 
 
-FIGURE = RunFigure(draw, "the probabilities of the classes beside each image", suits=has_numbers)
+FIGURE = RunFigure(draw, "the probabilities of the classes beside each example")

@@ -19,6 +19,7 @@ import numpy as np
 
 from runner import compiling
 from runner.data import Dataset
+from runner.data.vocabulary import token_text
 from runner.explaining.layers import last_spatial, printed
 from runner.explaining.sight import Sight
 from runner.layers.base import Tree
@@ -155,8 +156,11 @@ class Subject:
         """The examples with their answers, as figures show them."""
         from runner.figures import Answered
 
-        pairs = zip(self.examples, self.answers, strict=True)
-        return [Answered(example.input, example.name, example.label, answer) for example, answer in pairs]
+        words, pairs = self.trained.vocabulary, zip(self.examples, self.answers, strict=True)
+        return [
+            Answered(one.input, one.name, one.label, answer, token_text(one.input, words) if words else None)
+            for one, answer in pairs
+        ]
 
     @functools.cached_property
     def activations(self) -> dict[str, np.ndarray]:
