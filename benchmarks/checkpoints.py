@@ -151,6 +151,7 @@ def main() -> None:
         found["one_checkpoint"].append(one)
         print(json.dumps(one), flush=True)
     members = ["-m", f"seed=range(0,{asked.members})", "train.epochs=2", "figures.draw=[]", "sweep.log_models=none"]
+    members.append("sweep.resume=never")  # else the second command finds all members trained
     found[f"sweep of {asked.members} on digits"] = compared("sweep, digits", members, asked.pairs)
     if asked.mnist:
         root = f"data.root={Path(asked.mnist).resolve()}"
