@@ -3,6 +3,8 @@
     runner                                  trains the default experiment
     runner train data=mnist seed=1          the same verb, with overrides
     runner describe model=lenet5            the layer table
+    runner --help                           all verbs
+    runner describe --help                  what a verb takes
 
 Exit status: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted.
 """
@@ -14,16 +16,28 @@ from collections.abc import Sequence
 from runner import endings, verbs
 from runner.command import Command
 from runner.errors import ConfigError, unknown
+from runner.verb import asks_for_help
 
 
 def main() -> None:
     """Runs the verb of the command line, and exits with its status."""
     try:
-        command = read(sys.argv[1:])
-        status = verbs.verb(command.verb)(command)
+        status = _run(sys.argv[1:])
     except BaseException as error:  # noqa: BLE001 - every error is reported in one line
         status = endings.report_error(error)
     sys.exit(status)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if asks_for_help(arguments[:1]):
+        print(verbs.overview())
+        return 0
+    command = read(arguments)
+    verb = verbs.verb(command.verb)
+    if asks_for_help(command.arguments):
+        print(verb.help(command.verb).text())
+        return 0
+    return verb(command)
 
 
 def read(arguments: Sequence[str]) -> Command:
@@ -37,5 +51,4 @@ def read(arguments: Sequence[str]) -> Command:
         arguments=tuple(arguments[1:] if named else arguments),
         text=shlex.join(["runner", *arguments]),
         records=verbs.SETTINGS,
-        help=verbs.summaries,
     )

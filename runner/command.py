@@ -1,6 +1,6 @@
-"""One command line: the verb, its arguments, and the settings and help of all verbs."""
+"""One command line: the verb, its arguments, and the settings of all verbs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,6 @@ class Command:
     arguments: tuple[str, ...]
     text: str
     records: Records  # by verb, of verbs whose settings are part of the configuration
-    help: Callable[[], str]  # a line for each verb
 
     def parse(self, values: dict[str, Any], block_library: Iterable[str] = ()) -> Configuration:
         """The configuration of plain containers. Raises ConfigError with every fault."""

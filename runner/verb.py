@@ -1,7 +1,8 @@
-"""A verb is called with a command and returns the exit status. Two kinds of verb are defined here.
+"""A verb is called with a command and returns the exit status. Three kinds of verb are defined here.
 
-A `ComposingVerb` takes Hydra overrides; its settings, if it has any, are a key of the configuration. A `SettingsVerb`
-takes settings of its own alone, and asks for what else it needs, such as the folder of a run:
+A `ComposingVerb` takes Hydra overrides; its settings, if it has any, are a key of the configuration. A `PlainVerb`
+reads its command itself. A `SettingsVerb` takes settings of its own alone, and asks for what else it needs, such as the
+folder of a run:
 
 >>> class Weigh(RunSettings):
 ...     unit: str = Field("kB", description="The unit of the size.")
@@ -9,23 +10,25 @@ takes settings of its own alone, and asks for what else it needs, such as the fo
 ...     with asked.folder(settings.run) as folder:
 ...         print(folder, settings.unit)
 ...     return 0
->>> status = SettingsVerb(Weigh, weigh)(Command("weigh", ("run=.", "unit=MB"), "", {}, str))
+>>> status = SettingsVerb(Weigh, weigh)(Command("weigh", ("run=.", "unit=MB"), "", {}))
 . MB
 """
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol
 
 from pydantic import Field, ValidationError
 
+from runner import help as help_texts
 from runner import strict_yaml
 from runner.command import Command
-from runner.errors import ConfigError, must, shown
+from runner.errors import ConfigError, must
 from runner.faults import fault, first_causes
+from runner.help import Help
 from runner.records import R, Record, frozen
 
 if TYPE_CHECKING:
@@ -33,7 +36,38 @@ if TYPE_CHECKING:
     from runner.tracking import Tracking
 
 _RUN: Final = "An output folder, an MLflow id or its beginning, or a registered model: models:/NAME@ALIAS."
-_STORE: Final = "tracking.uri, and what else says where runs are recorded, is given as to the verb train."
+_STORE: Final = "tracking.uri=URI and other settings of tracking say where runs are recorded."
+OVERRIDES: Final = "[GROUP=OPTION ...] [PATH=VALUE ...]"
+_AS_TRAIN: Final = "What else can be given: runner train --help"
+
+
+class Verb(Protocol):
+    """What the command line needs of a verb."""
+
+    def __call__(self, command: Command) -> int:
+        """Does what the command asks. Returns the exit status."""
+
+    def help(self, verb: str) -> Help:
+        """The help of the verb, which has this name."""
+
+
+@dataclass(frozen=True)
+class PlainVerb:
+    """Calls `use` with the command; `rows` are what it takes, each with its description, for the help."""
+
+    use: Callable[[Command], int]
+    usage: str
+    rows: Callable[[], tuple[tuple[str, str], ...]]
+    note: str = ""
+    examples: tuple[str, ...] = ()
+
+    def __call__(self, command: Command) -> int:
+        return self.use(command)
+
+    def help(self, verb: str) -> Help:
+        """What the verb takes."""
+        told = help_texts.paragraphs(_does(self.use))
+        return Help(f"runner {verb} {self.usage}", told, self.rows(), self.note, _commands(verb, self.examples))
 
 
 @dataclass(frozen=True)
@@ -42,11 +76,18 @@ class ComposingVerb(Generic[R]):
 
     settings: type[R]
     use: Callable[["Job", R], int]
+    examples: tuple[str, ...] = ()
 
     def __call__(self, command: Command) -> int:
         from runner.composition import look  # only verbs of this kind need Hydra
 
         return look(command, lambda job: self.use(job, job.configuration.settings(command.verb, self.settings)))
+
+    def help(self, verb: str) -> Help:
+        """The settings of the verb; overrides are told by `train`."""
+        told = help_texts.paragraphs(_does(self.use), self.settings)
+        rows = tuple(help_texts.settings(self.settings, f"{verb}."))
+        return Help(f"runner {verb} {OVERRIDES}", told, rows, _AS_TRAIN, _commands(verb, self.examples))
 
 
 class RunSettings(Record):
@@ -101,11 +142,13 @@ class SettingsVerb(Generic[R]):
     use: Callable[[R, Asked], int]
     words: Words | None = None
     reads_store: bool = True
+    examples: tuple[str, ...] = ()
 
     def __call__(self, command: Command) -> int:
-        if asks_for_help(command.arguments):
-            print(self._help(command.verb))
-            return 0
+        return self.use(*self.asked(command))
+
+    def asked(self, command: Command) -> tuple[R, Asked]:
+        """The settings of a command, and what else it says. Raises ConfigError with every fault."""
         words, store, own = list[str](), list[str](), list[str]()
         for argument in command.arguments:
             if self.words is not None and "=" not in argument and not argument.startswith("-"):
@@ -117,17 +160,24 @@ class SettingsVerb(Generic[R]):
         settings = read(self.settings, own)
         if self.words is not None and not (self.words.fewest <= len(words) <= (self.words.most or len(words))):
             raise ConfigError(must("command line", self.words.rule, " ".join(words) or "nothing"))
-        return self.use(settings, Asked(command, tuple(words), tuple(store)))
+        return settings, Asked(command, tuple(words), tuple(store))
 
-    def _help(self, verb: str) -> str:
+    def help(self, verb: str) -> Help:
         """Each setting with its description and its default."""
-        rows = list(_rows(self.settings))
-        width = max((len(name) for name, _ in rows), default=0)
-        usage = [f"runner {verb}", *([self.words.usage] if self.words else []), *(["[KEY=VALUE ...]"] if rows else [])]
-        parts = [" ".join(usage), inspect.getdoc(self.settings) or ""]
-        if rows:
-            parts.append("\n".join(f"  {name:<{width}}  {text}" for name, text in rows))
-        return "\n\n".join([*parts, *([_STORE] if self.reads_store else [])])
+        rows = tuple(help_texts.settings(self.settings))
+        usage = ["runner", verb, *([self.words.usage] if self.words else []), *(["[KEY=VALUE ...]"] if rows else [])]
+        told = help_texts.paragraphs(_does(self.use), self.settings)
+        note = _STORE if self.reads_store else ""
+        return Help(" ".join(usage), told, rows, note, _commands(verb, self.examples))
+
+
+def _does(use: Callable[..., int]) -> str:
+    """The summary in the docstring of the module that defines the verb."""
+    return help_texts.summary(sys.modules[use.__module__].__doc__)
+
+
+def _commands(verb: str, arguments: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"runner {verb} {line}".rstrip() for line in arguments)
 
 
 def asks_for_help(arguments: Sequence[str]) -> bool:
@@ -173,12 +223,3 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
         below = values.get(name)
         values[name] = values = below if isinstance(below, dict) else {}
     values[last] = value
-
-
-def _rows(kind: type[Record], above: str = "") -> Iterator[tuple[str, str]]:
-    for name, field in kind.model_fields.items():
-        if isinstance(field.default, Record):
-            yield from _rows(type(field.default), f"{above}{name}.")
-        else:
-            default = "must be given" if field.is_required() else f"default: {shown(field.get_default())}"
-            yield f"{above}{name}", f"{field.description} ({default})"

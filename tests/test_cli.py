@@ -207,7 +207,7 @@ def test_describe_keeps_the_warnings_of_other_rooms(runner: Runner) -> None:
         (("--cfg", "job", "seed=5"), "seed: 5"),
         (("--cfg", "job", "--package", "data", "data=mnist"), "source: idx"),
         (("train", "--cfg", "job"), "model:"),
-        (("--help",), "optimizer"),
+        (("--hydra-help",), "--multirun"),
         (("--info", "defaults"), "model/lenet5"),
         (("--version",), "Hydra"),
     ],

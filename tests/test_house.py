@@ -52,6 +52,7 @@ FLOORS = {
     "runner.faults": 1,
     "runner.strict_yaml": 1,
     "runner.endings": 1,
+    "runner.help": 2,
     "runner.folders": 1,
     "runner.completion": 2,
     "runner.circumstances": 1,

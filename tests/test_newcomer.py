@@ -1,5 +1,6 @@
 """What docs/getting-started.md says of the wheel alone: its commands, in a real environment with nothing else."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from readme_pages import START, blocks
+from tracking_server import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +44,15 @@ def test_the_way_from_an_empty_folder_with_the_wheel_alone(tmp_path: Path, repos
     for image in sorted((tmp_path / "made").rglob("*.jpg")):
         shutil.copy(image, tmp_path / "holiday")
     (tmp_path / "classes.py").write_text(shown("python", "# classes.py"))
-    (tmp_path / "way.sh").write_text(f"set -euo pipefail\n{shown('sh', 'python3 -m venv')}")
+    shutil.copy(tmp_path / "holiday" / "day_0.jpg", tmp_path / "holiday" / "noon.jpg")
+    served = shown("sh", "export MLFLOW_TRACKING_URI").replace("5001", str(free_port()))
+    way = [
+        "set -euo pipefail",
+        "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT",
+        shown("sh", "python3 -m venv"),
+        served,
+    ]
+    (tmp_path / "way.sh").write_text("\n".join(way))
     hidden = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     path = f"{Path(sys.executable).resolve().parent}{os.pathsep}{environment['PATH']}"
@@ -51,4 +61,6 @@ def test_the_way_from_an_empty_folder_with_the_wheel_alone(tmp_path: Path, repos
     )
     assert done.returncode == 0, done.stdout + done.stderr
     answers = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("../holiday/")]
-    assert answers == [["day", "day"], ["day", "day"], ["night", "night"], ["night", "night"]]
+    assert answers == [["day", "day"], ["day", "day"], ["night", "night"], ["night", "night"], ["day", "day"]]
+    [reply] = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"predictions"')]
+    assert [prediction["class"] for prediction in reply["predictions"]] == ["day"]

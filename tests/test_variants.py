@@ -141,6 +141,7 @@ SMALL = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_sweep_varies_edits(runner: Runner) -> None:
     tiny = "model.layers=[{conv: {filters: 2, kernel_size: 3}}, relu, flatten, classifier]"
     edits = "model.edit=[],[{after: conv, insert: [batch_norm]}]"
@@ -149,6 +150,7 @@ def test_a_sweep_varies_edits(runner: Runner) -> None:
     assert "2 structures" in done.out
 
 
+@pytest.mark.slow
 def test_a_run_records_its_whole_list_and_no_value_of_the_environment(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

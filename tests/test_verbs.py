@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ from contributing import added
 from pydantic import Field
 from sweep.swept import found
 
-from runner import verbs
+from runner import cli, verbs
+from runner.composition import files, look, unlisted
 from runner.composition.train_command import TrainCommand
 from runner.errors import ConfigError
 from runner.records import Record
-from runner.verb import RunSettings, SettingsVerb, read
+from runner.verb import ComposingVerb, RunSettings, SettingsVerb, read
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
@@ -88,13 +90,14 @@ def test_a_mistake_in_the_settings_of_a_run_verb_is_one_line(runner: Runner) -> 
 
 
 @pytest.mark.usefixtures("_weigh")
-def test_the_help_of_a_run_verb_lists_its_settings(runner: Runner) -> None:
+def test_the_help_of_a_run_verb_lists_its_settings(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert runner("weigh", "--help").out == (
-        "runner weigh [KEY=VALUE ...]\n\nHow `weigh` prints.\n\n"
-        "  run   An output folder, an MLflow id or its beginning, or a registered model: models:/NAME@ALIAS. "
-        "(must be given)\n"
+        "runner weigh [KEY=VALUE ...]\n\nThe size of the weights.\n\n"
+        "  run   An output folder, an MLflow id or its beginning, or a registered model:\n"
+        "        models:/NAME@ALIAS. (must be given)\n"
         "  unit  The unit of the size. (default: kB)\n\n"
-        "tracking.uri, and what else says where runs are recorded, is given as to the verb train.\n"
+        "tracking.uri=URI and other settings of tracking say where runs are recorded.\n"
     )
 
 
@@ -105,17 +108,65 @@ def test_the_settings_of_a_run_verb_are_no_key_of_the_configuration(runner: Runn
 
 
 @pytest.mark.parametrize("verb", verbs.names())
-def test_each_verb_says_what_it_takes(runner: Runner, verb: str) -> None:
+def test_the_help_of_each_verb_fits_a_screen(runner: Runner, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own = verbs.verb(verb)
+    for columns in (60, 80, 120):
+        lines = own.help(verb).text(columns).splitlines()
+        examples = [line for line in lines if line.startswith(("Example: ", "         runner "))]
+        assert all(len(line) <= columns for line in lines if columns >= 80 or line not in examples)
+        assert len(lines) <= 24 or columns < 80
+    monkeypatch.setenv("COLUMNS", "80")
     done = runner(verb, "--help")
     assert (done.status, done.err) == (0, "")
-    if isinstance(own, SettingsVerb):
-        assert re.match(rf"runner {verb}( |\n)", done.out)
-        assert all(re.search(rf"^  {re.escape(name)} ", done.out, re.MULTILINE) for name in paths(own.settings))
-        assert runner(verb, "-h") == done
-    else:  # Hydra's help, with every verb
-        assert all(f"\n  {name} " in done.out for name in verbs.names())
+    assert done.out == own.help(verb).text(80) + "\n"
+    assert re.match(rf"runner {verb}( |\n)", done.out)
+    assert runner(verb, "-h") == done
+    if isinstance(own, SettingsVerb | ComposingVerb):
+        above = "" if isinstance(own, SettingsVerb) else f"{verb}."
+        assert all(re.search(rf"^  {re.escape(name)} ", done.out, re.MULTILINE) for name in paths(own.settings, above))
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", verbs.names())
+def test_the_examples_of_each_verb_are_valid(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = verbs.verb(verb)
+    assert own.help(verb).examples
+    for example in own.help(verb).examples:
+        program, *arguments = shlex.split(example)
+        command = cli.read(arguments)
+        assert (program, command.verb) == ("runner", verb)
+        if isinstance(own, SettingsVerb):
+            own.asked(command)
+        elif isinstance(own, ComposingVerb):
+            assert look(command, lambda job: int(job.configuration.settings(verb, own.settings) is None)) == 0
+        elif verb == "train":
+            # Of a sweep, the first member: all of them need the sweeper, and a folder.
+            first = [re.sub(r"=([^,]+),.*", r"=\1", argument) for argument in command.arguments if argument != "-m"]
+            assert look(cli.read(["train", *first]), lambda job: 0) == 0
+        else:
+            assert own(command) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_of_the_program_lists_all_verbs(runner: Runner) -> None:
+    done = runner("--help")
+    assert (done.status, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == verbs.names()
+    assert runner("-h") == done
+    assert runner("seed=1", "--help").out.startswith("runner train ")
+
+
+def test_the_help_of_train_has_the_options_that_list_does_not_show(runner: Runner) -> None:
+    path = Path("conf/own/mine.yaml")
+    path.parent.mkdir(parents=True)
+    path.write_text("a: 1\n")
+    shown = " ".join(runner("train", "--help").out.split())
+    assert {"debug", "own", "tracking"} <= set(unlisted())
+    assert all(f"{group}= {', '.join(files(group))}" in shown for group in unlisted())
 
 
 def paths(record: type[Record], above: str = "") -> Iterator[str]:

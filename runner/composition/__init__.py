@@ -7,7 +7,7 @@
 from runner.composition.commands import Job, look, train
 from runner.composition.loading import register
 from runner.composition.origins import Origin, origins
-from runner.composition.places import BlockLibrary, files, groups
+from runner.composition.places import BlockLibrary, files, groups, unlisted
 from runner.composition.resolving import plain, resolve
 from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.stores import tracking
@@ -32,4 +32,5 @@ __all__ = [
     "shipped",
     "tracking",
     "train",
+    "unlisted",
 ]

@@ -114,7 +114,7 @@ def _run(
     try:
         found = options.read(sys.argv[1:], arguments)
         mode = RunMode.MULTIRUN if found.multirun else RunMode.RUN
-        with loading.in_place(mode, command.help() if found.help else None):
+        with loading.in_place(mode):
             entry()
     except Exception as error:
         if isinstance(error, ConvrunnerError | BrokenPipeError) or any(error is own for own in raised):

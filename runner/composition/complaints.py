@@ -13,8 +13,10 @@ from runner.composition.interpolations import TooMuchError
 from runner.errors import ConfigError, ConvrunnerError, Fault, must, unknown
 
 OWN_FOLDER: Final = "conf"
-# The command that lists the files of a group in which there may be many.
-_LISTED_BY: Final = {name: f"list {name}s" for name in ("model", "experiment", "sweep", "optimizer", "schedule")}
+# The kind of `runner list` that has the files of a group.
+LISTED_BY: Final = {name: f"{name}s" for name in ("model", "block", "experiment", "sweep", "optimizer", "schedule")} | {
+    "data": "data"
+}
 _SEVERAL: Final = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'(?: requires --multirun)?$")
 _UNMATCHED: Final = re.compile(r"In '(.*)': Could not override '([^'@]*).*'\. No match in the defaults list")
 _CHOSEN_TWICE: Final = re.compile(r"Multiple values for (\S+)\. To override a value use 'override (\S+): (.*)'$")
@@ -54,9 +56,8 @@ def _missing_fault(error: MissingConfigException) -> Fault:
     if not group or not error.options:
         return Fault("command line", f"must name a configuration that exists, got {name or first_line(error)}")
     own = corrections.choice_fault(group, choice)
-    return own or unknown(
-        group, group.replace("/", " "), choice, error.options, listing=f"runner {_LISTED_BY.get(group, '--help')}"
-    )
+    listing = f"runner list {LISTED_BY[group]}" if group in LISTED_BY else "runner train --help"
+    return own or unknown(group, group.replace("/", " "), choice, error.options, listing=listing)
 
 
 def _resolution_fault(error: OmegaConfBaseException) -> Fault:

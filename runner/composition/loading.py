@@ -11,7 +11,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig
 
 from runner.composition import trust
 from runner.composition.complaints import OWN_FOLDER
@@ -39,12 +39,12 @@ def register() -> None:
 class _Loader(trust.CheckedLoader):
     """Hydra's loader for one command: it composes once, and searches the folder of --config-dir first."""
 
-    def __init__(self, asked: RunMode, help_text: str | None, config_search_path: ConfigSearchPath) -> None:
+    def __init__(self, asked: RunMode, config_search_path: ConfigSearchPath) -> None:
         # Otherwise the shipped config.yaml would hide a recorded one.
         places = config_search_path.get_path()
         places[:] = sorted(places, key=lambda place: place.provider != "command-line")
         super().__init__(config_search_path)
-        self._asked, self._help = asked, help_text
+        self._asked = asked
         self._looked: tuple[list[str], DictConfig] | None = None
 
     def load_configuration(
@@ -67,7 +67,7 @@ class _Loader(trust.CheckedLoader):
                 config.hydra.mode = run_mode
                 config.hydra.overrides.hydra.append(line)
                 return config
-            return self._with_help(super().load_configuration(config_name, overrides, run_mode, from_shell))
+            return super().load_configuration(config_name, overrides, run_mode, from_shell)
         try:
             config = super().load_configuration(config_name, overrides, self._asked, from_shell)
         except ConfigCompositionException as error:
@@ -78,20 +78,11 @@ class _Loader(trust.CheckedLoader):
         self._looked = list(overrides), config
         return config
 
-    def _with_help(self, config: DictConfig) -> DictConfig:
-        if self._help is not None:
-            with read_write(config), open_dict(config):
-                config.hydra.help.header = f"{config.hydra.help.header}\n\n{self._help}"
-        return config
-
 
 @contextmanager
-def in_place(asked: RunMode, help_text: str | None = None) -> Iterator[None]:
-    """Makes Hydra use these classes in the block, for a command in this mode.
-
-    Hydra's help begins with `help_text`, if it is given.
-    """
-    own = {"Hydra": FolderMakingHydra, "ConfigLoaderImpl": partial(_Loader, asked, help_text)}
+def in_place(asked: RunMode) -> Iterator[None]:
+    """Makes Hydra use these classes in the block, for a command in this mode."""
+    own = {"Hydra": FolderMakingHydra, "ConfigLoaderImpl": partial(_Loader, asked)}
     its = {name: getattr(internal, name) for name in own}
     vars(internal).update(own)
     try:

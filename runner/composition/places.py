@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.composition import trust
-from runner.composition.complaints import OWN_FOLDER
+from runner.composition.complaints import LISTED_BY, OWN_FOLDER
 from runner.shipped import configurations
 
 
@@ -14,6 +14,11 @@ def groups() -> set[str]:
     return {
         path.name for root in (configurations(), Path.cwd() / OWN_FOLDER) if root.is_dir() for path in root.iterdir()
     }
+
+
+def unlisted() -> list[str]:
+    """The groups whose files no kind of `runner list` has, sorted; Hydra's own is not among them."""
+    return [group for group in sorted(groups()) if group not in (*LISTED_BY, "hydra") and files(group)]
 
 
 class BlockLibrary(Mapping[str, Any]):

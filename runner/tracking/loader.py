@@ -6,6 +6,7 @@ This module is part of every logged model.
 from pathlib import Path
 from typing import Any
 
+from click import ClickException
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
@@ -13,14 +14,17 @@ from runner.errors import ConvrunnerError
 from runner.serving.model import ServedModel
 
 
-class RefusedError(MlflowException):
-    """An input that a model cannot use."""
+class RefusedError(MlflowException, ClickException):
+    """An input that a model cannot use.
+
+    MLflow's server answers it with the status 400; its command line, which is made by click, prints one line.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
         super().__init__(text, error_code=INVALID_PARAMETER_VALUE)
 
-    @property
+    @property  # type: ignore[misc]  # click declares a plain attribute
     def message(self) -> str:
         """The line; MLflow's server would put all the data before it."""
         return self._text

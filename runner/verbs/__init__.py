@@ -8,15 +8,14 @@ import ast
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from runner.command import Command
+from runner import help as help_texts
 from runner.records import Record
-from runner.verb import ComposingVerb
+from runner.verb import ComposingVerb, Verb
 
 DEFAULT = "train"
-Verb = Callable[[Command], int]
 
 
 def names() -> list[str]:
@@ -30,18 +29,18 @@ def verb(name: str) -> Verb:
     return found
 
 
-def summaries() -> str:
-    """A line of help for each verb: its name, and its summary."""
-    lines = {name: _summary(name) for name in names()}
-    return "\n".join(f"  {name:<10} {line}" for name, line in lines.items())
+def overview() -> str:
+    """The help of the program: a line for each verb."""
+    lines = "\n".join(f"  {name:<10} {_summary(name)}" for name in names())
+    usage = f"runner [VERB] [ARGUMENT ...]; a command without a verb is {DEFAULT}"
+    return f"{usage}\n\n{lines}\n\nMore: runner VERB --help, runner list. Example: runner train seed=1"
 
 
 def _summary(name: str) -> str:
     """The first line of a module's docstring, after the verb; the module is not imported."""
     spec = importlib.util.find_spec(f"{__name__}.{name}")
     path = (spec and spec.origin) or ""
-    docstring = ast.get_docstring(ast.parse(Path(path).read_text(encoding="utf-8"))) or ""
-    return docstring.splitlines()[0].partition(": ")[2].rstrip(".")
+    return help_texts.summary(ast.get_docstring(ast.parse(Path(path).read_text(encoding="utf-8"))))
 
 
 class Settings(Mapping[str, type[Record]]):

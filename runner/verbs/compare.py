@@ -1,4 +1,4 @@
-"""`runner compare A B ...`: the results of runs and sweeps side by side, and their curves over each other."""
+"""`runner compare A B ...`: the results of runs and sweeps side by side, and their curves."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -20,7 +20,10 @@ _MOST_SETTINGS: Final = 12
 
 
 class Compare(Record):
-    """Runs and sweeps (ids, output folders, models:/NAME@ALIAS). Example: runner compare 3f2a 77c0 file=curves.png"""
+    """What is compared of runs and sweeps.
+
+    A run is an id or its beginning, an output folder, or models:/NAME@ALIAS.
+    """
 
     metrics: tuple[str, ...] = Field(
         ("val/accuracy", "val/loss"), min_length=1, description="The metrics whose curves are shown."
@@ -143,5 +146,8 @@ def _draw(titles: Sequence[str], sides: Sequence["Side"], settings: Compare) -> 
 
 
 VERB = SettingsVerb(
-    Compare, compare, Words("RUN RUN ...", "name 2 or more runs, folders or YAML files", fewest=2, most=None)
+    Compare,
+    compare,
+    Words("RUN RUN ...", "name 2 or more runs, folders or YAML files", fewest=2, most=None),
+    examples=("3f2a 77c0 file=curves.png",),
 )

@@ -1,4 +1,4 @@
-"""`runner delete run=ID`: deletes runs from the store, and their folders, or their checkpoints alone; asks before."""
+"""`runner delete run=ID`: deletes runs with their folders, or only their checkpoints."""
 
 import shutil
 import socket
@@ -15,7 +15,10 @@ from runner.verb import Asked, SettingsVerb
 
 
 class Delete(Record):
-    """Which runs are deleted, with their folders. The members of a sweep are deleted with it."""
+    """Which runs are deleted.
+
+    The members of a sweep are deleted with it. MLflow can restore a deleted run, but not its folder.
+    """
 
     run: str = Field(min_length=4, description="The ids of runs, or their beginnings, with commas between them.")
     only: Literal["checkpoints"] | None = Field(
@@ -90,4 +93,4 @@ def _agreed() -> bool:
     return input("delete them? [y/N] ").strip().lower() in ("y", "yes")
 
 
-VERB = SettingsVerb(Delete, delete)
+VERB = SettingsVerb(Delete, delete, examples=("run=3f2a,77c0", "run=3f2a only=checkpoints"))

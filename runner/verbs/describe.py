@@ -1,4 +1,4 @@
-"""`runner describe`: the layer table, before anything is compiled; describe.format=json for programs."""
+"""`runner describe`: the layer table of a network, before anything is compiled."""
 
 import os
 from typing import TYPE_CHECKING, Literal
@@ -44,4 +44,4 @@ def show(job: "Job", settings: Describe) -> int:
     return 0
 
 
-VERB = ComposingVerb(Describe, show)
+VERB = ComposingVerb(Describe, show, examples=("model=lenet5 model.layers.0.conv.filters=12", "describe.format=json"))

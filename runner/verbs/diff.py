@@ -1,4 +1,4 @@
-"""`runner diff A B`: what differs between two runs, folders or YAML files in configuration, code, data and results."""
+"""`runner diff A B`: what differs between two runs, folders or YAML files."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class Diff(Record):
-    """Two runs (ids, output folders, models:/NAME@ALIAS) or YAML files. Example: runner diff 3f2a outputs/DAY/TIME"""
+    """How differences are printed.
+
+    They are those of configuration, code, data, versions and results. A run is an id or its beginning, an output
+    folder, or models:/NAME@ALIAS.
+    """
 
     format: Literal["table", "json"] = Field("table", description="A table for people, or a JSON object.")
     everything: bool = Field(False, description="Also names, seconds, and the folders and stores of output.")
@@ -60,4 +64,9 @@ def _table(part: str, names: Sequence[str], found: Iterable["Row"]) -> Any:
     return table
 
 
-VERB = SettingsVerb(Diff, diff, Words("RUN RUN", "name 2 runs, folders or YAML files", fewest=2, most=2))
+VERB = SettingsVerb(
+    Diff,
+    diff,
+    Words("RUN RUN", "name 2 runs, folders or YAML files", fewest=2, most=2),
+    examples=("3f2a outputs/first", "3f2a 77c0 everything=true"),
+)

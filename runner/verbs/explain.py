@@ -1,4 +1,4 @@
-"""`runner explain run=RUN`: figures of what a trained network sees, and of why it answers as it does."""
+"""`runner explain run=RUN`: figures of what a network sees, and of why it answers as it does."""
 
 import re
 import sys
@@ -32,7 +32,10 @@ Names = Annotated[
 
 
 class Explain(RunSettings):
-    """What is explained: by default one image that is classified rightly and one that is not, in all figures."""
+    """What is explained.
+
+    By default that is one image which is classified rightly and one which is not, in all figures.
+    """
 
     image: str | None = Field(None, min_length=1, description="The file of an image.")
     index: Annotated[int, Ge(0)] | None = Field(
@@ -139,4 +142,4 @@ def _log(files: Sequence[Path], into: Path, folder: Path, run: str, asked: Asked
     print(f"logged to the MLflow run {run_id}, in {into.as_posix()}; see it with: python -m runner ui")
 
 
-VERB = SettingsVerb(Explain, explain)
+VERB = SettingsVerb(Explain, explain, examples=("run=outputs/first what=grad_cam,occlusion",))

@@ -1,4 +1,4 @@
-"""`runner export run=RUN format=onnx`: a trained network as a file for other programs, with a model card."""
+"""`runner export run=RUN format=onnx`: a trained network as a file for other programs, and a model card."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from runner.verb import Asked, RunSettings, SettingsVerb
 
 
 class Export(RunSettings):
-    """What is written. Example: runner export run=outputs/2026-11-28/10-00-00 format=onnx file=digits.onnx
+    """What is written.
 
     onnx and stablehlo have the preprocessing inside and take any number of inputs. Their outputs are compared
     with ours.
@@ -41,4 +41,4 @@ def export(settings: Export, asked: Asked) -> int:
     return 0
 
 
-VERB = SettingsVerb(Export, export)
+VERB = SettingsVerb(Export, export, examples=("run=outputs/first format=onnx file=digits.onnx",))

@@ -1,4 +1,4 @@
-"""`runner init FOLDER [images=FOLDER]`: makes a project with a first network, your data, and completion in editors."""
+"""`runner init FOLDER [images=FOLDER]`: makes a project: a first network, your data, editor settings."""
 
 from pathlib import Path
 
@@ -10,7 +10,10 @@ from runner.verb import Asked, SettingsVerb, Words
 
 
 class Init(Record):
-    """Makes a project in FOLDER, which may exist. Example: runner init flowers images=photos"""
+    """What a project is made of.
+
+    FOLDER may exist; no file in it is replaced.
+    """
 
     images: str | None = Field(
         None, min_length=1, description="A folder or .zip with a folder of images for each class; null: the digits."
@@ -44,4 +47,10 @@ def init(settings: Init, asked: Asked) -> int:
     return 0
 
 
-VERB = SettingsVerb(Init, init, Words("FOLDER", "name one folder for the project"), reads_store=False)
+VERB = SettingsVerb(
+    Init,
+    init,
+    Words("FOLDER", "name one folder for the project"),
+    reads_store=False,
+    examples=("flowers images=photos",),
+)

@@ -1,4 +1,4 @@
-"""`runner list [KIND]`: the models, layers, blocks, optimisers … that exist, the user's own included."""
+"""`runner list [KIND]`: the models, layers, optimisers … that exist, your own included."""
 
 from runner.errors import ConfigError, unknown
 from runner.records import Record
@@ -6,7 +6,10 @@ from runner.verb import Asked, SettingsVerb, Words
 
 
 class List(Record):
-    """Lists the kinds, or the entries of one kind. Example: runner list layers"""
+    """Takes no settings.
+
+    Without KIND, the kinds are listed.
+    """
 
 
 def show_all(_: List, asked: Asked) -> int:
@@ -33,4 +36,6 @@ def show_all(_: List, asked: Asked) -> int:
     return 0
 
 
-VERB = SettingsVerb(List, show_all, Words("[KIND]", "name one kind", "kinds", fewest=0), reads_store=False)
+VERB = SettingsVerb(
+    List, show_all, Words("[KIND]", "name one kind", "kinds", fewest=0), reads_store=False, examples=("layers",)
+)

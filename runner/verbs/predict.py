@@ -101,4 +101,4 @@ def _summary(good: list["Answer"], passed_over: int, what: str, seconds: float) 
     return "; ".join(parts)
 
 
-VERB = SettingsVerb(Predict, predict)
+VERB = SettingsVerb(Predict, predict, examples=("run=outputs/first images=photos top_k=2",))

@@ -1,4 +1,4 @@
-"""`runner reproduce run=RUN`: says what differs here, trains a run again, and compares all metrics bit by bit."""
+"""`runner reproduce run=RUN`: trains a run again, and compares all metrics bit by bit."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,9 +18,10 @@ STATUSES: Final = {"equal to the bit": 0, "equal within rounding": 3, "not equal
 
 
 class Reproduce(RunSettings):
-    """Which run is trained again, with the same configuration: a single run, or a member of a sweep.
+    """Which run is trained again.
 
-    The exit status is 0 if all metrics are equal to the bit, 3 if they are equal within rounding, 4 if not.
+    It is a single run, or a member of a sweep. What differs here is said first. The exit status is 0 if all metrics are
+    equal to the bit, 3 if they are equal within rounding, 4 if not.
     """
 
     data_root: str | None = Field(None, description="Where the data of the run are here; null: where they were there.")
@@ -70,7 +71,6 @@ def _command(folder: Path, settings: Reproduce, asked: Asked) -> Command:
         arguments=("--config-dir", str(folder.absolute()), "--config-name", "config", *overrides),
         text=f"runner reproduce run={settings.run}",
         records=asked.command.records,
-        help=asked.command.help,
     )
 
 
@@ -109,4 +109,4 @@ def _row(one: "Compared") -> list[str]:
     ]
 
 
-VERB = SettingsVerb(Reproduce, reproduce)
+VERB = SettingsVerb(Reproduce, reproduce, examples=("run=outputs/first",))

@@ -1,4 +1,4 @@
-"""`runner resume run=RUN`: goes on with a killed run from its last checkpoint, in the same folder and MLflow run.
+"""`runner resume run=RUN`: goes on with a killed run from its last checkpoint.
 
 It ends with the bits with which it would have ended if nobody had killed it.
 """
@@ -32,7 +32,10 @@ class Longer(Record):
 
 
 class Resume(RunSettings):
-    """Which run goes on, and for how long. A sweep goes on by its own command."""
+    """Which run goes on, and for how long.
+
+    It goes on in the same folder and MLflow run. A sweep goes on by its own command.
+    """
 
     train: Longer = Field(Longer(), description="What of the training is changed.")
 
@@ -120,4 +123,4 @@ def _check_length(folder: Path, found: "Begun", epochs: int | None) -> dict[str,
     return {LONGER: str(epochs), "resumed.exact": f"no: train.epochs was {before}"}
 
 
-VERB = SettingsVerb(Resume, resume)
+VERB = SettingsVerb(Resume, resume, examples=("run=outputs/first", "run=outputs/first train.epochs=40"))

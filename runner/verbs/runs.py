@@ -1,4 +1,4 @@
-"""`runner runs [KEY=VALUE ...]`: the recorded runs and sweeps; those whose process is gone are ended."""
+"""`runner runs [KEY=VALUE ...]`: the recorded runs and sweeps, the latest first."""
 
 import re
 import time
@@ -38,7 +38,10 @@ def _seconds(value: str) -> float | None:
 
 
 class Runs(Record):
-    """Which runs are listed, the latest first, and how."""
+    """Which runs are listed, and how.
+
+    Runs whose process is gone are ended.
+    """
 
     status: Literal["running", "finished", "failed", "killed", "pruned"] | None = Field(
         None, description="Only runs with this status."
@@ -125,4 +128,4 @@ def _row(run: "Listed") -> list[str]:
     ]
 
 
-VERB = SettingsVerb(Runs, show)
+VERB = SettingsVerb(Runs, show, examples=("status=finished model=lenet5", "since='2 hours' format=json"))

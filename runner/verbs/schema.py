@@ -8,7 +8,10 @@ from runner.verb import Asked, SettingsVerb, Words
 
 
 class Schema(Record):
-    """Writes the JSON Schema of the configuration to FOLDER, by default schema/."""
+    """Takes no settings.
+
+    FOLDER is schema if none is named.
+    """
 
 
 def write(_: Schema, asked: Asked) -> int:
@@ -24,4 +27,6 @@ def write(_: Schema, asked: Asked) -> int:
     return 0
 
 
-VERB = SettingsVerb(Schema, write, Words("[FOLDER]", "name one folder", fewest=0), reads_store=False)
+VERB = SettingsVerb(
+    Schema, write, Words("[FOLDER]", "name one folder", fewest=0), reads_store=False, examples=("schema",)
+)

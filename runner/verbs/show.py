@@ -1,4 +1,4 @@
-"""`runner show NAME`: the arguments of a layer, an optimiser …, with types, defaults and an example."""
+"""`runner show NAME`: the arguments of a layer, an optimiser …, with an example."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Show(Record):
-    """Shows what every entry of a name takes. Example: runner show conv"""
+    """Takes no settings.
+
+    NAME is a name that runner list shows. Each argument has its type, its default and a description.
+    """
 
 
 def show(_: Show, asked: Asked) -> int:
@@ -61,4 +64,6 @@ def _print(entry: "Entry", console: "Console") -> None:
         )
 
 
-VERB = SettingsVerb(Show, show, Words("NAME", "name one entry of `runner list`", "entries"), reads_store=False)
+VERB = SettingsVerb(
+    Show, show, Words("NAME", "name one entry of `runner list`", "entries"), reads_store=False, examples=("conv",)
+)

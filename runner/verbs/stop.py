@@ -1,4 +1,4 @@
-"""`runner stop run=ID`: ends a run that trains on this machine, as Ctrl+C does; what was measured is kept."""
+"""`runner stop run=ID`: ends a run that trains on this machine, as Ctrl+C does."""
 
 import os
 import signal
@@ -11,7 +11,10 @@ from runner.verb import Asked, SettingsVerb
 
 
 class Stop(Record):
-    """Which runs are ended. The process of a sweep ends with each of its members."""
+    """Which runs are ended.
+
+    What was measured is kept. The process of a sweep ends with each of its members.
+    """
 
     run: str = Field(min_length=4, description="The ids of runs, or their beginnings, with commas between them.")
 
@@ -41,4 +44,4 @@ def stop(settings: Stop, asked: Asked) -> int:
     return 0
 
 
-VERB = SettingsVerb(Stop, stop)
+VERB = SettingsVerb(Stop, stop, examples=("run=3f2a",))

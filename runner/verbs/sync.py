@@ -1,4 +1,4 @@
-"""`runner sync [folder=FOLDER]`: sends what tracking stores did not accept while runs were recorded."""
+"""`runner sync [folder=FOLDER]`: sends what tracking stores did not accept during the runs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Sync(Record):
-    """What is sent. Each run goes to the store that it was recorded for, or to tracking.uri if the command has it."""
+    """What is sent.
+
+    Each run goes to the store that it was recorded for, or to tracking.uri if the command has it.
+    """
 
     folder: str = Field("outputs", min_length=1, description="The folder of a run or a sweep, or one above them.")
 
@@ -57,4 +60,4 @@ def _runs(count: int) -> str:
     return f"{count} run{'s' * (count != 1)}"
 
 
-VERB = SettingsVerb(Sync, sync)
+VERB = SettingsVerb(Sync, sync, examples=("folder=outputs",))

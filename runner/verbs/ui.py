@@ -1,4 +1,4 @@
-"""`runner ui`: the MLflow UI on the store in use."""
+"""`runner ui`: the MLflow UI on the store in use, until Ctrl+C."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,4 +28,4 @@ def serve(job: "Job", settings: Ui) -> int:
     return serve_ui(job.configuration.tracking, host=settings.host, port=settings.port)
 
 
-VERB = ComposingVerb(Ui, serve)
+VERB = ComposingVerb(Ui, serve, examples=("ui.port=5001",))

@@ -1,4 +1,4 @@
-"""`runner why KEY [OVERRIDES]`: the value of a setting, the file and line that give it, and what it replaced."""
+"""`runner why KEY [OVERRIDES]`: the value of a setting, the line that gives it, what it replaced."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.command import Command
 from runner.errors import ConfigError, must, shown, unknown
-from runner.verb import asks_for_help
+from runner.verb import OVERRIDES, PlainVerb
 
 if TYPE_CHECKING:
     from runner.composition import Job
@@ -17,8 +17,6 @@ def why(command: Command) -> int:
     """Prints the settings at the key, or below it, with the places that they come from."""
     from runner.composition import look
 
-    if asks_for_help(command.arguments):
-        return look(command, lambda job: 0)
     keys = [argument for argument in command.arguments if "=" not in argument and not argument.startswith("-")]
     if len(keys) != 1:
         rule = "name one setting, such as optimizer.learning_rate"
@@ -78,4 +76,10 @@ def _values(job: "Job") -> dict[str, str]:
     return {path: text for path, text in defaults.items() if path not in above} | composed
 
 
-VERB = why
+VERB = PlainVerb(
+    why,
+    f"KEY {OVERRIDES}",
+    lambda: (("KEY", "A setting, such as optimizer.learning_rate, or a part of the configuration: optimizer"),),
+    "What else can be given: runner train --help",
+    ("optimizer.learning_rate optimizer=momentum",),
+)

@@ -238,6 +238,22 @@ def test_mlflow_predicts_from_a_file(photographs: Served) -> None:
     assert json.loads(printed) == expected
 
 
+def test_mlflow_predict_answers_one_line_if_it_cannot_use_the_request(photographs: Served) -> None:
+    (photographs.folder / "refused.json").write_text(json.dumps({"inputs": ["hello world"]}))
+    line = "images[0]: must be an image file in base64, or an array, got hello world"
+    command = ["models", "predict", "--model-uri", "models:/photos@champion", "--env-manager", "local"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mlflow", *command, "--input-path", "refused.json"],
+        cwd=photographs.folder,
+        env=os.environ | photographs.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == f"Error: {line}"
+    assert "Traceback" not in done.stderr
+
+
 def test_texts_are_answered_as_by_predict(texts: Served) -> None:
     [best] = [path.parent for path in (texts.folder / "outputs" / "sweep").glob("*/model")]
     sent = ["a film that is good", "It's NOT bad!", "", "很好"]
