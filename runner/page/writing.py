@@ -62,15 +62,15 @@ def nodes_of_trained(trained: Trained) -> list[Node]:
     return nodes_of(trained.program.network, trained.params, trained.statistics)
 
 
-def recorded_because(trained: Trained, nodes: Sequence[Node]) -> str:
-    """Why the page shows recorded maps and does not run the network; empty if it runs it."""
+def recorded_because(trained: Trained, nodes: Sequence[Node]) -> dict[str, Any]:
+    """Why the page shows recorded maps and does not run the network, as it tells it; empty if it runs it."""
     if unknown := sorted(kinds_of(trained.program.network) - RUNS_IN_BROWSER):
-        return f"layers: {', '.join(unknown)}"
+        return {"because": "unknownLayers", "value": ", ".join(unknown)}
     cost = sum(node.multiply_adds for node in nodes)
     if cost > MULTIPLY_ADDS:
-        return f"{cost / 1e6:,.0f} M multiply-adds"
+        return {"because": "multiplyAdds", "value": f"{cost / 1e6:,.0f}"}
     size = sum(tensor.nbytes for node in nodes for tensor in node.tensors.values())
-    return f"{size / 1e6:,.1f} MB" if size > WEIGHT_BYTES else ""
+    return {"because": "megabytes", "value": f"{size / 1e6:,.1f}"} if size > WEIGHT_BYTES else {}
 
 
 def described(trained: Trained, nodes: Sequence[Node]) -> dict[str, Any]:

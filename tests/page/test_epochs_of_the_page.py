@@ -130,7 +130,7 @@ def test_the_slider_runs_the_network_of_each_epoch(browser: Page, runner: Runner
             f"(e => {{ e.value = {place}; e.dispatchEvent(new Event('input')); }})(document.querySelector('#epoch'))"
         )
         if epoch:
-            assert f"after epoch {epoch}, accuracy {100 * accuracy:.1f} %" in browser.texts(".time output")[0]
+            assert f"after epoch {epoch}, accuracy {100 * accuracy:.1f}\u00a0%" in browser.texts(".time output")[0]
             assert ("as trained" in browser.texts(".time output")[0]) == is_kept
         assert ("epoch=" in browser.value("location.hash")) == (not is_kept)
         if epoch and not is_kept:

@@ -57,7 +57,7 @@ def test_maps_of_a_network_that_is_too_large_are_recorded(subject: Subject, monk
     val = subject.dataset.val
     shown = page.examples(val.inputs, val.labels, subject.probabilities)
     model = model_of(page.html(subject.trained, shown, here()))
-    assert "multiply-adds" in model["recorded"]
+    assert model["recorded"]["because"] == "multiplyAdds"
     assert len(model["records"]) == len(model["examples"]) == 6
     expected = Subject(subject.trained, here(), subject.data, chosen=tuple(Example(e.data, e.label, "") for e in shown))
     for node, recorded in zip(model["nodes"][1:], model["records"][0]["maps"], strict=True):

@@ -24,7 +24,7 @@ async function main() {
     input,
     classes: model.classes,
     vocabulary: model.vocabulary,
-    recorded: model.recorded ?? "",
+    recorded: model.recorded ?? null,
     examples: model.examples.map(({ data, label }) => ({ data: arrayOf(bytesOf(data), input.dtype), label })),
     shapes: model.nodes.map(({ shape }) => shape),
     state: { example: 0, node: -1, unit: null, held: false, tab: "unit", gain: 1, epoch: -1 },
@@ -240,7 +240,7 @@ async function main() {
       redraw();
       remember();
     } });
-    const intro = page.recorded ? `${say("recorded", page.recorded)}${course.length > 1 ? ` ${say("onlyFilters")}` : ""}` : say(page.vocabulary.length ? "introText" : "intro");
+    const intro = page.recorded ? `${say("recorded", say(page.recorded.because, page.recorded.value))}${course.length > 1 ? ` ${say("onlyFilters")}` : ""}` : say(page.vocabulary.length ? "introText" : input.data_shape.length === 3 ? "intro" : "introSignal");
     document.title = `${model.name} – ${say("network")}`;
     const accuracy = model.metrics["test/accuracy"] ?? model.metrics["val/accuracy"];
     const [given, examples] = inputPanel(page);

@@ -146,41 +146,39 @@ export function convolveBack(x, shape, windows, kernel, filters, groups, g) {
   return { x: Float32Array.from(byInput), kernel: byKernel, bias: Float32Array.from(bias) };
 }
 
-/** The largest value under each window, and the place of the first one that has it. */
-export function largest(x, [h, w, c], windows) {
-  const [[kh, sy, dy, ty], [kw, sx, dx, tx]] = windows;
-  const height = positions(h, windows[0]), width = positions(w, windows[1]);
-  const out = new Float32Array(height * width * c).fill(-Infinity), winner = new Int32Array(out.length).fill(-1);
+/** Calls use(to, from) for every place under every position of a window: where their channels begin in the two maps. */
+function eachPlace([h, w, c], [wy, wx], use) {
+  const [kh, sy, dy, ty] = wy, [kw, sx, dx, tx] = wx, height = positions(h, wy), width = positions(w, wx);
   for (let oy = 0, at = 0; oy < height; oy++)
     for (let ox = 0; ox < width; ox++, at += c)
       for (let ky = 0; ky < kh; ky++)
         for (let kx = 0; kx < kw; kx++) {
           const y = oy * sy - ty + ky * dy, column = ox * sx - tx + kx * dx;
-          if (y < 0 || y >= h || column < 0 || column >= w) continue;
-          const from = (y * w + column) * c;
-          for (let k = 0; k < c; k++)
-            if (x[from + k] > out[at + k]) {
-              out[at + k] = x[from + k];
-              winner[at + k] = from + k;
-            }
+          if (y >= 0 && y < h && column >= 0 && column < w) use(at, (y * w + column) * c);
         }
+}
+
+const pooledSize = ([h, w, c], [wy, wx]) => positions(h, wy) * positions(w, wx) * c;
+
+/** The largest value under each window, and the place of the first one that has it. */
+export function largest(x, shape, windows) {
+  const out = new Float32Array(pooledSize(shape, windows)).fill(-Infinity), winner = new Int32Array(out.length).fill(-1), c = shape[2];
+  eachPlace(shape, windows, (to, from) => {
+    for (let k = 0; k < c; k++)
+      if (x[from + k] > out[to + k]) {
+        out[to + k] = x[from + k];
+        winner[to + k] = from + k;
+      }
+  });
   return { y: out, winner };
 }
 
 /** The sum under each window; given a gradient g, instead the gradient of the map. */
-export function sums(x, [h, w, c], windows, g = null) {
-  const [[kh, sy, dy, ty], [kw, sx, dx, tx]] = windows;
-  const height = positions(h, windows[0]), width = positions(w, windows[1]);
-  const out = new Float64Array(g ? h * w * c : height * width * c);
-  for (let oy = 0, at = 0; oy < height; oy++)
-    for (let ox = 0; ox < width; ox++, at += c)
-      for (let ky = 0; ky < kh; ky++)
-        for (let kx = 0; kx < kw; kx++) {
-          const y = oy * sy - ty + ky * dy, column = ox * sx - tx + kx * dx;
-          if (y < 0 || y >= h || column < 0 || column >= w) continue;
-          const from = (y * w + column) * c;
-          if (g) for (let k = 0; k < c; k++) out[from + k] += g[at + k];
-          else for (let k = 0; k < c; k++) out[at + k] += x[from + k];
-        }
+export function sums(x, shape, windows, g = null) {
+  const out = new Float64Array(g ? shape[0] * shape[1] * shape[2] : pooledSize(shape, windows)), c = shape[2];
+  eachPlace(shape, windows, (to, from) => {
+    if (g) for (let k = 0; k < c; k++) out[from + k] += g[to + k];
+    else for (let k = 0; k < c; k++) out[to + k] += x[from + k];
+  });
   return Float32Array.from(out);
 }

@@ -74,9 +74,9 @@ function layerTable(page, gradients, after) {
   });
   const top = Math.max(...rows.map(({ size }) => size), 1e-12);
   return el("table", { class: "numbers" },
-    el("tr", {}, el("th", {}, say("layer")), el("th", {}, say("gradientOut")), el("th", { colspan: 2 }, say("largestWeight"))),
+    el("tr", {}, el("th", {}, say("layer")), el("th", {}, say("gradientOut")), el("th", {}, say("largestWeight"))),
     rows.reverse().map(({ at, size, name, by, old, now }) =>
       el("tr", {}, el("td", {}, el("button", { class: "link", onclick: () => page.go(at) }, page.title(at))),
         el("td", { class: "meter" }, el("i", { style: `left:0;width:${(100 * size) / top}%;background:${colour(0.7, 1)}` }), el("span", {}, short(size, 2))),
-        el("td", {}, name ? `${short(old)} − η·${by < 0 ? `(${short(by, 2)})` : short(by, 2)}` : ""), el("td", {}, name ? `→ ${short(now)}` : ""))));
+        el("td", { class: "step" }, name ? [`${short(old, 4)} → ${short(now, 4)}`, el("small", {}, `− η·${by < 0 ? `(${short(by, 2)})` : short(by, 2)}`)] : ""))));
 }

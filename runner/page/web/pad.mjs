@@ -141,17 +141,25 @@ function pixelsIn(picture) {
   return context.getImageData(0, 0, width, height);
 }
 
+/** A signal (positions, channels) as a line: its first channel. */
+function line(data, channels) {
+  const values = data.filter((_, i) => i % channels === 0), low = Math.min(...values), high = Math.max(...values), made = el("span", { class: "line" });
+  const points = Array.from(values, (v, i) => `${((128 * i) / Math.max(values.length - 1, 1) + 1).toFixed(1)} ${(24 - (22 * (v - low)) / (high - low || 1)).toFixed(1)}`);
+  made.innerHTML = `<svg width="130" height="26" viewBox="0 0 130 26" aria-hidden="true"><path d="M${points.join("L")}"/></svg>`;
+  return made;
+}
+
 /** The examples as buttons: pictures with their classes, wrong ones marked. */
 function gallery(page, restore) {
   const items = page.examples.map(({ data, label }, number) => {
     const answer = page.answers(number), isRight = label === null || answer === label;
-    const face = restore ? el("canvas", { width: 44, height: 44 }) : el("span", {}, page.textOf?.(data) ?? `#${number + 1}`);
+    const face = restore ? el("canvas", { width: 56, height: 56 }) : page.textOf ? el("span", {}, page.textOf(data)) : line(data, page.input.data_shape[1]);
     if (restore) drawPicture(face, forScreen(data, page.input), page.input.data_shape);
     const name = label === null ? "" : page.classes[label];
     const note = isRight ? say("right") : say("wrong", page.classes[answer]);
     return el("button", { class: isRight ? "example" : "example bad", title: `${name}: ${note}`, "data-example": number,
       "aria-pressed": page.state.example === number, onclick: () => (restore?.(data), page.show(data, number)) },
-      face, el("small", {}, name, isRight ? "" : ` → ${page.classes[answer]}`));
+      face, el("small", {}, name), isRight ? null : el("small", {}, `→ ${page.classes[answer]}`));
   });
   return el("div", {}, el("h3", {}, say("examples")), el("div", { class: restore ? "gallery" : "gallery texts" }, items));
 }

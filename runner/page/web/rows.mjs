@@ -10,13 +10,14 @@ export function summary(node) {
   const { args, windows } = node, found = [];
   if (windows.length) {
     found.push(windows.map(([size]) => size).join("×"));
-    if (windows.some(([, stride]) => stride > 1)) found.push(`stride ${windows.map(([, stride]) => stride).join("×")}`);
-    if (windows.some(([, , dilation]) => dilation > 1)) found.push(`dilation ${windows.map((one) => one[2]).join("×")}`);
+    if (windows.some(([, stride]) => stride > 1)) found.push(`stride ${[...new Set(windows.map(([, stride]) => stride))].join("×")}`);
+    if (windows.some(([, , dilation]) => dilation > 1)) found.push(`dilation ${[...new Set(windows.map((one) => one[2]))].join("×")}`);
     if (windows.some(([, , , low, high]) => low || high))
       found.push(`padding ${[...new Set(windows.flatMap(([, , , low, high]) => [low, high]))].join("/")}`);
     if ((args.padding_mode ?? "zeros") !== "zeros") found.push(args.padding_mode);
     if (args.groups > 1) found.push(`groups ${args.groups}`);
   }
+  if (node.inputs.length > 1) found.push(say(node.kind, node.inputs.length));
   return found.join(", ");
 }
 
@@ -98,7 +99,11 @@ function row(page, node, at, lane, wide) {
     if (unit) frame(rectangle(placed, [[unit[0], unit[0]], [unit[1], unit[1]]], unit[2]), "#d6006c");
     else if (box && !placed.flat) {
       const scaled = shrunk(box, node.shape, shapeOf());
-      for (let k = 0; k < placed.c; k++) {
+      if (placed.signal && !isInput) {
+        // The channels of a signal lie close: one frame around all of them.
+        const [x, y, w] = rectangle(placed, scaled, 0);
+        if (!page.wholeMap(box, node.shape)) frame([x, y, w, placed.height], "#d6006c");
+      } else for (let k = 0; k < placed.c; k++) {
         const [x, y, w, h] = rectangle(placed, scaled, k);
         if (isInput) {
           const [left, top, width, height] = rectangle(placed, [[0, placed.h - 1], [0, placed.w - 1]], k);

@@ -6,16 +6,17 @@ import { colour, drawMaps, ink, largestOf, layout } from "./paint.mjs";
 import { asMap } from "./shapes.mjs";
 import { say } from "./texts.mjs";
 
+const BESIDE = 3; // as many columns as three matrices side by side have
 const CHANNELS = 3; // shown in full, the others as one sum
 const TERMS = 10;
 
 /** A small table of numbers on their colours; `marked` is the index of one to frame. */
 function matrix(values, columns, scale, title, marked = -1) {
-  const big = columns <= 3 ? 34 : columns <= 5 ? 22 : columns <= 7 ? 16 : 9;
+  const isRow = values.length === columns && columns > BESIDE, big = isRow ? Math.min(34, Math.floor(340 / columns)) : columns <= 3 ? 34 : columns <= 5 ? 22 : columns <= 7 ? 16 : 9;
   const cells = values.map((v, i) =>
     el("span", { class: i === marked ? "won" : v === null ? "none" : "", style: v === null ? "" : `background:${colour(v, scale)};color:${ink(v, scale)}`, title: v === null ? "" : short(v, 5) },
-      columns <= 5 && v !== null ? tiny(v) : ""));
-  return el("figure", {}, el("div", { class: "matrix", style: `--cell:min(${big}px, calc((100vw - 100px) / ${3 * columns}));grid-template-columns:repeat(${columns},var(--cell))` }, cells),
+      big >= 22 && v !== null ? tiny(v) : ""));
+  return el("figure", {}, el("div", { class: "matrix", style: `--cell:min(${big}px, calc((100vw - 100px) / ${isRow ? columns : 3 * columns}));grid-template-columns:repeat(${columns},var(--cell))` }, cells),
     el("figcaption", {}, title));
 }
 
@@ -61,7 +62,7 @@ function convolution(node, x, tensors, [y, column, f]) {
   return [
     ...shown.map((part) =>
       el("div", { class: "channel" }, el("h5", {}, say("channel", part.channel), el("b", {}, ` Σ ${short(part.sum)}`)),
-        el("div", { class: "terms" }, matrix(part.values, columns, scales[0], say("window")), el("b", {}, "×"),
+        el("div", { class: places.length === columns && columns > BESIDE ? "terms stack" : "terms" }, matrix(part.values, columns, scales[0], say("window")), el("b", {}, "×"),
           matrix(part.weights, columns, scales[1], say("filter")), el("b", {}, "="), matrix(part.products, columns, scales[2], say("product"))))),
     line(shown.map((part, n) => (n ? term(part.sum) : short(part.sum))).join(""), order.length > CHANNELS ? `${term(rest)} (${say("others", order.length - CHANNELS)})` : "",
       tensors.bias ? `${term(bias)} (${say("bias")})` : "", " = ", el("strong", {}, short(total, 4))),
@@ -86,7 +87,7 @@ export function contributions(page, node, x, tensors, f) {
   const scale = Math.max(...maps.map(({ map }) => largestOf(map)), largestOf(total)) / page.state.gain;
   const face = (map, title) => {
     const canvas = el("canvas");
-    drawMaps(canvas, map, layout([height, width, 1], 64, 60), scale);
+    drawMaps(canvas, map, height > 1 ? layout([height, width, 1], 64, 60) : layout([width, 1], 120), scale);
     return el("figure", {}, canvas, el("figcaption", {}, title));
   };
   return [el("h5", {}, say("contributions")), el("div", { class: "terms wrap" },
