@@ -118,7 +118,15 @@ def test_faults_name_the_variant_and_its_base_in_one_line(runner: Runner) -> Non
     ]
 
 
-def test_a_layer_that_does_not_fit_is_told_with_both_files(runner: Runner) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("describe", "model=tight"),
+        pytest.param(("-m", "model=tight", "seed=0,1", "tracking=off"), marks=pytest.mark.slow),
+    ],
+    ids=["describe", "sweep"],
+)
+def test_a_layer_that_does_not_fit_is_told_with_both_files(runner: Runner, command: tuple[str, ...]) -> None:
     variant(
         "tight",
         "lenet5_bn",
@@ -126,10 +134,10 @@ def test_a_layer_that_does_not_fit_is_told_with_both_files(runner: Runner) -> No
         "{change: layers.3, with: {size: 50}}",
     )
     files = "(conf/model/lenet5.yaml, edited by conf/model/lenet5_bn.yaml, then conf/model/tight.yaml)"
-    for done in (runner("describe", "model=tight"), runner("-m", "model=tight", "seed=0,1", "tracking=off")):
-        assert done.status == 2
-        faults = [line for line in done.err.splitlines() if line.startswith("model.")]
-        assert faults[0] == f"model.layers[3].max_pool.size: must fit the 28×28×6 input, got 50×50 {files}"
+    done = runner(*command)
+    assert done.status == 2
+    faults = [line for line in done.err.splitlines() if line.startswith("model.")]
+    assert faults[0] == f"model.layers[3].max_pool.size: must fit the 28×28×6 input, got 50×50 {files}"
     done = runner("describe", "model.edit=[{change: layers.0, with: {stride: 0}}]")
     assert done.err.splitlines() == [
         "model.layers[0].conv.stride: must be ≥ 1, got 0 (the model lenet5, edited by the command line)"
