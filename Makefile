@@ -53,6 +53,7 @@ bench: $(installed) ## measure speed, in about an hour: MNIST=FOLDER CIFAR=FOLDE
 	@$(python) benchmarks/sweep.py mnist --root "$(MNIST)" --rounds 1
 	@$(python) benchmarks/native.py
 	@$(python) benchmarks/thousand.py
+	@$(python) benchmarks/page_speed.py
 	@$(MAKE) --silent readme
 
 accuracy: $(installed) ## measure the README's accuracies, in about two hours: MNIST=FOLDER CIFAR=FOLDER_OR_ZIP

@@ -159,6 +159,20 @@ def recording() -> str:
     )
 
 
+def in_browser() -> str:
+    """The page of a run in a browser."""
+    found = read("page")
+    times = ", ".join(
+        f"{model} {own['median_ms']:.1f} ms ({own['fastest_ms']:.1f}–{own['slowest_ms']:.1f})"
+        for model, own in found["networks"].items()
+    )
+    return (
+        f"## The page of a run\n\n`page_speed.py`, one image through every layer in a headless Chromium "
+        f"{found['versions']['chromium']}, 32×32 pixels, median of {found['passes']} warm passes: {times}. "
+        f"{found['processes_waiting']:.0f} processes shared the {found['machine']['cores']} cores.\n"
+    )
+
+
 def thousand() -> str:
     """A large sweep, if it was measured."""
     found = read("thousand")
@@ -188,7 +202,7 @@ which needs no quiet machine, is `make accuracy`. Machines differ and drift: rea
 Measured on virtual machines ({"; ".join(machines)}), with {named}.
 
 """
-    parts = [throughput(), sweeps(), start(), whole(), recording(), thousand(), notes()]
+    parts = [throughput(), sweeps(), start(), whole(), recording(), in_browser(), thousand(), notes()]
     (HERE / "README.md").write_text(head + "\n".join(filter(None, parts)))
 
 

@@ -219,4 +219,8 @@ def test_other_networks(browser: Page, tmp_path: Path, layers: tuple[str, ...]) 
         np.testing.assert_allclose(probabilities(browser), expected[number], atol=1e-4)
     for number in range(browser.value("page.net.nodes.length")):
         touch(browser, number)
+    browser.value("location.hash = 'lang=en'")
+    browser.until("document.documentElement.lang === 'en'")
+    joins = [text for text in browser.texts("h4 span") if "paths" in text]
+    assert joins == (["sum of 2 paths", "2 paths side by side"] if layers == (BRANCHES,) else [])
     assert browser.faults == []
