@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from configurations import experiment
 from matplotlib import colormaps, get_data_path
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
@@ -15,6 +16,7 @@ from matplotlib.text import Text
 from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 
+from runner.explaining.layers import printed
 from runner.figures import (
     Answered,
     LayerMaps,
@@ -27,9 +29,11 @@ from runner.figures import (
 from runner.figures.canvas import coloured, resized, tiles
 from runner.figures.confusion import confusion_matrix
 from runner.figures.curves import learning_curves
+from runner.figures.excitation import exciting_images
+from runner.figures.filters import every_filter
 from runner.figures.images import worst_images
 from runner.figures.sheet import DPI, Sheet
-from runner.figures.style import RIGHT, TRAIN, VAL, WRONG, is_plain
+from runner.figures.style import RIGHT, TRAIN, VAL, WRONG, is_plain, short_place
 
 HISTORY = [
     {
@@ -220,6 +224,25 @@ def test_filters_say_how_many_they_are(shape: tuple[int, ...], title: str) -> No
     assert [one.text for one in both.texts] == [f"layers[0].conv: {title}", "before training", "after training"]
     assert touching(both) == []
     assert png(both)
+
+
+def test_layers_deep_in_others_keep_names_of_their_own_in_little_room() -> None:
+    network = experiment("model=resnet20_cifar").network((32, 32, 3), 10)
+    kernels = [(printed(network, path), np.ones((3, 3, 2, 4))) for path in network.kernels()]
+    sheet = every_filter(kernels)
+    assert touching(sheet) == []
+    names = [one.text for one in sheet.texts[2::2]]
+    assert len(set(names)) == len(names) == 19
+    assert not any("…" in name for name in names)
+    places = [short_place(printed(network, here.path), 30) for here in network.located()]
+    assert len(set(places)) == len(places)
+    deep = "layers[0].conv_bn_act.layers[1].own_norm.layers[0].conv"
+    both = filters_before_and_after(*[kernels[1][1]] * 2, name=deep)
+    assert touching(both) == []
+    title = "What excites the filters of layers[12].max_pool most"
+    shown = exciting_images([(0, 1.0, [np.zeros((4, 4, 1), np.uint8)])], title=title, note="n" * 90)
+    shown.draw_without_rendering()
+    assert max(text.get_window_extent().x1 for text in shown.texts) < shown.bbox.width
 
 
 def test_filters_of_zeros_are_drawn() -> None:

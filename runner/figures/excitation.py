@@ -51,7 +51,7 @@ def made_images(made: Array, filters: Sequence[int], *, title: str, note: str) -
 
 def _sheet(canvas: Array, left: float, title: str, note: str) -> Figure:
     wide, high = canvas.shape[1] / _DPI, canvas.shape[0] / _DPI
-    longest = 0.085 * max(len(title), 0.75 * len(note))
+    longest = max(0.115 * len(title), 0.08 * len(note))
     figure = empty_figure(max(left + wide + _MARGIN, longest + 2 * _MARGIN), _TITLE + high + _MARGIN, layout=None)
     show(panel(figure, left, _TITLE, wide, high), canvas)
     write(figure, _MARGIN, 0.22, title, 11.5, bold=True)

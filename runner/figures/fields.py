@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle as Patch
 
 from runner.figures.canvas import pictured
 from runner.figures.inputs import draw_input
-from runner.figures.style import QUIET, VAL, Array, empty_figure, panel, short_name, write
+from runner.figures.style import QUIET, VAL, Array, empty_figure, panel, short_name, short_place, write
 
 _SIDE, _GAP, _LEFT = 1.85, 0.2, 0.95  # in inches
 _TITLE, _HEAD = 0.62, 0.5
@@ -44,7 +44,7 @@ def receptive_fields(image: Array, fields: Sequence[Field], *, name: str) -> Fig
         left = _LEFT + place * step
         high, wide = field.pixels[2] - field.pixels[0], field.pixels[3] - field.pixels[1]
         row, column = field.position
-        write(figure, left, _TITLE + 0.1, short_name(field.name, 22), 8.5, bold=True)
+        write(figure, left, _TITLE + 0.1, short_place(field.name, 22), 8.5, bold=True)
         write(figure, left, _TITLE + 0.25, f"{field.shape}, row {row}, column {column}", 7.5, colour=QUIET)
         write(figure, left, _TITLE + 0.39, f"{high}×{wide} pixels", 7.5, colour=QUIET)
         for top, shown in zip(tops, (_inside(picture, field.pixels), _weighted(picture, field.weights)), strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 from runner.figures.canvas import coloured, limit_of, pasted, resized, tiles
 from runner.figures.maps import shape_of
 from runner.figures.sheet import DPI, Sheet
-from runner.figures.style import QUIET, Array, short_name
+from runner.figures.style import QUIET, Array, short_name, short_place
 
 _MOST: Final = 64
 _GAP: Final = 8  # in pixels
@@ -50,7 +50,7 @@ def every_filter(kernels: Sequence[tuple[str, Array]]) -> Sheet:
         *sizes, channels, count = _of_images(kernel).shape
         shape = shape_of((*sizes, channels, count))
         shown = f", {2 * across} shown" if count > 2 * across and max(sizes) > 1 else ""
-        sheet.write(_MARGIN, middle, short_name(name, 28), 8.5, va="bottom")
+        sheet.write(_MARGIN, middle, short_place(name, 30), 8, va="bottom")
         sheet.write(_MARGIN, middle + 0.03, shape + shown, 7.5, colour=QUIET, va="top")
     return sheet
 
@@ -77,11 +77,11 @@ def _sheets(named: Sequence[tuple[str, Array]], name: str = "") -> Sheet:
     side = max(48, max(height_of, width_of) * 8)
     pictures = [_tiled(kernel[..., :shown], limit, side, across) for kernel in kernels]
     high, wide = (size / DPI for size in pictures[0].shape[:2])
-    width = max(len(pictures) * (wide + 2 * _MARGIN), 4.6)
-    sheet = Sheet(width, high + _HEADING + _MARGIN)
     more = f" of {count}" if count > shown else ""
     what = f"{shown}{more} filters, {shape_of((height_of, width_of, channels))}"
-    title = f"{short_name(name)}: {what}" if name else what
+    title = f"{short_place(name, 40)}: {what}" if name else what
+    width = max(len(pictures) * (wide + 2 * _MARGIN), 4.6, 0.115 * len(title) + 2 * _MARGIN)
+    sheet = Sheet(width, high + _HEADING + _MARGIN)
     sheet.write(_MARGIN, 0.19, title, 11, bold=True)
     for place, ((label, _), picture) in enumerate(zip(named, pictures, strict=True)):
         left = place * width / len(pictures) + _MARGIN

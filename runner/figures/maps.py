@@ -8,7 +8,7 @@ import numpy as np
 from runner.figures.answers import Answered, verdict
 from runner.figures.canvas import coloured, fitting, limit_of, pasted, pictured, resized, tiles
 from runner.figures.sheet import DPI, Sheet
-from runner.figures.style import QUIET, Array, short_name
+from runner.figures.style import QUIET, Array, short_name, short_place
 
 _TILE, _GAP, _ROW_GAP = 72, 6, 14  # in pixels
 _ACROSS: Final = 12
@@ -55,7 +55,7 @@ def feature_maps(answered: Sequence[Answered], classes: Sequence[str], layers: S
     scales = ["", *(f", up to {limit:.2g}" for limit in limits)]
     for name, shape, scale, top, own in zip(names, shapes, scales, tops, heights, strict=False):
         middle = _HEADING + (top + own / 2) / DPI
-        sheet.write(0.1, middle, short_name(name, 28), 8.5, va="bottom")
+        sheet.write(0.1, middle, short_place(name, 30), 8, va="bottom")
         sheet.write(0.1, middle + 0.02, shape + scale, 7.5, colour=QUIET, va="top")
     note = "blue: below zero, white: zero, red: above; each layer has its own scale"
     hidden = any(layer.shape[-1] > _ACROSS for layer in layers if len(layer.shape) == 3)

@@ -3,6 +3,7 @@
 The colours are those of Okabe & Ito, which colour-blind readers can distinguish (https://jfly.uni-koeln.de/color/).
 """
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -71,6 +72,23 @@ def short_name(name: str, longest: int = _LONGEST_NAME) -> str:
     if any(unicodedata.bidirectional(char) in ("R", "AL") for char in text):
         text += "\u200e"  # what follows an Arabic or Hebrew name is written to its right
     return text.replace("$", r"\$")
+
+
+def short_place(place: str, longest: int) -> str:
+    """The place or the path of a layer in at most `longest` columns; those of two layers stay different.
+
+    The words for lists go first, then the kinds of the layers around it, and then that of the outermost one:
+    `layers[2].stage.layers[0].residual.layers[1].conv` becomes `layers[2].stage[0].residual[1].conv`,
+    `layers[2][0][1].conv` or `[2][0][1].conv`; `3_stage.layers.1_basic.layers.0_conv` becomes `3_stage.1_basic.0_conv`,
+    `3_stage.1.0_conv` or `3.1.0_conv`.
+    """
+    if len(place) > longest:
+        place = re.sub(r"\.(layers|paths)(?=[.\[])", "", place)
+    if len(place) > longest:
+        place = re.sub(r"\.(\d+)_[^.\[]+(?=\.)", r".\1", re.sub(r"\.[^.\[]+(?=\[)", "", place))
+    if len(place) > longest:
+        place = re.sub(r"^layers(?=\[)", "", re.sub(r"^(\d+)_[^.\[]+(?=\.)", r"\1", place))
+    return short_name(place, longest)
 
 
 def is_plain(text: str) -> bool:

@@ -17,6 +17,7 @@ def draw(subject: Subject) -> bytes:
     """A row for each of some filters with the images that it responds to most, cut to the unit's receptive field."""
     from runner.figures import png
     from runner.figures.excitation import exciting_images
+    from runner.figures.style import short_place
 
     sight, path, indices = subject.sight, subject.path, subject.some(_IMAGES)
     inputs = subject.dataset.val.inputs
@@ -32,7 +33,8 @@ def draw(subject: Subject) -> bytes:
             parts.append(image[top:bottom, left:right])
         rows.append((channel, float(values[best[0], channel]), parts))
     note = f"the {_FILTERS} filters that differ most between images; each part is what one unit can see"
-    title = f"What excites the filters of {subject.place(path)} most, of {len(indices):,} validation images"
+    of = short_place(subject.place(path), 40)
+    title = f"What excites the filters of {of} most, of {len(indices):,} validation images"
     return png(exciting_images(rows, title=title, note=note))
 
 

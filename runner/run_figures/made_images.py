@@ -16,6 +16,7 @@ def draw(subject: Subject) -> bytes:
     """An image for each of some filters, made by gradient ascent."""
     from runner.figures import png
     from runner.figures.excitation import made_images
+    from runner.figures.style import short_place
 
     path, shape = subject.path, subject.network.input_shape
     channels = feature_map(subject.network, path).shape[-1]
@@ -23,7 +24,7 @@ def draw(subject: Subject) -> bytes:
     chosen = np.unique(np.linspace(0, channels - 1, min(most, channels)).round().astype(int)).tolist()
     images = made(subject.sight, path, chosen)
     note = "by gradient ascent from grey noise: what raises the mean of the filter's map"
-    title = f"Images made to excite filters of {subject.place(path)}"
+    title = f"Images made to excite filters of {short_place(subject.place(path), 40)}"
     return png(made_images(images, chosen, title=title, note=note))
 
 

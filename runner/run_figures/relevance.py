@@ -18,6 +18,7 @@ def relevance_figure(method: str, title: str, note: str, *, of_layer: bool = Fal
 def _draw(method: str, title: str, note: str, of_layer: bool, subject: Subject) -> bytes:
     from runner.figures import png
     from runner.figures.relevance import Relevance, relevance
+    from runner.figures.style import short_place
 
     sight, shuffled = subject.sight, subject.sight.shuffled()
     path = subject.path if of_layer else ""
@@ -27,7 +28,7 @@ def _draw(method: str, title: str, note: str, of_layer: bool, subject: Subject) 
         values, random = (METHODS[method](one, image, label, path) for one in (sight, shuffled))
         curve = deletion(sight, image, label, values)
         rows.append(Relevance(answered[index], image, label, values, random, likeness(values, random), *curve))
-    where = f" of {subject.place(path)}" if of_layer else ""
+    where = f" of {short_place(subject.place(path), 60)}" if of_layer else ""
     return png(relevance(rows, subject.trained.classes, method=f"{title}{where}", note=note))
 
 
