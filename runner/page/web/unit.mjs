@@ -8,6 +8,7 @@ import { say } from "./texts.mjs";
 
 const BESIDE = 3; // as many columns as three matrices side by side have
 const CHANNELS = 3; // shown in full, the others as one sum
+const MAPS = 32; // of so many channels the contributions are shown one by one
 const TERMS = 10;
 
 /** A small table of numbers on their colours; `marked` is the index of one to frame. */
@@ -83,15 +84,17 @@ export function contributions(page, node, x, tensors, f) {
     return { channel, map };
   });
   const bias = tensors.bias?.[f] ?? 0;
-  const total = maps.reduce((sum, { map }) => sum.map((v, i) => v + map[i]), new Float32Array(height * width).fill(bias));
-  const scale = Math.max(...maps.map(({ map }) => largestOf(map)), largestOf(total)) / page.state.gain;
+  const added = (list, first) => list.reduce((sum, { map }) => sum.map((v, i) => v + map[i]), new Float32Array(height * width).fill(first));
+  const strong = maps.length > MAPS ? [...maps].sort((a, b) => largestOf(b.map) - largestOf(a.map)) : maps, shown = strong.slice(0, MAPS), others = strong.slice(MAPS);
+  const total = added(maps, bias), rest = added(others, 0);
+  const scale = Math.max(...shown.map(({ map }) => largestOf(map)), largestOf(rest), largestOf(total)) / page.state.gain;
   const face = (map, title) => {
     const canvas = el("canvas");
     drawMaps(canvas, map, height > 1 ? layout([height, width, 1], 64, 60) : layout([width, 1], 120), scale);
     return el("figure", {}, canvas, el("figcaption", {}, title));
   };
   return [el("h5", {}, say("contributions")), el("div", { class: "terms wrap" },
-    maps.map(({ channel, map }) => face(map, say("channel", channel))), el("b", {}, `+ ${say("bias")} ${short(bias)} =`), face(total, say("sum")))];
+    shown.map(({ channel, map }) => face(map, say("channel", channel))), others.length ? face(rest, say("others", others.length)) : null, el("b", {}, `+ ${say("bias")} ${short(bias)} =`), face(total, say("sum")))];
 }
 
 function pooling(node, x, tensors, value, [row, column, k]) {
