@@ -1,6 +1,6 @@
 """`runner compare A B ...`: the results of runs and sweeps side by side, and their curves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
@@ -53,8 +53,11 @@ def compare(settings: Compare, asked: Asked) -> int:
             ("results", _results(sides)),
             *((f"{metric} by epoch", _curve(sides, metric)) for metric in settings.metrics),
         ):
-            if rows:
-                console.print(_table(heading, [str(number) for number in range(1, len(sides) + 1)], rows))
+            for columns in _blocks(heading, rows, console.width):
+                numbers = [str(column) for column in columns]
+                console.print(
+                    _table(heading, numbers, [(row[0], *(row[column] for column in columns)) for row in rows])
+                )
                 console.print()
         console.print("\n".join(titles))
     if settings.file:
@@ -110,6 +113,23 @@ def _number(name: str, value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.2%}" if "accuracy" in name else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _blocks(heading: str, rows: Sequence[tuple[str, ...]], width: int) -> Iterator[list[int]]:
+    """The numbers of the sides that stand beside each other, so that no value is broken: at least one in each table."""
+    if not rows:
+        return
+    first = min(max(len(heading), *(len(row[0]) for row in rows)), width // 2)
+    block: list[int] = []
+    left = width - first
+    for column in range(1, len(rows[0])):
+        needed = 2 + max(len(str(column)), *(len(row[column]) for row in rows))
+        if block and needed > left:
+            yield block
+            block, left = [], width - first
+        block.append(column)
+        left -= needed
+    yield block
 
 
 def _table(heading: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Any:

@@ -2,10 +2,10 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from annotated_types import Ge
 from pydantic import AfterValidator, Field
@@ -18,6 +18,7 @@ from runner.verb import Asked, SettingsVerb
 if TYPE_CHECKING:
     from runner.tracking.listing import Listed
 
+_HEADINGS: Final = ("run", "name", "status", "epochs", "best", "age", "size", "folder")
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
 
@@ -73,7 +74,7 @@ def show(settings: Runs, asked: Asked) -> int:
         print(as_json(runs))
         return 0
     console = Console(highlight=False, markup=False)
-    console.print(_table(runs) if runs else "no such run")
+    console.print(_fitted(runs, console) if runs else "no such run")
     for line in _advice(runs):
         console.print(line, soft_wrap=True)
     if len(runs) == settings.limit:
@@ -92,16 +93,30 @@ def _advice(runs: list["Listed"]) -> Iterator[str]:
         yield f"{decimal(size)} are checkpoints, which python -m runner delete only=checkpoints run=… removes"
 
 
-def _table(runs: list["Listed"]) -> Any:
+def _fitted(runs: list["Listed"], console: Any) -> Any:
+    """The table with a line for each run; a terminal that is too narrow is shown fewer columns."""
+    from rich.measure import Measurement
+
+    wide = console.options.update_width(10_000)  # else what is measured is cut to the terminal
+    for left_out in ((), ("folder",), ("folder", "size"), ("folder", "size", "age")):
+        table = _table(runs, left_out)
+        if not console.is_terminal or Measurement.get(console, wide, table).maximum <= console.width:
+            break
+    return table
+
+
+def _table(runs: list["Listed"], left_out: Collection[str]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "name", "status", "epochs", "best", "age", "size", "folder"):
+    headings = [heading for heading in _HEADINGS if heading not in left_out]
+    for heading in headings:
         right = heading in ("epochs", "best", "age", "size")
         wraps = heading in ("name", "folder")
         table.add_column(heading, justify="right" if right else "left", no_wrap=not wraps, overflow="fold")
     for run in runs:
-        table.add_row(*_row(run))
+        cells = zip(_HEADINGS, _row(run), strict=True)
+        table.add_row(*(cell for heading, cell in cells if heading not in left_out))
     return table
 
 

@@ -151,6 +151,19 @@ def test_a_folder_with_a_quote_in_its_name_is_found_in_the_store(runner: Runner,
     assert json.loads(done.out)[0]["history"]["2"] == {"val/accuracy": 0.5, "val/loss": 0.5}
 
 
+def test_more_sides_than_fit_stand_in_tables_below(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = [f"{number}.yaml" for number in range(1, 15)]
+    for number, name in enumerate(names):
+        Path(name).write_text(yaml.safe_dump({"loss": {"label_smoothing": 0.1234567 + number / 100}}))
+    lines = runner("compare", *names).out.splitlines()
+    assert max(map(len, lines)) <= 80
+    values = [value for line in lines if line.startswith("loss.") for value in line.split()[1:]]
+    assert values == [repr(0.1234567 + number / 100) for number in range(14)]
+    numbers = [number for line in lines if line.startswith("settings") for number in line.split()[3:]]
+    assert numbers == [str(number) for number in range(1, 15)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,6 +140,12 @@ def test_runs_prints_a_table_or_json_and_delete_asks_before_it_deletes(
         [first[:8], "one", "finished", "1", "75.00%"],
     ]
     assert lines[1][-3:] == ["2.0", "kB", "outputs/two"]
+    with monkeypatch.context() as terminal:  # too narrow for all columns: each run keeps one line
+        terminal.setenv("COLUMNS", "60")
+        terminal.setenv("TTY_COMPATIBLE", "1")
+        shown = [line.split() for line in re.sub(r"\x1b\[\d*m", "", runner("runs", *own).out).splitlines()]
+    assert shown[0] == ["run", "name", "status", "epochs", "best", "age", "size"]
+    assert [line[0] for line in shown[1:]] == [second[:8], first[:8]]
     [run] = json.loads(runner("runs", *own, "status=finished", "format=json").out)
     assert (run["run_id"], run["value"], run["bytes"]) == (first, 0.75, 2000)
     assert runner("runs", *own, "since=2 hours", "limit=1").out.endswith("limit=1: there may be more\n")
