@@ -22,7 +22,7 @@ LARGEST_DEVIATION: Final = 1e-4
 """A file whose results differ by more from ours, relative to the largest, is not written."""
 _INPUTS: Final = 2
 
-Results = tuple[np.ndarray, np.ndarray]
+Results = tuple[np.ndarray, ...]
 """Of a network for inputs (n, …): the probabilities (n, k), and the outputs of its last layer that they are made of."""
 
 

@@ -160,8 +160,8 @@ def _seen(program: Program, graph: OnnxGraph, x: str, dtype: str) -> str:
     return graph.node("Div", graph.node("Sub", x, graph.constant(mean)), graph.constant(std))
 
 
-def runner_of(content: bytes) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None:
-    """The file as a function of inputs (n, …), computed by onnxruntime; None if that is not installed."""
+def runner_of(content: bytes) -> Callable[[np.ndarray], tuple[np.ndarray, ...]] | None:
+    """The file as a function of inputs (n, …) to all its outputs, by onnxruntime; None if that is not installed."""
     try:
         import onnxruntime
     except ImportError:
@@ -170,9 +170,4 @@ def runner_of(content: bytes) -> Callable[[np.ndarray], tuple[np.ndarray, np.nda
     options.log_severity_level = 3  # errors: it warns of what its optimiser folds
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     source = session.get_inputs()[0].name
-
-    def run(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        probabilities, outputs = session.run(["probabilities", _OUTPUTS], {source: inputs})
-        return np.asarray(probabilities), np.asarray(outputs)
-
-    return run
+    return lambda inputs: tuple(np.asarray(output) for output in session.run(None, {source: inputs}))

@@ -75,7 +75,9 @@ def session(graph: OnnxGraph, output: str, shape: Shape, *, tokens: bool = False
     found = helper.make_tensor_value_info("y", types.FLOAT, None)
     whole = helper.make_graph(graph.nodes, "layer", [source], [found], list(graph.constants.values()))
     opset = [helper.make_opsetid("", OPSET)]
-    return runner_of(helper.make_model(whole, opset_imports=opset, ir_version=9).SerializeToString())
+    run = runner_of(helper.make_model(whole, opset_imports=opset, ir_version=9).SerializeToString())
+    assert run is not None
+    return lambda batch: run(batch)[0]
 
 
 def deviation(layer: Layer, shape: Shape, *, tokens: bool) -> float:
