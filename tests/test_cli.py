@@ -37,7 +37,7 @@ MISTAKES = [
     (("describe", "debug=slow"), 'debug: unknown debug "slow"; must be one of fast, nan, overfit, profile'),
     (
         ("describe", "model=3"),
-        'model: unknown model "3"; the nearest are vgg13, cnn_3x, vgg13_bn; runner list models lists all 43',
+        'model: unknown model "3"; the nearest are vgg13, cnn_3x, vgg13_bn; runner list models lists all',
     ),
     (
         ("describe", "model=foo"),
