@@ -87,6 +87,12 @@ def noted(uri: str) -> Iterator[tuple[Path, Begun]]:
                 yield folder, begun
 
 
+def named(uri: str, start: str) -> tuple[Path, Begun] | None:
+    """The only run that a store does not have whose identity begins with a text; None if there is not exactly one."""
+    found = [one for one in noted(uri) if one[1].identity.startswith(start)]
+    return found[0] if len(found) == 1 else None
+
+
 def _notes(uri: str) -> Path:
     """The folder of notes, beside an SQLite store, else in `outputs`."""
     file = database_file(uri)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from runner.errors import ConfigError, Fault, must
 from runner.tracking.faults import not_opened
 from runner.tracking.settings import Tracking, without_secrets
-from runner.tracking.store import FOLDER, Store, opened
+from runner.tracking.store import FOLDER, IDENTITY, Store, opened
 
 _ID: Final = re.compile(r"[0-9a-f]{4,32}")
 _MODEL: Final = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
@@ -87,10 +87,15 @@ def log_files(tracking: Tracking, run: str, folder: Path, files: Sequence[Path],
 
 
 def with_id(store: Store, start: str) -> Any:
-    """The one run whose id begins so. Raises ConfigError if there is none, or if there are several."""
+    """The one run whose id begins so, or whose identity: by that it is listed until the store has it.
+
+    Raises ConfigError if there is none, or if there are several.
+    """
     if not _ID.fullmatch(start):
         raise ConfigError(must("run", "be the id of an MLflow run, or its beginning", start))
     runs = list(itertools.islice(store.runs(f"attributes.run_id LIKE '{start}%'"), _SHOWN + 1))
+    if not runs:
+        runs = list(itertools.islice(store.runs(f"tags.`{IDENTITY}` LIKE '{start}%'"), _SHOWN + 1))
     if len(runs) > 1:
         ids = [run.info.run_id for run in runs[:_SHOWN]]
         others = ", …" if len(runs) > _SHOWN else ""

@@ -83,8 +83,7 @@ def _folder(run: str, asked: Asked) -> Path:
     if Path(run).is_dir():
         return Path(run)
     settings = asked.tracking()
-    noted = [folder for folder, own in begun.noted(absolute_uri(settings.uri)) if own.identity.startswith(run)]
-    if len(noted) == 1:
+    if (noted := begun.named(absolute_uri(settings.uri), run)) is not None:
         return noted[0]
     store = opened(settings)
     end_gone(store)

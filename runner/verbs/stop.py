@@ -21,14 +21,24 @@ class Stop(Record):
 
 def stop(settings: Stop, asked: Asked) -> int:
     """Sends SIGTERM to the process of each run."""
+    from runner.processes import Process
+    from runner.tracking import begun
     from runner.tracking.listing import end_gone, process_of
     from runner.tracking.locating import with_id
+    from runner.tracking.settings import absolute_uri
     from runner.tracking.store import opened
 
-    store = opened(asked.tracking())
-    gone = end_gone(store)
-    processes = {}
-    for run in [with_id(store, start) for start in settings.run.split(",")]:
+    tracking = asked.tracking()
+    names, processes = settings.run.split(","), {}
+    for name in names:  # a run that has just begun is not in the store yet
+        if (noted := begun.named(absolute_uri(tracking.uri), name)) is None:
+            continue
+        own = Process.from_text(noted[1].process)
+        if own.is_of_this_machine() and not own.has_ended():
+            processes[name] = own
+    store = opened(tracking) if len(processes) < len(names) else None
+    gone = end_gone(store) if store else []
+    for run in [with_id(store, name) for name in names if store and name not in processes]:
         run_id, process = run.info.run_id, process_of(run)
         if run.info.status != "RUNNING":
             print(f"{run_id} has ended ({run.info.status.lower()}{', its process was gone' * (run_id in gone)})")
