@@ -19,7 +19,8 @@ from tracking_server import answer, free_port
 
 import runner
 
-pytestmark = pytest.mark.slow
+# SQLAlchemy warns MLflow in whichever test opens a store first.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")]
 
 # What a command prints on its last lines, by what it begins with.
 PRINTS = {
