@@ -18,7 +18,7 @@ from runner.tracking.begun import Begun
 from runner.tracking.locating import Latest, with_id
 from runner.tracking.reading import monitored
 from runner.tracking.settings import Tracking, absolute_uri, database_file
-from runner.tracking.store import FOLDER, PROCESS, Store, opened
+from runner.tracking.store import FOLDER, LONGER, PROCESS, Store, opened
 
 GONE: Final = "its process is gone"
 _PARENT: Final = "mlflow.parentRunId"
@@ -182,7 +182,7 @@ def _listed(store: Store, run: Any, experiments: dict[str, str], latest: Latest)
     is_sweep = _is_sweep(run)
     best = monitored(run)
     last = None if is_sweep else _last_epoch(run)
-    folder, epochs = latest.folder_of(run), tags.get("resumed.epochs") or params.get("train.epochs", "")
+    folder, epochs = latest.folder_of(run), tags.get(LONGER) or params.get("train.epochs", "")
     can_go_on = folder is not None and _PARENT not in tags and not is_sweep and (folder / begun.RUN).is_file()
     return Listed(
         run_id=str(run.info.run_id),

@@ -163,7 +163,7 @@ class Writer(threading.Thread):
         try:
             self._deliver()
         finally:
-            # Also if a library ends the thread, as Rich does by SystemExit where the reader of a pipe has gone.
+            # Also if a library ends the thread: Rich raises SystemExit where nobody reads what it prints any more.
             with self._guard:
                 if self._writers.get(self.uri) is self:
                     del self._writers[self.uri]

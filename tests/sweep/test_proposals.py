@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_study import WIDE, came, opened
+from studies import WIDE, came, opened
 
 from runner.sweep.search import Suggestion
 

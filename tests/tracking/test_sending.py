@@ -1,9 +1,7 @@
-"""What a store did not accept is kept on disk as it happens, and sent later: in order, and once."""
+"""What a store did not accept is sent later: in order, and once."""
 
-import json
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,37 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import Runner
-from hypothesis import given
-from hypothesis import strategies as st
-from tracked import FACTS, Away, begin, linear, weights
+from tracked import FACTS, Away, begin, kept, linear, points, weights
 from tracking_server import free_port
 
-from runner.errors import ConfigError
-from runner.processes import Process
 from runner.serving import save_model
-from runner.tracking import Tracking, messages, sending, start
+from runner.tracking import messages, sending
 from runner.tracking import run as run_module
 from runner.tracking.sending import send
-from runner.tracking.store import PROCESS, Store
-from runner.tracking.untracked import UNTRACKED, BusyError, Journal
+from runner.tracking.store import Store
+from runner.tracking.untracked import UNTRACKED, Journal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def points(client: Any, run_id: str, name: str = "loss") -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
-
-
-def kept(uri: str, folder: Path, name: str, **more: Any) -> Path:
-    """The file of a run of this name that no store has; it has ended, after three epochs."""
-    path = folder / UNTRACKED
-    journal = Journal(path)
-    journal.begin(messages.Opening(uri, "digits", name, {}, 0, identity=f"{folder}", **more))
-    for step in (1, 2, 3):
-        journal.add(messages.Batch(metrics=(("loss", 1 / step, step, step),)))
-    journal.add(messages.End("FINISHED", 4))
-    journal.close(keep=True)
-    return path
 
 
 def test_undelivered_messages_are_kept_and_sent_later(
@@ -78,53 +56,6 @@ def test_undelivered_messages_are_kept_and_sent_later(
     assert (found.info.status, len(found.inputs.dataset_inputs)) == ("FINISHED", 3)
     assert [entry.path for entry in client.list_artifacts(run.run_id, "figures")] == ["figures/a.png"]
     assert runner("sync", "folder=mine").out == "nothing to send in mine\n"
-
-
-# A run of one process, which is killed after its third epoch; `uri` and `folder` are arguments.
-KILLED = """
-import os, signal, sys
-sys.path.insert(0, {tests!r})
-from pathlib import Path
-from tracked import begin
-run = begin(sys.argv[1], Path(sys.argv[2]), params={{"seed": 7}})
-if sys.argv[3] == "known":
-    run.check()
-for step in (1, 2, 3):
-    run.log_metrics({{"loss": 1 / step}}, step=step)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def killed(uri: str, folder: Path, known: str = "known") -> None:
-    program = KILLED.format(tests=str(Path(__file__).parent))
-    done = subprocess.run([sys.executable, "-c", program, uri, str(folder), known], cwd=ROOT, check=False)
-    assert done.returncode == -signal.SIGKILL
-
-
-@pytest.mark.parametrize("known", ["known", "before MLflow is imported"])
-def test_a_killed_process_loses_nothing(uri: str, client: Any, tmp_path: Path, known: str) -> None:
-    killed(uri, tmp_path / "run", known)
-    [sent] = send(tmp_path)
-    assert (sent.points, sent.fault) == (3, "")
-    found = client.get_run(sent.run_id)
-    assert points(client, sent.run_id) == [(1, 1.0), (2, 1 / 2), (3, 1 / 3)]
-    assert (found.info.status, found.data.tags["end_reason"]) == ("KILLED", "its process is gone")
-    assert found.info.end_time == max(point.timestamp for point in client.get_metric_history(sent.run_id, "loss"))
-    assert found.data.params == {"seed": "7"}
-    assert Process.from_text(found.data.tags[PROCESS]).has_ended()
-    assert list(send(tmp_path)) == []
-
-
-def test_a_run_goes_on_after_its_process_was_killed(uri: str, client: Any, tmp_path: Path) -> None:
-    killed(uri, tmp_path / "run", "before MLflow is imported")
-    tracking = Tracking(uri=uri, experiment="digits")
-    run = start(tracking, run_name="again", tags={}, params={}, folder=tmp_path / "run", continues=True)
-    run.log_metrics({"loss": 1 / 4}, step=4)
-    run.finish("FINISHED")
-    found = client.get_run(run.run_id)
-    assert points(client, run.run_id) == [(1, 1.0), (2, 1 / 2), (3, 1 / 3), (4, 1 / 4)]
-    assert (found.info.status, found.info.run_name) == ("FINISHED", "again")
-    assert list((tmp_path / "run").glob("*.jsonl")) == []
 
 
 def test_a_second_run_in_a_folder_keeps_the_file_of_the_first(uri: str, client: Any, tmp_path: Path) -> None:
@@ -296,9 +227,6 @@ def test_a_thousand_runs_are_sent_through_one_store(tmp_path: Path, monkeypatch:
     assert (len(opened), len(begun)) == (1, 1000)
 
 
-# Several processes
-
-
 def synced(folder: str, begun: Any) -> None:
     begun.wait()
     os.chdir(folder)
@@ -345,123 +273,3 @@ def test_a_run_that_is_being_recorded_is_left_to_its_process(uri: str, tmp_path:
     )
     assert member.is_file()
     journal.close(keep=False)
-
-
-def test_without_locks_a_run_is_known_by_its_process(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unsupported(*_: object) -> None:
-        raise OSError("Operation not supported")
-
-    monkeypatch.setattr("fcntl.flock", unsupported)
-    with subprocess.Popen(["sleep", "60"]) as sleeping:
-        alive = Process(**{**json.loads(Process.here().text), "pid": sleeping.pid, "started": started(sleeping.pid)})
-        path = tmp_path / UNTRACKED
-        path.write_text(messages.to_line(messages.Opening(uri, "digits", "a", {}, 0, process=alive.text)) + "\n")
-        with pytest.raises(BusyError):
-            Journal.take(path)
-        sleeping.kill()
-    assert Journal.take(path)[1].left == {}
-
-
-def started(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-
-
-# The file
-
-
-def test_a_line_that_was_cut_short_is_left_out(uri: str, tmp_path: Path) -> None:
-    path = kept(uri, tmp_path, "a")
-    path.write_bytes(path.read_bytes()[:-3])
-    journal, content = Journal.take(path)
-    journal.close(keep=True)
-    assert (len(content.left), content.ended) == (3, False)
-    assert len(Journal(path).begin(content.opening)) == 3
-
-
-def test_a_full_disk_is_written_to_when_it_has_room_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal, opening = Journal(tmp_path / UNTRACKED), messages.Opening("http://host", "digits", "a", {}, 0)
-    journal.begin(opening)
-    write, full = os.write, True
-
-    def writing(descriptor: int, content: bytes) -> int:
-        if full:
-            write(descriptor, content[:10])
-            raise OSError(28, "No space left on device")
-        return write(descriptor, content)
-
-    monkeypatch.setattr(os, "write", writing)
-    assert [journal.add(messages.Text(name, "")) for name in "abc"] == [0, 1, 2]
-    journal.sent([1])
-    assert journal.fault == "No space left on device"
-    full = False
-    assert journal.close(keep=True)
-    again, content = Journal.take(tmp_path / UNTRACKED)
-    again.close(keep=True)
-    assert content.left == {0: messages.Text("a", ""), 2: messages.Text("c", "")}
-
-
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^must be a file of undelivered messages \(No such file or directory\)"):
-        Journal.take(tmp_path / UNTRACKED)
-
-
-names = st.text(min_size=1, max_size=8)
-opening = (names, names, names, st.dictionaries(names, names), st.integers(), names)
-
-
-@given(
-    st.one_of(
-        st.builds(
-            messages.Batch,
-            st.lists(st.tuples(names, st.floats(allow_nan=False), st.integers(), st.integers())).map(tuple),
-            st.lists(st.tuples(names, names)).map(tuple),
-        ),
-        st.builds(messages.Text, names, st.text()),
-        st.builds(messages.File, names, names),
-        st.builds(messages.Model, names),
-        st.builds(messages.End, st.sampled_from(["FINISHED", "FAILED", "KILLED"]), st.integers()),
-        st.builds(messages.Opening, *opening),
-        st.builds(messages.Opening, *opening, names, st.builds(messages.Opening, *opening), names),
-        st.builds(messages.RunTag, names, st.builds(messages.Opening, *opening)),
-        st.builds(messages.Created, names),
-        st.builds(messages.Sent, st.lists(st.integers()).map(tuple)),
-        st.just(messages.Input(FACTS)),
-    )
-)
-def test_every_message_can_be_read_back_from_its_line(message: Any) -> None:
-    line = messages.to_line(message)
-    assert "\n" not in line
-    assert messages.from_line(line) == message
-
-
-def test_points_that_a_store_has_of_a_run_are_not_sent_again(
-    uri: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The run was killed, and went on while its store was away: it recorded some epochs again, at other times."""
-    paths = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "tracking")]
-    script = f"""
-import os, sys, time
-sys.path[:0] = {paths!r}
-from pathlib import Path
-from tracked import begin
-from runner.tracking.store import Store
-run = begin({uri!r}, Path({str(tmp_path)!r}), identity="went on")
-for step in (1, 2, 3):
-    run.log_metrics({{"loss": 1 / step}}, step=step)
-client = Store({uri!r}).client
-while len(client.get_metric_history(run.run_id, "loss")) < 3:
-    time.sleep(0.1)
-os._exit(0)
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)
-    store = Away(monkeypatch)
-    store.away = True
-    run = begin(uri, tmp_path, identity="went on", repeats=True)
-    for step in (2, 3, 4):
-        run.log_metrics({"loss": 1 / step}, step=step)
-    run.finish("FINISHED")
-    store.away = False
-    [sent] = send(tmp_path)
-    assert sent.fault == ""
-    assert points(client, sent.run_id) == [(1, 1.0), (2, 1 / 2), (3, 1 / 3), (4, 1 / 4)]
-    assert client.get_run(sent.run_id).info.status == "FINISHED"
