@@ -79,7 +79,7 @@ def _drawn(part: Part) -> _Drawn:
 def _box(part: Part) -> _Drawn:
     detail, count, family = (getattr(part, name) for name in ("detail", "parameters", "family"))
     width = max(_BOX, 6.3 * len(detail) + 20)
-    height = _HEIGHT if detail or count else _SMALL
+    height = _HEIGHT if detail else _SMALL
     fill, line = _FILLS.get(family, _FILL), _LINES.get(family, _LINE)
     marks = [f"<rect width='{width:.0f}' height='{height}' rx='5' fill='{fill}' stroke='{line}'/>"]
     marks.append(_text(10, 17, part.title, 12.5, bold=True, anchor="start"))
@@ -87,8 +87,6 @@ def _box(part: Part) -> _Drawn:
         marks.append(_text(width - 10, 17, f"{count:,}", 10.5, colour=_QUIET, anchor="end"))
     if detail:
         marks.append(_text(10, 32, detail, 10.5, colour="#333333", anchor="start"))
-    elif count:
-        marks.append(_text(10, 32, "", 10.5))
     return _Drawn(width, height, width / 2, marks)
 
 

@@ -53,6 +53,15 @@ def test_layers_lie_beside_each_other_inside_the_picture(model: str) -> None:
         assert apart, (one, other)
 
 
+def test_a_layer_without_settings_has_a_box_of_one_line() -> None:
+    box = Box("batch_norm", "", "8×8×16", 64, "norm")
+    lower = Box("conv", "filters 16", "8×8×16", 448, "conv")
+    picture = ElementTree.fromstring(diagram("8×8×3", (box, lower), "net", "5 parameters"))
+    one, two = [bottom - top for kind, _, top, _, bottom in boxes(picture) if kind == "layer"]
+    assert one < 30 < two
+    assert all(text.text for text in picture.iter(f"{SVG}text"))
+
+
 def test_a_diagram_says_sizes_settings_and_joints() -> None:
     texts = [text.text for text in drawn(network("resnet20_cifar")).iter(f"{SVG}text")]
     assert {"net <1>", "32×32×3", "8×8×64", "+", "input", "classifier"} <= set(texts)
