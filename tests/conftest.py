@@ -14,6 +14,7 @@ from pathlib import Path
 import hypothesis
 import hypothesis.configuration
 import pytest
+from browser import Page, started
 from commands import Done, Runner
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -74,6 +75,13 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no images in {folder}: CONVRUNNER_TEST_DATA names a folder with mnist/ and cifar10/")
     return folder.resolve()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    """A headless Chromium; tests that use it are skipped without one."""
+    with started() as page:
+        yield page
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 import base64
 import io
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from browser import Page, started
+from browser import Page
 from page.made import written
 from PIL import Image
 
@@ -46,12 +45,6 @@ def drop(page: Page, content: bytes, name: str) -> None:
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     path, _, _ = written(tmp_path_factory.mktemp("digits"), "model.input={height: 12, width: 12}")
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    with started() as browser:
-        yield browser
 
 
 @pytest.mark.slow

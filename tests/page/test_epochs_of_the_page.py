@@ -3,13 +3,12 @@
 import base64
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from browser import Page, started
+from browser import Page
 from commands import Runner
 from configurations import TINY, experiment, here
 
@@ -99,12 +98,6 @@ def test_a_run_keeps_at_most_twelve_moments_and_loses_none_by_an_interruption(
     # A run without the page keeps none.
     assert runner(*RUN[:-1], "figures.draw=[]", "train.epochs=1", "hydra.run.dir=bare").status == 0
     assert not Path("bare", moments.FOLDER).exists()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    with started() as page:
-        yield page
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Page, started
+from browser import Page
 from configurations import here
 from golden.cases import write_texts
 from page.made import written
@@ -34,12 +34,6 @@ HELD = """(({node, unit: [y, x, k]}) => {
   const [w, c] = [1, 1, ...page.shapes[node]].slice(-2);
   return page.values[node][(y * w + x) * c + k];
 })(page.state)"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    with started() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

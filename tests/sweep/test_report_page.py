@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Page, started
+from browser import Page
 from sweep.test_report import html, member, sweep
 
 
@@ -59,12 +59,6 @@ REPEATED = """[...document.querySelectorAll('svg')].flatMap(svg => ['x', 'y'].ma
 def count(request: pytest.FixtureRequest) -> int:
     found: int = request.param
     return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    with started() as browser:
-        yield browser
 
 
 @pytest.fixture
