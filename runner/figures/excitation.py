@@ -3,57 +3,51 @@
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-from matplotlib.figure import Figure
+from runner.figures.canvas import fitting, pictured, resized
+from runner.figures.sheet import DPI, Sheet, inches
+from runner.figures.style import QUIET, Array
 
-from runner.figures.canvas import fitting, pasted, pictured, resized
-from runner.figures.style import QUIET, Array, empty_figure, panel, show, write
-
-_DPI: Final = 150
-_FOUND, _MADE, _GAP = 96, 144, 8  # in pixels
-_LEFT, _TITLE, _MARGIN = 1.15, 0.62, 0.15  # in inches
+# Sizes in inches: images found and made, the gap between them, names beside rows, the heading, the line above an image.
+_FOUND, _MADE, _GAP, _LEFT, _TITLE, _LINE = 0.64, 0.96, 0.05, 1.15, 0.62, 0.2
+_MARGIN: Final = 0.15
 _ACROSS: Final = 6
 
 
-def exciting_images(found: Sequence[tuple[int, float, Sequence[Array]]], *, title: str, note: str) -> Figure:
+def exciting_images(found: Sequence[tuple[int, float, Sequence[Array]]], *, title: str, note: str) -> Sheet:
     """A row for each filter: its number, its largest response, and the parts (h, w, c) of images that it saw."""
-    across = max(len(parts) for _, _, parts in found)
-    canvas = np.ones((len(found) * (_FOUND + _GAP), across * (_FOUND + _GAP) - _GAP, 3))
-    for row, (_, _, parts) in enumerate(found):
+    across, step = max(len(parts) for _, _, parts in found), _FOUND + _GAP
+    sheet = _headed(_LEFT + across * step, len(found) * step, title, note)
+    for row, (number, response, parts) in enumerate(found):
+        top = _TITLE + row * step
         for column, part in enumerate(parts):
-            picture = resized(pictured(part), *fitting(part.shape[0], part.shape[1], _FOUND))
-            pasted(canvas, picture, row * (_FOUND + _GAP), column * (_FOUND + _GAP))
-    figure = _sheet(canvas, _LEFT, title, note)
-    for row, (number, response, _) in enumerate(found):
-        middle = _TITLE + (row * (_FOUND + _GAP) + _FOUND / 2) / _DPI
-        write(figure, _MARGIN, middle, f"filter {number}", 9, va="bottom")
-        write(figure, _MARGIN, middle + 0.03, f"up to {response:.3g}", 7.5, colour=QUIET, va="top")
-    return figure
+            sheet.paste(_tile(part, _FOUND), _LEFT + column * step, top)
+        sheet.write(_MARGIN, top + _FOUND / 2, f"filter {number}", 9, va="bottom")
+        sheet.write(_MARGIN, top + _FOUND / 2 + 0.03, f"up to {response:.3g}", 7.5, colour=QUIET, va="top")
+    return sheet
 
 
-def made_images(made: Array, filters: Sequence[int], *, title: str, note: str) -> Figure:
-    """Images (n, h, w, c) that were made to excite these filters, with the numbers of the filters."""
-    rows = -(-len(made) // _ACROSS)
-    across = min(_ACROSS, len(made))
-    line = 30
-    high, wide = fitting(made.shape[1], made.shape[2], _MADE)
-    canvas = np.ones((rows * (high + line), across * (wide + _GAP) - _GAP, 3))
-    for place, image in enumerate(made):
+def made_images(made: Sequence[tuple[int, float, Array]], *, title: str, note: str) -> Sheet:
+    """Images (h, w, c) that were made to excite filters, each with the number of its filter and its response."""
+    across, step = min(_ACROSS, len(made)), _MADE + _GAP
+    high = _tile(made[0][2], _MADE).shape[0] / DPI + _LINE
+    sheet = _headed(_MARGIN + across * step, -(-len(made) // across) * high, title, note)
+    for place, (number, response, image) in enumerate(made):
         row, column = divmod(place, across)
-        pasted(canvas, resized(pictured(image), high, wide), row * (high + line) + line - 4, column * (wide + _GAP))
-    figure = _sheet(canvas, _MARGIN, title, note)
-    for place, number in enumerate(filters):
-        row, column = divmod(place, across)
-        x, down = _MARGIN + column * (wide + _GAP) / _DPI, _TITLE + (row * (high + line) + 14) / _DPI
-        write(figure, x, down, f"filter {number}", 8)
-    return figure
+        left, top = _MARGIN + column * step, _TITLE + row * high
+        sheet.write(left, top + _LINE / 2, f"filter {number}: {response:.3g}", 8)
+        sheet.paste(_tile(image, _MADE), left, top + _LINE)
+    return sheet
 
 
-def _sheet(canvas: Array, left: float, title: str, note: str) -> Figure:
-    wide, high = canvas.shape[1] / _DPI, canvas.shape[0] / _DPI
-    longest = max(0.115 * len(title), 0.08 * len(note))
-    figure = empty_figure(max(left + wide + _MARGIN, longest + 2 * _MARGIN), _TITLE + high + _MARGIN, layout=None)
-    show(panel(figure, left, _TITLE, wide, high), canvas)
-    write(figure, _MARGIN, 0.22, title, 11.5, bold=True)
-    write(figure, _MARGIN, 0.45, note, 8.5, colour=QUIET)
-    return figure
+def _headed(wide: float, high: float, title: str, note: str) -> Sheet:
+    longest = max(inches(title, 11.5, bold=True), inches(note, 8.5)) + _MARGIN
+    sheet = Sheet(max(wide, longest) + _MARGIN, _TITLE + high + _MARGIN)
+    sheet.write(_MARGIN, 0.22, title, 11.5, bold=True)
+    sheet.write(_MARGIN, 0.45, note, 8.5, colour=QUIET)
+    return sheet
+
+
+def _tile(image: Array, side: float) -> Array:
+    """An image as colours (h, w, 3), its longer side so many inches."""
+    height, width = image.shape[:2]
+    return resized(pictured(image), *fitting(height, width, round(side * DPI)))

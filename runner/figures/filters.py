@@ -6,14 +6,18 @@ from typing import Final
 
 import numpy as np
 
-from runner.figures.canvas import coloured, limit_of, pasted, resized, tiles
+from runner.figures.canvas import coloured, limit_of, resized, tiles
 from runner.figures.maps import shape_of
-from runner.figures.sheet import DPI, Sheet
+from runner.figures.sheet import DPI, Sheet, inches
 from runner.figures.style import QUIET, Array, short_name, short_place
 
 _MOST: Final = 64
 _GAP: Final = 8  # in pixels
 _HEADING, _MARGIN = 0.62, 0.15  # in inches
+# Of the sheet of all convolutions: tiles in a row; their size, gap and space below in pixels; room for names in inches.
+_ACROSS, _SIDE, _CLOSE, _LINE, _LEFT = 16, 46, 5, 18, 2.15
+_PIXELS: Final = _ACROSS * (_SIDE + _CLOSE) - _CLOSE
+_ONE_COLUMN: Final = 24  # convolutions, else the sheet is too high to look at
 
 
 def filters(kernel: Array, name: str = "") -> Sheet:
@@ -31,40 +35,40 @@ def filters_before_and_after(before: Array, after: Array, *, name: str = "") -> 
 
 
 def every_filter(kernels: Sequence[tuple[str, Array]]) -> Sheet:
-    """A row for each convolution with at most 32 of its filters; filters of one pixel as a matrix of all weights."""
-    across, side, gap, line, left = 16, 46, 5, 18, 2.15
-    pixels = across * (side + gap) - gap
-    rows = [_filter_row(_of_images(np.asarray(kernel, np.float32)), across, side, gap) for _, kernel in kernels]
-    tops = np.cumsum([0, *(row.shape[0] + line for row in rows)])
-    canvas = np.ones((int(tops[-1]), pixels, 3), np.float32)
-    for row, top in zip(rows, tops, strict=False):
-        pasted(canvas, row, int(top), 0)
-    wide, high = pixels / DPI, tops[-1] / DPI
-    sheet = Sheet(left + wide + _MARGIN, _HEADING + high)
-    sheet.paste(canvas, left, _HEADING)
+    """A row for each convolution with some of its filters; filters of one pixel as a matrix of all weights.
+
+    Up to 24 convolutions show 32 filters each, in two lines; more show 16 each, and stand in two columns.
+    """
+    many = len(kernels) > _ONE_COLUMN
+    shown, half = _ACROSS * (1 if many else 2), math.ceil(len(kernels) / 2) if many else len(kernels)
+    rows = [_filter_row(_of_images(np.asarray(kernel, np.float32)), shown) for _, kernel in kernels]
+    tops = [np.cumsum([0, *(row.shape[0] + _LINE for row in rows[first : first + half])]) for first in (0, half)]
+    wide = _PIXELS / DPI
+    sheet = Sheet((_LEFT + wide + _MARGIN) * (2 if many else 1), _HEADING + max(own[-1] for own in tops) / DPI)
     sheet.write(_MARGIN, 0.2, "The filters of every convolution", 12, bold=True)
     note = "blue: below zero, red: above; the mean over input channels that are no colours; 1×1: a row for each input"
     sheet.write(_MARGIN, 0.43, note, 8, colour=QUIET)
-    for (name, kernel), row, top in zip(kernels, rows, tops, strict=False):
-        middle = _HEADING + (top + row.shape[0] / 2) / DPI
+    for place, ((name, kernel), row) in enumerate(zip(kernels, rows, strict=True)):
+        column, number = divmod(place, half)
+        left, down = column * (_LEFT + wide + _MARGIN), _HEADING + tops[column][number] / DPI
+        sheet.paste(row, left + _LEFT, down)
+        middle = down + row.shape[0] / 2 / DPI
         *sizes, channels, count = _of_images(kernel).shape
         shape = shape_of((*sizes, channels, count))
-        shown = f", {2 * across} shown" if count > 2 * across and max(sizes) > 1 else ""
-        sheet.write(_MARGIN, middle, short_place(name, 30), 8, va="bottom")
-        sheet.write(_MARGIN, middle + 0.03, shape + shown, 7.5, colour=QUIET, va="top")
+        some = f", {shown} shown" if count > shown and max(sizes) > 1 else ""
+        sheet.write(left + _MARGIN, middle, short_place(name, 30), 8, va="bottom")
+        sheet.write(left + _MARGIN, middle + 0.03, shape + some, 7.5, colour=QUIET, va="top")
     return sheet
 
 
-def _filter_row(kernel: Array, across: int, side: int, gap: int) -> Array:
+def _filter_row(kernel: Array, shown: int) -> Array:
     if kernel.shape[0] == kernel.shape[1] == 1:
         matrix = kernel[0, 0]  # (c_in, c_out)
-        high, wide = (
-            min(2 * side, max(12, matrix.shape[0] * 4)),
-            min(across * (side + gap) - gap, max(12, matrix.shape[1] * 6)),
-        )
+        most = math.ceil(shown / _ACROSS) * _SIDE
+        high, wide = min(most, max(12, matrix.shape[0] * 4)), min(_PIXELS, max(12, matrix.shape[1] * 6))
         return resized(coloured(matrix, limit_of(matrix)), high, wide)
     limit = limit_of(_shown(kernel))
-    return _tiled(kernel[..., : 2 * across], limit, side, across, gap)
+    return _tiled(kernel[..., :shown], limit, _SIDE, _ACROSS, _CLOSE)
 
 
 def _sheets(named: Sequence[tuple[str, Array]], name: str = "") -> Sheet:
@@ -80,7 +84,7 @@ def _sheets(named: Sequence[tuple[str, Array]], name: str = "") -> Sheet:
     more = f" of {count}" if count > shown else ""
     what = f"{shown}{more} filters, {shape_of((height_of, width_of, channels))}"
     title = f"{short_place(name, 40)}: {what}" if name else what
-    width = max(len(pictures) * (wide + 2 * _MARGIN), 4.6, 0.115 * len(title) + 2 * _MARGIN)
+    width = max(len(pictures) * (wide + 2 * _MARGIN), 4.6, inches(title, 11, bold=True) + 2 * _MARGIN)
     sheet = Sheet(width, high + _HEADING + _MARGIN)
     sheet.write(_MARGIN, 0.19, title, 11, bold=True)
     for place, ((label, _), picture) in enumerate(zip(named, pictures, strict=True)):

@@ -1,7 +1,7 @@
 """A white picture with texts, pictures and bars at places in inches, drawn by Pillow.
 
 matplotlib takes half a second to import, which is most of what a figure of a short run would cost. Only texts with
-letters that are not in `PLAIN` are drawn by it, as it finds their fonts and joins their letters.
+letters that are not plain (`style.is_plain`) are drawn by it, as it finds their fonts and joins their letters.
 
 >>> sheet = Sheet(2, 1)
 >>> sheet.write(0.1, 0.5, "layers[0].conv", 8)
@@ -76,7 +76,7 @@ class Sheet:
         most, lines = max(int(high / step), 1), [""]
         for word in text.split():
             longer = f"{lines[-1]} {short_name(word, 24)}".lstrip()
-            if not lines[-1] or _inches(longer, size) <= wide:
+            if not lines[-1] or inches(longer, size) <= wide:
                 lines[-1] = longer
             else:
                 lines.append(short_name(word, 24))
@@ -141,10 +141,11 @@ class Sheet:
         return np.asarray(self._image)
 
 
-def _inches(text: str, size: float) -> float:
-    """The width of a text; about that of one which matplotlib draws."""
+def inches(text: str, size: float, *, bold: bool = False) -> float:
+    """The width of a text of so many points; only about that of one which matplotlib draws."""
+    text = text.replace(r"\$", "$")
     if is_plain(text):
-        return _font(size, False).getlength(text) / DPI
+        return _font(size, bold).getlength(text) / DPI
     return 0.65 * size / 72 * columns(text)
 
 

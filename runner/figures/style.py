@@ -55,12 +55,6 @@ def panel(figure: "Figure", x: float, down: float, wide: float, high: float) -> 
     return figure.add_axes((x / width, 1 - (down + high) / height, wide / width, high / height))
 
 
-def show(axes: "Axes", picture: Array) -> None:
-    """Fills axes with the pixels of a picture (h, w, 3), without a frame."""
-    axes.imshow(picture, interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
-
-
 def short_name(name: str, longest: int = _LONGEST_NAME) -> str:
     """A name in at most `longest` columns, without its middle if it is longer: many names differ only at their ends.
 

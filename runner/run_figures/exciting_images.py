@@ -1,15 +1,12 @@
 """The parts of validation images that excite the filters of a layer most."""
 
-from typing import Final
-
 import numpy as np
 
-from runner.explaining.excitation import lively, responses
+from runner.explaining.excitation import lively
 from runner.explaining.fields import theoretical
 from runner.explaining.layers import feature_map
 from runner.run_figures.subject import RunFigure, Subject, has_maps
 
-_IMAGES: Final = 2000
 _FILTERS, _PARTS = 8, 9
 
 
@@ -19,9 +16,8 @@ def draw(subject: Subject) -> bytes:
     from runner.figures.excitation import exciting_images
     from runner.figures.style import short_place
 
-    sight, path, indices = subject.sight, subject.path, subject.some(_IMAGES)
-    inputs = subject.dataset.val.inputs
-    values, positions = responses(sight, inputs[indices], path)
+    sight, path, inputs = subject.sight, subject.path, subject.dataset.val.inputs
+    indices, values, positions = subject.excitement
     at = feature_map(subject.network, path)
     rows = []
     for channel in lively(values, _FILTERS):
@@ -32,7 +28,7 @@ def draw(subject: Subject) -> bytes:
             top, left, bottom, right = theoretical(at, (int(row), int(column))).within(*image.shape[:2])
             parts.append(image[top:bottom, left:right])
         rows.append((channel, float(values[best[0], channel]), parts))
-    note = f"the {_FILTERS} filters that differ most between images; each part is what one unit can see"
+    note = f"the {_FILTERS} filters whose responses differ most between images; each part is what one unit can see"
     of = short_place(subject.place(path), 40)
     title = f"What excites the filters of {of} most, of {len(indices):,} validation images"
     return png(exciting_images(rows, title=title, note=note))

@@ -2,10 +2,7 @@
 
 from typing import Final
 
-import numpy as np
-
-from runner.explaining.excitation import made
-from runner.explaining.layers import feature_map
+from runner.explaining.excitation import lively, made
 from runner.run_figures.subject import RunFigure, Subject, has_maps
 
 _FILTERS: Final = 12
@@ -19,13 +16,14 @@ def draw(subject: Subject) -> bytes:
     from runner.figures.style import short_place
 
     path, shape = subject.path, subject.network.input_shape
-    channels = feature_map(subject.network, path).shape[-1]
     most = _FILTERS if shape[0] * shape[1] < _LARGE else _FILTERS // 2
-    chosen = np.unique(np.linspace(0, channels - 1, min(most, channels)).round().astype(int)).tolist()
+    chosen = lively(subject.excitement.values, most)
     images = made(subject.sight, path, chosen)
-    note = "by gradient ascent from grey noise: what raises the mean of the filter's map"
+    means = subject.sight.outputs(images, path).mean(axis=(1, 2))  # (image, filter)
+    rows = [(channel, float(means[place, channel]), images[place]) for place, channel in enumerate(chosen)]
+    note = "by gradient ascent from grey noise; above each image the mean of the filter's map, which it raises"
     title = f"Images made to excite filters of {short_place(subject.place(path), 40)}"
-    return png(made_images(images, chosen, title=title, note=note))
+    return png(made_images(rows, title=title, note=note))
 
 
 FIGURE = RunFigure(draw, "images made to excite filters, by gradient ascent", suits=has_maps, of_layer=True)

@@ -20,6 +20,7 @@ import numpy as np
 from runner import compiling
 from runner.data import Dataset
 from runner.data.vocabulary import token_text
+from runner.explaining.excitation import responses
 from runner.explaining.layers import last_spatial, printed
 from runner.explaining.sight import Sight
 from runner.layers.base import Tree
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 # What choosing examples may cost: a tenth of a second on two cores.
 _JUDGED_MULTIPLY_ADDS: Final = 2**32
 _LEAST_JUDGED: Final = 64
+_EXCITING: Final = 2000
 
 
 class Example(NamedTuple):
@@ -41,6 +43,14 @@ class Example(NamedTuple):
     input: np.ndarray
     label: int | None
     name: str
+
+
+class Excitement(NamedTuple):
+    """The largest value of each filter's map for some validation images, and where; see `excitation.responses`."""
+
+    indices: np.ndarray  # (n,) of the images
+    values: np.ndarray  # (n, c)
+    positions: np.ndarray  # (n, c, 2)
 
 
 class Course(NamedTuple):
@@ -150,6 +160,12 @@ class Subject:
         """The indices of at most so many validation examples, from all over the set."""
         count = len(self.dataset.val)
         return np.linspace(0, count - 1, min(most, count)).round().astype(int)
+
+    @functools.cached_property
+    def excitement(self) -> Excitement:
+        """How validation images, at most 2,000, excite the filters of the layer to look at."""
+        indices = self.some(_EXCITING)
+        return Excitement(indices, *responses(self.sight, self.dataset.val.inputs[indices], self.path))
 
     @property
     def answered(self) -> "list[Answered]":
