@@ -18,6 +18,7 @@ from runner.figures import (
 from runner.figures.confusion import confusion_matrix
 from runner.figures.curves import learning_curves
 from runner.figures.images import worst_images
+from runner.figures.relevance import overlaid
 from runner.figures.style import TRAIN, VAL
 
 HISTORY = [
@@ -216,3 +217,15 @@ def test_images_with_negative_values_are_drawn_in_their_range() -> None:
     figure = worst_images(image, np.array([0]), np.array([[0.4, 0.6]]), ("cat", "dog"))
     drawn = figure.axes[0].images[0].get_array()
     np.testing.assert_allclose(drawn, (image[0] + 1) / 2, atol=1e-6)
+
+
+def test_a_signed_map_without_values_below_zero_keeps_the_colours_of_its_legend() -> None:
+    image = np.full((2, 2, 1), 0.5, np.float32)
+    values = np.array([[0.0, 0.0], [0.0, 1.0]])
+    drawn = overlaid(image, values, signed=True)
+    np.testing.assert_allclose(np.ptp(drawn[0], axis=-1), 0)  # grey where nothing changes
+    assert drawn[1, 1, 0] > 2 * drawn[1, 1, 2], "red where the probability falls"
+    none = overlaid(image, np.zeros((2, 2)), signed=True)
+    np.testing.assert_allclose(np.ptp(none, axis=-1), 0)
+    dark = overlaid(image, values, signed=False)
+    assert dark[0, 0, 2] > dark[0, 0, 1], "the dark end of a scale from violet to yellow"

@@ -36,8 +36,13 @@ class Relevance(NamedTuple):
     at_random: Array
 
 
-def relevance(rows: Sequence[Relevance], classes: Sequence[str], *, method: str, note: str) -> Figure:
-    """A row for each image and class: the image, its map, the map by shuffled weights, and the deletion curve."""
+def relevance(
+    rows: Sequence[Relevance], classes: Sequence[str], *, method: str, note: str, signed: bool = False
+) -> Figure:
+    """A row for each image and class: the image, its map, the map by shuffled weights, and the deletion curve.
+
+    `signed` says that values of the method can be below zero; see `overlaid`.
+    """
     row, step = _ABOVE + _SIDE + _BELOW, _SIDE + _GAP
     plot = _LEFT + 3 * step + 0.35
     figure = empty_figure(plot + _PLOT + 0.2, _TITLE + row * len(rows), layout=None)
@@ -52,8 +57,8 @@ def relevance(rows: Sequence[Relevance], classes: Sequence[str], *, method: str,
             f"for the class {short_name(classes[one.label], 24)}",
             "by shuffled weights",
         )
-        pictures = (pictured(one.image), overlaid(one.image, one.values), overlaid(one.image, one.shuffled))
-        for place, (head, picture) in enumerate(zip(heads, pictures, strict=True)):
+        maps = [overlaid(one.image, values, signed=signed) for values in (one.values, one.shuffled)]
+        for place, (head, picture) in enumerate(zip(heads, (pictured(one.image), *maps), strict=True)):
             axes = panel(figure, _LEFT + place * step, top + _ABOVE, _SIDE, _SIDE)
             draw_input(axes, picture)
             axes.set_anchor("N")
@@ -69,15 +74,15 @@ def relevance(rows: Sequence[Relevance], classes: Sequence[str], *, method: str,
     return figure
 
 
-def overlaid(image: Array, values: Array) -> Array:
+def overlaid(image: Array, values: Array, *, signed: bool) -> Array:
     """A map (h, w) over the greys of its image (h, w, c): colours (h, w, 3).
 
-    Maps with values below zero are blue there and red above; others are from dark to yellow.
+    Signed maps are blue below zero, grey at zero and red above; others are from dark to yellow.
     """
     grey = pictured(image).mean(axis=-1, keepdims=True)
     limit = limit_of(values)
-    size = np.clip(np.abs(values) / limit, 0, 1)[..., None]
-    if values.min() < -0.02 * limit:
+    if signed:
+        size = np.clip(np.abs(values) / limit, 0, 1)[..., None]
         cool: Array = (1 - size) * (0.55 + 0.45 * grey) + size * coloured(values, limit)
         return cool
     warm: Array = 0.4 * grey + 0.6 * colormaps[_POSITIVE](np.clip(values / limit, 0, 1))[..., :3]

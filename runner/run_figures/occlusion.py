@@ -6,4 +6,5 @@ FIGURE = relevance_figure(
     "occlusion",
     "Occlusion",
     "red: the probability of the class falls if a grey square covers this; blue: it rises (Zeiler & Fergus 2013)",
+    signed=True,
 )

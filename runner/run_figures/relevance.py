@@ -8,14 +8,17 @@ from runner.explaining.relevance import METHODS
 from runner.run_figures.subject import RunFigure, Subject, has_images, has_maps
 
 
-def relevance_figure(method: str, title: str, note: str, *, of_layer: bool = False) -> RunFigure:
-    """The figure of a method of `METHODS`; `of_layer` says that it looks at the feature maps of a layer."""
+def relevance_figure(method: str, title: str, note: str, *, of_layer: bool = False, signed: bool = False) -> RunFigure:
+    """The figure of a method of `METHODS`.
+
+    `of_layer`: it looks at the feature maps of a layer. `signed`: its values can be below zero.
+    """
     about = title[:1].lower() + title[1:] if not title.startswith("Grad") else title
-    draw = functools.partial(_draw, method, title, note, of_layer)
+    draw = functools.partial(_draw, method, title, note, of_layer, signed)
     return RunFigure(draw, about, suits=has_maps if of_layer else has_images, of_layer=of_layer)
 
 
-def _draw(method: str, title: str, note: str, of_layer: bool, subject: Subject) -> bytes:
+def _draw(method: str, title: str, note: str, of_layer: bool, signed: bool, subject: Subject) -> bytes:
     from runner.figures import png
     from runner.figures.relevance import Relevance, relevance
     from runner.figures.style import short_place
@@ -29,7 +32,7 @@ def _draw(method: str, title: str, note: str, of_layer: bool, subject: Subject) 
         curve = deletion(sight, image, label, values)
         rows.append(Relevance(answered[index], image, label, values, random, likeness(values, random), *curve))
     where = f" of {short_place(subject.place(path), 60)}" if of_layer else ""
-    return png(relevance(rows, subject.trained.classes, method=f"{title}{where}", note=note))
+    return png(relevance(rows, subject.trained.classes, method=f"{title}{where}", note=note, signed=signed))
 
 
 def _asked(subject: Subject) -> Iterator[tuple[int, int]]:
