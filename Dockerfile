@@ -1,6 +1,6 @@
 # The two commands, in a container:
 #     docker build -t convrunner .
-#     docker run --rm -it -v "$PWD/outputs:/work/outputs" convrunner data=digits
+#     docker run --rm -it -v "$PWD/outputs:/experiments/outputs" convrunner data=digits
 # Outputs and MLflow's store stay in the folder outputs/ of the host.
 FROM python:3.11-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends cmake g++ && rm -rf /var/lib/apt/lists/*
@@ -13,6 +13,6 @@ RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm 
 COPY --from=build /wheels /wheels
 COPY requirements.lock /wheels/
 RUN pip install --no-cache-dir --constraint /wheels/requirements.lock /wheels/*.whl && rm -r /wheels
-WORKDIR /work
+WORKDIR /experiments
 ENV MLFLOW_DISABLE_TELEMETRY=true
 ENTRYPOINT ["runner"]
