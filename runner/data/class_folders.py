@@ -52,7 +52,7 @@ def class_folders(tree: FileTree, kind: Kind, *, declared: Sequence[str] | None,
     faults: list[Fault] = []
     found = {part: _classes(tree, place, kind, report, other) for part, place in places.items()}
     if len(found["train"]) < 2:
-        got = ", ".join(found["train"]) or "none"
+        got = ", ".join(found["train"]) or _skipped(places["train"]) or "none"
         raise DataError(must(str(tree.root), f"hold at least two class folders of {kind.plural}", got))
     names = class_order(tuple(found["train"]), declared)
     training = places["train"].rstrip("/").rpartition("/")[2]
@@ -60,6 +60,12 @@ def class_folders(tree: FileTree, kind: Kind, *, declared: Sequence[str] | None,
         faults += _faults(tree, places[part], classes, kind, other)
         faults += _differences(_under(tree, places[part]), classes, names, training)
     return ClassFolders(names, {part: _labelled(classes, names) for part, classes in found.items()}, faults, other)
+
+
+def _skipped(place: str) -> str:
+    """The name of the single folder above a place, if it is not that of a part: a class that stands alone."""
+    name = place.rstrip("/").rpartition("/")[2]
+    return "" if part_of(name) else nfc(name)
 
 
 def _labelled(classes: Classes, names: tuple[str, ...]) -> Labelled:

@@ -232,7 +232,7 @@ def test_a_broken_file_is_refused(tmp_path: Path, store: str, changes: dict[str,
 def test_folders_of_another_layout_are_refused(tmp_path: Path) -> None:
     train = in_folders(texts(10), "train/")
     [line] = refusal(zipped(tmp_path, {"neg/1.txt": "red"}))
-    assert line == "ROOT: must hold at least two class folders of texts, got none"
+    assert line == "ROOT: must hold at least two class folders of texts, got neg"
     [line] = refusal(zipped(tmp_path, train | {"test/pos/1.txt": "red"}))
     assert line == "ROOT/test: must have the class folders of train, got no neg"
 
