@@ -37,13 +37,21 @@ def schemas(verbs: Records) -> dict[str, dict[str, Any]]:
     return found
 
 
+def texts(verbs: Records) -> dict[str, str]:
+    """By file name: every schema as JSON."""
+    return {
+        name: json.dumps(schema, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        for name, schema in schemas(verbs).items()
+    }
+
+
 def write(folder: Path, verbs: Records) -> list[Path]:
     """Writes every schema to a folder, and returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, schema in schemas(verbs).items():
+    for name, text in texts(verbs).items():
         path = folder / name
-        path.write_text(json.dumps(schema, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         paths.append(path)
     return paths
 

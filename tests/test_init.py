@@ -88,6 +88,22 @@ def test_it_replaces_no_file(runner: Runner) -> None:
     done = runner("init", ".")
     assert (done.status, done.err) == (2, "README.md: must not exist, as init replaces no file\n")
     assert [(path.name, path.read_text()) for path in Path().iterdir()] == [("README.md", "mine")]
+    Path("README.md").unlink()
+    Path("schema").mkdir()
+    Path("schema/model.json").write_text("mine")
+    done = runner("init", ".")
+    assert (done.status, done.err) == (2, "schema/model.json: must not exist, as init replaces no file\n")
+    assert [path.name for path in Path().rglob("*") if path.is_file()] == ["model.json"]
+
+
+def test_of_two_at_once_the_second_replaces_no_file(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("flowers").mkdir()
+    Path("flowers/.gitignore").write_text("of the first\n")
+    with monkeypatch.context() as patch:  # which has not made it yet when the second one looks
+        patch.setattr(Path, "exists", lambda path: False)
+        done = runner("init", "flowers")
+    assert (done.status, done.err) == (2, "flowers/.gitignore: must not exist, as init replaces no file\n")
+    assert [path.read_text() for path in Path("flowers").iterdir()] == ["of the first\n"]
 
 
 @pytest.mark.parametrize(

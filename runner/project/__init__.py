@@ -95,7 +95,7 @@ def _stages(side: int) -> list[str]:
 def _summary(found: Found | None) -> str:
     if found is None:
         return "the handwritten digits that come with scikit-learn"
-    return f"{found.count:,} images of {len(found.classes)} classes in `{found.root}`"
+    return f"{found.count:,} images of {len(found.classes):,} classes in `{found.root}`"
 
 
 def _classes(found: Found) -> str:
@@ -104,7 +104,7 @@ def _classes(found: Found) -> str:
     named = list(found.classes.items())[:_MOST_NAMED]
     lines = [f"#   {name}{' ' * (width - cell_len(name))}  {count:>7,}" for name, count in named]
     if len(found.classes) > _MOST_NAMED:
-        lines.append(f"#   and {len(found.classes) - _MOST_NAMED} more")
+        lines.append(f"#   and {len(found.classes) - _MOST_NAMED:,} more")
     sizes = ", ".join(f"{height}×{width} ({count:,})" for (height, width), count in found.sizes[:4])
-    more = f", and {len(found.sizes) - 4} more" if len(found.sizes) > 4 else ""
+    more = f", and {len(found.sizes) - 4:,} more" if len(found.sizes) > 4 else ""
     return "\n".join([*lines, f"# Sizes, height × width: {sizes}{more}.", *found.remarks])

@@ -1,12 +1,16 @@
 """`runner init FOLDER [images=FOLDER]`: makes a project: a first network, your data, editor settings."""
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 
 from runner.errors import ConfigError, Fault, must
 from runner.records import Record
 from runner.verb import Asked, SettingsVerb, Words
+
+_SCHEMA: Final = "schema"
+_MOST_NAMED: Final = 8
 
 
 class Init(Record):
@@ -24,7 +28,7 @@ def init(settings: Init, asked: Asked) -> int:
     """Writes the files of a project, and prints what to do next."""
     import shlex
 
-    from runner import atomic, project, schema
+    from runner import project, schema
     from runner.project.found import found
 
     [name] = asked.words
@@ -33,18 +37,33 @@ def init(settings: Init, asked: Asked) -> int:
         raise ConfigError(must("images", "be a folder or a .zip", settings.images))
     images = None if settings.images is None else found(settings.images, folder, print)
     texts = project.files(images)
-    if existing := [folder / file for file in texts if (folder / file).exists()]:
-        raise ConfigError(*(Fault(str(path), "must not exist, as init replaces no file") for path in existing))
+    schemas = {f"{_SCHEMA}/{file}": text for file, text in schema.texts(asked.command.records).items()}
+    if existing := [folder / file for file in (*texts, *schemas) if (folder / file).exists()]:
+        raise _existing(*existing[:_MOST_NAMED])
     try:
-        for file, text in texts.items():
+        for file, text in (*texts.items(), *schemas.items()):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            atomic.write(folder / file, text.encode())
-            print(folder / file)
-        schema.write(folder / "schema", asked.command.records)
+            _make(folder / file, text)
+            if file in texts:
+                print(folder / file)
     except OSError as error:
         raise ConfigError(must("command line", f"name a folder to write to ({error.strerror})", name)) from error
-    print(f"{folder / 'schema'}\n\nNext:\n  cd {shlex.quote(str(folder))}\n  python -m runner experiment=first")
+    print(f"{folder / _SCHEMA}\n\nNext:\n  cd {shlex.quote(str(folder))}\n  python -m runner experiment=first")
     return 0
+
+
+def _make(path: Path, text: str) -> None:
+    """Writes a new file. Raises ConfigError if it exists: another process may make a project in the same folder."""
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileExistsError:
+        raise _existing(path) from None
+    with file:
+        file.write(text)
+
+
+def _existing(*paths: Path) -> ConfigError:
+    return ConfigError(*(Fault(str(path), "must not exist, as init replaces no file") for path in paths))
 
 
 VERB = SettingsVerb(
