@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner.processes import Process
-from runner.sweep.tags import STATUS, SWEEP
+from runner.sweep.tags import STATUS
 from runner.tracking import begun
 from runner.tracking.begun import Begun
-from runner.tracking.locating import Latest, with_id
+from runner.tracking.locating import Latest, is_sweep, with_id
 from runner.tracking.reading import monitored
 from runner.tracking.settings import Tracking, absolute_uri, database_file
-from runner.tracking.store import FOLDER, LONGER, PROCESS, Store, opened
+from runner.tracking.store import FOLDER, LONGER, PARENT, PROCESS, Store, opened
 
 GONE: Final = "its process is gone"
-_PARENT: Final = "mlflow.parentRunId"
 CHECKPOINTS: Final = "checkpoints"  # the name of their folders
 _PER_EPOCH: Final = "train/loss"  # recorded once for each epoch
 
@@ -85,7 +84,7 @@ def _stored(tracking: Tracking, wanted: Wanted) -> list[Listed]:
     end_gone(store)
     experiments = {one.experiment_id: one.name for one in store.client.search_experiments(max_results=50_000)}
     runs = list(itertools.islice(_runs(store, wanted), wanted.limit))
-    latest = Latest(store, [run for run in runs if not _is_sweep(run)])  # a sweep has its members below its folder
+    latest = Latest(store, [run for run in runs if not is_sweep(run)])  # a sweep has its members below its folder
     return [_listed(store, run, experiments, latest) for run in runs]
 
 
@@ -149,7 +148,7 @@ def _last_epoch(run: Any) -> Any:
 
 def members_of(store: Store, run_id: str) -> list[Any]:
     """The runs below a sweep's run; none below another run."""
-    return list(store.runs(f"tags.`{_PARENT}` = '{run_id}'"))
+    return list(store.runs(f"tags.`{PARENT}` = '{run_id}'"))
 
 
 def process_of(run: Any) -> Process | None:
@@ -170,29 +169,29 @@ def _runs(store: Store, wanted: Wanted) -> Iterator[Any]:
         name = wanted.model.replace("'", "")
         conditions.append(f"params.`model.name` = '{name}'")
     if wanted.sweep is not None:
-        conditions.append(f"tags.`{_PARENT}` = '{with_id(store, wanted.sweep).info.run_id}'")
+        conditions.append(f"tags.`{PARENT}` = '{with_id(store, wanted.sweep).info.run_id}'")
     for run in store.runs(" AND ".join(conditions)):
-        is_member = _PARENT in run.data.tags
+        is_member = PARENT in run.data.tags
         if (wanted.sweep is not None or not is_member) and wanted.status in (None, _status(run)):
             yield run
 
 
 def _listed(store: Store, run: Any, experiments: dict[str, str], latest: Latest) -> Listed:
     tags, params = run.data.tags, run.data.params
-    is_sweep = _is_sweep(run)
+    whole = is_sweep(run)
     best = monitored(run)
-    last = None if is_sweep else _last_epoch(run)
+    last = None if whole else _last_epoch(run)
     folder, epochs = latest.folder_of(run), tags.get(LONGER) or params.get("train.epochs", "")
-    can_go_on = folder is not None and _PARENT not in tags and not is_sweep and (folder / begun.RUN).is_file()
+    can_go_on = folder is not None and PARENT not in tags and not whole and (folder / begun.RUN).is_file()
     return Listed(
         run_id=str(run.info.run_id),
         name=str(run.info.run_name),
         experiment=experiments.get(run.info.experiment_id, ""),
         status=_status(run),
         reason=tags.get("end_reason") or tags.get("failure") or "",
-        members=len(members_of(store, run.info.run_id)) if is_sweep else None,
-        epochs=None if is_sweep else last.step if last else 0,
-        of_epochs=int(epochs) if epochs.isdigit() and not is_sweep else None,
+        members=len(members_of(store, run.info.run_id)) if whole else None,
+        epochs=None if whole else last.step if last else 0,
+        of_epochs=int(epochs) if epochs.isdigit() and not whole else None,
         metric=best.metric,
         value=best.value,
         began=run.info.start_time / 1000,
@@ -202,10 +201,6 @@ def _listed(store: Store, run: Any, experiments: dict[str, str], latest: Latest)
         checkpoint_bytes=None if folder is None else checkpoint_size_of(folder),
         goes_on=can_go_on and run.info.status == "KILLED",
     )
-
-
-def _is_sweep(run: Any) -> bool:
-    return SWEEP in run.data.tags and _PARENT not in run.data.tags
 
 
 def _status(run: Any) -> str:

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner.errors import ConfigError, Fault, must
+from runner.folders import MULTIRUN
+from runner.sweep.tags import SWEEP
+from runner.tracking.begun import RUN
 from runner.tracking.faults import not_opened
 from runner.tracking.settings import Tracking, without_secrets
-from runner.tracking.store import FOLDER, IDENTITY, Store, opened
+from runner.tracking.store import FOLDER, IDENTITY, PARENT, Store, opened
 
 _ID: Final = re.compile(r"[0-9a-f]{4,32}")
 _MODEL: Final = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
@@ -30,17 +33,31 @@ def output_folder(run: str, tracking: Callable[[], Tracking]) -> Iterator[Path]:
 
     A run has its folder as a tag. If that folder is not on this machine, or a later run has used it, the run's
     artifacts are downloaded into a folder that is removed afterwards.
-    Raises ConfigError where no run is so named, or several, and TrackingError where the store cannot be read.
+    Raises ConfigError where no run is so named, several, or a sweep, and TrackingError where the store cannot be read.
     """
-    if Path(run).is_dir():
-        yield Path(run)
+    if (folder := Path(run)).is_dir():
+        if (folder / MULTIRUN).exists() and not (folder / RUN).exists():
+            raise _swept(run, "its folders are members")
+        yield folder
         return
     settings = tracking() if _ID.fullmatch(run) or _MODEL.fullmatch(run) else None
     if settings is None:
         raise ConfigError(must("run", "be an output folder, an MLflow run or models:/NAME@ALIAS", run))
     store = opened(settings)
-    with artifacts(store, named(store, run)) as folder:
+    found = named(store, run)
+    if is_sweep(found):
+        raise _swept(run, f"runner runs sweep={run} lists its members")
+    with artifacts(store, found) as folder:
         yield folder
+
+
+def is_sweep(run: Any) -> bool:
+    """Whether a run of the store is that of a whole sweep."""
+    return SWEEP in run.data.tags and PARENT not in run.data.tags
+
+
+def _swept(run: str, members: str) -> ConfigError:
+    return ConfigError(Fault("run", f"must be a single run or a member of a sweep, got the sweep {run}: {members}"))
 
 
 def named(store: Store, run: str) -> Any:

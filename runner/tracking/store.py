@@ -52,7 +52,7 @@ PROCESS = "runner.process"  # the tag of a run that holds the process that sends
 ENDINGS = ("end_reason", "failure")  # the tags that say why a run ended
 LONGER = "resumed.epochs"  # the tag of a run that was made longer: its number of epochs
 IDENTITY = "runner.identity"  # the tag of a run by which its own process finds it again
-_PARENT = "mlflow.parentRunId"
+PARENT = "mlflow.parentRunId"
 # MLflow's own limits on one call and on one value.
 _PAIRS_PER_CALL = 100
 _EXPERIMENTS_PER_CALL, _RUNS_PER_CALL = 50_000, 1000
@@ -141,8 +141,8 @@ class Store:
         tags[PROCESS] = opening.process or Process.here().text
         if opening.identity:
             tags[IDENTITY] = opening.identity
-        if opening.parent and _PARENT not in tags:
-            tags[_PARENT] = self._id_of(opening.parent)
+        if opening.parent and PARENT not in tags:
+            tags[PARENT] = self._id_of(opening.parent)
         run_id = str(self.client.create_run(experiment_id, opening.started_ms, tags, opening.run_name).info.run_id)
         if opening.repeats:  # its earlier process was killed before it was created, and has left messages to send
             self._recorded[run_id] = _Recorded()

@@ -11,6 +11,7 @@ import pytest
 
 from runner import tracking
 from runner.errors import ConfigError, TrackingError
+from runner.sweep.tags import SWEEP
 from runner.tracking import Tracking
 from runner.tracking.locating import output_folder
 from runner.tracking.reading import Reader
@@ -82,6 +83,22 @@ def test_what_names_no_run_is_told_in_one_line(runs: list[str]) -> None:
     assert refused("models:/digits@worst") == (
         "run: must be a registered model of a run, but Registered model alias worst not found."
     )
+
+
+def test_a_sweep_is_told_where_its_members_are(runs: list[str]) -> None:
+    folder = Path("outputs/swept")
+    folder.mkdir()
+    (folder / "multirun.yaml").write_text("")
+    sweep = tracking.start(Tracking(), run_name="sweep", tags={SWEEP: "swept"}, params={}, folder=folder)
+    rule = "run: must be a single run or a member of a sweep, got the sweep"
+    assert refused("outputs/swept") == f"{rule} outputs/swept: its folders are members"
+    (folder / "0").mkdir()
+    member = tracking.start(Tracking(), run_name="0", tags={SWEEP: ""}, params={}, folder=folder / "0", parent=sweep)
+    for run in (member, sweep):
+        run.finish("FINISHED")
+    start = sweep.run_id[:12]
+    assert refused(start) == f"{rule} {start}: runner runs sweep={start} lists its members"
+    assert found(member.run_id) == (folder / "0").absolute()
 
 
 def test_a_beginning_that_several_runs_share_is_refused(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
