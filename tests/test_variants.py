@@ -183,6 +183,11 @@ def test_why_names_the_line_of_an_edit(runner: Runner) -> None:
         file, _, line = places[path].rpartition(":")
         assert word in (shipped().parent / file).read_text().splitlines()[int(line) - 1]
     edit = "model.edit=[{change: layers.0, with: {filters: 7}}]"
+    for key in ("model.edit", "model.edit[0].change"):
+        assert runner("why", key, edit).err == (
+            f"command line: must name a setting, got {key}: edits are applied to the layers; runner why model.layers "
+            "names their lines\n"
+        )
     done = runner("why", "model.layers.0.conv.filters", "model=lenet5_bn", edit)
     assert [line.rstrip() for line in done.out.splitlines()] == [
         "model.layers.0.conv.filters  7             command line",

@@ -3,14 +3,17 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from runner import edits
 from runner.command import Command
-from runner.errors import ConfigError, must, shown, unknown
+from runner.errors import ConfigError, Fault, must, shown, unknown
 from runner.verb import OVERRIDES, PlainVerb
 
 if TYPE_CHECKING:
     from runner.composition import Job
+
+_EDITED: Final = f"model.{edits.KEY}"
 
 
 def why(command: Command) -> int:
@@ -21,6 +24,11 @@ def why(command: Command) -> int:
     if len(keys) != 1:
         rule = "name one setting, such as optimizer.learning_rate"
         raise ConfigError(must("command line", rule, " ".join(command.arguments)))
+    if f"{keys[0]}.".startswith((f"{_EDITED}.", f"{_EDITED}[")):
+        rule = (
+            f"name a setting, got {keys[0]}: edits are applied to the layers; runner why model.layers names their lines"
+        )
+        raise ConfigError(Fault("command line", f"must {rule}"))
     key = re.sub(r"\[(\w+)\]", r".\1", keys[0])
     others = tuple(argument for argument in command.arguments if argument != keys[0])
     return look(replace(command, arguments=others), lambda job: _explain(job, key))
