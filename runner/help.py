@@ -55,7 +55,7 @@ class Help:
             *(f"{'' if number else 'Example:':8} {line}" for number, line in enumerate(self.examples)),
         ]
         parts = [
-            self.usage,
+            textwrap.fill(self.usage, width),
             *(textwrap.fill(text, width) for text in self.paragraphs),
             "\n".join(rows),
             "\n".join(last),

@@ -149,12 +149,14 @@ def test_the_examples_of_each_verb_are_valid(verb: str, tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_help_of_the_program_lists_all_verbs(runner: Runner) -> None:
-    done = runner("--help")
+def test_the_help_of_the_program_lists_all_verbs(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns in ("60", "120", "80"):
+        monkeypatch.setenv("COLUMNS", columns)
+        done = runner("--help")
+        assert max(map(len, done.out.splitlines())) <= int(columns)
     assert (done.status, done.err) == (0, "")
     lines = done.out.splitlines()
     assert len(lines) <= 24
-    assert max(map(len, lines)) <= 80
     assert [line.split()[0] for line in lines if line.startswith("  ")] == verbs.names()
     assert runner("-h") == done
     assert runner("seed=1", "--help").out.startswith("runner train ")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from runner import help as help_texts
+from runner.help import Help
 from runner.records import Record
 from runner.verb import ComposingVerb, Verb
 
@@ -31,9 +32,12 @@ def verb(name: str) -> Verb:
 
 def overview() -> str:
     """The help of the program: a line for each verb."""
-    lines = "\n".join(f"  {name:<10} {_summary(name)}" for name in names())
-    usage = f"runner [VERB] [ARGUMENT ...]; a command without a verb is {DEFAULT}"
-    return f"{usage}\n\n{lines}\n\nMore: runner VERB --help, runner list. Example: runner train seed=1"
+    return Help(
+        usage=f"runner [VERB] [ARGUMENT ...]; a command without a verb is {DEFAULT}",
+        paragraphs=(),
+        rows=tuple((name, _summary(name)) for name in names()),
+        note="More: runner VERB --help, runner list. Example: runner train seed=1",
+    ).text()
 
 
 def _summary(name: str) -> str:
