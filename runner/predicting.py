@@ -48,11 +48,14 @@ class Predictor:
     """A trained network, ready for images of any size, or for texts."""
 
     def __init__(self, trained: Trained, *, device: str = "auto") -> None:
-        """Chooses the device; the program is compiled at the first answer. Raises ConfigError if there is none."""
-        self.trained = trained
+        """Puts the network on the device; the program is compiled at the first answer.
+
+        Raises ConfigError if there is no such device.
+        """
+        self._here = placement.choose(device)
+        self.trained = trained.on(self._here)
         self.reads_texts = bool(trained.vocabulary)
         self._classes = frozenset(trained.classes)
-        self._here = placement.choose(device)
         self._inputs = trained.inputs
 
     def predict(self, items: Sequence[Any], *, top_k: int = 1) -> list[Answer]:

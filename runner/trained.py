@@ -9,11 +9,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import jax
 import numpy as np
 from pydantic import AllowInfNan, ValidationError
 
@@ -99,6 +100,11 @@ class Trained:
             range=tuple(self.value_range) if floats else None,  # type: ignore[arg-type] # of its two parts
             vocabulary=self.vocabulary,
         )
+
+    def on(self, placement: Placement) -> "Trained":
+        """The same network with its values on a device: arrays of NumPy, as of files, are copied at every call."""
+        params, statistics = jax.device_put((self.params, self.statistics), placement.device)
+        return replace(self, params=params, statistics=statistics)
 
     def save(self, folder: Path, config: str) -> None:
         """Writes `FILES`. `config` is the configuration as YAML that can be launched again."""

@@ -7,6 +7,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from commands import Runner
@@ -19,7 +20,7 @@ from runner import data, limits
 from runner.errors import ConfigError, DataError
 from runner.launchable import as_yaml
 from runner.predicting import Predictor
-from runner.trained import Trained
+from runner.trained import Trained, load
 
 
 def pictures(folder: Path, count: int = 12) -> list[Path]:
@@ -70,6 +71,13 @@ def test_a_path_an_image_and_an_array_are_answered_alike(photographs: tuple[Path
     answers = Predictor(trained).predict(forms)
     assert len({answer.top for answer in answers}) == 1
     assert answers[0].top[0].name in ("bright", "dark")
+
+
+def test_the_values_of_a_loaded_network_are_put_on_the_device_once(photographs: tuple[Path, Trained]) -> None:
+    """Arrays of NumPy would be copied for each batch, which took most of the time of one image through AlexNet."""
+    network = Predictor(load(photographs[0]))
+    values = jax.tree.leaves((network.trained.params, network.trained.statistics))
+    assert all(isinstance(value, jax.Array) and value.devices() == {here().device} for value in values)
 
 
 @pytest.mark.parametrize("count", [1, 50, 1000])

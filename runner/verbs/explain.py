@@ -84,7 +84,7 @@ def _subject(network: "Trained", settings: Explain, folder: Path) -> "Subject":
         raise ConfigError(Fault("index", "must not be given beside image"))
     here = placement.choose(settings.device)
     layer = None if settings.layer is None else named_layer(network.program.network, settings.layer)
-    subject = Subject(network, here, lambda: data.load(network.experiment.source), layer=layer, folder=folder)
+    subject = Subject(network.on(here), here, lambda: data.load(network.experiment.source), layer=layer, folder=folder)
     chosen = _chosen(subject, settings)
     return subject if chosen is None else dataclasses.replace(subject, chosen=(chosen,))
 
