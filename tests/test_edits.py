@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.edits import edited, leaves, marked, variant
-from runner.errors import ConfigError
+from runner.errors import ConfigError, shown
 
 LENET: list[Any] = [
     {"conv": {"filters": 6, "kernel_size": 5}},
@@ -19,6 +19,9 @@ LENET: list[Any] = [
     "flatten",
     "classifier",
 ]
+
+PLACES = ["layers[7]", "layers[0].relu", "layers[0].conv.filters", "0_relu", "layers[0", "layers..0", "1_"]
+PLACES += [f"layers.{'9' * 5000}"]  # more digits than Python reads
 
 
 def layers(edits: list[Any], base: list[Any] = LENET) -> list[Any]:
@@ -136,16 +139,11 @@ def test_marks_follow_their_values() -> None:
             ],
         ),
         (
-            [
-                {"delete": "layers[7]"},
-                {"delete": "layers[0].relu"},
-                {"delete": "layers[0].conv.filters"},
-                {"delete": "0_relu"},
-            ],
+            [{"delete": name} for name in PLACES],
             [
                 f"model.edit[{number}].delete: must name a layer that BASE writes (layers[0] to layers[6], and those "
-                f"in them), got {name}"
-                for number, name in enumerate(["layers[7]", "layers[0].relu", "layers[0].conv.filters", "0_relu"])
+                f"in them), got {shown(name)}"
+                for number, name in enumerate(PLACES)
             ],
         ),
         (
@@ -200,6 +198,16 @@ def test_faults_name_the_edit_and_the_base(edits: Any, expected: list[str]) -> N
 def test_a_model_without_layers_has_nothing_to_edit() -> None:
     assert faults([], None) == [
         "model.edit: must have a base with layers, which defaults names before _self_, got no layers"
+    ]
+
+
+def test_what_is_no_layer_has_no_name() -> None:
+    base = [{1: {"layers": ["relu"]}}, None, "flatten", {"conv": {}, "relu": {}}]
+    assert layers([{"delete": "flatten"}], base) == [base[0], None, base[3]]
+    assert layers([{"before": "flatten", "insert": [None]}], base) == [base[0], None, None, "flatten", base[3]]
+    assert faults([{"delete": "layers[0]"}], base) == [
+        "model.edit[0].delete: must name a layer that BASE writes (layers[0] to layers[3], and those in them), got "
+        "layers[0]"
     ]
 
 

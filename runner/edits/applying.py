@@ -1,52 +1,21 @@
-"""Edits of a list of layers: what a variant changes in the model that it is based on.
+"""Applies edits to the layers of a model, and finds every fault in them."""
 
-    edit:
-      - {after: layers.2, insert: [batch_norm, relu]}       # or before
-      - {replace: 0_conv, with: {conv: {filters: 8, kernel_size: 3}}}
-      - {change: every conv, with: {use_bias: false}}       # some arguments of a layer
-      - {delete: flatten}
-
-A layer is named by its place in the base (`layers.3`, `layers[3]`, `3_conv`, `layers.1.residual.layers.0`,
-`blocks.unit.layers.0`; YAML reads brackets inside braces only in quotes), or by its kind if the base has one layer of
-that kind; `every KIND` names all of them. All names refer to the base as it is written, so that no edit moves the
-places of another.
-
->>> edited({"layers": ["relu", "flatten"]}, [{"before": "relu", "insert": "batch_norm"}, {"delete": "flatten"}], "x")
-{'layers': ['batch_norm', 'relu']}
-"""
-
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from runner import limits
+from runner.edits.places import PARTS, Path, flat, is_place, label, labelled, node_at, place, place_text
 from runner.errors import ConfigError, Fault, must, unknown
 
-Path = tuple[str | int, ...]
 KEY: Final = "edit"
 ACTIONS: Final = {"after": "insert", "before": "insert", "replace": "with", "change": "with", "delete": ""}
-_PARTS: Final = ("layers", "blocks")  # of a model, that can be edited
 _EVERY: Final = "every "
-_PLACE: Final = re.compile(r"(model\.)?(layers|blocks)\b.*|\d+_.*")
 _FORM: Final = (
     "be {after: LAYER, insert: LAYERS}, {before: LAYER, insert: LAYERS}, {replace: LAYER, with: LAYERS}, "
     "{change: LAYER, with: ARGUMENTS} or {delete: LAYER}"
 )
-
-
-class Leaf(str):
-    """A value of a tree that remembers where it was before an edit."""
-
-    origin: Any = None
-
-    @classmethod
-    def of(cls, text: object, origin: Any) -> "Leaf":
-        """The value as a text, with its origin."""
-        leaf = cls(text)
-        leaf.origin = origin
-        return leaf
 
 
 def edited(model: dict[str, Any], edits: Any, base: str) -> dict[str, Any]:
@@ -54,9 +23,9 @@ def edited(model: dict[str, Any], edits: Any, base: str) -> dict[str, Any]:
 
     Raises ConfigError with every fault.
     """
-    parts = {name: model[name] for name in _PARTS if isinstance(model.get(name), list | dict)}
+    parts = {name: model[name] for name in PARTS if isinstance(model.get(name), list | dict)}
     if "layers" in parts:
-        parts["layers"] = _flat(parts["layers"])
+        parts["layers"] = flat(parts["layers"])
     if not isinstance(edits, list):
         raise ConfigError(must(f"model.{KEY}", "be a list of edits", edits))
     if not isinstance(parts.get("layers"), list):
@@ -87,29 +56,6 @@ def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
         return _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
 
     return one | {key: both(key, value) for key, value in other.items()}
-
-
-def marked(value: Any, path: Path = (), mark: Callable[[Any, Path], Leaf] = Leaf.of) -> Any:
-    """The same tree, with every leaf as a text that remembers its path."""
-    if isinstance(value, dict):
-        return {key: marked(item, (*path, key), mark) for key, item in value.items()}
-    if isinstance(value, list):
-        return [marked(item, (*path, index), mark) for index, item in enumerate(value)]
-    return mark(value, path)
-
-
-def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every leaf of a tree with its path; an empty list or mapping is a leaf."""
-    if isinstance(value, dict | list) and value:
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from leaves(item, (*path, key))
-    else:
-        yield path, value
-
-
-def place_text(path: Path) -> str:
-    """A path as users write it: `layers[1].residual.layers[0]`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
 def explained(error: ConfigError, edited_by: str) -> ConfigError:
@@ -160,8 +106,8 @@ class _Work:
 
     def __post_init__(self) -> None:
         self._labels: dict[str, list[Path]] = {}
-        for path, label in _labelled(self.parts["layers"], ("layers",)):
-            self._labels.setdefault(label, []).append(path)
+        for path, kind in labelled(self.parts["layers"], ("layers",)):
+            self._labels.setdefault(kind, []).append(path)
         self._at: dict[tuple[str, Path], list[_Change]] = {}
         self._inserted = 0
 
@@ -177,7 +123,7 @@ class _Work:
             self.faults.append(must(f"model.{KEY}[{number}].with", "be a mapping of arguments", given))
             return
         if action != "change":
-            given = _flat(given if isinstance(given, list) else [given])
+            given = flat(given if isinstance(given, list) else [given])
         for path in self._targets(edit[action], f"model.{KEY}[{number}].{action}"):
             change = _Change(number, action, path, given)
             self.changes.append(change)
@@ -190,8 +136,8 @@ class _Work:
     def _targets(self, name: str, where: str) -> list[Path]:
         """The paths of the layers of a name; none, and a fault, if it is wrong."""
         every, kind = name.startswith(_EVERY), name.removeprefix(_EVERY).strip()
-        if not every and _PLACE.fullmatch(name):
-            path = _found(self.parts, name)
+        if not every and is_place(name):
+            path = place(self.parts, name)
             if path is None:
                 last = len(self.parts["layers"]) - 1
                 rule = f"name a layer that {self.base} writes (layers[0] to layers[{last}], and those in them)"
@@ -216,7 +162,7 @@ class _Work:
             if change.action in ("replace", "delete"):
                 self._claim(removed, change.path, change)
             elif change.action == "change":
-                kind = str(_label(_at(self.parts, change.path)))
+                kind = label(node_at(self.parts, change.path)) or ""
                 for name in change.given:
                     self._claim(arguments, (*change.path, kind, name), change)
         for change in self.changes:
@@ -260,75 +206,7 @@ class _Work:
     def _changed(self, entry: Any, path: Path) -> Any:
         """A layer with its changed arguments."""
         for change in self._at.get(("change", path), ()):
-            kind = _label(entry)
+            kind = label(entry)
             own = entry[kind] if isinstance(entry, dict) else None
             entry = {kind: {**(own if isinstance(own, dict) else {}), **change.given}}
         return entry
-
-
-def _flat(entries: Any) -> Any:
-    """Inner lists replaced by their entries: the places of layers are those that `describe` shows."""
-    if not isinstance(entries, list):
-        return entries
-    return [item for entry in entries for item in (_flat(entry) if isinstance(entry, list) else [entry])]
-
-
-def _label(entry: Any) -> str | None:
-    """The kind of a layer, or the name of its block; None if it is no layer."""
-    if isinstance(entry, str):
-        return entry
-    return str(next(iter(entry))) if isinstance(entry, dict) and len(entry) == 1 else None
-
-
-def _labelled(entries: list[Any], at: Path) -> Iterator[tuple[Path, str]]:
-    """Every layer of a list, and in its layers, with its label."""
-    for index, entry in enumerate(entries):
-        here = (*at, index)
-        if isinstance(entry, list):  # a path of branches
-            yield from _labelled(entry, here)
-        elif (label := _label(entry)) is not None:
-            yield here, str(label)
-            own = entry[label] if isinstance(entry, dict) else None
-            for name, value in own.items() if isinstance(own, dict) else ():
-                if isinstance(value, list):
-                    yield from _labelled(value, (*here, label, name))
-
-
-def _at(node: Any, path: Path) -> Any:
-    for part in path:
-        node = node[part]
-    return node
-
-
-def _found(parts: dict[str, Any], name: str) -> Path | None:
-    """The path of the layer at a place, `layers[1].residual.layers[0]` or `1_residual.layers.0_conv`; None if none."""
-    tokens = re.findall(r"[^.\[\]]+", name.removeprefix("model."))
-    if tokens[0] not in _PARTS:
-        tokens.insert(0, "layers")
-    node: Any = parts
-    path: Path = ()
-    for token in tokens:
-        if isinstance(node, list):
-            number, _, label = token.partition("_")
-            if not number.isdecimal() or int(number) >= len(node) or label not in ("", _label(node[int(number)])):
-                return None
-            node, path = node[int(number)], (*path, int(number))
-        elif isinstance(node, dict):
-            below, node = _below(node, token)
-            if not below:
-                return None
-            path = (*path, *below)
-        elif node != token:  # the kind of a layer without arguments
-            return None
-    if isinstance(path[-1], str) and isinstance(path[-2:][0], int):  # ends with the kind of the layer
-        path = path[:-1]
-    return path if isinstance(path[-1], int) and _label(_at(parts, path)) is not None else None
-
-
-def _below(node: dict[str, Any], token: str) -> tuple[Path, Any]:
-    """What is at a key of a mapping, or of the arguments of a layer whose kind the place leaves out."""
-    if token in node:
-        return (token,), node[token]
-    label = _label(node)
-    own = node[label] if label is not None else None
-    return ((label, token), own[token]) if label is not None and isinstance(own, dict) and token in own else ((), None)
