@@ -202,6 +202,14 @@ def test_an_own_folder_adds_groups_and_options(tmp_path: Path) -> None:
     assert "model.layers=" in candidates(["model=mine"], "model.l")
 
 
+def test_files_that_are_based_on_each_other_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/one.yaml").write_text("defaults: [two, _self_]\nlayers: [relu]\n")
+    (tmp_path / "conf/model/two.yaml").write_text("defaults: [one, _self_]\nname: two\n")
+    monkeypatch.chdir(tmp_path)
+    assert candidates(["model=two"], "model.layers.") == ["model.layers.0="]
+
+
 def test_values_without_a_list_are_files() -> None:
     Path("photos").mkdir()
     Path("photos", "cat.jpg").touch()

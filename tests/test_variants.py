@@ -118,6 +118,14 @@ def test_faults_name_the_variant_and_its_base_in_one_line(runner: Runner) -> Non
     ]
 
 
+def test_a_variant_of_itself_is_told_in_one_line(runner: Runner) -> None:
+    variant("one", "two", "{delete: relu}")
+    variant("two", "one", "{delete: relu}")
+    assert runner("describe", "model=one").err == (
+        "conf/model/one.yaml: must not be among its own defaults, got model/one → model/two → model/one\n"
+    )
+
+
 @pytest.mark.parametrize(
     "command",
     [

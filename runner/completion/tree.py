@@ -61,8 +61,11 @@ class Node:
         return "" if value is None or isinstance(value, dict | list) else _text(value)
 
 
-def written(group: str, name: str) -> dict[str, Any]:
-    """What a file of `conf/` and the files in its defaults list say; empty for files that cannot be read."""
+def written(group: str, name: str, around: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a file of `conf/` and the files in its defaults list say; empty for files that cannot be read.
+
+    `around` are the files whose defaults led to it: none of them is read again.
+    """
     import yaml  # only a path needs it
 
     for root in (Path("conf"), shipped.configurations()):
@@ -73,8 +76,10 @@ def written(group: str, name: str) -> dict[str, Any]:
             continue
         if not isinstance(found, dict):
             return {}
-        bases = [base for base in found.get("defaults") or [] if isinstance(base, str) and base not in ("_self_", name)]
-        inherited = {key: value for base in bases if group for key, value in written(group, base).items()}
+        names = [base for base in found.get("defaults") or [] if isinstance(base, str)]
+        within = (*around, name)
+        bases = [base for base in names if group and base not in ("_self_", *within)]
+        inherited = {key: value for base in bases for key, value in written(group, base, within).items()}
         return _edited(inherited, found)
     return {}
 

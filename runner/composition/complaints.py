@@ -97,6 +97,8 @@ def _python_fault(error: Exception) -> Fault:
         if str(error).startswith("Config group override"):
             return must(place, "be the name of a configuration", value)
         return Fault(place, f"must be a place that exists ({first_line(error)})")
+    if isinstance(error, RecursionError) and (circle := _circle(error)):
+        return Fault(f"{OWN_FOLDER}/{circle[0]}.yaml", f"must not be among its own defaults, got {' → '.join(circle)}")
     if isinstance(error, OSError) and error.filename:
         return must(str(error.filename), "be a place to write to", error.strerror)
     return Fault(OWN_FOLDER, f"must compose, but {first_line(error)}")
@@ -118,6 +120,20 @@ def _override(error: BaseException) -> Any:
             value = trace.tb_frame.f_locals.get("override", value)
         trace = trace.tb_next
     return value
+
+
+def _circle(error: BaseException) -> list[str]:
+    """The files whose defaults name each other in a circle, the first one at both ends; empty if none do."""
+    files: list[str] = []
+    trace = error.__traceback__
+    while trace is not None:
+        frame, trace = trace.tb_frame, trace.tb_next
+        if frame.f_code.co_name == "_create_defaults_tree_impl":  # of Hydra: called for each file below its parent
+            file = str(frame.f_locals["root"].node.get_config_path())
+            if file in files:
+                return [*files[files.index(file) :], file]
+            files.append(file)
+    return []
 
 
 def own_name(file: object) -> str:
