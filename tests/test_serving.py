@@ -205,7 +205,7 @@ def test_every_form_of_a_file_is_answered_alike(photographs: Path) -> None:
     ):
         assert served.predict(sent) == expected
     # Another program, that of one image, adds in another order.
-    assert served.predict(texts[0]) == served.predict(files[0])
+    assert served.predict(texts[0]) == served.predict(files[0]) == served.predict({"image": np.array(texts[0])})
     assert served.predict(files[0])[0]["probability"] == pytest.approx(expected[0]["probability"], rel=1e-6)
     for nothing in ([], {}, np.array([]), pandas.DataFrame(), pandas.DataFrame({"image": []}), {"image": []}):
         assert served.predict(nothing) == []
@@ -226,12 +226,21 @@ def test_the_example_is_what_a_client_sends(folder: Path, photographs: Path) -> 
         ([coded(GREY), ""], "images[1]: must be a JPEG, PNG, GIF, TIFF, BMP or WebP image, got an empty file"),
         ([coded(GREY[:60])], "images[0]: must be an image that decodes, got a broken one (image file is truncated"),
         ([None], "images[0]: must have the shape (8, 8, 3) or another height and width, got ()"),
+        (3, "inputs: must be a list, an array or a table of images, got 3"),
+        (np.array(3), "inputs: must be a list, an array or a table of images, got 3"),
         ({"a": ["x"], "b": ["y"]}, "inputs: must have a column image, got [a, b]"),
+        (
+            pandas.DataFrame([["x", "y"]], columns=["image", "image"]),
+            "inputs: must have columns of different names, got [image, image]",
+        ),
         (np.zeros((8, 8, 3), int), "images: must have the shape (n, height, width, channels), got (8, 8, 3)"),
         (np.zeros((1, 9, 8, 5), int), "images[0]: must have 3 channels, got 5, in (9, 8, 5)"),
         (np.zeros((2, 0, 8, 3), int), None),
     ],
-    ids=["base64", "empty", "broken", "null", "columns", "one image", "channels", "no pixels"],
+    ids=[
+        *("base64", "empty", "broken", "null", "number", "no axis", "columns", "one name"),
+        *("one image", "channels", "no pixels"),
+    ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_named(photographs: Path, sent: Any, line: str | None) -> None:
     served = ServedModel(photographs)
@@ -241,6 +250,23 @@ def test_what_cannot_be_used_is_named(photographs: Path, sent: Any, line: str | 
     with pytest.raises(DataError) as caught:
         served.predict(sent)
     assert str(caught.value).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sent", "line"),
+    [
+        (Inputs((4, 1), "int32", vocabulary=("", "?", "good")), ["good", None], "texts[1]: must be a text, got null"),
+        (Inputs((4, 1), "int32", vocabulary=("", "?", "good")), [b"\xff"], "texts[0]: must be UTF-8, got the byte ff"),
+        (Inputs((4, 1), "float32"), ["good"], "inputs[0]: must have the shape (4, 1), got ()"),
+    ],
+    ids=["null", "bytes", "signals"],
+)
+def test_networks_of_other_inputs_ask_for_no_images(tmp_path: Path, inputs: Inputs, sent: Any, line: str) -> None:
+    array = np.zeros((1, *inputs.shape), inputs.dtype)
+    save_model(tmp_path, function=lambda _, x: x[:, :3, 0], variables=(), images=array, classes=CLASSES, inputs=inputs)
+    with pytest.raises(DataError) as caught:
+        ServedModel(tmp_path).predict(sent)
+    assert str(caught.value) == line
 
 
 # Where this project is not installed

@@ -136,13 +136,13 @@ class ServedModel:
         inputs = self.facts.inputs
         if isinstance(items, np.ndarray):
             return inputs.of_arrays(items)
-        if inputs.vocabulary and all(isinstance(item, str | bytes) for item in items):
+        if inputs.vocabulary and any(isinstance(item, str | bytes) for item in items):
             return inputs.of_texts(requests.text(item, f"texts[{index}]") for index, item in enumerate(items))
         found: list[Any] = [None] * len(items)
 
         def read(index: int) -> None:
             item, place = items[index], f"{inputs.what}s[{index}]"
-            if isinstance(item, str | bytes):
+            if isinstance(item, str | bytes) and inputs.what == "image":
                 found[index] = inputs.of_file(requests.file(item, place), place)
             else:
                 found[index] = inputs.of_array(item, place)

@@ -21,10 +21,12 @@ def items(data: Any, inputs: Inputs) -> "list[Any] | np.ndarray":
     """The inputs that were sent, one by one; or an array (n, …) of all of them if they are numbers of one shape.
 
     `data` is a DataFrame, a Series, an array, a list, one text or one file, or a mapping or a list of mappings with the
-    column `image`, `text` or `input`. Raises DataError if there is no such column.
+    column `image`, `text` or `input`. Raises DataError if it is nothing of these, or if there is no such column.
     """
     what = inputs.what
     if hasattr(data, "iloc"):  # of pandas, which a model does not need
+        if hasattr(data, "columns") and not data.columns.is_unique:
+            raise DataError(must("inputs", "have columns of different names", list(map(str, data.columns))))
         data = {name: data[name].tolist() for name in data.columns} if hasattr(data, "columns") else data.tolist()
     if isinstance(data, Mapping):
         data = _column(data, what) if data else []
@@ -33,17 +35,23 @@ def items(data: Any, inputs: Inputs) -> "list[Any] | np.ndarray":
     if isinstance(data, list | tuple):
         data = [_column(item, what) if isinstance(item, Mapping) else item for item in data]
         data = data if any(isinstance(item, str | bytes) for item in data) else _together(data)
-    if not isinstance(data, np.ndarray):
-        return list(data)
+    if isinstance(data, list):
+        return data
+    if not isinstance(data, np.ndarray) or (not data.ndim and data.dtype.kind not in "US"):
+        raise DataError(must("inputs", f"be a list, an array or a table of {what}s", data))
     if data.dtype.kind in "OUS":
         return [item.item() if isinstance(item, np.ndarray) and not item.ndim else item for item in data.reshape(-1)]
     return data if data.size else []
 
 
-def text(item: "str | bytes", place: str) -> str:
+def text(item: Any, place: str) -> str:
     """A text that was sent."""
+    if isinstance(item, str):
+        return item
+    if not isinstance(item, bytes):
+        raise DataError(must(place, "be a text", item))
     try:
-        return item.decode("utf-8") if isinstance(item, bytes) else item
+        return item.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(must(place, "be UTF-8", f"the byte {item[error.start]:02x}")) from error
 
