@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Diff(Record):
     """How differences are printed.
 
-    They are those of configuration, code, data, versions and results. A run is an id or its beginning, an output
-    folder, or models:/NAME@ALIAS.
+    The configuration, the code, the data, the versions and the results are compared. A run is an id or its beginning,
+    an output folder, or models:/NAME@ALIAS.
     """
 
     format: Literal["table", "json"] = Field("table", description="A table for people, or a JSON object.")

@@ -34,7 +34,7 @@ Names = Annotated[
 class Explain(RunSettings):
     """What is explained.
 
-    By default that is one image which is classified rightly and one which is not, in all figures.
+    By default all figures are drawn, of an image that is classified rightly and of one that is not.
     """
 
     image: str | None = Field(None, min_length=1, description="The file of an image.")

@@ -20,8 +20,8 @@ STATUSES: Final = {"equal to the bit": 0, "equal within rounding": 3, "not equal
 class Reproduce(RunSettings):
     """Which run is trained again.
 
-    It is a single run, or a member of a sweep. What differs here is said first. The exit status is 0 if all metrics are
-    equal to the bit, 3 if they are equal within rounding, 4 if not.
+    It is a single run, or a member of a sweep. What is different here is printed first. The exit status is 0
+    if all metrics are equal to the bit, 3 if they are equal within rounding, 4 if not.
     """
 
     data_root: str | None = Field(None, description="Where the data of the run are here; null: where they were there.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Show(Record):
     """Takes no settings.
 
-    NAME is a name that runner list shows. Each argument has its type, its default and a description.
+    NAME is one that runner list KIND shows. Each argument has its type, its default and a description.
     """
 
 
