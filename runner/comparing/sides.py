@@ -63,12 +63,7 @@ def read(name: str, store: Callable[[], Store], curves: tuple[str, ...] = ()) ->
         return _of_folder(name, store, curves)
     opened = store()
     run = named(opened, name)
-    members = members_of(opened, run.info.run_id)
-    if not members:
-        return _of_run(str(run.info.run_name), opened, run, curves)
-    best = min(members, key=lambda member: monitored(member).cost)
-    side = _of_run(str(run.info.run_name), opened, best, curves)
-    return replace(side, members=tuple(map(recorded, members)), best=str(best.info.run_name))
+    return _recorded(str(run.info.run_name), opened, run, curves)
 
 
 def _of_folder(name: str, store: Callable[[], Store], curves: tuple[str, ...]) -> Side:
@@ -80,12 +75,22 @@ def _of_folder(name: str, store: Callable[[], Store], curves: tuple[str, ...]) -
     except TrackingError:
         run = None
     if run is not None:
-        return _of_run(name, opened, run, curves)
+        return _recorded(name, opened, run, curves)
     if not (folder / CONFIG).is_file():
         raise ConfigError(must("command line", f"name runs, YAML files, or folders with {CONFIG}", name))
     known = _known(folder / NETWORK)
     settings, layers = _configuration(folder / CONFIG)
     return Side(name, settings, layers, _facts(known, {}), known.get("metrics", {}))
+
+
+def _recorded(name: str, store: Store, run: Any, curves: tuple[str, ...]) -> Side:
+    """A run of the store, or the best member of a sweep, with all members."""
+    members = members_of(store, run.info.run_id)
+    if not members:
+        return _of_run(name, store, run, curves)
+    best = min(members, key=lambda member: monitored(member).cost)
+    side = _of_run(name, store, best, curves)
+    return replace(side, members=tuple(map(recorded, members)), best=str(best.info.run_name))
 
 
 def _of_run(name: str, store: Store, run: Any, curves: tuple[str, ...]) -> Side:

@@ -117,6 +117,9 @@ def test_compare_shows_runs_and_a_sweep_side_by_side(runner: Runner, uri: str) -
     assert lines[-2:] == [["1", str(one)], ["2", "the", "sweep"]]
     with Image.open("curves.png") as image:
         assert np.asarray(image.convert("L")).std() > 5
+    named = (str(sweep.run_id), "outputs")  # by its folder as by its id
+    [by_id, by_folder] = json.loads(runner("compare", *named, f"tracking.uri={uri}", "format=json").out)
+    assert by_folder == by_id | {"name": "outputs"}
     [found, _] = json.loads(runner("compare", str(single.run_id), str(one), f"tracking.uri={uri}", "format=json").out)
     assert found["history"]["2"] == {"val/accuracy": 0.5, "val/loss": 0.5}
 
