@@ -47,8 +47,10 @@ def lively(values: Array, count: int) -> list[int]:
     return sorted(int(place) for place in np.argsort(-spread, kind="stable")[:count])
 
 
-def made(sight: Sight, path: str, channels: list[int], *, steps: int = _STEPS, seed: int = 0) -> Array:
+def made(sight: Sight, path: str, channels: list[int], *, steps: int = _STEPS, seed: int = 0) -> tuple[Array, Array]:
     """An image (n, h, w, c) for each of these filters, made to excite it by gradient ascent from grey noise.
+
+    Beside it the mean of the filter's map for its image, (n,).
 
     The image is moved and smoothed a little between the steps, else it becomes noise of high frequency.
     Source: Erhan et al. 2009, Montréal TR 1341; Olah, Mordvintsev & Schubert 2017, doi:10.23915/distill.00007.
@@ -57,17 +59,15 @@ def made(sight: Sight, path: str, channels: list[int], *, steps: int = _STEPS, s
     noise = np.random.default_rng(seed).normal(0, 0.02, (len(channels), *shape)).astype(np.float32)
     low, high = (np.broadcast_to(end, (shape[-1],)) for end in sight.ends)
     began = sight.grey + noise * (high - low)
-    found: Array = np.asarray(
-        sight.call(
-            _made,
-            began.astype(np.float32),
-            np.array(channels, np.int32),
-            np.int32(steps),
-            np.uint32(seed),
-            static=(path,),
-        )
+    images, means = sight.call(
+        _made,
+        began.astype(np.float32),
+        np.array(channels, np.int32),
+        np.int32(steps),
+        np.uint32(seed),
+        static=(path,),
     )
-    return found
+    return np.asarray(images), np.asarray(means)
 
 
 def _made(
@@ -79,27 +79,27 @@ def _made(
     channels: jax.Array,
     steps: jax.Array,
     seed: jax.Array,
-) -> jax.Array:
+) -> tuple[jax.Array, jax.Array]:
     ends = train.value_range_of(program)
     low, high = (jnp.broadcast_to(jnp.asarray(end, jnp.float32), began.shape[-1:]).reshape(1, 1, 1, -1) for end in ends)
 
-    def excitement(images: jax.Array) -> jax.Array:
+    def means(images: jax.Array) -> jax.Array:  # (n,)
         maps = output_of(program, path, params, statistics, images)
         own = jnp.take_along_axis(maps, channels[:, None, None, None], axis=-1)
-        return own.mean(axis=(1, 2, 3)).sum()
+        return own.mean(axis=(1, 2, 3))
 
     def step(number: jax.Array, images: jax.Array) -> jax.Array:
         key = jax.random.fold_in(jax.random.key(seed), number)
         shift = jax.random.randint(key, (2,), -_SHIFT, _SHIFT + 1)
         moved = jnp.roll(images, shift, axis=(1, 2))
-        gradient = jax.grad(excitement)(moved)
+        gradient = jax.grad(lambda images: means(images).sum())(moved)
         size = jnp.sqrt(jnp.mean(gradient**2, axis=(1, 2, 3), keepdims=True)) + 1e-12
         moved = moved + _STEP_SIZE * (high - low) * gradient / size
         moved = jnp.roll(moved, -shift, axis=(1, 2))
         return jnp.clip(jnp.where(number % 4 == 3, _smoothed(moved), moved), low, high)
 
-    found: jax.Array = lax.fori_loop(0, steps, step, began)
-    return found
+    images = lax.fori_loop(0, steps, step, began)
+    return images, means(images)
 
 
 def _smoothed(images: jax.Array) -> jax.Array:

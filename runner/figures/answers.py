@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from runner.figures.canvas import pictured
-from runner.figures.sheet import Sheet
+from runner.figures.sheet import Sheet, line_height, wrapped
 from runner.figures.style import QUIET, RIGHT, TRAIN, VAL, WRONG, Array, percent, short_name
 
 _BARS: Final = 10
+_TEXT: Final = 7.5  # points
 _OTHER, _EDGE = "#BBBBBB", "#B3B3B3"
 # Sizes in inches: an image, the names of classes beside it, the bars, the heading and the height of a bar.
 _IMAGE, _NAMES, _WIDE, _HEADING, _BAR = 1.9, 1.35, 2.0, 0.62, 0.215
@@ -47,17 +48,19 @@ def class_probabilities(answered: Sequence[Answered], classes: Sequence[str]) ->
     """Each image or text with bars of its most probable classes, at most ten, and of the true one."""
     shown = [_shown(one) for one in answered]
     wide = _IMAGE + _NAMES + _WIDE + 0.55
-    high = max(max(map(len, shown)) * _BAR, _IMAGE)
+    bars = max(map(len, shown)) * _BAR
+    texts = [None if one.text is None else wrapped(one.text, _TEXT, _IMAGE, max(bars, _IMAGE)) for one in answered]
+    high = max(bars, *(_IMAGE if lines is None else len(lines) * line_height(_TEXT) for lines in texts))
     sheet = Sheet(wide * len(answered), _HEADING + high + 0.2)
-    for place, (one, kept) in enumerate(zip(answered, shown, strict=True)):
+    for place, (one, kept, lines) in enumerate(zip(answered, shown, texts, strict=True)):
         left = place * wide + 0.12
         text, colour = verdict(one, classes)
         sheet.write(left, 0.2, text, 10.5, colour=colour, bold=True)
         sheet.write(left, 0.41, short_name(one.name, 36), 8, colour=QUIET)
-        if one.text is None:
+        if lines is None:
             _input(sheet, one.image, left)
         else:
-            sheet.paragraph(left, _HEADING, one.text, 7.5, _IMAGE, high)
+            sheet.paragraph(left, _HEADING, lines, _TEXT)
         _bars(sheet, one, kept, classes, left + _IMAGE + _NAMES)
     return sheet
 

@@ -12,6 +12,7 @@ letters that are not plain (`style.is_plain`) are drawn by it, as it finds their
 import functools
 import importlib.util
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -70,20 +71,10 @@ class Sheet:
         self._draw.text((left, top), text, fill=colour, font=font, anchor=anchor)
         self.texts.append(Written(text, self._draw.textbbox((left, top), text, font=font, anchor=anchor)))
 
-    def paragraph(self, x: float, down: float, text: str, size: float, wide: float, high: float) -> None:
-        """Writes the words of a text into a rectangle, as many as it has room for."""
-        step = 1.35 * size / 72
-        most, lines = max(int(high / step), 1), [""]
-        for word in text.split():
-            longer = f"{lines[-1]} {short_name(word, 24)}".lstrip()
-            if not lines[-1] or inches(longer, size) <= wide:
-                lines[-1] = longer
-            else:
-                lines.append(short_name(word, 24))
-        if len(lines) > most:
-            lines = [*lines[: most - 1], "…"]
+    def paragraph(self, x: float, down: float, lines: Sequence[str], size: float) -> None:
+        """Writes lines below each other."""
         for number, line in enumerate(lines):
-            self.write(x, down + (number + 0.5) * step, line, size)
+            self.write(x, down + (number + 0.5) * line_height(size), line, size)
 
     def _picture_of_text(
         self, left: float, top: float, text: str, size: float, colour: str, bold: bool, ha: Across, va: Along
@@ -139,6 +130,23 @@ class Sheet:
     def pixels(self) -> Array:
         """The colours (h, w, 3), uint8."""
         return np.asarray(self._image)
+
+
+def line_height(size: float) -> float:
+    """The height in inches of a line of a paragraph, in letters of so many points."""
+    return 1.35 * size / 72
+
+
+def wrapped(text: str, size: float, wide: float, high: float) -> list[str]:
+    """The words of a text in lines that fill a rectangle of so many inches, as many as it has room for."""
+    most, lines = max(int(high / line_height(size)), 1), [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {short_name(word, 24)}".lstrip()
+        if not lines[-1] or inches(longer, size) <= wide:
+            lines[-1] = longer
+        else:
+            lines.append(short_name(word, 24))
+    return lines if len(lines) <= most else [*lines[: most - 1], "…"]
 
 
 def inches(text: str, size: float, *, bold: bool = False) -> float:

@@ -18,9 +18,8 @@ def draw(subject: Subject) -> bytes:
     path, shape = subject.path, subject.network.input_shape
     most = _FILTERS if shape[0] * shape[1] < _LARGE else _FILTERS // 2
     chosen = lively(subject.excitement.values, most)
-    images = made(subject.sight, path, chosen)
-    means = subject.sight.outputs(images, path).mean(axis=(1, 2))  # (image, filter)
-    rows = [(channel, float(means[place, channel]), images[place]) for place, channel in enumerate(chosen)]
+    images, means = made(subject.sight, path, chosen)
+    rows = [(channel, float(mean), image) for channel, mean, image in zip(chosen, means, images, strict=True)]
     note = "by gradient ascent from grey noise; above each image the mean of the filter's map, which it raises"
     title = f"Images made to excite filters of {short_place(subject.place(path), 40)}"
     return png(made_images(rows, title=title, note=note))

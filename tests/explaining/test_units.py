@@ -59,12 +59,13 @@ def test_dead_filters_come_last() -> None:
 
 
 def test_made_images_excite_their_own_filter() -> None:
-    images = made(sight(), "1_relu", [0, 1, 2, 3], steps=60)
+    images, means = made(sight(), "1_relu", [0, 1, 2, 3], steps=60)
     assert images.shape == (4, 8, 8, 1)
     assert images.min() >= 0
     assert images.max() <= 1
     maps = sight().outputs(images, "1_relu").mean(axis=(1, 2))  # (image, filter)
-    began = sight().outputs(made(sight(), "1_relu", [0, 1, 2, 3], steps=0), "1_relu").mean(axis=(1, 2))
+    began = sight().outputs(made(sight(), "1_relu", [0, 1, 2, 3], steps=0)[0], "1_relu").mean(axis=(1, 2))
+    np.testing.assert_allclose(means, np.diag(maps), rtol=1e-4)
     assert (np.diag(maps) > 1.2 * np.diag(began)).all()
     assert (maps.argmax(axis=0) == range(4)).all(), "none excites the filter of another more"
 
