@@ -25,27 +25,29 @@ class MomentKeeper(Observer):
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="moments")  # starts with its first work
         self._writing: list[Future[None]] = []
+        self._kept: moments.Kept | None = None  # found once, as it takes milliseconds for a deep network; None: no page
 
     def begins(self, member: Member, plan: Plan) -> None:
-        if not _has_page(member):
+        if "page" not in member.context.figures.draw:
             return
+        self._kept = moments.kept(plan.program.network)
         if not member.context.goes_on:
             moments.remove(_folder(member))  # of an earlier run in the same folder
         if plan.given:  # it cannot be drawn again from the seed alone
             state = compiling.compiled(plan.program, plan.placement).init(plan.values, *plan.given)
-            self._keep(member, plan, 0, None, {**places.dotted(state.params), **places.dotted(state.statistics)})
+            self._keep(member, self._kept, 0, None, {**places.dotted(state.params), **places.dotted(state.statistics)})
 
     def reaches(self, point: Point) -> None:
         [member], [plan] = point.members, point.plans
         epoch = len(point.ledger.history)
         is_end_of_epoch = epoch and point.steps == plan.steps_of(epoch).stop
-        if not (is_end_of_epoch and point.present is not None and _has_page(member)):
+        if not (is_end_of_epoch and point.present is not None and self._kept is not None):
             return
         has_ended = bool(point.ledger.end_reason) or epoch >= plan.epochs
-        if has_ended or epoch % moments.stride(epoch, moments.kept(plan.program.network).most) == 0:
+        if has_ended or epoch % moments.stride(epoch, self._kept.most) == 0:
             params, statistics = point.present()
             accuracy = point.ledger.history[-1].metrics.get("val/accuracy")
-            self._keep(member, plan, epoch, accuracy, {**places.dotted(params), **places.dotted(statistics)})
+            self._keep(member, self._kept, epoch, accuracy, {**places.dotted(params), **places.dotted(statistics)})
 
     def ends(self, member: Member, outcome: Outcome, trained: Trained | None) -> None:
         del member, outcome, trained
@@ -53,8 +55,9 @@ class MomentKeeper(Observer):
             writing.result()
         self._pool.shutdown()
 
-    def _keep(self, member: Member, plan: Plan, epoch: int, accuracy: float | None, values: dict[str, Any]) -> None:
-        kept = moments.kept(plan.program.network)
+    def _keep(
+        self, member: Member, kept: moments.Kept, epoch: int, accuracy: float | None, values: dict[str, Any]
+    ) -> None:
         # Copies: the next step takes the memory of the state.
         own = {path: np.array(value, np.float32) for path, value in values.items() if path in kept.paths}
         if own:
@@ -71,7 +74,3 @@ def _write(folder: Path, moment: moments.Moment, every: int) -> None:
 
 def _folder(member: Member) -> Path:
     return member.context.folder / moments.FOLDER
-
-
-def _has_page(member: Member) -> bool:
-    return "page" in member.context.figures.draw
