@@ -56,7 +56,7 @@ def test_chosen_examples_are_kept_and_need_no_data() -> None:
 def test_the_parameters_before_training_are_those_that_training_began_with() -> None:
     training = trained("train.epochs=1", "optimizer=sgd", "optimizer.learning_rate=0.0")
     about = Subject(training.trained({}), here(), digits, given=training.plan.given)
-    np.testing.assert_array_equal(about.before["0_conv"]["kernel"], training.learnt.params["0_conv"]["kernel"])
+    np.testing.assert_array_equal(about.before.params["0_conv"]["kernel"], training.learnt.params["0_conv"]["kernel"])
 
 
 @pytest.mark.slow

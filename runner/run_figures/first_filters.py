@@ -9,7 +9,7 @@ def draw(subject: Subject) -> bytes:
     from runner.figures import filters_before_and_after, png
 
     path = next(iter(subject.network.kernels()))
-    before, after = (places.dotted(params)[path] for params in (subject.before, subject.trained.params))
+    before, after = (places.dotted(params)[path] for params in (subject.before.params, subject.trained.params))
     return png(filters_before_and_after(before, after, name=subject.place(path.rpartition(".")[0])))
 
 

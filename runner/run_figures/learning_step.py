@@ -58,7 +58,7 @@ def compared(subject: Subject) -> Compared:
         parts = 0.5 * (target - values) ** 2 if isinstance(loss, L2Loss) else None
         return Outputs(values, total, parts)
 
-    return Compared(example, target, found(subject.before), found(trained.params))
+    return Compared(example, target, found(subject.before.params), found(trained.params))
 
 
 def _suits(network: Network) -> bool:

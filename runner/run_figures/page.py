@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from runner import compiling
 from runner.layers.places import dotted
 from runner.network import Network
 from runner.run_figures.subject import RunFigure, Subject
@@ -30,11 +29,7 @@ def _moments(subject: Subject) -> "list[Moment]":
     kept = read(subject.folder / FOLDER) if subject.folder else []
     if kept and kept[0].epoch == 0:
         return kept
-    program = subject.trained.program
-    state = compiling.compiled(program, subject.placement).init(compiling.leaves(program), *subject.given)
-    values = {
-        path: np.asarray(leaf) for part in (state.params, state.statistics) for path, leaf in dotted(part).items()
-    }
+    values = {path: np.asarray(leaf) for part in subject.before for path, leaf in dotted(part).items()}
     return [Moment(0, None, values), *kept]
 
 

@@ -26,6 +26,7 @@ from runner.explaining.sight import Sight
 from runner.layers.base import Tree
 from runner.network import Network
 from runner.placement import Placement
+from runner.train import Variables
 from runner.trained import Trained
 
 if TYPE_CHECKING:
@@ -121,12 +122,11 @@ class Subject:
         return indices, self.trained.probabilities(self.dataset.val.inputs[indices], self.placement)
 
     @functools.cached_property
-    def before(self) -> Tree:
-        """The parameters before the first step."""
+    def before(self) -> Variables:
+        """The parameters and the statistics before the first step."""
         program = self.trained.program
         state = compiling.compiled(program, self.placement).init(compiling.leaves(program), *self.given)
-        params: Tree = state.params
-        return params
+        return Variables(state.params, state.statistics)
 
     @functools.cached_property
     def examples(self) -> tuple[Example, ...]:
