@@ -9,7 +9,7 @@ installed := $(venv)/.installed
 tried := $(venv)/.native-tried
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-versions oracle native bench accuracy readme check format lock schema course clean
+.PHONY: help run test test-slow test-versions oracle native bench accuracy readme check format lock schema course docs clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,9 +79,14 @@ schema: $(installed) ## write the JSON Schema of the configuration to schema/
 course: $(installed) ## run every command of docs/course.md and make its pictures again; ARGS='boat curve' picks some
 	@$(python) docs/make_course.py $(ARGS)
 
+docs: $(installed) ## build the site of docs/ in build/site, which opens by double click; needs no network
+	@$(python) tests/language_pages.py
+	@NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build
+	@echo "build/site/index.html"
+
 lock: $(installed) ## pin the dependencies of pyproject.toml in requirements.lock; ARGS=--upgrade takes the newest
 	@$(python) -m pip install --quiet uv
-	$(venv)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet --no-annotate \
+	$(venv)/bin/uv pip compile pyproject.toml --extra dev --extra docs --universal --python-version 3.11 --quiet --no-annotate \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS) -o requirements.lock
 
 clean: ## remove .venv, caches and built packages; outputs/ stays

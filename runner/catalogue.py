@@ -180,6 +180,8 @@ def type_text(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         if several in node:
             return " | ".join(dict.fromkeys(type_text(part, definitions) for part in node[several]))
     kind = node.get("type", "object")
+    if isinstance(kind, list):
+        return " | ".join(type_text({**node, "type": one}, definitions) for one in kind)
     if kind == "array":
         return _list_text(node, definitions)
     return _number_text(node) if kind in ("integer", "number") else _WORDS[kind]

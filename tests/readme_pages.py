@@ -86,7 +86,7 @@ def overrides(page: str) -> list[str]:
 def write_own(folder: Path, page: str = "README.md") -> None:
     """Puts the YAML that a page shows where it says that it stands."""
     for language, text in blocks(page):
-        named = re.match(r"# (conf/\S+\.yaml)", text)
+        named = re.match(r"(?:# @package _global_\n)?# (conf/\S+\.yaml)", text)
         if language == "yaml" and named:
             path = folder / named[1]
             path.parent.mkdir(parents=True, exist_ok=True)
