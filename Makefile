@@ -40,7 +40,9 @@ native: $(installed) ## build the native convolutions, for which Linux on x86-64
 	@$(python) -c "import tomllib; print(*tomllib.load(open('native/pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" > $(venv)/native.txt
 	@$(python) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --requirement $(venv)/native.txt \
 		$(shell command -v cmake > /dev/null || echo cmake)
-	@$(python) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./native
+	@rm -rf native/dist
+	@$(python) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir native/dist ./native
+	@$(python) -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall native/dist/*.whl
 	@touch $(tried)
 
 bench: $(installed) ## measure speed, in about an hour: MNIST=FOLDER CIFAR=FOLDER_OR_ZIP; installs the peers
@@ -90,7 +92,7 @@ lock: $(installed) ## pin the dependencies of pyproject.toml in requirements.loc
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS) -o requirements.lock
 
 clean: ## remove .venv, caches and built packages; outputs/ stays
-	rm -rf $(venv) .versions build dist native/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(venv) .versions build dist native/build native/dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find runner tests hydra_plugins benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # Made again only when what it installs has changed.

@@ -46,9 +46,9 @@ def test_without_a_newer_python_nothing_is_tried_and_that_is_said(
 
 
 def test_the_oldest_jax_is_the_lower_bound_and_the_newest_is_left_to_pip() -> None:
-    dependencies = ["numpy>=2", "jax>=0.10,<0.13", "jaxtyping>=0.3"]
-    assert versions.jax("oldest", dependencies) == "jax==0.10.0"
-    assert versions.jax("newest", dependencies) == "jax>=0.10,<0.13"
+    dependencies = ["numpy>=2", "jax>=0.10.1,<0.13", "jaxtyping>=0.3"]
+    assert versions.jax("oldest", dependencies) == "jax==0.10.1"
+    assert versions.jax("newest", dependencies) == "jax>=0.10.1,<0.13"
 
 
 def test_the_tests_that_ci_runs_on_the_newest_pair_are_there() -> None:

@@ -5,6 +5,7 @@
 
 Pythons are looked for on PATH and among pyenv's versions. A Python that is not there is said, and the nearest one
 takes its place. The packages are the newest that pyproject.toml allows, not those of the lock, and stay in .versions/.
+The wheel of the native convolutions that `make native` built is installed too: it has to serve every JAX of its range.
 """
 
 import functools
@@ -50,9 +51,9 @@ def _is(path: Path, version: str) -> bool:
 def jax(pair: str, dependencies: list[str]) -> str:
     """What pip is asked for: the first JAX that pyproject.toml allows, or its bounds, of which pip takes the newest."""
     bounds = next(line for line in dependencies if re.match(r"jax\W", line))
-    lowest = re.search(r">=(\d+\.\d+)", bounds)
+    lowest = re.search(r">=(\d+\.\d+\.\d+)", bounds)
     assert lowest, f"pyproject.toml has a lower bound of jax, got {bounds}"
-    return f"jax=={lowest[1]}.0" if pair == "oldest" else bounds
+    return f"jax=={lowest[1]}" if pair == "oldest" else bounds
 
 
 def interpreters(pair: str) -> list[tuple[str, Path]]:
@@ -74,6 +75,13 @@ def installed(pair: str, version: str, interpreter: Path) -> Path:
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     pip = [own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--editable", f"{ROOT}[dev]", jax(pair, dependencies)], check=True)
+    wheels = sorted((ROOT / "native" / "dist").glob("*.whl"))
+    if wheels:
+        # Forced, as a wheel that is built again has the same version; without dependencies it is only unpacked.
+        subprocess.run([*pip, *wheels], check=True)
+        subprocess.run([*pip, "--force-reinstall", "--no-deps", *wheels], check=True)
+    else:
+        print(f"{pair}: no native convolutions, as `make native` built none", flush=True)
     return own
 
 
