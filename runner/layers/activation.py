@@ -1,13 +1,18 @@
-"""Activations: functions of each single value; softmax is a function of the channels at each position."""
+"""Activations: functions of each single value; softmax is a function of the channels at each position.
+
+PReLU alone has parameters: the slopes of its negative side.
+"""
 
 from typing import Annotated, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from pydantic import Field
 
 from runner.graph import Graph
-from runner.layers.base import Layer, Misfit, Shape, Tree
+from runner.layers.base import Layer, Misfit, Parameter, Shape, Tree, along_channels
+from runner.layers.initializers import InitializerField, initializer
 from runner.layers.passes import Pass
 from runner.records import TRACED
 
@@ -111,6 +116,39 @@ class LeakyRelu(_Activation):
         return graph.node("LeakyRelu", x, alpha=float(self.negative_slope))
 
 
+class Prelu(Layer):
+    """x where it is positive, a learnt multiple of it elsewhere. Source: He, Zhang, Ren & Sun 2015, arXiv:1502.01852.
+
+    Weight decay does not apply to the slopes, as in the paper.
+    """
+
+    kind: ClassVar[str] = "prelu"
+
+    per_channel: bool = Field(False, description="Whether each channel has a slope of its own; false: one for all.")
+    slope_init: InitializerField = Field(initializer("constant", value=0.25), description="Initialiser of the slopes.")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        own = self._slopes(shape)
+        if rule := self.slope_init.refuses(own):
+            raise Misfit("slope_init", rule, own, otherwise=shape)
+        return shape
+
+    def parameters(self, shape: Shape) -> Tree:
+        return {"slope": Parameter(self._slopes(shape), self.slope_init)}
+
+    def _slopes(self, shape: Shape) -> Shape:
+        return shape[-1:] if self.per_channel else (1,)
+
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
+        wide = x.astype(jnp.float32)  # the gradient of a slope is a sum over the batch
+        y = jnp.where(wide > 0, wide, wide * along_channels(params["slope"], x.ndim))
+        return y.astype(x.dtype), statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        slopes = np.reshape(values["slope"], (-1, *(1,) * (len(shape) - 1)))
+        return graph.node("PRelu", x, graph.constant(slopes, "slope"))
+
+
 class Elu(_Activation):
     """x where it is positive, α(eˣ − 1) elsewhere. Source: Clevert, Unterthiner & Hochreiter 2015, arXiv:1511.07289."""
 
@@ -149,6 +187,30 @@ class Silu(_Activation):
 
     def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
         return graph.node("Mul", x, graph.node("Sigmoid", x))
+
+
+class HardSwish(_Activation):
+    """x min(max(x + 3, 0), 6) / 6, near x times its sigmoid. Source: Howard et al. 2019, arXiv:1905.02244."""
+
+    kind: ClassVar[str] = "hard_swish"
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jax.nn.hard_swish(x)
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("HardSwish", x)
+
+
+class Mish(_Activation):
+    """x tanh(ln(1 + eˣ)). Source: Misra 2019, arXiv:1908.08681."""
+
+    kind: ClassVar[str] = "mish"
+
+    def function(self, x: jax.Array) -> jax.Array:
+        return jax.nn.mish(x)
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        return graph.node("Mish", x)
 
 
 class Softmax(_Activation):

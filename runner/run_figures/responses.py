@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 _SIZES: Final = ("filters", "kernel_size", "size", "kernel_init")
 _FEW: Final = 20  # characters
-_ACTIVATIONS: Final = ("relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "tanh", "scaled_tanh", "sigmoid")
+_ACTIVATIONS: Final = (
+    *("relu", "relu6", "leaky_relu", "prelu", "elu", "gelu", "silu", "hard_swish", "mish"),
+    *("tanh", "scaled_tanh", "sigmoid"),
+)
 _SIGNALS: Final = 4
 _SMALL: Final = 150  # pixels of an example of which several are drawn
 

@@ -117,7 +117,8 @@ def arranged(slot: Slot, module: Module) -> dict[str, Array]:
         ours = slot.names[theirs]
         oriented = _oriented(slot, ours, array)
         assert oriented is not None
-        along_input = slot.order is not None and slot.kernel in (None, ours)
+        # One number for all features, the slope of a PReLU, has no order.
+        along_input = slot.order is not None and slot.kernel in (None, ours) and len(oriented) == len(slot.order)
         found[ours] = np.asarray(oriented[slot.order] if along_input else oriented, order="C")
     return found
 

@@ -8,10 +8,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-from alone import KEY, check_gradients, distinct, evaluated_shape, normal, output, told
+from alone import KEY, check_gradients, distinct, drawn, evaluated_shape, normal, output, told
 
 from runner.layers import KINDS
-from runner.layers.activation import Elu, Gelu, LeakyRelu, Relu, Relu6, Scale, ScaledTanh, Sigmoid, Silu, Softmax, Tanh
+from runner.layers.activation import (
+    Elu,
+    Gelu,
+    HardSwish,
+    LeakyRelu,
+    Mish,
+    Prelu,
+    Relu,
+    Relu6,
+    Scale,
+    ScaledTanh,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Tanh,
+)
 from runner.layers.base import Layer
 from runner.layers.passes import Pass
 
@@ -35,6 +50,8 @@ FORMULAS: list[tuple[Layer, Any]] = [
     (Gelu(), lambda x: x * normal_distribution(x)),
     (Gelu(approximate=True), lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))),
     (Silu(), lambda x: x / (1 + np.exp(-x))),
+    (HardSwish(), lambda x: x * np.clip(x + 3, 0, 6) / 6),
+    (Mish(), lambda x: x * np.tanh(np.log1p(np.exp(x)))),
     (Scale(factor=0.25), lambda x: 0.25 * x),
     (Softmax(), lambda x: scipy.special.softmax(x, axis=-1)),
 ]
@@ -59,11 +76,35 @@ def test_values_are_those_of_pytorch(layer: Layer) -> None:
         "elu": lambda: functional.elu(x, getattr(layer, "alpha", 0)),
         "gelu": lambda: functional.gelu(x, approximate="tanh" if getattr(layer, "approximate", False) else "none"),
         "softmax": lambda: functional.softmax(x, dim=-1),
+        "hard_swish": lambda: functional.hardswish(x),
         "scale": lambda: 0.25 * x,
         "scaled_tanh": lambda: 1.7159 * functional.tanh(2 / 3 * x),
     }
     expected = theirs.get(layer.kind, lambda: getattr(functional, layer.kind)(x))()
     np.testing.assert_allclose(output(layer, jnp.asarray(X, jnp.float32)), expected.numpy(), rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("shape", [(4,), (5, 4), (3, 5, 4)], ids=str)
+def test_prelu_and_its_gradients_are_those_of_pytorch(per_channel: bool, shape: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
+    layer, x, g = Prelu(per_channel=per_channel), normal(2, *shape), normal(2, *shape, seed=1)
+    theirs = torch.nn.PReLU(4 if per_channel else 1)  # which begins at 0.25 as well
+    params, _ = drawn(layer, shape)
+    np.testing.assert_array_equal(params["slope"], theirs.weight.detach().numpy())
+    first = torch.tensor(np.moveaxis(np.asarray(x), -1, 1), requires_grad=True)
+    y = theirs(first)
+    y.backward(torch.tensor(np.moveaxis(np.asarray(g), -1, 1)))
+    ours, pull = jax.vjp(lambda params, x: output(layer, x, params, {}), params, x)
+    by_params, by_x = pull(g)
+    np.testing.assert_allclose(ours, np.moveaxis(y.detach().numpy(), 1, -1), rtol=1e-6)
+    np.testing.assert_allclose(by_x, np.moveaxis(first.grad.numpy(), 1, -1), rtol=1e-6)
+    np.testing.assert_allclose(by_params["slope"], theirs.weight.grad.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_prelu_counts_its_slopes_which_do_not_decay() -> None:
+    assert [Prelu(per_channel=own).parameter_count((3, 5, 4)) for own in (False, True)] == [1, 4]
+    assert not any(parameter.decays for parameter in Prelu().parameters((3, 5, 4)).values())
 
 
 @pytest.mark.parametrize("layer", EVERY, ids=label)
@@ -121,6 +162,8 @@ def test_a_slope_is_an_argument_of_the_program() -> None:
         ({"gelu": {"approximate": "tanh"}}, "gelu.approximate: must be true or false, got tanh"),
         ({"relu": {"slope": 1}}, 'relu.slope: unknown key "slope"'),
         ({"relu": 3}, "relu: must have no arguments, got 3"),
+        ({"prelu": {"per_channel": 3}}, "prelu.per_channel: must be true or false, got 3"),
+        ({"prelu": {"slope_init": "orthogonal"}}, "prelu.slope_init: must not be orthogonal for a vector, got [1]"),
     ],
 )
 def test_faults(entry: Any, expected: str) -> None:

@@ -49,6 +49,7 @@ CASES: list[tuple[dict[str, Any], Shape]] = [
     ({"local_response_norm": {"size": 4, "alpha": 0.3, "beta": -0.5}}, (5,)),
     ({"gelu": {"approximate": True}}, MAP),
     ({"leaky_relu": {"negative_slope": 0.3}}, MAP),
+    *(({"prelu": {"per_channel": own}}, shape) for own in (False, True) for shape in (*BOTH, (5,))),
     ({"elu": {"alpha": 0.3}}, MAP),
     ({"scale": {"factor": 3.5}}, MAP),
     ({"dense": {"units": 3, "use_bias": False}}, (6,)),

@@ -22,7 +22,7 @@ from runner.records import frozen
 EVERYDAY = {
     *("conv", "max_pool", "avg_pool", "sum_pool", "global_avg_pool", "global_max_pool", "relu", "tanh", "sigmoid"),
     *("leaky_relu", "elu", "gelu", "silu", "softmax", "dense", "classifier", "flatten", "dropout", "batch_norm"),
-    *("layer_norm", "local_response_norm", "repeat"),
+    *("layer_norm", "local_response_norm", "repeat", "prelu", "hard_swish", "mish"),
 }
 
 

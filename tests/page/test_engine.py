@@ -42,6 +42,7 @@ OTHERS: list[tuple[Any, Shape]] = [
     ({"avg_pool": {"size": 3, "stride": 2, "padding": 1, "count_padding": True, "ceil_mode": True}}, IMAGE),
     ({"max_pool": {"size": 2}}, LINE),
     ({"gelu": {"approximate": True}}, IMAGE),
+    ({"prelu": {"per_channel": True}}, IMAGE),
     ({"upsample": {"size": [2, 3]}}, IMAGE),
     ({"upsample": {"size": 2}}, LINE),
     ({"batch_norm": {"use_scale": False}}, IMAGE),

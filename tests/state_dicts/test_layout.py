@@ -76,6 +76,16 @@ def test_a_dense_layer_after_flatten_has_its_inputs_reordered() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_the_slopes_of_a_prelu_follow_their_features(per_channel: bool) -> None:
+    x, weight = random(2, 3, 5, 4), random(60 if per_channel else 1)
+    net = model("flatten", {"prelu": {"per_channel": per_channel}}, "classifier")
+    dense, bias, first = random(3, 60), random(3), channels_first(x)
+    expected = np.where(first > 0, first, first * weight) @ dense.T + bias
+    found = outputs(net, (3, 5, 4), {"act.weight": weight, "fc.weight": dense, "fc.bias": bias}, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_layers_after_the_first_dense_layer_are_not_reordered() -> None:
     # As many units as inputs: the order of the features ends all the same.
     x, first, second = random(2, 2, 2, 3), random(12, 12), random(3, 12)

@@ -1,5 +1,5 @@
 // Activations: functions of each value, with their slopes; softmax is a function of the channels of a position.
-import { channelsOf } from "./shapes.mjs";
+import { channelsOf, perChannel } from "./shapes.mjs";
 
 /** A function of each value; slope(x, y, args) is its derivative. */
 function pointwise(value, slope) {
@@ -19,6 +19,22 @@ function erf(v) {
   const tail = t * Math.exp(-z * z + series);
   return v >= 0 ? 1 - tail : tail - 1;
 }
+
+/** ln(1 + eᵛ), which is v itself where the power would overflow. */
+const softplus = (v) => (v > 30 ? v : Math.log1p(Math.exp(v)));
+
+function mishSlope(v) {
+  const t = Math.tanh(softplus(v));
+  return t + v * (1 - t * t) * sigmoid(v);
+}
+
+const prelu = {
+  forward: ([x], { slope }) => x.map((v, i) => (v > 0 ? v : v * slope[i % slope.length])),
+  back([x], y, g, { slope }) {
+    const by = perChannel(g, slope.length, (v, i) => (x[i] > 0 ? 0 : v * x[i]));
+    return { xs: [g.map((v, i) => (x[i] > 0 ? v : v * slope[i % slope.length]))], t: { slope: by } };
+  },
+};
 
 const normal = (v) => (1 + erf(v / Math.SQRT2)) / 2;
 const BY_TANH = Math.sqrt(2 / Math.PI);
@@ -64,6 +80,12 @@ export const ACTIVATIONS = {
   elu: pointwise((v, { alpha }) => (v > 0 ? v : alpha * Math.expm1(v)), (v, y, { alpha }) => (v > 0 ? 1 : y + alpha)),
   gelu: pointwise(gelu, geluSlope),
   silu: pointwise((v) => v * sigmoid(v), (v) => sigmoid(v) * (1 + v * (1 - sigmoid(v)))),
+  hard_swish: pointwise(
+    (v) => (v * Math.min(Math.max(v + 3, 0), 6)) / 6,
+    (v) => (v <= -3 ? 0 : v >= 3 ? 1 : (2 * v + 3) / 6),
+  ),
+  mish: pointwise((v) => v * Math.tanh(softplus(v)), mishSlope),
+  prelu,
   tanh: pointwise(Math.tanh, (v, y) => 1 - y * y),
   scaled_tanh: pointwise(
     (v) => 1.7159 * Math.tanh((2 / 3) * v),

@@ -19,7 +19,7 @@ export function prepared(model, values) {
   return { ...model, nodes, tensors };
 }
 
-const LEARNT = new Set(["kernel", "bias", "scale", "table"]);
+const LEARNT = new Set(["kernel", "bias", "scale", "slope", "table"]);
 
 /** The network with values a step down the gradient; what batches measured stays. */
 export function stepped(net, gradients, rate) {

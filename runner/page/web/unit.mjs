@@ -157,6 +157,10 @@ export function arithmetic(page, at, unit) {
     return [line(`(${short(before)} − ${short(tensors.mean[k])}) / ${deviation}`, tensors.scale ? ` × ${short(tensors.scale[k])}` : "",
       tensors.bias ? term(tensors.bias[k]) : "", " = ", el("strong", {}, short(value, 4)))];
   }
+  if (node.kind === "prelu") {
+    const before = x[unitIndex(node, unit)], slope = tensors.slope[k % tensors.slope.length];
+    return [line(short(before), before < 0 ? ` × ${short(slope)}` : "", " = ", el("strong", {}, short(value, 4)))];
+  }
   if (node.kind === "embedding") {
     const word = page.vocabulary[x[unit[1]]] ?? x[unit[1]];
     return [line(`“${word}” [${k}] = `, el("strong", {}, short(value, 4)))];
