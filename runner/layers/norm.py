@@ -1,4 +1,4 @@
-"""Normalisation over a batch, over the channels of a position, and over neighbouring channels."""
+"""Normalisation over a batch, over the channels of a position, over groups of channels, and over neighbours."""
 
 import math
 from typing import Annotated, ClassVar
@@ -145,6 +145,80 @@ class LayerNorm(Layer):
         last = graph.node("Transpose", x, perm=[0, *range(2, rank), 1])
         y = graph.node("LayerNormalization", last, scale, *biases, axis=-1, epsilon=float(self.epsilon))
         return graph.node("Transpose", y, perm=[0, rank - 1, *range(1, rank - 1)])
+
+
+class _OfImages(Layer):
+    """Groups of channels of every image to mean 0 and variance 1, over all positions. Computed in float32."""
+
+    epsilon: Annotated[float, Gt(0), TRACED] = Field(1e-5, description="Number added to the variance.")
+    use_scale: bool = Field(True, description="Whether each channel is then multiplied by a learnt number.")
+    use_bias: bool = Field(True, description="Whether a learnt number is then added to each channel.")
+
+    def group_count(self, channels: int) -> int:
+        """The number of groups that the channels are split into."""
+        raise NotImplementedError(f"{type(self).__name__}.group_count")
+
+    def parameters(self, shape: Shape) -> Tree:
+        return _scale_and_bias(shape[-1], use_scale=self.use_scale, use_bias=self.use_bias)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if math.prod(shape) == self.group_count(shape[-1]):  # the mean of one value is the value itself
+            raise Misfit("", "have at least 2 values per group to normalise", 1, otherwise=shape)
+        return shape
+
+    def apply(self, params: Tree, statistics: Tree, x: jax.Array, at: Pass) -> tuple[jax.Array, Tree]:
+        groups = self.group_count(x.shape[-1])
+        split = x.astype(jnp.float32).reshape(x.shape[0], -1, groups, x.shape[-1] // groups)  # (n, h·w, g, c / g)
+        centred = split - jnp.mean(split, axis=(1, 3), keepdims=True)
+        variance = jnp.mean(jnp.square(centred), axis=(1, 3), keepdims=True)
+        y = centred * lax.rsqrt(variance + jnp.asarray(self.epsilon, jnp.float32))
+        return _rescaled(params, y.reshape(x.shape)).astype(x.dtype), statistics
+
+    def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
+        # A group as one channel of a signal: the form in which ONNX has normalised images for longest.
+        groups = self.group_count(shape[-1])
+        split = graph.node("Reshape", x, graph.constant([0, groups, -1]))
+        ones, zeros = (graph.constant(np.full(groups, value, np.float32)) for value in (1.0, 0.0))
+        y = graph.node("InstanceNormalization", split, ones, zeros, epsilon=float(self.epsilon))
+        y = graph.node("Reshape", y, graph.constant([0, shape[-1], *shape[:-1]]))
+        for name, op in (("scale", "Mul"), ("bias", "Add")):
+            if name in values:
+                own = np.reshape(values[name], (-1, *(1,) * (len(shape) - 1)))
+                y = graph.node(op, y, graph.constant(own, name))
+        return y
+
+
+class GroupNorm(_OfImages):
+    """Every group of channels of an image to mean 0 and variance 1, whatever the batch.
+
+    Its receptive field is that of its input: that the mean depends on every pixel is left out. Source: Wu & He 2018,
+    arXiv:1803.08494.
+    """
+
+    kind: ClassVar[str] = "group_norm"
+
+    groups: Annotated[int, Ge(1)] = Field(32, description="Number of groups that the channels are split into.")
+
+    def group_count(self, channels: int) -> int:
+        return self.groups
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if shape[-1] % self.groups:
+            raise Misfit("groups", f"divide the input's channels, {shape[-1]}", self.groups, otherwise=shape)
+        return super().output_shape(shape)
+
+
+class InstanceNorm(_OfImages):
+    """Every channel of an image to mean 0 and variance 1, whatever the batch: group_norm with a channel in each group.
+
+    PyTorch's has a scale and a bias only with `affine=True`. Source: Ulyanov, Vedaldi & Lempitsky 2016,
+    arXiv:1607.08022.
+    """
+
+    kind: ClassVar[str] = "instance_norm"
+
+    def group_count(self, channels: int) -> int:
+        return channels
 
 
 class LocalResponseNorm(Layer):

@@ -44,6 +44,8 @@ CASES: list[tuple[dict[str, Any], Shape]] = [
     ({"max_pool": {"size": 3, "stride": 2, "padding": 3, "dilation": 2}}, MAP),
     ({"avg_pool": {"size": 3, "stride": 2, "padding": 1, "count_padding": True, "ceil_mode": True}}, MAP),
     *(({kind: {}}, shape) for kind in ("batch_norm", "layer_norm", "softmax") for shape in (LINE, (5,))),
+    *(({"group_norm": {"groups": groups}}, shape) for groups in (1, 2) for shape in (*BOTH, (6,))),
+    *(({"instance_norm": {"use_scale": scale, "epsilon": 0.5}}, shape) for scale in (True, False) for shape in BOTH),
     *(({kind: {"use_scale": False, "use_bias": False, "epsilon": 0.5}}, MAP) for kind in ("batch_norm", "layer_norm")),
     *(({"local_response_norm": {"size": size, "alpha": 0.3}}, shape) for size in (1, 2, 3, 9) for shape in BOTH),
     ({"local_response_norm": {"size": 4, "alpha": 0.3, "beta": -0.5}}, (5,)),

@@ -9,12 +9,12 @@ import pytest
 from alone import KEY, check_gradients, drawn, evaluated_shape, normal, output, told
 
 from runner.layers.base import Layer, Step
-from runner.layers.norm import BatchNorm, LayerNorm, LocalResponseNorm
+from runner.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from runner.layers.passes import Pass
 from runner.model import Model
 from runner.records import frozen
 
-EVERY: list[Layer] = [BatchNorm(), LayerNorm(), LocalResponseNorm()]
+EVERY: list[Layer] = [BatchNorm(), LayerNorm(), GroupNorm(groups=1), InstanceNorm(), LocalResponseNorm()]
 LEARNT = {"scale": jnp.array([2.0, 0.5, -1.0]), "bias": jnp.array([0.0, 1.0, -3.0])}
 SEEN = {"mean": jnp.array([0.5, -1.0, 2.0]), "variance": jnp.array([4.0, 1.0, 0.25])}
 
@@ -116,7 +116,7 @@ def test_layer_norm_is_that_of_pytorch() -> None:
     np.testing.assert_allclose(output(LayerNorm(), x, LEARNT, {}), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [BatchNorm, LayerNorm], ids=lambda kind: kind.kind)
+@pytest.mark.parametrize("kind", [BatchNorm, LayerNorm, InstanceNorm], ids=lambda kind: kind.kind)
 def test_what_is_learnt_can_be_left_out(kind: Any) -> None:
     assert set(kind().parameters((4, 4, 3))) == {"scale", "bias"}
     assert kind().parameter_count((4, 4, 3)) == 6
@@ -127,6 +127,64 @@ def test_what_is_learnt_can_be_left_out(kind: Any) -> None:
     x = images(2, 4, 4, 3)
     bare = output(kind(use_scale=False, use_bias=False), x, {}, SEEN)
     np.testing.assert_array_equal(output(kind(), x, params, SEEN), bare)  # scale begins at 1, bias at 0
+
+
+# Group and instance normalisation
+
+
+@pytest.mark.parametrize(("groups", "spatial"), [(1, (4, 5)), (2, (4, 5)), (3, (5,)), (6, (4, 5)), (2, ())], ids=str)
+def test_group_norm_and_its_gradients_are_those_of_pytorch(groups: int, spatial: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
+    theirs = torch.nn.GroupNorm(groups, 6, eps=1e-3)
+    same_as(theirs, GroupNorm(groups=groups, epsilon=1e-3), images(3, *spatial, 6))
+
+
+@pytest.mark.parametrize("spatial", [(5,), (4, 5)], ids=str)
+def test_instance_norm_and_its_gradients_are_those_of_pytorch(spatial: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
+    kind = torch.nn.InstanceNorm1d if len(spatial) == 1 else torch.nn.InstanceNorm2d
+    same_as(kind(6, affine=True), InstanceNorm(), images(3, *spatial, 6))
+    np.testing.assert_allclose(
+        output(GroupNorm(groups=6), images(3, *spatial, 6)), output(InstanceNorm(), images(3, *spatial, 6)), atol=1e-6
+    )
+
+
+def same_as(theirs: Any, layer: Layer, x: np.ndarray) -> None:
+    """Holds a layer with a scale and a bias against a module of PyTorch: the output and all gradients."""
+    params = {"scale": normal(6, seed=1), "bias": normal(6, seed=2)}
+    g, torch = normal(*x.shape, seed=3), pytest.importorskip("torch", reason="PyTorch is not installed")
+    theirs.weight.data, theirs.bias.data = (torch.tensor(np.asarray(params[name])) for name in ("scale", "bias"))
+    first = torch.tensor(np.moveaxis(x, -1, 1).copy(), requires_grad=True)
+    expected = theirs(first)
+    expected.backward(torch.tensor(np.moveaxis(np.asarray(g), -1, 1).copy()))
+
+    @jax.jit
+    def both(params: Any, x: jax.Array) -> Any:
+        y, pull = jax.vjp(lambda params, x: output(layer, x, params, {}, training=True), params, x)
+        return y, pull(g)
+
+    y, (by_params, by_x) = both(params, x)
+    np.testing.assert_allclose(y, np.moveaxis(expected.detach().numpy(), 1, -1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(by_x, np.moveaxis(first.grad.numpy(), 1, -1), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(by_params["scale"], theirs.weight.grad.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(by_params["bias"], theirs.bias.grad.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_is_normalised_alone() -> None:
+    x = images(4, 5, 5, 6)
+    params = {"scale": normal(6, seed=1), "bias": normal(6, seed=2)}
+    for layer in (GroupNorm(groups=2), InstanceNorm()):
+        run = jax.jit(lambda x, layer=layer: output(layer, x, params, {}, training=True))
+        np.testing.assert_allclose(run(x)[1:2], run(x[1:2]), rtol=1e-5, atol=1e-6)
+
+
+def test_groups_of_one_value_are_refused() -> None:
+    rule = "must have at least 2 values per group to normalise, got 1"
+    pool = {"avg_pool": {"size": 8}}
+    assert told(pool, "instance_norm", "flatten", "classifier") == [f"model.layers[1].instance_norm: {rule}"]
+    assert told(pool, {"group_norm": {"groups": 3}}, "flatten", "classifier") == [f"model.layers[1].group_norm: {rule}"]
+    assert not told(pool, {"group_norm": {"groups": 1}}, "flatten", "classifier")
+    assert not refused(["instance_norm", "flatten", "classifier"])  # a batch of one image is enough
 
 
 # Local response normalisation
@@ -165,12 +223,12 @@ def test_the_defaults_are_the_papers() -> None:
 @pytest.mark.parametrize("layer", EVERY, ids=lambda layer: layer.kind)
 def test_gradients(layer: Layer, training: bool) -> None:
     params = LEARNT if layer.parameters((3,)) else {}
-    weights = normal(4, 2, 3, seed=1)  # the plain sum of normalised values does not depend on them
+    weights = normal(4, 5, 3, seed=1)  # the plain sum of normalised values does not depend on them
 
     def run(params: Any, x: jax.Array) -> jax.Array:
         return jnp.sum(weights * output(layer, x, params, SEEN, training=training))
 
-    check_gradients(jax.jit(run), params, normal(4, 2, 3))
+    check_gradients(jax.jit(run), params, normal(4, 5, 3))
 
 
 @pytest.mark.parametrize("layer", EVERY, ids=lambda layer: layer.kind)
@@ -191,7 +249,7 @@ def test_its_numbers_are_arguments_of_the_program(layer: Layer) -> None:
         traces.append(layer.kind)
         return layer.apply(LEARNT, SEEN, x, Pass(training=True, key=KEY))
 
-    x = jnp.asarray(images(4, 3))
+    x = jnp.asarray(images(4, 2, 3))
     found = [run(jax.tree.map(lambda leaf, by=factor: leaf * by, layer), x) for factor in (1.0, 0.5)]
     assert len(traces) == 1
     assert any(not np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, found), strict=True))
@@ -205,6 +263,9 @@ def test_its_numbers_are_arguments_of_the_program(layer: Layer) -> None:
         ({"batch_norm": {"epsilon": 0}}, "batch_norm.epsilon: must be > 0, got 0"),
         ({"batch_norm": {"eps": 1e-3}}, 'batch_norm.eps: unknown key "eps"; did you mean "epsilon"?'),
         ({"layer_norm": {"epsilon": "small"}}, "layer_norm.epsilon: must be a number, got small"),
+        ({"group_norm": {"groups": 0}}, "group_norm.groups: must be ≥ 1, got 0"),
+        ({"group_norm": None}, "group_norm.groups: must divide the input's channels, 3, got 32"),
+        ({"instance_norm": {"epsilon": 0}}, "instance_norm.epsilon: must be > 0, got 0"),
         ({"local_response_norm": {"size": 0}}, "local_response_norm.size: must be ≥ 1, got 0"),
         ({"local_response_norm": {"alpha": -1}}, "local_response_norm.alpha: must be ≥ 0, got -1"),
         ({"local_response_norm": {"k": 0}}, "local_response_norm.k: must be > 0, got 0"),

@@ -1,4 +1,4 @@
-// Normalisation by what batches measured, over the channels of a position, and over neighbouring channels.
+// Normalisation by what batches measured, over the channels of a position, over groups, and over neighbouring channels.
 import { channelsOf, perChannel, scaled } from "./shapes.mjs";
 
 const batchNorm = {
@@ -16,36 +16,45 @@ const batchNorm = {
   },
 };
 
-const layerNorm = {
-  /** The normalised values, and 1 / deviation of each position. */
-  normal(x, c, epsilon) {
-    const y = new Float32Array(x.length), by = new Float64Array(x.length / c);
-    for (let at = 0; at < x.length; at += c) {
-      let mean = 0, variance = 0;
-      for (let k = 0; k < c; k++) mean += x[at + k] / c;
-      for (let k = 0; k < c; k++) variance += (x[at + k] - mean) ** 2 / c;
-      by[at / c] = 1 / Math.sqrt(variance + epsilon);
-      for (let k = 0; k < c; k++) y[at + k] = (x[at + k] - mean) * by[at / c];
-    }
-    return { y, by };
-  },
-  forward([x], t, node) {
-    const c = channelsOf(node), { y } = this.normal(x, c, node.args.epsilon);
-    return y.map((v, i) => v * (t.scale ? t.scale[i % c] : 1) + (t.bias ? t.bias[i % c] : 0));
-  },
-  back([x], y, g, t, node) {
-    const c = channelsOf(node), { y: z, by } = this.normal(x, c, node.args.epsilon), own = {};
-    if (t.scale) own.scale = perChannel(g, c, (v, i) => v * z[i]);
-    if (t.bias) own.bias = perChannel(g, c);
-    const out = new Float32Array(x.length), h = t.scale ? scaled(g, t.scale, null, c) : g;
-    for (let at = 0; at < x.length; at += c) {
-      let mean = 0, along = 0;
-      for (let k = 0; k < c; k++) (mean += h[at + k] / c), (along += (h[at + k] * z[at + k]) / c);
-      for (let k = 0; k < c; k++) out[at + k] = (h[at + k] - mean - z[at + k] * along) * by[at / c];
-    }
-    return { xs: [out], t: own };
-  },
-};
+/** Normalisation of sets of values by their own mean and deviation; setsOf gives the set of each value. */
+function normalised(setsOf) {
+  /** The normalised values, 1 / deviation of each set, and the set of each value. */
+  const normal = (x, node) => {
+    const { of, count } = setsOf(x.length, node), each = x.length / count;
+    const mean = new Float64Array(count), by = new Float64Array(count);
+    for (let i = 0; i < x.length; i++) mean[of(i)] += x[i] / each;
+    for (let i = 0; i < x.length; i++) by[of(i)] += (x[i] - mean[of(i)]) ** 2 / each;
+    for (let s = 0; s < count; s++) by[s] = 1 / Math.sqrt(by[s] + node.args.epsilon);
+    return { y: x.map((v, i) => (v - mean[of(i)]) * by[of(i)]), by, of, count, each };
+  };
+  return {
+    forward([x], t, node) {
+      const c = channelsOf(node), { y } = normal(x, node);
+      return y.map((v, i) => v * (t.scale ? t.scale[i % c] : 1) + (t.bias ? t.bias[i % c] : 0));
+    },
+    back([x], y, g, t, node) {
+      const c = channelsOf(node), { y: z, by, of, count, each } = normal(x, node), own = {};
+      if (t.scale) own.scale = perChannel(g, c, (v, i) => v * z[i]);
+      if (t.bias) own.bias = perChannel(g, c);
+      const h = t.scale ? scaled(g, t.scale, null, c) : g;
+      const mean = new Float64Array(count), along = new Float64Array(count);
+      for (let i = 0; i < x.length; i++) (mean[of(i)] += h[i] / each), (along[of(i)] += (h[i] * z[i]) / each);
+      return { xs: [h.map((v, i) => (v - mean[of(i)] - z[i] * along[of(i)]) * by[of(i)])], t: own };
+    },
+  };
+}
+
+/** The channels of each position. */
+const layerNorm = normalised((length, node) => {
+  const c = channelsOf(node);
+  return { of: (i) => Math.floor(i / c), count: length / c };
+});
+
+/** Groups of channels, each over all positions; without groups every channel alone. */
+const groupNorm = normalised((length, node) => {
+  const c = channelsOf(node), count = node.args.groups ?? c, wide = c / count;
+  return { of: (i) => Math.floor((i % c) / wide), count };
+});
 
 const responseNorm = {
   /** k + α Σ x² over the neighbouring channels of each value. */
@@ -76,4 +85,10 @@ const responseNorm = {
   },
 };
 
-export const NORMS = { batch_norm: batchNorm, layer_norm: layerNorm, local_response_norm: responseNorm };
+export const NORMS = {
+  batch_norm: batchNorm,
+  layer_norm: layerNorm,
+  group_norm: groupNorm,
+  instance_norm: groupNorm,
+  local_response_norm: responseNorm,
+};
