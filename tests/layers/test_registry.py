@@ -23,7 +23,7 @@ EVERYDAY = {
     *("conv", "max_pool", "avg_pool", "sum_pool", "global_avg_pool", "global_max_pool", "relu", "tanh", "sigmoid"),
     *("leaky_relu", "elu", "gelu", "silu", "softmax", "dense", "classifier", "flatten", "dropout", "batch_norm"),
     *("layer_norm", "local_response_norm", "repeat", "prelu", "hard_swish", "mish"),
-    *("group_norm", "instance_norm"),
+    *("group_norm", "instance_norm", "spatial_dropout", "stochastic_depth"),
 }
 
 

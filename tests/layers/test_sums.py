@@ -68,7 +68,7 @@ CASES = [
     Case({"auxiliary": {"layers": ["flatten", "classifier"]}}, (2, 2, 2), 2000),
     *(Case({kind: {}}, (4, 4, 2)) for kind in ("flatten", "dropout", "relu", "relu6", "tanh", "scaled_tanh", "scale")),
     *(Case({kind: {}}, (4, 4, 2)) for kind in ("sigmoid", "leaky_relu", "elu", "gelu", "silu")),
-    *(Case({kind: {}}, (4, 4, 2)) for kind in ("hard_swish", "mish")),
+    *(Case({kind: {}}, (4, 4, 2)) for kind in ("hard_swish", "mish", "spatial_dropout", "stochastic_depth")),
     Case({"group_norm": {"groups": 1}}, IMAGE),
     Case({"instance_norm": {}}, IMAGE),
     *(Case({"prelu": {"per_channel": own}}, (4, 4, 2), 2000) for own in (False, True)),

@@ -70,13 +70,13 @@ async function main() {
   /** The name of one value of a flat vector: the place in the map that was flattened. */
   page.nameOf = (at, i) => {
     const node = page.net.nodes[at];
-    if (["flatten", "relu", "dropout", "tanh"].includes(node.kind) && node.shape.length === 1 && node.inputs.length) return page.nameOf(node.inputs[0], i);
+    if (["flatten", "relu", "dropout", "stochastic_depth", "tanh"].includes(node.kind) && node.shape.length === 1 && node.inputs.length) return page.nameOf(node.inputs[0], i);
     const [, w, c] = asMap(node.shape);
     return node.shape.length === 1 ? `[${i}]` : `(${Math.floor(i / c / w)}, ${Math.floor(i / c) % w}, ${i % c})`;
   };
   /** What an activation makes of some values; null for other layers. */
   page.sampled = (node, xs) => {
-    const pointwise = !node.windows.length && !Object.keys(node.tensors).length && !["softmax", "layer_norm", "group_norm", "instance_norm", "local_response_norm", "upsample", "pad_channels", "flatten", "dropout", "auxiliary"].includes(node.kind);
+    const pointwise = !node.windows.length && !Object.keys(node.tensors).length && !["softmax", "layer_norm", "group_norm", "instance_norm", "local_response_norm", "upsample", "pad_channels", "flatten", "dropout", "spatial_dropout", "stochastic_depth", "auxiliary"].includes(node.kind);
     return pointwise ? applied(page.net, page.net.nodes.indexOf(node), [xs]) : null;
   };
 

@@ -101,5 +101,7 @@ export const OPERATIONS = {
   position_bias: positionBias,
   flatten: same,
   dropout: same,
+  spatial_dropout: same,
+  stochastic_depth: same,
   auxiliary: same,
 };
