@@ -1,5 +1,5 @@
 // The page: what is shown, kept in its address, and the panels around the network.
-import { attentionPanel } from "./attention.mjs";
+import { attentionPanel, seesPlaces } from "./attention.mjs";
 import { benchPanel } from "./bench.mjs";
 import { arrayOf, bytesOf, inflated } from "./decoding.mjs";
 import { el, sizes } from "./dom.mjs";
@@ -153,6 +153,7 @@ async function main() {
   page.explainClass = (k) => (page.recorded ? null : page.point(page.net.output, [0, 0, k], true));
   page.go = (at) => (rows.reveal(at), rows.focus(at));
 
+  const kinds = { ...(!page.recorded && seesPlaces(trained) && { attention: attentionPanel }), ...(!page.recorded && { learning: learningPanel }), bench: benchPanel };
   const answer = el("div"), panel = el("div", { class: "panel", id: "panel" }), tabs = el("nav", { class: "tabs", role: "tablist" }), side = el("aside", { class: "side" }, tabs, panel);
   function drawAnswer() {
     const { label } = page.examples[page.state.example] ?? { label: null };
@@ -160,8 +161,7 @@ async function main() {
       page.recorded ? "" : el("p", { class: "note" }, say("cost", milliseconds.toFixed(1))));
   }
   function drawTabs() {
-    const names = page.recorded ? ["unit", "bench"] : ["unit", "attention", "learning", "bench"];
-    tabs.replaceChildren(...names.map((name) => el("button", { role: "tab", "data-tab": name, "aria-selected": page.state.tab === name, onclick: () => {
+    tabs.replaceChildren(...["unit", ...Object.keys(kinds)].map((name) => el("button", { role: "tab", "data-tab": name, "aria-selected": page.state.tab === name, onclick: () => {
       page.state.tab = name;
       drawTabs();
       drawPanel();
@@ -226,7 +226,7 @@ async function main() {
     const [node, ...unit] = (parts.get("unit") ?? "").split(",").map(Number), shape = page.shapes[node] && asMap(page.shapes[node]);
     const fits = parts.has("unit") && unit.length === 3 && shape && unit.every((v, axis) => Number.isInteger(v) && v >= 0 && v < shape[axis]);
     Object.assign(state, fits ? { node, unit, held: true } : { node: -1, unit: null, held: false });
-    state.tab = ["attention", "learning", "bench"].find((name) => name === parts.get("tab") && (name === "bench" || !page.recorded)) ?? "unit";
+    state.tab = Object.keys(kinds).find((name) => name === parts.get("tab")) ?? "unit";
     state.epoch = parts.has("epoch") ? course.findIndex(({ epoch, isKept }) => !isKept && String(epoch) === parts.get("epoch")) : -1;
     page.net = course[page.now()].net();
     state.gain = Math.min(Math.max(Number(parts.get("scale") ?? 1), 0.25), 16) || 1;
@@ -234,7 +234,7 @@ async function main() {
 
   function build() {
     rows = networkRows(page);
-    panels = page.recorded ? { bench: benchPanel(page) } : { attention: attentionPanel(page), learning: learningPanel(page), bench: benchPanel(page) };
+    panels = Object.fromEntries(Object.entries(kinds).map(([name, make]) => [name, make(page)]));
     const gain = el("input", { type: "range", id: "gain", min: -2, max: 4, step: 0.1, value: Math.log2(page.state.gain), oninput: (event) => {
       page.state.gain = 2 ** Number(event.target.value);
       redraw();
@@ -246,7 +246,7 @@ async function main() {
     const [given, examples] = inputPanel(page);
     document.querySelectorAll("header, main").forEach((old) => old.remove());
     document.body.append(
-      el("header", {}, el("h1", {}, model.name, accuracy === undefined ? "" : el("small", {}, ` ${(100 * accuracy).toFixed(2)} %`)), el("p", {}, intro, model.precision === "bfloat16" ? ` ${say("bfloat16")}` : ""),
+      el("header", {}, el("h1", {}, model.name, accuracy === undefined ? "" : el("small", {}, ` ${(100 * accuracy).toFixed(2)} %`)), el("p", { class: page.recorded ? "wide" : "" }, intro, model.precision === "bfloat16" ? ` ${say("bfloat16")}` : ""),
         timeControl(page),
         el("label", { class: "gain" }, say("scale"), gain),
         el("button", { id: "language", onclick: () => {

@@ -13,6 +13,9 @@ const FOR = [0, 170, 255], AGAINST = [255, 140, 0];
 /** The last node with a map of two axes that is larger than one position; −1 if there is none. */
 export const lastSpatial = (net) => net.nodes.findLastIndex(({ shape }, at) => at > 0 && shape.length === 3 && shape[0] * shape[1] > 1);
 
+/** Whether there is something to look at: an image, and a map of two axes. */
+export const seesPlaces = (net) => net.nodes[0].shape.length === 3 && lastSpatial(net) >= 0;
+
 /** Grad-CAM of a class at a node: (h, w), not negative. */
 export function gradCam(net, values, at, k) {
   const [h, w, c] = net.nodes[at].shape, g = new Float32Array(values[net.output].length);
@@ -48,10 +51,9 @@ export async function occlusion(net, values, k, side, step, use, going) {
     }
 }
 
-/** The panel of both. */
+/** The panel of both, for a network that sees places. */
 export function attentionPanel(page) {
   const { net } = page, shape = net.nodes[0].shape, start = lastSpatial(net);
-  if (shape.length !== 3 || start < 0) return { element: el("p", {}, say("noMap")), draw: () => {} };
   const [h, w] = shape, side = Math.max(3, Math.round(Math.min(h, w) / 5)), step = Math.max(1, Math.round(Math.min(h, w) / 16));
   const size = { width: 168, height: Math.round((168 * h) / w) };
   const cam = el("canvas", size), hide = el("canvas", size), camText = el("p", { class: "note" });

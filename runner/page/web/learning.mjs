@@ -76,7 +76,7 @@ function layerTable(page, gradients, after) {
   return el("table", { class: "numbers" },
     el("tr", {}, el("th", {}, say("layer")), el("th", {}, say("gradientOut")), el("th", {}, say("largestWeight"))),
     rows.reverse().map(({ at, size, name, by, old, now }) =>
-      el("tr", {}, el("td", {}, el("button", { class: "link", onclick: () => page.go(at) }, page.title(at))),
+      el("tr", {}, el("td", {}, el("button", { class: "link", onclick: () => page.go(at) }, page.title(at).replaceAll(".", ".\u200b"))), // a line may break after a dot
         el("td", { class: "meter" }, el("i", { style: `left:0;width:${(100 * size) / top}%;background:${colour(0.7, 1)}` }), el("span", {}, short(size, 2))),
         el("td", { class: "step" }, name ? [`${short(old, 4)} → ${short(now, 4)}`, el("small", {}, `− η·${by < 0 ? `(${short(by, 2)})` : short(by, 2)}`)] : ""))));
 }
