@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from runner import data, endings, folders, interrupts, placement
+from runner.data import copies
 from runner.errors import ConfigError, DataError
 from runner.experiment import Experiment
 from runner.observers.checkpointer import Checkpointer
@@ -53,7 +54,10 @@ def _run(experiment: Experiment, context: Context, observers: Sequence[Observer]
 
     def plan_of(member: Member) -> Plan:
         try:
-            plan = planned(experiment, data.load(experiment.source, report=_log.info), here)
+            dataset = data.load(experiment.source, report=_log.info)
+            if found := copies.summary(dataset.leaks):
+                _log.warning("%s (%s)", found, copies.ADVICE)
+            plan = planned(experiment, dataset, here)
             snapshots.append(checkpointer.alone(member, plan))
         except (ConfigError, DataError):
             recorder.discard(member)

@@ -114,12 +114,22 @@ class Examples:
         return len(self.labels)
 
 
+class Leak(NamedTuple):
+    """So many examples of the set `split` have a copy in the set `within`; one of them, and its copy, by name."""
+
+    split: str
+    within: str
+    copies: int
+    example: str
+    copy: str
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training, validation and test examples; `digest` identifies their content and split.
 
     For texts, `vocabulary[token]` is the word of a token. `declared_range` is the value of `data.range`. `left_out` are
-    files of the folder that are no examples.
+    files of the folder that are no examples; `leaks` are the examples that stand in two sets.
     """
 
     name: str
@@ -131,6 +141,7 @@ class Dataset:
     vocabulary: tuple[str, ...] = ()
     declared_range: Range | None = None
     left_out: LeftOut = NOTHING
+    leaks: tuple[Leak, ...] = ()
 
     @functools.cached_property
     def range(self) -> Range:

@@ -2,16 +2,28 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from runner.data.agreement import checked_classes
 from runner.data.broken import BadFileError
+from runner.data.copies import leaks, summary
 from runner.data.examples import Dataset, Examples, LeftOut, Part, Report, digest_of
 from runner.data.source import Source, Undivided
 from runner.data.split import hold_out, limited
-from runner.errors import DataError, must
+from runner.errors import DataError, Fault, must
 from runner.layers.base import shape_text
+
+SPLITS: Final = ("train", "val", "test")
+
+
+class Divided(NamedTuple):
+    """The names of the classes, the training, validation and test examples, and the files that are none of them."""
+
+    classes: tuple[str, ...]
+    examples: tuple[Examples, Examples, Examples]
+    left_out: LeftOut
 
 
 def load(data: Source, *, report: Report | None = None) -> Dataset:
@@ -19,19 +31,13 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
 
     Raises DataError if files are missing or broken, or differ from what the record declares.
     """
-    report = report or (lambda line: None)
-    while True:
-        try:
-            return _loaded(data, report)
-        except BadFileError as error:
-            with _as_data_errors(data):
-                data = data.after(error, report)
-
-
-def _loaded(data: Source, report: Report) -> Dataset:
+    classes, examples, left_out = divided(data, report=report)
     with _as_data_errors(data):
-        classes, examples, left_out = _read(data, report)
-        (train, val, test), vocabulary = data.encoded(examples)
+        found_twice = () if data.repeats else leaks(dict(zip(SPLITS, examples, strict=True)))
+        if found_twice and data.on_leakage == "error":
+            text = f"must be warn to train all the same, got {summary(found_twice)}"
+            raise DataError(Fault("data.on_leakage", text))
+        (train, val, test), vocabulary = data.encoded(list(examples))
     found = train.inputs.shape[1:]
     if data.shape is not None and found != data.shape:
         raise DataError(must("data.image", f"be {shape_text(found)}, as the images are", shape_text(data.shape)))
@@ -40,7 +46,19 @@ def _loaded(data: Source, report: Report) -> Dataset:
         if values is not None and len(values) != found[-1]:
             raise DataError(must(f"data.{name}", f"have one value per channel ({found[-1]})", values))
     digest = digest_of((*classes, *vocabulary), train, val, test)
-    return Dataset(data.name, train, val, test, classes, digest, vocabulary, data.declared_range, left_out)
+    return Dataset(data.name, train, val, test, classes, digest, vocabulary, data.declared_range, left_out, found_twice)
+
+
+def divided(data: Source, *, report: Report | None = None) -> Divided:
+    """Reads a source and splits it, without encoding texts as tokens. Raises DataError as `load` does."""
+    report = report or (lambda line: None)
+    while True:
+        try:
+            with _as_data_errors(data):
+                return _read(data, report)
+        except BadFileError as error:
+            with _as_data_errors(data):
+                data = data.after(error, report)
 
 
 def form_of(data: Source, *, report: Report | None = None) -> tuple[tuple[int, ...], int, int | None]:
@@ -70,8 +88,7 @@ def _as_data_errors(data: Source) -> Iterator[None]:
         raise DataError(must(str(error.filename or data.root), "be readable", error.strerror or error)) from error
 
 
-def _read(data: Source, report: Report) -> tuple[tuple[str, ...], list[Examples], LeftOut]:
-    """The names of the classes, the training, validation and test examples, and the files that are none of them."""
+def _read(data: Source, report: Report) -> Divided:
     parts = data.read(report)
     classes = checked_classes(data, parts)
     train = np.arange(len(parts.train.labels))
@@ -81,7 +98,7 @@ def _read(data: Source, report: Report) -> tuple[tuple[str, ...], list[Examples]
     for part, index in ((parts.train, train), val, test):
         chosen = limited(part.labels[index], data.limit, seed=data.split_seed)
         examples.append(part.take(index[chosen]))
-    return classes, examples, parts.left_out
+    return Divided(classes, (examples[0], examples[1], examples[2]), parts.left_out)
 
 
 def _divided(

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,8 @@ class Photograph(Source):
 
     A network cannot show on them what it has learnt: they are the same in all three sets.
     """
+
+    repeats: ClassVar[bool] = True
 
     source: Literal["photograph"]
     name: str = Field(default="photograph", min_length=1, description="Name of the data set.")

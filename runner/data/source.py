@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
@@ -32,6 +32,9 @@ class ImageSize(Record):
 class Source(Record):
     """A source of examples: its files, the form of its inputs, and the choice of examples."""
 
+    # Whether the validation and test sets hold training examples on purpose.
+    repeats: ClassVar[bool] = False
+
     name: str = Field(min_length=1, description="Name of the data set in tables and in MLflow.")
     image: ImageSize | None = Field(
         default=None, description="Size of the images; lets `describe` work before they are read."
@@ -60,6 +63,12 @@ class Source(Record):
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
         default=None,
         description="Standard deviation per channel, of pixels in 0 … 1; null = measured on the training images.",
+    )
+
+    on_leakage: Literal["warn", "error"] = Field(
+        default="warn",
+        description="What is done about examples that stand in two of the training, validation and test sets, value "
+        "for value: warn says how many in one line; error ends the command.",
     )
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ data:
     - {label: flat, pixels: [[255, 255], [0, 0]]}
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -35,6 +35,8 @@ class WrittenImage(Record):
 
 class Written(Source):
     """Grey images in the configuration; all are trained on, and evaluated unless `evaluated` chooses."""
+
+    repeats: ClassVar[bool] = True
 
     source: Literal["written"]
     name: str = Field(default="written", min_length=1, description="Name of the data set.")

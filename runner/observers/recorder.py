@@ -10,7 +10,7 @@ from typing import Final, Literal
 import jax
 
 from runner import atomic, circumstances, describe, endings, tracking
-from runner.data import Dataset, Source
+from runner.data import Dataset, Source, copies
 from runner.data.value_range import Range
 from runner.data.vocabulary import FILE as VOCABULARY
 from runner.data.vocabulary import vocabulary_text
@@ -304,6 +304,8 @@ def _record_data(recorded: tracking.Run, member: Member, plan: Plan) -> None:
         tags["data.skipped_files"] = str(len(dataset.left_out.bad))
     if dataset.left_out.other:
         tags["data.files_of_other_kinds"] = str(len(dataset.left_out.other))
+    if leaks := copies.summary(dataset.leaks):
+        tags["data.leakage"] = leaks
     if listed := dataset.left_out.listed():
         recorded.log_text(listed, _LEFT_OUT)
     recorded.set_tags(tags)

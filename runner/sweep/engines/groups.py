@@ -1,12 +1,13 @@
 """Groups members that share a compiled program: those whose programs have equal structure."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jax
 
 from runner import data
-from runner.data import Dataset
+from runner.data import Dataset, copies
 from runner.data.source import Source
 from runner.edits import explained
 from runner.errors import ConfigError
@@ -15,6 +16,8 @@ from runner.placement import Placement, choose
 from runner.sweep.members import Faults
 from runner.training.member import Member
 from runner.training.plan import planned
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ class Datasets:
         """The data of an experiment. Raises DataError."""
         source = experiment.source
         if source not in self._read:
-            self._read[source] = data.load(source, report=self._report)
+            self._read[source] = dataset = data.load(source, report=self._report)
+            if found := copies.summary(dataset.leaks):
+                _log.warning("%s (%s)", found, copies.ADVICE)
         return self._read[source]
 
 
