@@ -113,6 +113,25 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
 
+    @contextmanager
+    def frame(self, address: str) -> Iterator[None]:
+        """Speaks to the frame whose address begins so, in a process of its own; `faults` are those of the frame."""
+        page, faults, found = self._session, self.faults, list[str]()
+        end = time.monotonic() + _SECONDS
+        while not found:
+            targets = self.call("Target.getTargets")["targetInfos"]
+            found = [one["targetId"] for one in targets if one["type"] == "iframe" and one["url"].startswith(address)]
+            assert time.monotonic() < end, f"no frame of {address}"
+            time.sleep(0.1)
+        self._session = self.call("Target.attachToTarget", targetId=found[0], flatten=True)["sessionId"]
+        self.faults = []
+        try:
+            for domain in ("Runtime", "Log"):
+                self.call(f"{domain}.enable")  # also tells what was in the console before
+            yield
+        finally:
+            self._session, self.faults = page, faults
+
     def screenshot(self, path: Path, *, whole: bool = True) -> None:
         """The page as a PNG: the whole of it, or what the window shows, which some pages draw anew for the whole."""
         found = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
@@ -133,6 +152,8 @@ class Page:
         line, _, self._rest = self._rest.partition(b"\0")
         message: dict[str, Any] = json.loads(line)
         event, facts = message.get("method", ""), message.get("params", {})
+        if message.get("sessionId") not in (None, self._session):
+            return message  # of the page around a frame, or of a frame that is left
         if event:
             self._events.append(event)
         if event == "Runtime.exceptionThrown":
