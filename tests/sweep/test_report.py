@@ -8,17 +8,14 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
-import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outcomes import member, sweep
 from rich.console import Console
-from scipy import stats
 
 from runner.figures.charts import drawn
 from runner.sweep import report
-from runner.sweep.report.statistics import front, over_seeds
+from runner.sweep.report.choosing import front
 from runner.sweep.results import SweepResult, ranked
 
 
@@ -41,23 +38,10 @@ def test_the_front_agrees_with_brute_force(points: list[tuple[int, int]]) -> Non
     assert {one.number for one in found} == expected
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
-def test_intervals_are_those_of_scipy(values: list[float]) -> None:
-    members = [member(number, value, varied={"seed": number, "x": 1}) for number, value in enumerate(values)]
-    [mean] = over_seeds(members, "val/accuracy")
-    assert mean.varied == {"x": 1}
-    assert mean.mean == pytest.approx(np.mean(values))
-    assert mean.deviation == pytest.approx(np.std(values, ddof=1), abs=1e-12)
-    if mean.deviation > 1e-9:
-        low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
-        assert (mean.mean - mean.interval, mean.mean + mean.interval) == pytest.approx((low, high))
-
-
-def test_unfinished_members_are_not_in_means_and_ranks() -> None:
+def test_unfinished_members_are_not_ranked() -> None:
     members = [member(0, 0.9, "FAILED"), member(1, 0.3), member(2, 0.4), member(3, 0.8, "PRUNED")]
     assert [one.number for one in ranked(members, (("val/accuracy", "maximize"),))] == [2, 1]
     assert [one.number for one in ranked(members, (("val/loss", "minimize"),))] == [2, 1]
-    assert over_seeds([members[0], members[1]], "val/accuracy") == []
 
 
 def test_a_member_with_nan_is_neither_ranked_nor_on_the_front() -> None:

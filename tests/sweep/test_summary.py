@@ -67,7 +67,7 @@ def test_the_test_accuracy_over_seeds_is_shown_in_the_order_of_the_metric() -> N
         member(n, n / 4, varied={"x": n // 2, "seed": n % 2}, metrics={"val/accuracy": n / 4, "test/accuracy": test})
         for n, test in enumerate(tests)
     ]
-    rows = shown(sweep(*members)).partition("test/accuracy over seeds")[2].splitlines()[2:4]
+    rows = shown(sweep(*members)).partition("test/accuracy over seeds")[2].splitlines()[3:5]
     assert [row.split()[:4] for row in rows] == [["1", "2", "60.00%", "14.14%"], ["0", "2", "85.00%", "7.07%"]]
     again = shown(sweep(*members, objectives=(("test/accuracy", "maximize"),)))
     assert again.count("test/accuracy over seeds") == 1
@@ -120,4 +120,4 @@ def test_the_best_mean_comes_first(metric: str, direction: str) -> None:
     members = [member(n, n / 4, varied={"x": n // 2, "seed": n % 2}) for n in range(4)]
     Console(file=out, width=100).print(report.terminal(sweep(*members, objectives=((metric, direction),)), 100))
     rows = out.getvalue().partition("over seeds")[2].splitlines()
-    assert rows[2].split()[0] == "1"
+    assert rows[3].split()[0] == "1"

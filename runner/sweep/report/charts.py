@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from runner.charts import Axis, Chart, Look, Mark, Parallel, Section, scale
 from runner.charts.axes import Place, has_place
-from runner.sweep.report.statistics import Mean, over_seeds
-from runner.sweep.report.terminal import measured
+from runner.sweep.report.repeats import Mean, against_best, repeated
+from runner.sweep.report.terminal import compared_text, measured, ordered_means
 from runner.sweep.results import SweepResult, curve_names, objective, ranked, varied_text
 from runner.training.member import Value
 from runner.training.outcome import Outcome
@@ -66,25 +66,32 @@ def _height(point: tuple[int, float]) -> float:
 
 
 def _means(result: SweepResult) -> Iterator[Section]:
-    metric, direction = result.objectives[0]
-    sign = -1 if direction == "maximize" else 1
-    means = sorted(over_seeds(result.members, metric), key=lambda mean: sign * mean.mean)[:_MOST_MEANS]
+    metric = result.objectives[0][0]
+    means = ordered_means(result, metric)
     if not means:
         return
+    compared, repeats = against_best(means, means[0]), repeated(means)
+    means = means[:_MOST_MEANS]
     names = [varied_text(mean.varied, result.names) or "all" for mean in means]
     y, y_at = scale(reversed(names), "")
-    numbers = [value for mean in means for value in (*mean.values, *_interval(mean, metric))]
+    numbers = [value for mean in means for value in (*mean.values.values(), *_interval(mean, metric))]
     x, x_at = scale(numbers, metric, share=_is_share(metric))
     marks = []
-    for name, mean in zip(names, means, strict=True):
+    for index, (name, mean) in enumerate(zip(names, means, strict=True)):
         at = y_at(name)
         low, high = (x_at(end) for end in _interval(mean, metric))
         marks.append(Mark("line", ((low, at), (high, at)), "interval"))
-        marks.append(Mark("dot", tuple((x_at(value), at) for value in mean.values)))
-        text = f"{measured(metric, mean.mean)} ± {measured(metric, mean.deviation)} ({len(mean.values)} seeds)"
+        marks.append(Mark("dot", tuple((x_at(value), at) for value in mean.values.values())))
+        text = f"{measured(metric, mean.mean)} ± {measured(metric, mean.deviation)} ({len(mean.values)} {repeats})"
+        if index in compared:
+            text += f"; {compared_text(compared[index], metric)}"
         marks.append(Mark("dot", ((x_at(mean.mean), at),), "best", text=text))
-    about = "Mean and 95 % confidence interval (Student's t); dots are seeds."
-    yield Section("means", "Means over seeds", about, (Chart(metric, x, y, tuple(marks)),), wide=True)
+    about = f"Mean and 95 % confidence interval (Student's t); dots are {repeats}."
+    if equal := sum(not one.is_significant for one in compared.values()):
+        about += (
+            f" Not distinguishable from the first: {equal} of {len(compared)} (Student's t, paired, corrected by Holm)."
+        )
+    yield Section("means", f"Means over {repeats}", about, (Chart(metric, x, y, tuple(marks)),), wide=True)
 
 
 def _interval(mean: Mean, metric: str) -> tuple[float, float]:

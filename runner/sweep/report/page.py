@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 from runner.charts import Axis, Chart, Mark, Parallel, Section
-from runner.sweep.report.statistics import leaders
+from runner.sweep.report.choosing import leaders
 from runner.sweep.report.table import metric_names
 from runner.sweep.report.terminal import best_command
 from runner.sweep.results import SweepResult

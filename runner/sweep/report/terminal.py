@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.launchable import single
-from runner.sweep.report.statistics import Mean, leaders, over_seeds
+from runner.sweep.report.choosing import leaders, optimism, tested
+from runner.sweep.report.repeats import SIGNIFICANT, Comparison, Mean, against_best, over_repeats, repeated
 from runner.sweep.results import SweepResult, objective, ranked, value_text
 from runner.tracking.settings import without_secrets
 from runner.training.outcome import Outcome
@@ -18,21 +19,26 @@ _ROWS = 10
 
 
 def terminal(result: SweepResult, width: int) -> RenderableType:
-    """The best members, the means over seeds, and counts; in at most `width` columns."""
+    """The best members, the means over seeds and folds, and counts; in at most `width` columns."""
     best = leaders(result.members, result.objectives)
     parts: list[RenderableType] = [Text()]
     if best:
         parts.append(_leaderboard(result, best))
-    metric, direction = result.objectives[0]
-    means = sorted(over_seeds(result.members, metric), key=lambda one: one.mean, reverse=direction == "maximize")
-    order = [mean.varied for mean in means]
+    metric = result.objectives[0][0]
     for name in dict.fromkeys((metric, "test/accuracy")):
-        rows = [mean for mean in over_seeds(result.members, name) if mean.varied in order]
-        if rows:
-            rows.sort(key=lambda one: order.index(one.varied))
-            parts += [Text(), _means(rows, name, result.names)]
+        if means := ordered_means(result, name):
+            parts += [Text(), _means(means, name, result.names)]
     parts += [Text(), *(Text(line, overflow="fold") for line in _facts(result))]
     return Group(*parts)
+
+
+def ordered_means(result: SweepResult, name: str) -> list[Mean]:
+    """The means of a metric over seeds and folds, in the order of the means of the sweep's metric, the best first."""
+    metric, direction = result.objectives[0]
+    ranks = sorted(over_repeats(result.members, metric), key=lambda one: one.mean, reverse=direction == "maximize")
+    order = [mean.varied for mean in ranks]
+    known = [mean for mean in over_repeats(result.members, name) if mean.varied in order]
+    return sorted(known, key=lambda one: order.index(one.varied))
 
 
 def measured(name: str, value: float | None) -> str:
@@ -50,7 +56,7 @@ def _leaderboard(result: SweepResult, best: list[Outcome]) -> Table:
     best, total = best[:_ROWS], len(best)
     paths = list(dict.fromkeys(path for member in best for path in member.varied))
     objectives = [name for name, _ in result.objectives]
-    tests = [name.replace("best/val_", "test/").replace("val/", "test/") for name in objectives]
+    tests = [tested(name) for name in objectives]
     wanted = dict.fromkeys((*objectives, "best/val_accuracy", *tests, "test/accuracy", "seconds"))
     names = [name for name in wanted if any(objective(member, name) is not None for member in best)]
     what = "the Pareto front" if len(result.objectives) > 1 else "the best"
@@ -78,12 +84,21 @@ def _add_columns_of(paths: Iterable[str], names: Mapping[str, str], table: Table
 
 
 def _means(means: list[Mean], metric: str, names: Mapping[str, str]) -> Table:
+    compared, repeats = against_best(means, means[0]), repeated(means)
     means, total = means[:_ROWS], len(means)
-    table = Table(title=f"{metric} over seeds{_cut(total)}", title_justify="left", box=None, pad_edge=True)
+    table = Table(title=f"{metric} over {repeats}{_cut(total)}", title_justify="left", box=None, pad_edge=True)
     _add_columns_of(means[0].varied, names, table)
-    for heading in ("seeds", "mean", "± deviation", "95 % interval"):
+    for heading in ("runs" if "and" in repeats else repeats, "mean", "±\ndeviation", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for mean in means:
+    if compared:
+        for heading in ("from the\nfirst", "p"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.caption = (
+            f"p of {SIGNIFICANT} or more: not distinguishable from the first "
+            f"(Student's t, paired, corrected for {len(compared)} by Holm)."
+        )
+        table.caption_justify = "left"
+    for index, mean in enumerate(means):
         low, high = mean.mean - mean.interval, mean.mean + mean.interval
         if metric.endswith("accuracy"):  # an accuracy lies in 0 … 1
             low, high = max(low, 0.0), min(high, 1.0)
@@ -93,8 +108,22 @@ def _means(means: list[Mean], metric: str, names: Mapping[str, str]) -> Table:
             measured(metric, mean.mean),
             measured(metric, mean.deviation),
             f"{measured(metric, low)} … {measured(metric, high)}",
+            *_difference(compared[index], metric) if index in compared else (),
         )
     return table
+
+
+def _difference(found: Comparison, metric: str) -> tuple[str, str]:
+    """A difference and its p-value."""
+    return signed(metric, found.difference), f"{found.p:.2g}" if found.p >= 0.001 else "<0.001"
+
+
+def compared_text(found: Comparison, metric: str) -> str:
+    """A comparison with the best configuration in words."""
+    difference, p = _difference(found, metric)
+    if not found.is_significant:
+        return f"not distinguishable from the first (p {p})"
+    return f"{difference} from the first (p {p})"
 
 
 def _cut(total: int) -> str:
@@ -110,7 +139,26 @@ def _facts(result: SweepResult) -> list[str]:
     trained = len(result.members) - result.earlier
     rate = f", {trained / result.seconds * 60:.0f} members a minute" if trained and result.seconds > 0 else ""
     saved = f", {result.seconds_saved:.0f} s of compilation saved" if result.seconds_saved >= 1 else ""
-    return [f"  {states or 'no members'}{earlier}; {programs}; {result.seconds:.1f} s{rate}{saved}"]
+    facts = [f"  {states or 'no members'}{earlier}; {programs}; {result.seconds:.1f} s{rate}{saved}"]
+    return facts + ([f"  {said}"] if (said := optimism_text(result)) else [])
+
+
+def optimism_text(result: SweepResult) -> str:
+    """How much of the best member's validation is the luck of choosing it; empty if it is not known."""
+    found = optimism(result.members, result.objectives)
+    if found is None:
+        return ""
+    value, test = (measured(found.metric, one) for one in found.chosen)
+    gap, usual = (signed(found.metric, one) for one in (found.gap, found.usual_gap))
+    return (
+        f"chosen of {found.members} by {found.metric}: {value} in validation, {test} in test; validation looks better "
+        f"by {gap}, for all members by {usual} on average"
+    )
+
+
+def signed(name: str, value: float) -> str:
+    """Formats a difference of a metric, with its sign where it is negative."""
+    return f"{'−' if value < 0 else ''}{measured(name, abs(value))}"
 
 
 def best_command(result: SweepResult) -> str:

@@ -1,49 +1,48 @@
-"""Statistics over members: means over seeds with confidence intervals, and the Pareto front of several objectives."""
+"""The best of the members: the first by the metric or the Pareto front, and what choosing it makes of its metric."""
 
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import special
-
 from runner.sweep.results import objective, ranked
 from runner.sweep.settings import Objectives
-from runner.training.member import Value
 from runner.training.outcome import Outcome
-
-SEED = "seed"
 
 
 @dataclass(frozen=True)
-class Mean:
-    """The mean over members that differ only in their seeds; `interval` is half of its 95 % confidence interval."""
+class Optimism:
+    """How much better validation is than test: of the member that was chosen by it, and of all members on average."""
 
-    varied: dict[str, Value]
-    values: tuple[float, ...]
-    mean: float
-    deviation: float
-    interval: float
+    metric: str  # of validation
+    members: int
+    chosen: tuple[float, float]  # validation, test
+    gap: float  # of the chosen one; positive if validation looks better
+    usual_gap: float
 
 
-def over_seeds(members: Sequence[Outcome], name: str) -> list[Mean]:
-    """The means of a metric over seeds, in the order of the members; groups with only one seed are left out.
+def optimism(members: Sequence[Outcome], objectives: Objectives) -> Optimism | None:
+    """What choosing the best of the finished members by a metric of validation makes of that metric.
 
-    The interval is Student's, for few values: t(0.975, n − 1) s / √n.
+    None for fewer than two members, and for objectives that are not measured on the test images too.
     """
-    groups: dict[tuple[tuple[str, Value], ...], list[float]] = {}
-    for member in members:
-        value = objective(member, name)
-        if member.status == "FINISHED" and value is not None and SEED in member.varied:
-            rest = tuple((path, item) for path, item in member.varied.items() if path != SEED)
-            groups.setdefault(rest, []).append(value)
-    found = []
-    for rest, values in groups.items():
-        if len(values) > 1:
-            deviation = statistics.stdev(values)
-            interval = float(special.stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
-            found.append(Mean(dict(rest), tuple(values), statistics.fmean(values), deviation, interval))
-    return found
+    name, direction = objectives[0]
+    test = tested(name)
+    known = [
+        (value, measured)
+        for member in ranked(members, objectives)
+        if (value := objective(member, name)) is not None and (measured := objective(member, test)) is not None
+    ]
+    if test == name or len(known) < 2:
+        return None
+    sign = 1 if direction == "maximize" else -1
+    gaps = [sign * (value - measured) for value, measured in known]
+    return Optimism(name, len(known), known[0], gaps[0], statistics.fmean(gaps))
+
+
+def tested(name: str) -> str:
+    """The metric of the test images that belongs to a metric of validation; other names are their own."""
+    return name.replace("best/val_", "test/").replace("val/", "test/")
 
 
 def leaders(members: Sequence[Outcome], objectives: Objectives) -> list[Outcome]:
