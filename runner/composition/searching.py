@@ -47,15 +47,21 @@ def sweep(
     with ExitStack() as hold:
         study, tracking = opened_study(context, config, [*_listed(own.get("params")), *arguments], hold)
         folder = _folder(study, config, tracking)
-        session = Session(command=training.command.text, folder=folder, places=training.places, study=study)
+        session = Session(
+            command=training.command.text, folder=folder, places=training.places, study=study, seconds=study.seconds
+        )
         if earlier := study.earlier():
             announce_reuse(study.id, len(earlier), folder)
         returns: list[Sequence[JobReturn]] = []
         failed: list[JobReturn] = []
         with opened(session), training.during(session):
-            while asked := study.ask(own.get("max_batch_size")):
+            while session.has_time() and (asked := study.ask(own.get("max_batch_size"))):
                 returns.append(launch([one.overrides for one in asked], asked[0].number))
+                if session.is_cut_short:  # no launcher ran what is left
+                    break
                 failed += _report_others(study, asked, returns[-1])
+            if not session.is_cut_short and not session.has_time() and (left := study.left()):
+                session.leave(left)
         if not returns:
             present(session.result(), folder)
     for job in failed:

@@ -11,7 +11,7 @@ from runner.data.broken import BadFileError
 from runner.data.copies import leaks, summary
 from runner.data.examples import Dataset, Examples, LeftOut, Part, Report, digest_of
 from runner.data.source import Source, Undivided
-from runner.data.split import hold_out, limited
+from runner.data.split import fold_out, hold_out, limited
 from runner.errors import DataError, Fault, must
 from runner.layers.base import shape_text
 
@@ -105,14 +105,22 @@ def _divided(
     data: Source, train: Part, available: np.ndarray, own: Part | None, name: str
 ) -> tuple[np.ndarray, tuple[Part, np.ndarray]]:
     """The indices left of `available`, and the part `name`: that of the source, else held out of the training part."""
+    folds = data.folds if name == "val" else None
     if own is not None:
+        if folds:
+            raise DataError(must("data.folds", "be null for data with validation examples of their own", folds))
         return available, (own, np.arange(len(own.labels)))
     if name == "test" and not isinstance(data, Undivided):
         raise NotImplementedError(f"{type(data).__name__} returns no test set and is not Undivided")
-    field = f"{name}_fraction"
-    fraction: float = getattr(data, field)
     labels = train.labels[available]
-    kept, held = hold_out(labels, fraction, seed=data.split_seed, purpose=name)
+    field, value = f"data.{name}_fraction", getattr(data, f"{name}_fraction")
+    if folds:
+        field, value = "data.folds", folds
+        if folds > len(labels):
+            raise DataError(must(field, f"be at most the number of training examples ({len(labels):,})", folds))
+        kept, held = fold_out(labels, folds, data.fold, seed=data.split_seed)
+    else:
+        kept, held = hold_out(labels, value, seed=data.split_seed, purpose=name)
     if len(np.unique(labels[kept])) < len(np.unique(labels)):
-        raise DataError(must(f"data.{field}", "leave training examples of every class", fraction))
+        raise DataError(must(field, "leave training examples of every class", value))
     return available[kept], (train, available[held])

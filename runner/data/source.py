@@ -52,6 +52,16 @@ class Source(Record):
     split_seed: int = Field(
         default=0, ge=0, description="Seed of the held-out split and of `limit`; independent of the run's seed."
     )
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        description="Number of equal parts of the training images for cross-validation, each with all classes in "
+        "proportion; null: none, and `val_fraction` is held out.",
+        examples=[5],
+    )
+    fold: int = Field(
+        default=0, ge=0, description="With `folds`: the part that is held out for validation, from 0; the others train."
+    )
     limit: int | None = Field(
         default=None,
         ge=1,
@@ -73,6 +83,9 @@ class Source(Record):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
+        if self.fold >= (self.folds or 1):
+            rule = f"have a fold below folds ({self.folds})" if self.folds else "have no fold without folds"
+            raise ValueError(must("", rule, self.fold).text)
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and self.shape is not None and len(values) != self.shape[-1]:
                 rule = f"have as many values of {name} as channels ({self.shape[-1]})"

@@ -32,6 +32,16 @@ def hold_out(labels: np.ndarray, fraction: float, *, seed: int, purpose: str) ->
     return np.sort(order[count:]), np.sort(order[:count])
 
 
+def fold_out(labels: np.ndarray, folds: int, fold: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the kept indices and those of one of `folds` equal parts, both ascending.
+
+    The parts are disjoint, differ by at most one in size, and have each class in its share to within two examples.
+    """
+    order = stratified_order(labels, seed=seed, purpose="folds")
+    start, stop = (len(labels) * end // folds for end in (fold, fold + 1))
+    return np.sort(np.delete(order, np.s_[start:stop])), np.sort(order[start:stop])
+
+
 def limited(labels: np.ndarray, limit: int | None, *, seed: int) -> np.ndarray:
     """Ascending indices of at most `limit` examples, with the classes in proportion."""
     if limit is None or limit >= len(labels):

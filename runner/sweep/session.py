@@ -62,12 +62,20 @@ class Session:
     """A sweep that is running."""
 
     def __init__(
-        self, *, command: str, folder: Path, places: tuple[str, ...] = (), study: Search | None = None
+        self,
+        *,
+        command: str,
+        folder: Path,
+        places: tuple[str, ...] = (),
+        study: Search | None = None,
+        seconds: float | None = None,
     ) -> None:
         self.command, self.places, self.folder, self.study = command, places, folder, study
         self.tags = study.tags if study else _tags(folder)
         self.objectives: Objectives = study.objectives if study else (("val/accuracy", "maximize"),)
         self._began = time.perf_counter()
+        self._seconds = seconds
+        self.is_cut_short = False  # whether members are left to the next command
         self._datasets = Datasets(_log.info)
         self._compiles = Compiles()
         self._space: dict[str, str] = study.space if study else {}
@@ -75,14 +83,16 @@ class Session:
         self._activity = Activity(Console(highlight=False))
 
     def train(self, proposed: Sequence[Proposed]) -> list[Outcome]:
-        """Trains members, and returns their outcomes in the same order.
+        """Trains members, and returns the outcomes of those that ended, in the same order.
 
+        After `sweep.seconds` no member begins.
         Raises ConfigError, before training begins, with every fault of every member.
         """
         # A search knows all that it varies; else the first batch tells it.
         self._space = self._space or _varied(proposed)
         members = [_going_on(member) for member in validated(proposed, self._space)]
         settings = proposed[0].sweep
+        self._seconds = settings.seconds
         check_strategy(members, settings.strategy)
         opened = self._opened or self._open(members[0], proposed)
         try:
@@ -103,10 +113,23 @@ class Session:
         with self._compiles.counted():
             for group in groups:
                 plan_of = functools.partial(self._plan_of, group.placement)
-                _note_errors(train_group(group, settings, plan_of, opened.events, earlier))
+                _note_errors(train_group(group, settings, plan_of, opened.events, earlier, self.has_time))
         with self._activity as activity:
             opened.tally.settle(wait=True, report=activity.now)
-        return [opened.tally.outcomes[member.number] for member in waiting]
+        outcomes = [opened.tally.outcomes.get(member.number) for member in waiting]
+        if left := outcomes.count(None):
+            self.leave(left)
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def leave(self, count: int) -> None:
+        """Leaves members to the next command, as the time is over."""
+        self.is_cut_short = True
+        if self._opened is not None:
+            self._opened.announcer.leaves(count, self._seconds or 0)
+
+    def has_time(self) -> bool:
+        """Whether `sweep.seconds` allow another member to begin."""
+        return self._seconds is None or time.perf_counter() - self._began < self._seconds
 
     @property
     def ended_here(self) -> dict[int, Outcome]:

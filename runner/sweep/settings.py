@@ -149,6 +149,12 @@ class Sweep(Record):
     trials: Annotated[int, Ge(1), Le(limits.SWEEP_TRIALS)] | None = Field(
         None, description="Number of members that a sampler other than grid proposes; null: 20."
     )
+    seconds: Annotated[float, Ge(1)] | None = Field(
+        None,
+        description="Seconds of wall time after which no further member begins; those that train go on to their end, "
+        "and the same command goes on with the others. null: no limit.",
+        examples=[3600],
+    )
     batch: Annotated[int, Ge(1), Le(limits.SWEEP_BATCH)] = Field(
         8, description="Number of members that a sampler other than grid proposes at once, to be trained together."
     )

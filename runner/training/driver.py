@@ -69,10 +69,12 @@ def train(
     mode: Mode = "sequential",
     most: int | None = None,
     earlier: Earlier = NOTHING,
+    may_begin: Callable[[], bool] = lambda: True,
 ) -> list[Ended]:
     """Trains every member that has not ended, and tells observers of the events.
 
-    Returns how each of these ended, in the order of the members.
+    Returns how each of these ended, in the order of the members. `may_begin` is asked before each member, or each
+    mapped program: if it says no, that one is left as it is, and no observer hears of it.
 
     With mode vmapped all members take the same steps on the same data; `most` is how many are mapped at once.
     An error of one member ends that member alone. Raises KeyboardInterrupt, after the members under way have ended as
@@ -83,16 +85,18 @@ def train(
         match mode:
             case "sequential":
                 for member in members:
-                    driver.alone(member)
+                    if may_begin():
+                        driver.alone(member)
             case "threaded":
-                driver.in_threads(members)
+                driver.in_threads(members, may_begin)
             case "vmapped":
                 for part in _parts(members, most or len(members)):
-                    driver.mapped(part)
+                    if may_begin():
+                        driver.mapped(part)
     except BaseException as error:
         driver.kill(interrupts.word(error) if isinstance(error, KeyboardInterrupt) else "")
         raise
-    return [driver.ended[member.number] for member in members if member.number not in earlier.ended]
+    return [driver.ended[member.number] for member in members if member.number in driver.ended]
 
 
 class _Driver:
@@ -165,12 +169,12 @@ class _Driver:
         for known in retold(ledger, member.experiment.train):
             self.events.epoch(member, known.history[-1], known)
 
-    def in_threads(self, members: Sequence[Member]) -> None:
+    def in_threads(self, members: Sequence[Member], may_begin: Callable[[], bool]) -> None:
         """Trains members in as many threads as there are processors; the programs' own threads are one pool."""
         stop = threading.Event()
 
         def work(member: Member) -> None:
-            if not stop.is_set():
+            if not stop.is_set() and may_begin():
                 self.alone(member, stop)
 
         with ThreadPoolExecutor(cores.available(), thread_name_prefix="member") as pool:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from runner.data import Arrays, Data, Digits, ImageSize, load, statistics
-from runner.data.split import hold_out, limited, stratified_order
+from runner.data.split import fold_out, hold_out, limited, stratified_order
 from runner.errors import DataError
 from runner.records import frozen
 
@@ -54,6 +54,53 @@ def test_every_image_is_in_one_part():
     for part in (dataset.train, dataset.val, dataset.test):
         shares = np.bincount(part.labels) / np.bincount(whole.train.labels)
         np.testing.assert_allclose(shares, len(part) / 1797, atol=0.01)
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=20, max_size=120), st.integers(2, 10), st.integers(0, 2**31), st.integers(0, 3)
+)
+def test_folds_are_disjoint_equal_and_stratified(labels, folds, seed, spread):
+    labels = np.array(labels) * (spread + 1)
+    parts = [fold_out(labels, folds, fold, seed=seed) for fold in range(folds)]
+    assert sorted(np.concatenate([held for _, held in parts])) == list(range(len(labels)))
+    assert np.ptp([len(held) for _, held in parts]) <= 1
+    for kept, held in parts:
+        assert sorted([*kept, *held]) == list(range(len(labels)))
+        assert (np.diff(held) > 0).all()
+        for label in set(labels):
+            share = (labels == label).sum() * len(held) / len(labels)
+            assert abs((labels[held] == label).sum() - share) < 2
+
+
+def test_every_fold_of_a_data_set_validates_once_and_the_test_images_stay():
+    whole = load(Digits())
+    parts = [load(Digits(folds=4, fold=fold)) for fold in range(4)]
+    for part in parts:
+        np.testing.assert_array_equal(part.test.inputs, whole.test.inputs)
+        assert len(part.train) + len(part.val) == len(whole.train) + len(whole.val)
+    together = np.concatenate([part.val.inputs for part in parts]).reshape(-1, 64)
+    both = np.concatenate([whole.train.inputs, whole.val.inputs]).reshape(-1, 64)
+    np.testing.assert_array_equal(np.unique(together, axis=0), np.unique(both, axis=0))
+    assert len({part.digest for part in parts}) == 4
+
+
+def test_folds_that_are_not_there_are_refused(tmp_path):
+    assert faults({"source": "digits", "fold": 1}) == {"": "must have no fold without folds, got 1"}
+    assert faults({"source": "digits", "folds": 3, "fold": 3}) == {"": "must have a fold below folds (3), got 3"}
+    with pytest.raises(
+        DataError, match=r"data.folds: must be at most the number of training examples \(1,438\), got 2000"
+    ):
+        load(Digits(folds=2000))
+    few = {"x_train": np.zeros((6, 4, 4, 1), np.uint8), "y_train": np.arange(6) % 2}
+    file = tmp_path / "few.npz"
+    own = {f"x_{name}": few["x_train"] for name in ("val", "test")} | {
+        f"y_{name}": few["y_train"] for name in ("val", "test")
+    }
+    np.savez(file, **few, **own)
+    with pytest.raises(
+        DataError, match=r"data.folds: must be null for data with validation examples of their own, got 3"
+    ):
+        load(Arrays(source="arrays", root=str(file), folds=3))
 
 
 def test_the_same_record_gives_the_same_data_and_another_split_another():

@@ -1,8 +1,11 @@
 """Sweeps from the command line to MLflow: what a user launches, what is found there, and what is gone on with."""
 
+import re
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -10,7 +13,7 @@ import pytest
 import yaml
 from commands import Runner
 from configurations import TINY, fail_in_test
-from swept import TRACKED, UNTRACKED, found, store
+from swept import TRACKED, UNTRACKED, found, store, varied
 
 from runner import memory, serving
 from runner.sweep import session
@@ -187,6 +190,46 @@ def test_ready_made_sweeps_run(runner: Runner, name: str) -> None:
     overrides = [line for line in TINY if not line.startswith(("train.batch_size", "train.epochs"))]
     done = runner(f"sweep={name}", *overrides, *own[name])
     assert done.status == 0, done.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["grid", "random"])
+def test_after_its_seconds_no_member_begins_and_the_same_command_goes_on(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    # A clock that makes an hour of each second, so that the first member ends after the time.
+    clock = SimpleNamespace(perf_counter=lambda: 3600 * time.perf_counter())
+    command = (
+        "-m",
+        *TRACKED,
+        "seed=choice(0,1,2,3)",
+        "sweep.strategy=loop",
+        f"sweep.sampler={sampler}",
+        "sweep.trials=4",
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "time", clock)
+        done = runner(*command, "sweep.batch=2", "sweep.seconds=7200")
+    assert done.status == 0, done.err
+    left = int(re.findall(r"sweep.seconds=7200 are over: (\d) members? do", done.out)[0])
+    parents, members = found()
+    assert 0 < len(members) < 4
+    assert left == (4 - len(members) if sampler == "grid" or len(members) == 2 else 2 - len(members))
+    assert [run.info.status for run in parents] == ["FINISHED"]
+    done = runner(*command, "sweep.batch=2")
+    assert done.status == 0, done.err
+    parents, members = found()
+    assert len(parents) == 1
+    assert sorted(varied(run)["seed"] for run in members) == [0, 1, 2, 3]
+    assert {run.info.status for run in members} == {"FINISHED"}
+
+
+@pytest.mark.slow
+def test_a_sweep_over_folds_validates_every_training_image_once(runner: Runner) -> None:
+    done = runner("-m", *UNTRACKED, "data.folds=3", "data.fold=range(0,3)", "model.width=1,2")
+    assert done.status == 0, done.err
+    assert "val/accuracy over folds" in done.out
+    assert "not distinguishable from the first" in done.out
 
 
 # Where members train

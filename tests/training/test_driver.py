@@ -288,6 +288,19 @@ def test_a_member_that_alone_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_member_that_may_not_begin_is_left_without_a_word(mode: Mode) -> None:
+    heard, answers = Heard(), iter([True, False, False])
+    own = members("train.epochs=1")
+    ended = driver.train(own, plan_of, Events([heard]), mode=mode, most=1, may_begin=lambda: next(answers))
+    [begun] = {number for _, number in heard.events}
+    assert [one.outcome.number for one in ended] == [begun]
+    assert ended[0].outcome.status == "FINISHED"
+    again = Heard()
+    rest = driver.train([one for one in own if one.number != begun], plan_of, Events([again]), mode=mode)
+    assert [one.outcome.status for one in rest] == ["FINISHED"] * 2
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_member_that_cannot_be_planned_only_ends(mode: Mode) -> None:
     some = members("train.batch_size=1000", rates=RATES[:1])
     heard = Heard()

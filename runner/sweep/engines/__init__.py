@@ -1,6 +1,6 @@
 """How the members of a group share the device: in sequence, in threads on a CPU's cores, or as one mapped program."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from runner import cores
@@ -39,13 +39,24 @@ def mode_of(strategy: Strategy, group: Group) -> Mode:
     )
 
 
-def train_group(group: Group, settings: Sweep, plan_of: Planned, events: Events, earlier: Earlier) -> list[Ended]:
-    """Trains every member of a group that has not ended."""
+def train_group(
+    group: Group,
+    settings: Sweep,
+    plan_of: Planned,
+    events: Events,
+    earlier: Earlier,
+    may_begin: Callable[[], bool] = lambda: True,
+) -> list[Ended]:
+    """Trains every member of a group that has not ended, and that may begin."""
     group.placement.use()
     mode = mode_of(settings.strategy, group)
     parts = group.lockstep if mode == "vmapped" else (group.members,)
     most = settings.max_members
-    return [ended for part in parts for ended in train(part, plan_of, events, mode=mode, most=most, earlier=earlier)]
+    return [
+        ended
+        for part in parts
+        for ended in train(part, plan_of, events, mode=mode, most=most, earlier=earlier, may_begin=may_begin)
+    ]
 
 
 def _needs_sequence(member: Member) -> str:

@@ -42,6 +42,13 @@ class Announcer(Observer):
                 self._count += 1
                 self._print(outcome)
 
+    def leaves(self, count: int, seconds: float) -> None:
+        """Says that so many members do not begin, as the time is over."""
+        members = "1 member does not begin" if count == 1 else f"{count:,} members do not begin"
+        line = f"  sweep.seconds={seconds:g} are over: {members}; the same command goes on with the rest"
+        _log.info(line.strip())
+        self._console.print(Text(line), soft_wrap=True)
+
     def _print(self, result: Outcome) -> None:
         ended = f"{self._count:>{len(str(self._total))}} of {self._total}"
         number = f"#{result.number}".ljust(self._number_width + 1)  # as in the summary, and the member's folder

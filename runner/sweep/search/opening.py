@@ -31,7 +31,10 @@ _NO_IDENTITY: Final = (
     *(f"tracking.{name}" for name in ("uri", "run_name", "tags", "log_model", "register")),
     "figures",
     *("hydra", "train.save_every=", "train.keep_checkpoints"),
-    *(f"sweep.{name}=" for name in ("strategy", "max_members", "log_models", "trials", "batch", "resume", "storage")),
+    *(
+        f"sweep.{name}="
+        for name in ("strategy", "max_members", "log_models", "trials", "seconds", "batch", "resume", "storage")
+    ),
 )
 
 

@@ -110,6 +110,11 @@ class Study:
             self._taken.add(_key(own.chosen))
 
     @property
+    def seconds(self) -> float | None:
+        """How long the sweep may take."""
+        return self._settings.seconds
+
+    @property
     def tags(self) -> dict[str, str]:
         """The MLflow tags of the sweep's runs."""
         return {SWEEP: self.id} | dict([self.mark])
@@ -146,6 +151,12 @@ class Study:
                 raise ConfigError(must("sweep.constraints", "leave something to try", self._space.constraints))
             self._remember_batch(asked)
             return asked
+
+    def left(self) -> int:
+        """How many members can still be asked for; of samplers at most so many."""
+        if self._settings.sampler == "grid":
+            return sum(map(self._is_new, self._space.grid()))
+        return max((self._settings.trials or _TRIALS) - len(self._taken), 0)
 
     def _remember_batch(self, asked: list[Suggestion]) -> None:
         if not asked:
