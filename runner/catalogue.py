@@ -3,7 +3,7 @@
 >>> [entry.name for entry in entries("losses")][:3]
 ['cross_entropy', 'hinge', 'squared_error']
 >>> print(entries("layers")[0].usage)
-auxiliary: {layers: [flatten, classifier]}
+adaptive_avg_pool: {size: 7}
 
 Everything is read from the records that check a configuration, from Optax's signatures, and from the files in `conf/`,
 the user's own included.

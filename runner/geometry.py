@@ -6,6 +6,7 @@
 Source: Dumoulin & Visin 2016, arXiv:1603.07285; Araujo, Norris & Sim 2019, doi:10.23915/distill.00021.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,15 @@ def _amounts(padding: Padding, unpadded: Window, axis_size: int) -> tuple[int, i
             return low, high
 
 
+def bins(axis_size: int, count: int) -> list[range]:
+    """Bins of nearly equal size over an axis; bin i ends before pixel ⌈(i + 1) · axis_size / count⌉.
+
+    It begins with pixel ⌊i · axis_size / count⌋, so that two bins can share a pixel. Source: PyTorch,
+    ATen/native/AdaptivePooling.h.
+    """
+    return [range(i * axis_size // count, -(-(i + 1) * axis_size // count)) for i in range(count)]
+
+
 @dataclass(frozen=True)
 class ReceptiveField:
     """The input pixels that the positions of a feature map depend on, along one axis.
@@ -140,20 +150,34 @@ class ReceptiveField:
 
         `axis_size` is the number of positions of this map; None means that it has no edges.
         """
-        period = self.period // math.gcd(self.period, window.stride)
-        starts = range(-window.low, period * window.stride - window.low, window.stride)
-        field = ReceptiveField(
-            self.pixels(self.firsts, starts),
-            self.pixels(self.lasts, (start + window.extent - 1 for start in starts)),
-            self.advance * window.stride * period // self.period,
-        )
+        taps = range(-window.low, window.extent - window.low, window.dilation)
+        field = self.over([taps], window.stride)
         alone = axis_size is not None and window.output_size(axis_size) == 1
         return field.at_first(field) if alone else field
 
     def upsampled(self, factor: int) -> "ReceptiveField":
         """The field of a map that repeats every position of this one `factor` times."""
-        firsts, lasts = (tuple(x for x in each for _ in range(factor)) for each in (self.firsts, self.lasts))
-        return ReceptiveField(firsts, lasts, self.advance)
+        return self.over([range(1)] * factor, 1)
+
+    def binned(self, axis_size: int, count: int) -> "ReceptiveField":
+        """The field of a map of `count` positions, each made from one of the `bins` of this one."""
+        shared = math.gcd(axis_size, count)
+        field = self.over(bins(axis_size, count)[: count // shared], axis_size // shared)
+        return field if count > 1 else ReceptiveField(field.firsts[:1], field.lasts[:1], field.advance)
+
+    def over(self, taps: Sequence[range], advance: int) -> "ReceptiveField":
+        """The field of a map whose positions 0, 1, … of one period each depend on these positions of this map.
+
+        The positions of each further period depend on positions that are `advance` further on.
+        """
+        copies = self.period // math.gcd(self.period, advance)
+        firsts, lasts = [], []
+        for copy, own in itertools.product(range(copies), taps):
+            at = range(own.start + copy * advance, own.stop + copy * advance, own.step)
+            # After a period the same pixels come again, further on: one period of taps has the first, or the last.
+            firsts.append(min(self.pixels(self.firsts, at[: self.period])))
+            lasts.append(max(self.pixels(self.lasts, at[-self.period :])))
+        return ReceptiveField(tuple(firsts), tuple(lasts), self.advance * advance * copies // self.period)
 
     def at_first(self, like: "ReceptiveField") -> "ReceptiveField":
         """The field of position 0, shifted for each position by the stride of `like`, rounded down."""

@@ -9,6 +9,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "conv": {"filters": 4, "kernel_size": 3},
     **{kind: {"size": 2} for kind in ("max_pool", "avg_pool", "sum_pool")},
     "group_norm": {"groups": 2},
+    **{kind: {"size": [3, 2]} for kind in ("adaptive_avg_pool", "adaptive_max_pool")},
     "dense": {"units": 5},
     "subsampling": {"size": 2},
     "pad_channels": {"channels": 7},

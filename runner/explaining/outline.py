@@ -109,6 +109,6 @@ def _family(layer: Layer, shape: Shape) -> str:
         return "dense"
     if layer.statistics(shape) or layer.kind.endswith("norm") or "normalization" in layer.kind:
         return "norm"
-    if layer.windows(shape) and len(layer.output_shape(shape)) == len(shape):
+    if (layer.windows(shape) or layer.kind.endswith("_pool")) and len(layer.output_shape(shape)) == len(shape):
         return "pool"
     return "activation" if layer.output_shape(shape) == shape else "other"

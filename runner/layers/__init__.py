@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema
 from runner.errors import shown, unknown
 from runner.layers import (  # noqa: F401 - each declares its kinds
     activation,
+    adaptive,
     composite,
     conv,
     dense,

@@ -10,12 +10,11 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import Field
 
-from runner import limits
 from runner.geometry import ReceptiveField, Window
 from runner.graph import Graph
-from runner.layers.base import Array, FeatureMap, Layer, Misfit, Shape, Tree, shape_text, whole
+from runner.layers.base import Array, FeatureMap, Layer, Misfit, Shape, Tree, whole
 from runner.layers.passes import Pass
-from runner.layers.window import Pixels
+from runner.layers.window import Pixels, check_period, each_axis
 
 
 class Flatten(Layer):
@@ -83,13 +82,7 @@ class Upsample(Layer):
     size: Pixels = Field(2, description="Number of copies of each pixel along each axis: n, or [h, w].")
 
     def _factors(self, shape: Shape) -> tuple[int, ...]:
-        axes = len(shape) - 1
-        factors = self.size if isinstance(self.size, tuple) else (self.size,) * axes
-        if not axes:
-            raise Misfit("", "have an input with spatial axes", shape_text(shape), otherwise=shape)
-        if len(factors) != axes:
-            raise Misfit("size", f"give one value for each of {axes} axes", self.size, otherwise=shape)
-        return factors
+        return each_axis(shape, "size", self.size, otherwise=shape)
 
     def output_shape(self, shape: Shape) -> Shape:
         factors = self._factors(shape)
@@ -98,9 +91,7 @@ class Upsample(Layer):
     def accept(self, at: FeatureMap, output: Shape) -> None:
         super().accept(at, output)
         period = max(field.period * factor for field, factor in self._along(at))
-        if period > limits.FIELD_PERIOD:
-            rule = f"come to at most {limits.FIELD_PERIOD:,} with the upsamplings before it"
-            raise Misfit("size", rule, self.size, otherwise=at.shape)
+        check_period("size", self.size, period, otherwise=at.shape)
 
     def output_fields(self, at: FeatureMap) -> tuple[ReceptiveField, ...]:
         return tuple(field.upsampled(factor) for field, factor in self._along(at))

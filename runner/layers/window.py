@@ -84,6 +84,24 @@ PaddingField = Annotated[
 ]
 
 
+def each_axis(shape: Shape, field: str, value: Any, *, otherwise: Shape) -> tuple[Any, ...]:
+    """The value of a field for each spatial axis of `shape`; one value stands for all. Raises Misfit."""
+    axes = len(shape) - 1
+    if axes not in (1, 2):
+        raise Misfit("", "have an input of one or two spatial axes", shape_text(shape), otherwise=otherwise)
+    values = value if isinstance(value, tuple) else (value,) * axes
+    if len(values) != axes:
+        raise Misfit(field, f"give one value for each of {axes} axes", value, otherwise=otherwise)
+    return values
+
+
+def check_period(field: str, value: Any, period: int, *, otherwise: Shape) -> None:
+    """Raises Misfit if receptive fields would have too long a period of positions."""
+    if period > limits.FIELD_PERIOD:
+        rule = f"come to at most {limits.FIELD_PERIOD:,} with the upsamplings before it"
+        raise Misfit(field, rule, value, otherwise=otherwise)
+
+
 def slide(
     shape: Shape,
     *,
@@ -99,18 +117,12 @@ def slide(
 ) -> tuple[Window, ...]:
     """The window along each spatial axis of `shape`. Raises Misfit, naming the field (`name` is that of the size)."""
     axes = len(shape) - 1
-    if axes not in (1, 2):
-        raise Misfit("", "have an input of one or two spatial axes", shape_text(shape), otherwise=otherwise)
 
-    def each(field: str, value: PerAxis) -> tuple[Any, ...]:
-        values = value if isinstance(value, tuple) else (value,) * axes
-        if len(values) != axes:
-            raise Misfit(field, f"give one value for each of {axes} axes", value, otherwise=otherwise)
-        return values
+    def each(field: str, value: Any) -> tuple[Any, ...]:
+        return each_axis(shape, field, value, otherwise=otherwise)
 
     sizes = each(name, size)
-    strides, dilations = each("stride", stride), each("dilation", dilation)
-    paddings: tuple[Any, ...] = (padding,) * axes if isinstance(padding, str) else each("padding", padding)
+    strides, dilations, paddings = each("stride", stride), each("dilation", dilation), each("padding", padding)
     if padding == "causal" and axes != 1:
         raise Misfit("padding", "not be causal over two axes", "causal", otherwise=otherwise)
     windows = tuple(

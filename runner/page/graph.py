@@ -28,6 +28,7 @@ RUNS_IN_BROWSER: Final = frozenset(
     {
         *("conv", "partial_conv", "dense", "classifier", "embedding", "flatten", "upsample", "pad_channels"),
         *("max_pool", "avg_pool", "sum_pool", "subsampling", "global_avg_pool", "global_max_pool", "position_bias"),
+        *("adaptive_avg_pool", "adaptive_max_pool"),
         *("batch_norm", "layer_norm", "group_norm", "instance_norm", "local_response_norm"),
         *("dropout", "spatial_dropout", "stochastic_depth", "softmax", "scale"),
         *("relu", "relu6", "leaky_relu", "prelu", "elu", "gelu", "silu", "hard_swish", "mish"),

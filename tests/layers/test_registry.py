@@ -24,6 +24,7 @@ EVERYDAY = {
     *("leaky_relu", "elu", "gelu", "silu", "softmax", "dense", "classifier", "flatten", "dropout", "batch_norm"),
     *("layer_norm", "local_response_norm", "repeat", "prelu", "hard_swish", "mish"),
     *("group_norm", "instance_norm", "spatial_dropout", "stochastic_depth"),
+    *("adaptive_avg_pool", "adaptive_max_pool"),
 }
 
 
@@ -152,6 +153,8 @@ def test_faults_of_an_entry(entry: Any, expected: str) -> None:
 FORMS = {
     "max_pool": (2, "{size: 2}"),
     "conv": ([3, 5], "{filters: 16, kernel_size: [3, 5]}"),
+    "adaptive_avg_pool": (3, "{size: 3}"),
+    "adaptive_max_pool": ([3, 2], "{size: [3, 2]}"),
     "dropout": (0.5, "{rate: 0.5}"),
     "dense": (84, "{units: 84}"),
     "classifier": (10, "{classes: 10}"),

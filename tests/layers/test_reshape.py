@@ -68,7 +68,7 @@ def test_faults_of_upsampling() -> None:
         "model.layers[0].upsample.size: must be a whole number ≥ 1, or one for each axis as in [3, 3], got [1, 2, 3]"
     ]
     assert told("flatten", "upsample", "classifier") == [
-        "model.layers[1].upsample: must have an input with spatial axes, got 192"
+        "model.layers[1].upsample: must have an input of one or two spatial axes, got 192"
     ]
     assert told({"upsample": {"size": [2, 2]}}, "global_avg_pool", "classifier", shape=(8, 3)) == [
         "model.layers[0].upsample.size: must give one value for each of 1 axes, got [2, 2]"

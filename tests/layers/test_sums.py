@@ -69,6 +69,11 @@ CASES = [
     *(Case({kind: {}}, (4, 4, 2)) for kind in ("flatten", "dropout", "relu", "relu6", "tanh", "scaled_tanh", "scale")),
     *(Case({kind: {}}, (4, 4, 2)) for kind in ("sigmoid", "leaky_relu", "elu", "gelu", "silu")),
     *(Case({kind: {}}, (4, 4, 2)) for kind in ("hard_swish", "mish", "spatial_dropout", "stochastic_depth")),
+    *(
+        Case({kind: {"size": size}}, (40, 40, 2), 2)
+        for kind in ("adaptive_avg_pool", "adaptive_max_pool")
+        for size in (1, 3, 600)
+    ),
     Case({"group_norm": {"groups": 1}}, IMAGE),
     Case({"instance_norm": {}}, IMAGE),
     *(Case({"prelu": {"per_channel": own}}, (4, 4, 2), 2000) for own in (False, True)),

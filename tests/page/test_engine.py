@@ -42,6 +42,8 @@ OTHERS: list[tuple[Any, Shape]] = [
     ({"avg_pool": {"size": 3, "stride": 2, "padding": 1, "count_padding": True, "ceil_mode": True}}, IMAGE),
     ({"max_pool": {"size": 2}}, LINE),
     ({"gelu": {"approximate": True}}, IMAGE),
+    *(({f"adaptive_{how}_pool": {"size": size}}, IMAGE) for how in ("avg", "max") for size in (1, [2, 5], [4, 8])),
+    ({"adaptive_max_pool": {"size": 4}}, LINE),
     ({"group_norm": {"groups": 1, "use_scale": False}}, IMAGE),
     ({"group_norm": {"groups": 4, "use_bias": False}}, (8,)),
     ({"instance_norm": {}}, LINE),

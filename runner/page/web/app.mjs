@@ -76,7 +76,7 @@ async function main() {
   };
   /** What an activation makes of some values; null for other layers. */
   page.sampled = (node, xs) => {
-    const pointwise = !node.windows.length && !Object.keys(node.tensors).length && !["softmax", "layer_norm", "group_norm", "instance_norm", "local_response_norm", "upsample", "pad_channels", "flatten", "dropout", "spatial_dropout", "stochastic_depth", "auxiliary"].includes(node.kind);
+    const pointwise = !node.windows.length && !Object.keys(node.tensors).length && !["softmax", "layer_norm", "group_norm", "instance_norm", "local_response_norm", "upsample", "pad_channels", "flatten", "dropout", "spatial_dropout", "stochastic_depth", "auxiliary", "adaptive_avg_pool", "adaptive_max_pool"].includes(node.kind);
     return pointwise ? applied(page.net, page.net.nodes.indexOf(node), [xs]) : null;
   };
 

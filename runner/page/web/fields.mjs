@@ -1,4 +1,5 @@
 // What a unit sees: the rectangle of each earlier layer that its value depends on.
+import { bin } from "./adaptive.mjs";
 import { asMap } from "./shapes.mjs";
 
 const WHOLE = new Set(["flatten", "dense", "classifier", "global_avg_pool", "global_max_pool"]);
@@ -18,6 +19,10 @@ function before(node, box, from) {
   if (WHOLE.has(node.kind)) return everything;
   if (node.kind === "upsample") {
     const part = ([first, last], length, longer) => [first, last].map((at) => Math.floor((at * length) / longer));
+    return [part(box[0], h, height), part(box[1], w, width)];
+  }
+  if (node.kind.startsWith("adaptive")) {
+    const part = ([first, last], length, count) => [bin(first, length, count)[0], bin(last, length, count)[1] - 1];
     return [part(box[0], h, height), part(box[1], w, width)];
   }
   if (node.windows.length) {

@@ -3,6 +3,7 @@
 // forward(xs, t, node) → y; back(xs, y, g, t, node) → {xs: [gradient of each input], t: {name: gradient}}.
 // Layers compute as in evaluation: dropout and side heads leave their input as it is, batch_norm uses what it measured.
 import { ACTIVATIONS } from "./activations.mjs";
+import { ADAPTIVE } from "./adaptive.mjs";
 import { JOINS } from "./joins.mjs";
 import { NORMS } from "./norms.mjs";
 import { asMap, channelsOf } from "./shapes.mjs";
@@ -90,6 +91,7 @@ const positionBias = {
 
 export const OPERATIONS = {
   ...WINDOWED,
+  ...ADAPTIVE,
   ...NORMS,
   ...ACTIVATIONS,
   ...JOINS,

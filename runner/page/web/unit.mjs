@@ -1,5 +1,6 @@
 // What made one value: its window, the arithmetic, the value.
 import { softmax } from "./activations.mjs";
+import { bin, binPlaces } from "./adaptive.mjs";
 import { pixel } from "./convolution.mjs";
 import { el, short, term, tiny } from "./dom.mjs";
 import { colour, drawMaps, ink, largestOf, layout } from "./paint.mjs";
@@ -166,6 +167,12 @@ export function arithmetic(page, at, unit) {
     return [line(`“${word}” [${k}] = `, el("strong", {}, short(value, 4)))];
   }
   if (node.kind === "flatten") return [line(`${page.nameOf(node.inputs[0], k)} = `, el("strong", {}, short(value, 4)))];
+  if (node.kind.startsWith("adaptive")) {
+    const values = binPlaces(node, unitIndex(node, unit)).map((place) => x[place]), width = asMap(node.shape)[1];
+    const [left, right] = bin(unit[1], asMap(node.from)[1], width), won = node.kind === "adaptive_max_pool" ? values.indexOf(Math.max(...values)) : -1;
+    return [matrix(values, right - left, largestOf(values), say("window"), won), el("p", {}, won < 0 ? say("mean", values.length) : say("winner")),
+      line("= ", el("strong", {}, short(value, 4)))];
+  }
   if (node.kind === "global_avg_pool" || node.kind === "global_max_pool") {
     const c = asMap(node.from)[2], values = Array.from(x).filter((_, i) => i % c === k), columns = asMap(node.from)[1];
     const won = node.kind === "global_max_pool" ? values.indexOf(Math.max(...values)) : -1;
