@@ -15,9 +15,9 @@ folder of a run:
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol
 
@@ -72,22 +72,33 @@ class PlainVerb:
 
 @dataclass(frozen=True)
 class ComposingVerb(Generic[R]):
-    """Calls `use` with each configuration of the overrides and the verb's settings; writes nothing."""
+    """Calls `use` with each configuration of the overrides and the verb's settings; writes nothing.
+
+    `words` are plain words that may stand first, each with the override that it is short for: `describe data`.
+    """
 
     settings: type[R]
     use: Callable[["Job", R], int]
     examples: tuple[str, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, command: Command) -> int:
         from runner.composition import look  # only verbs of this kind need Hydra
 
+        command = self.in_overrides(command)
         return look(command, lambda job: self.use(job, job.configuration.settings(command.verb, self.settings)))
+
+    def in_overrides(self, command: Command) -> Command:
+        """The command with an override in place of the word that stands first."""
+        first, *rest = command.arguments or ("",)
+        return replace(command, arguments=(self.words[first], *rest)) if first in self.words else command
 
     def help(self, verb: str) -> Help:
         """The settings of the verb; overrides are told by `train`."""
         told = help_texts.paragraphs(_does(self.use), self.settings)
         rows = tuple(help_texts.settings(self.settings, f"{verb}."))
-        return Help(f"runner {verb} {OVERRIDES}", told, rows, _AS_TRAIN, _commands(verb, self.examples))
+        words = f"[{'|'.join(self.words)}] " if self.words else ""
+        return Help(f"runner {verb} {words}{OVERRIDES}", told, rows, _AS_TRAIN, _commands(verb, self.examples))
 
 
 class RunSettings(Record):

@@ -95,6 +95,7 @@ FLOORS = {
     "runner.project": 10,
     "runner.training": 10,
     "runner.explaining": 10,
+    "runner.inspecting": 10,
     "runner.run_figures": 11,
     "runner.observers": 12,
     "runner.sweep.space": 12,

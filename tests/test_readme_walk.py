@@ -30,6 +30,7 @@ PRINTS = {
     "python -m runner sweep=lr": r"\d+ finished; 1 structure, 1 compiled",
     "python -m runner sweep=width": r"\d+ finished; ",
     "python -m runner sweep=tune": r"60 of them|\d+ finished, \d+ pruned",
+    "python -m runner describe data": r"in two sets: ",
     "python -m runner describe": r"receptive",
     "python -m runner list layers": r"max_pool",
     "python -m runner show conv": r"kernel_size",

@@ -11,10 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import language_pages
+import numpy as np
 import pytest
 import yaml
 from browser import started
 from commands import Runner
+from PIL import Image
 from readme_pages import ROOT, blocks, overrides, text_of, write_own
 
 from runner.cli import read
@@ -92,10 +94,22 @@ def write_files(folder: Path, page: str) -> None:
     write_own(folder, page)
 
 
+def write_photographs(folder: Path) -> None:
+    """Two classes of a dozen small images."""
+    random = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (folder / label).mkdir(parents=True)
+        for number in range(12):
+            pixels = random.integers(0, 256, (8, 8, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+
+
 @pytest.mark.parametrize(("page", "line"), [one for one in COMMANDS if verb_of(one[1]) != "train"])
 def test_a_verb_on_a_page_takes_what_the_page_gives_it(page: str, line: str, tmp_path: Path, runner: Runner) -> None:
     write_files(tmp_path, page)
     words = shlex.split(line)[3:]
+    if "data.root=photos" in words:
+        write_photographs(tmp_path / "photos")
     found = verb(words[0])
     if words[0] in ("describe", "list", "show", "why"):
         done = runner(*words)

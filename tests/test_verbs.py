@@ -139,7 +139,8 @@ def test_the_examples_of_each_verb_are_valid(verb: str, tmp_path: Path, monkeypa
         if isinstance(own, SettingsVerb):
             own.asked(command)
         elif isinstance(own, ComposingVerb):
-            assert look(command, lambda job: int(job.configuration.settings(verb, own.settings) is None)) == 0
+            spelled = own.in_overrides(command)
+            assert look(spelled, lambda job: int(job.configuration.settings(verb, own.settings) is None)) == 0
         elif verb == "train":
             # Of a sweep, the first member: all of them need the sweeper, and a folder.
             first = [re.sub(r"=([^,]+),.*", r"=\1", argument) for argument in command.arguments if argument != "-m"]

@@ -16,7 +16,7 @@ import numpy as np
 from runner.data.examples import Examples, Leak
 from runner.errors import printable
 
-ADVICE: Final = "data.on_leakage=error ends the command"
+ADVICE: Final = "runner describe data lists them; data.on_leakage=error ends the command"
 _SEED: Final = 20240229
 _CHUNK_BYTES: Final = 4_000_000
 Array = np.ndarray[Any, Any]

@@ -1,7 +1,7 @@
-"""`runner describe`: the layer table of a network, before anything is compiled."""
+"""`runner describe`: the layer table of a network, or what data have."""
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
@@ -11,10 +11,17 @@ from runner.verb import ComposingVerb
 if TYPE_CHECKING:
     from runner.composition import Job
 
+_COMPARED: Final = (64, 64)
+
 
 class Describe(Record):
-    """How `describe` prints."""
+    """What `describe` describes, and how it prints.
 
+    The data: images of each class and set, sizes and formats of files, statistics of channels, files that cannot be
+    read, empty images, equal images and images that look alike, and those that stand in two sets.
+    """
+
+    what: Literal["network", "data"] = Field("network", description="The network, or its data.")
     format: Literal["table", "json"] = Field("table", description="A table for people, or one JSON object.")
     lowerings: bool = Field(
         False, description="Whether to show how each convolution is computed in training on this machine."
@@ -22,7 +29,11 @@ class Describe(Record):
 
 
 def show(job: "Job", settings: Describe) -> int:
-    """Prints the layer table of one configuration; reads the files of data that declare no size."""
+    """Prints what one configuration describes; without `data`, files are read only if they alone tell a size."""
+    return _data(job, settings) if settings.what == "data" else _network(job, settings)
+
+
+def _network(job: "Job", settings: Describe) -> int:
     from rich.console import Console
 
     from runner import describe
@@ -44,4 +55,27 @@ def show(job: "Job", settings: Describe) -> int:
     return 0
 
 
-VERB = ComposingVerb(Describe, show, examples=("model=lenet5 model.layers.0.conv.filters=12", "describe.format=json"))
+def _data(job: "Job", settings: Describe) -> int:
+    from rich.console import Console
+
+    from runner import inspecting
+    from runner.inspecting import written
+    from runner.observers.activity import Activity
+
+    experiment = job.configuration.experiment
+    # Images of several sizes are compared in one size, also by those who have no model yet.
+    source = experiment.source if experiment.model.input else experiment.data.for_input(*_COMPARED)
+    with Activity(Console(stderr=True)) as activity:
+        data = inspecting.read(source, report=activity.now)
+        activity.now("comparing all examples")
+        found = inspecting.examined(data)
+    print(written.as_json(found) if settings.format == "json" else written.as_text(found, Console().width))
+    return 0
+
+
+VERB = ComposingVerb(
+    Describe,
+    show,
+    examples=("model=lenet5 model.layers.0.conv.filters=12", "data data=folder data.root=photos"),
+    words={"network": "describe.what=network", "data": "describe.what=data"},
+)

@@ -1,0 +1,45 @@
+"""What kinds of image files there are: their formats, modes and sizes, read from their headers."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from runner import cores
+from runner.data.decode import opened, size_of, without_warnings
+from runner.data.examples import Report
+from runner.data.files import FileTree
+from runner.data.threads import in_tenths, in_threads
+from runner.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Kinds(NamedTuple):
+    """How many files have each format (`JPEG`), each mode of Pillow (`RGB`), and each size (`375×500×3`)."""
+
+    formats: dict[str, int]
+    modes: dict[str, int]
+    sizes: dict[str, int]
+
+
+def kinds_of(tree: FileTree, paths: Sequence[str], *, report: Report) -> Kinds:
+    """The kinds of the files, the most frequent ones first. Files that cannot be read are left out."""
+    found: list[tuple[str, str, str] | None] = [None] * len(paths)
+
+    def look(index: int) -> None:
+        try:
+            found[index] = opened(tree, paths[index], _kind)
+        except DataError:
+            found[index] = None
+
+    with without_warnings():
+        progress = in_tenths(len(paths), "looked at", "files", report=report)
+        in_threads(len(paths), look, threads=min(cores.available(), 16), progress=progress)
+    known = [kind for kind in found if kind is not None]
+    columns = zip(*known, strict=True) if known else ((), (), ())
+    return Kinds(*(dict(Counter(column).most_common()) for column in columns))
+
+
+def _kind(image: "Image") -> tuple[str, str, str]:
+    return image.format or "unknown", image.mode, str(size_of(image))

@@ -1,0 +1,160 @@
+"""What was found in data, as text for a terminal and as JSON."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from rich import box
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from runner.errors import printable
+from runner.inspecting.findings import Findings, Place
+from runner.layers.base import shape_text
+
+_LISTED: Final = 5
+_CLASSES: Final = 24  # of more, the largest and the smallest are shown
+_BAR: Final = 24  # columns
+_LONGEST: Final = 28
+
+
+def as_json(found: Findings) -> str:
+    """One JSON object with all findings, every example of them by name."""
+    splits = {
+        name: {
+            "count": split.count,
+            "classes": dict(zip(found.classes, split.by_class, strict=True)),
+            **({"words": split.words} if split.words else {}),
+            **({"mean": split.mean, "std": split.std, "min": split.low, "max": split.high} if split.mean else {}),
+        }
+        for name, split in found.splits.items()
+    }
+    told: dict[str, Any] = {
+        "name": found.name,
+        "kind": found.kind,
+        "shape": found.shape,
+        "classes": found.classes,
+        "splits": splits,
+        "files": found.kinds._asdict() if found.kinds else None,
+        "unreadable": [{"file": path, "fault": fault} for path, fault in found.left_out.bad],
+        "other_files": found.left_out.other,
+        "doubtful": [{**_place(doubt.place), "why": doubt.why} for doubt in found.doubtful],
+        "copies": [[_place(place) for place in group] for group in found.copies],
+        "alike": [[_place(place) for place in pair] for pair in found.alike],
+        "alike_not_searched": found.not_searched,
+        "different_classes": len(found.conflicts),
+        "leakage": [shared._asdict() for shared in found.shared],
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False)
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {"example": place.name, "split": place.split, "class": place.label}
+
+
+def as_text(found: Findings, width: int = 80) -> str:
+    """The findings in lines of at most `width` characters, but for names of files, which are whole."""
+    shape = f" of {shape_text(found.shape)}" if found.shape else ""
+    return "\n".join([f"{printable(found.name)}: {found.kind}{shape}", "", _classes(found, width), "", *_lines(found)])
+
+
+def _classes(found: Findings, width: int) -> str:
+    """The classes with their number of examples in each set, and bars."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), show_footer=True)
+    table.add_column("class", footer="all", no_wrap=True)
+    for name, split in found.splits.items():
+        table.add_column(name, footer=f"{split.count:,}", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    totals = [sum(counts) for counts in zip(*(split.by_class for split in found.splits.values()), strict=True)]
+    order = list(range(len(totals)))
+    left_out = 0
+    if len(order) > _CLASSES:
+        by_size = sorted(order, key=lambda index: -totals[index])
+        left_out = len(order) - _CLASSES
+        order = [*by_size[: _CLASSES // 2], *by_size[-_CLASSES // 2 :]]
+    for row, index in enumerate(order):
+        if left_out and row == _CLASSES // 2:
+            table.add_row(f"… {left_out:,} more", *[""] * (len(found.splits) + 1))
+        counts = [f"{split.by_class[index]:,}" for split in found.splits.values()]
+        bar = "█" * max(1, round(_BAR * totals[index] / max(totals)))
+        table.add_row(escape(shortened(printable(found.classes[index]))), *counts, bar)
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def shortened(name: str, longest: int = _LONGEST) -> str:
+    """A name that takes at most so many columns of a terminal."""
+    return name if cell_len(name) <= longest else set_cell_size(name, longest - 1).rstrip() + "…"
+
+
+def _lines(found: Findings) -> Iterator[str]:
+    for name, split in found.splits.items():
+        if split.words:
+            least, median, most = split.words
+            yield f"{name}: {least:,} to {most:,} words, the median {median:,}"
+        else:
+            values = f"{_numbers(split.low)} to {_numbers(split.high)}"
+            yield f"{name}: mean {_numbers(split.mean)}, deviation {_numbers(split.std)}, values {values}"
+    if found.kinds:
+        for what, counts in found.kinds._asdict().items():
+            yield f"{what}: {_counted(counts)}"
+    if others := found.left_out.other:
+        yield f"files of other kinds: {len(others):,}"
+    yield ""
+    bad = [f"{path}: {fault}" for path, fault in found.left_out.bad]
+    yield from _listed("unreadable files", bad)
+    yield from _listed("empty or of one colour", [f"{doubt.place.name}: {doubt.why}" for doubt in found.doubtful])
+    extra = sum(map(len, found.copies)) - len(found.copies)
+    copies = [" = ".join(_named(group)) for group in found.copies]
+    yield from _listed("equal examples", copies, f"{extra:,} that repeat another one" if extra else "")
+    pairs = [" ~ ".join(_named(pair)) for pair in found.alike]
+    if found.not_searched:
+        yield f"look alike: {found.not_searched}"
+    if pairs or not found.not_searched:
+        yield from _listed("look alike", pairs, f"{len(pairs):,} {'pair' if len(pairs) == 1 else 'pairs'}")
+    yield from _listed("of these with different classes", [" = ".join(_labelled(group)) for group in found.conflicts])
+    yield from _listed("in two sets", [shared_text(shared) for shared in found.shared])
+
+
+def shared_text(shared: Any) -> str:
+    """How many examples of a set stand in another one, in words."""
+    return (
+        f"{shared.exact + shared.alike:,} of {shared.split} in {shared.within}: "
+        f"{shared.exact:,} equal, {shared.alike:,} that look alike"
+    )
+
+
+def _listed(title: str, lines: Sequence[str], told: str = "") -> Iterator[str]:
+    """A title with the number of findings, and the first of them below it."""
+    yield f"{title}: {(told or f'{len(lines):,}') if lines else 'none'}"
+    for line in lines[:_LISTED]:
+        yield f"  {printable(line)}"
+    if len(lines) > _LISTED:
+        yield f"  … {len(lines) - _LISTED:,} more; describe.format=json has all"
+
+
+def _named(group: Sequence[Place]) -> list[str]:
+    names = [place.name for place in group[:4]]
+    return [*names, f"{len(group) - 4:,} more"] if len(group) > 4 else names
+
+
+def _labelled(group: Sequence[Place]) -> list[str]:
+    return [f"{place.name} ({place.label})" for place in group[:4]]
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """The most frequent values with their counts."""
+    told = [f"{value} {count:,}" for value, count in list(counts.items())[:_LISTED]]
+    return ", ".join([*told, f"and {len(counts) - _LISTED:,} others"] if len(counts) > _LISTED else told)
+
+
+def _numbers(values: Sequence[float]) -> str:
+    """One number if all channels have the same, else one for each; of many channels the first four."""
+    told = [f"{value:.4g}" for value in values]
+    if len(set(told)) == 1:
+        return told[0]
+    return ", ".join(told if len(told) <= 4 else [*told[:4], "…"])

@@ -1,0 +1,193 @@
+"""`describe data`: planted copies, leakage, broken and empty files are all found, and nothing else is."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import Runner
+from PIL import Image, ImageFilter
+
+from runner.data import Arrays, Digits, Text
+from runner.errors import DataError
+from runner.inspecting import examined, read
+from runner.inspecting.looks import alike, looks_of
+from runner.inspecting.written import as_text
+
+pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning")]  # Hydra leaves its log files open
+
+
+def picture(seed: int, side: int = 48) -> Image.Image:
+    """A smooth picture in colours, unlike others with all but certainty."""
+    noise = np.random.default_rng(seed).integers(0, 256, (7, 7, 3), np.uint8)
+    return Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def saved(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+PLANTED = {
+    "test/dog/copy.png": saved(picture(3)),  # train/cat/3.png, of another class
+    "train/cat/twice.png": saved(picture(5)),
+    "test/cat/again.jpg": saved(picture(7), "JPEG", quality=50),
+    "val/cat/half.png": saved(picture(9).resize((24, 24)).resize((48, 48))),
+    "train/dog/lighter.png": saved(picture(11).point(lambda value: min(255, round(value * 1.1)))),
+    "test/dog/smaller.png": saved(picture(13).resize((36, 36))),
+    "train/cat/black.png": saved(Image.new("RGB", (48, 48))),
+    "train/cat/faint.png": saved(Image.fromarray(np.tile(np.arange(48, dtype=np.uint8) // 10, (48, 1))).convert("RGB")),
+    "train/dog/cut.jpg": saved(picture(2000), "JPEG")[:-200],
+    "train/dog/empty.png": b"",
+    "train/dog/grey.png": saved(picture(15, 52).convert("L")),
+    "train/dog/notes.txt": b"three dogs",
+}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("planted") / "photos"
+    files = dict(PLANTED)
+    for part, count, first in (("train", 20, 0), ("val", 5, 200), ("test", 5, 300)):
+        for label, offset in (("cat", 0), ("dog", 1000)):
+            files |= {f"{part}/{label}/{first + k}.png": saved(picture(offset + first + k)) for k in range(count)}
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def described(runner: Runner, *overrides: str) -> dict:
+    done = runner("describe", "data", *overrides, "describe.format=json")
+    assert (done.status, done.err) == (0, "")
+    return json.loads(done.out)
+
+
+def names(groups: list[list[dict[str, str]]]) -> set[frozenset[str]]:
+    return {frozenset(place["example"] for place in group) for group in groups}
+
+
+def test_everything_planted_is_found_and_nothing_else(runner: Runner, photos: Path) -> None:
+    found = described(runner, "data=folder", f"data.root={photos}", "model.input=null")
+    assert [bad["file"] for bad in found["unreadable"]] == ["train/dog/cut.jpg", "train/dog/empty.png"]
+    assert found["other_files"] == ["train/dog/notes.txt"]
+    doubts = {doubt["example"]: doubt["why"] for doubt in found["doubtful"]}
+    assert doubts["train/cat/black.png"] == "one colour: 0, 0, 0"
+    assert doubts["train/cat/faint.png"].startswith("nearly one colour: values differ by at most ")
+    assert len(doubts) == 2
+    assert names(found["copies"]) == {
+        frozenset({"train/cat/3.png", "test/dog/copy.png"}),
+        frozenset({"train/cat/5.png", "train/cat/twice.png"}),
+    }
+    assert names(found["alike"]) == {
+        frozenset({"train/cat/7.png", "test/cat/again.jpg"}),
+        frozenset({"train/cat/9.png", "val/cat/half.png"}),
+        frozenset({"train/cat/11.png", "train/dog/lighter.png"}),
+        frozenset({"train/cat/13.png", "test/dog/smaller.png"}),
+        frozenset({"train/cat/15.png", "train/dog/grey.png"}),
+    }
+    assert found["different_classes"] == 4
+    assert found["leakage"] == [
+        {"split": "test", "within": "train", "exact": 1, "alike": 2},
+        {"split": "val", "within": "train", "exact": 0, "alike": 1},
+    ]
+    assert found["splits"]["train"]["classes"] == {"cat": 23, "dog": 22}
+    assert found["files"]["formats"] == {"PNG": 68, "JPEG": 1}
+    assert found["files"]["modes"] == {"RGB": 68, "L": 1}
+    assert found["files"]["sizes"] == {"48×48×3": 67, "36×36×3": 1, "52×52×1": 1}
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_text_names_what_was_found(runner: Runner, photos: Path, columns: int, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    done = runner("describe", "data", "data=folder", f"data.root={photos}", "model.input=null")
+    assert done.status == 0
+    lines = done.out.splitlines()
+    for line in (
+        "formats: PNG 68, JPEG 1",
+        "unreadable files: 2",
+        "  train/cat/black.png: one colour: 0, 0, 0",
+        "equal examples: 2 that repeat another one",
+        "  train/cat/3.png = test/dog/copy.png",
+        "look alike: 5 pairs",
+        "  3 of test in train: 1 equal, 2 that look alike",
+    ):
+        assert line in lines
+    assert max(map(len, lines[: lines.index("")])) <= columns
+
+
+def test_mean_and_deviation_are_those_of_numpy() -> None:
+    data = read(Digits(name="digits"))
+    [split, *_] = examined(data).splits.values()
+    images = data.parts["train"].inputs / (255 if data.parts["train"].inputs.dtype == np.uint8 else 1)
+    np.testing.assert_allclose([*split.mean, *split.std], [images.mean(), images.std()], rtol=1e-5)
+    assert split.by_class == tuple(np.bincount(data.parts["train"].labels))
+
+
+def test_pairs_are_those_of_all_comparisons() -> None:
+    random = np.random.default_rng(0)
+    images = np.stack([np.asarray(picture(seed, 40)) for seed in range(40)])
+    noisy = np.clip(images[:20].astype(int) + random.integers(-12, 13, images[:20].shape), 0, 255).astype(np.uint8)
+    looks = looks_of(np.concatenate([images, noisy]))
+    distances = np.bitwise_count(looks.hashes[:, None] ^ looks.hashes)
+    for distance in (0, 3, 6, 11):
+        close = (distances <= distance) & (looks.thumbnails @ looks.thumbnails.T >= 0.9)
+        expected = [pair for pair in np.argwhere(close).tolist() if pair[0] < pair[1]]
+        assert alike(looks, distance=distance, correlation=0.9).pairs.tolist() == expected
+    assert len(alike(looks).pairs) == 20
+
+
+def test_hashes_are_those_of_a_cosine_transform() -> None:
+    from scipy.fft import dctn
+
+    image = np.asarray(picture(1, 40).convert("L").filter(ImageFilter.GaussianBlur(1)))
+    waves = dctn(image.astype(float), type=2)[:12, :12]
+    order = sorted((row + column, row, column) for row in range(12) for column in range(12))[1:65]
+    lowest = np.array([waves[row, column] for _, row, column in order])
+    # dctn does not weigh frequencies; bits near the median may differ by rounding.
+    bits = f"{int(looks_of(image[None, ..., None]).hashes[0]):064b}"
+    assert bits == "".join("01"[int(value > np.median(lowest))] for value in lowest)
+
+
+def test_texts_are_compared_and_counted(tmp_path: Path) -> None:
+    rows = [f"text {number} of {'many ' * (number % 7)}words,{'good' if number % 2 else 'bad'}" for number in range(60)]
+    (tmp_path / "train.csv").write_text("text,label\n" + "\n".join([*rows, rows[4]]))
+    (tmp_path / "test.csv").write_text("text,label\n" + "\n".join(["new text,good", rows[9]]))
+    found = examined(read(Text(source="text", root=str(tmp_path), length=9)))
+    assert (found.kind, found.splits["train"].words) == ("texts", (4, 7, 10))
+    assert sum(map(len, found.copies)) - len(found.copies) == 2
+    assert [(shared.split, shared.exact) for shared in found.shared if shared.split == "test"] == [("test", 1)]
+    assert "only images are compared by their looks, not texts" in as_text(found)
+
+
+def test_constant_signals_are_doubted(tmp_path: Path) -> None:
+    signals = np.random.default_rng(3).normal(size=(40, 16)).astype(np.float32)
+    signals[7] = 0.5
+    np.savez(tmp_path / "signals.npz", x_train=signals, y_train=np.arange(40) % 2)
+    found = examined(read(Arrays(source="arrays", root=str(tmp_path / "signals.npz"), axes="lc")))
+    assert [doubt.why for doubt in found.doubtful] == ["one colour: 0.5"]
+
+
+def test_a_thousand_classes_fit_a_terminal(tmp_path: Path) -> None:
+    labels = np.repeat(np.arange(1000), 3)
+    images = np.random.default_rng(0).integers(0, 256, (3000, 4, 4, 1), np.uint8)
+    np.savez(tmp_path / "many.npz", x_train=images, y_train=labels)
+    text = as_text(examined(read(Arrays(source="arrays", root=str(tmp_path / "many.npz"), val_fraction=0.3))))
+    assert "… 976 more" in text
+    assert len(text.splitlines()) < 50
+
+
+def test_what_cannot_be_examined_is_refused_in_one_line(tmp_path: Path) -> None:
+    from runner.data import Folder
+
+    (tmp_path / "photos/cat").mkdir(parents=True)
+    (tmp_path / "photos/cat/1.png").write_bytes(saved(picture(1)))
+    with pytest.raises(DataError, match="must hold at least two class folders"):
+        read(Folder(source="folder", root=str(tmp_path / "photos")))
+
+
+def test_the_written_images_stand_in_all_sets_on_purpose(runner: Runner) -> None:
+    found = described(runner, "experiment=textbook")
+    assert (found["leakage"], found["copies"]) == ([], [])
