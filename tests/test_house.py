@@ -57,6 +57,7 @@ FLOORS = {
     "runner.completion": 2,
     "runner.circumstances": 1,
     "runner.metrics": 1,
+    "runner.verdicts": 1,
     "runner.data.pixels": 2,
     "runner.ops": 2,
     "runner.schedule": 2,

@@ -1,0 +1,227 @@
+"""The whole verdict on the answers to test examples, as a value, and as the JSON that a run records.
+
+>>> labels, probabilities = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+>>> found = judged(labels, probabilities, ("cat", "dog"))
+>>> round(found.accuracy.value, 3), found.classes.support.tolist()
+(0.667, [1, 2])
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from runner.verdicts import answers
+from runner.verdicts.baselines import Linear, Majority
+from runner.verdicts.calibration import BINS, Reliability, reliability, temperature, tempered
+from runner.verdicts.classes import ByClass, balanced_accuracy, by_class, confusion, macro, weighted
+from runner.verdicts.curves import curves
+from runner.verdicts.intervals import Measured, ece_by_chance, of_classes, wilson
+
+Array = np.ndarray[Any, Any]
+FILE: Final = "verdict.json"
+LEAST_CLASSES: Final = 6  # for the share of examples whose class is among the five most probable ones
+_MEANS: Final = ("precision", "recall", "f1")
+_MISTAKES: Final = 20  # pairs of classes
+# Numbers that curves are sorted from: with more, as of a thousand classes, areas are left out.
+_SORTED: Final = 20_000_000
+
+
+class Baselines(NamedTuple):
+    """What needs no network; `linear` is None where it is left out, and `why_not` says why."""
+
+    majority: Majority
+    linear: Linear | None
+    why_not: str = ""
+
+
+class Tempered(NamedTuple):
+    """A temperature fitted to so many validation examples, and the calibration error of the test answers with it."""
+
+    temperature: float
+    examples: int
+    ece: float
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """All that is measured of answers. `names` are those of the classes; arrays are (k,), or (k, k) for `counts`.
+
+    `roc_auc` and `average_precision` are NaN for a class without examples or without others; None: there are too many
+    examples and classes.
+    """
+
+    names: tuple[str, ...]
+    counts: Array
+    classes: ByClass
+    accuracy: Measured
+    balanced_accuracy: Measured
+    macro: tuple[Measured, ...]  # precision, recall and F1
+    weighted: tuple[Measured, ...]
+    recalls: tuple[Measured, ...]  # of each class with examples the interval of Wilson; 0 to 1 without
+    top_5: Measured | None
+    roc_auc: Array | None
+    average_precision: Array | None
+    reliability: Reliability
+    ece_by_chance: float
+    tempered: Tempered | None = None
+    baselines: Baselines | None = None
+
+    @property
+    def examples(self) -> int:
+        """The number of answers."""
+        return int(self.counts.sum())
+
+
+def judged(
+    labels: Array,
+    probabilities: Array,
+    names: tuple[str, ...],
+    *,
+    validation: tuple[Array, Array] | None = None,
+    baselines: Baselines | None = None,
+) -> Verdict:
+    """The verdict on probabilities (n, k) for labels (n,), at least one.
+
+    `validation` are labels (m,) and probabilities (m, k) to which a temperature is fitted.
+    """
+    taken, confidences = answers(probabilities)
+    right, counts = taken == labels, confusion(labels, taken, len(names))
+    found = by_class(counts)
+    means = of_classes(counts, _means)
+    areas = _areas(labels, probabilities) if probabilities.size <= _SORTED else (None, None)
+    hits = np.diagonal(counts)
+    return Verdict(
+        names=names,
+        counts=counts,
+        classes=found,
+        accuracy=wilson(int(right.sum()), len(labels)),
+        balanced_accuracy=means[0],
+        macro=tuple(means[1:4]),
+        weighted=tuple(means[4:]),
+        recalls=tuple(
+            wilson(int(hit), int(all_)) if all_ else Measured(0.0, 0.0, 1.0)
+            for hit, all_ in zip(hits, found.support, strict=True)
+        ),
+        top_5=wilson(_among(labels, probabilities, 5), len(labels)) if len(names) >= LEAST_CLASSES else None,
+        roc_auc=areas[0],
+        average_precision=areas[1],
+        reliability=reliability(right, confidences),
+        ece_by_chance=ece_by_chance(confidences),
+        tempered=_tempered(labels, probabilities, validation) if validation and len(validation[0]) else None,
+        baselines=baselines,
+    )
+
+
+def _means(found: ByClass) -> Array:
+    """Balanced accuracy, and the macro and the weighted means (…, 7)."""
+    return np.stack([balanced_accuracy(found), *macro(found), *weighted(found)], axis=-1)
+
+
+def _among(labels: Array, probabilities: Array, count: int) -> int:
+    """How many examples have fewer than `count` classes before their own; of equal ones the lower number is before."""
+    own = probabilities[np.arange(len(labels)), labels][:, None]
+    numbers = np.arange(probabilities.shape[1])
+    before = (probabilities > own) | ((probabilities == own) & (numbers < labels[:, None]))
+    return int(np.sum(before.sum(axis=1) < count))
+
+
+def _areas(labels: Array, probabilities: Array) -> tuple[Array, Array]:
+    found = curves(labels, np.nan_to_num(probabilities))
+    roc, precision = ([], []) if not found else zip(
+        *((np.nan, np.nan) if one is None else (one.area, one.average_precision) for one in found), strict=True
+    )  # fmt: skip
+    return np.array(roc), np.array(precision)
+
+
+def _tempered(labels: Array, probabilities: Array, validation: tuple[Array, Array]) -> Tempered:
+    own, theirs = (np.nan_to_num(values) for values in (probabilities, validation[1]))
+    found = temperature(validation[0], theirs)
+    taken, confidences = answers(tempered(own, found))
+    return Tempered(found, len(theirs), reliability(taken == labels, confidences).ece)
+
+
+def mean_of(values: Array | None) -> float | None:
+    """The mean of what is known of classes; None if nothing is."""
+    known = values[np.isfinite(values)] if values is not None else np.zeros(0)
+    return float(known.mean()) if len(known) else None
+
+
+def mistakes(counts: Array, most: int = _MISTAKES) -> list[tuple[int, int, int]]:
+    """The most frequent mistakes: true class, taken class, count."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    found = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = ((int(place) // len(wrong), int(place) % len(wrong)) for place in found)
+    return [(true, taken, int(wrong[true, taken])) for true, taken in pairs if wrong[true, taken]]
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as plain values; what is not known is null."""
+    found = verdict.reliability
+    return {
+        "examples": verdict.examples,
+        "accuracy": _measured(verdict.accuracy),
+        "balanced_accuracy": _measured(verdict.balanced_accuracy),
+        "top_5_accuracy": _measured(verdict.top_5),
+        "macro": dict(zip(_MEANS, map(_measured, verdict.macro), strict=True)),
+        "weighted": dict(zip(_MEANS, map(_measured, verdict.weighted), strict=True)),
+        "roc_auc_macro": mean_of(verdict.roc_auc),
+        "average_precision_macro": mean_of(verdict.average_precision),
+        "baselines": _baselines(verdict),
+        "calibration": {
+            "ece": found.ece,
+            "ece_95_percent_by_chance": verdict.ece_by_chance,
+            "temperature": verdict.tempered.temperature if verdict.tempered else None,
+            "validation_examples": verdict.tempered.examples if verdict.tempered else None,
+            "ece_with_temperature": verdict.tempered.ece if verdict.tempered else None,
+            "bins": [
+                {"to": (number + 1) / BINS, "count": int(count), "confidence": float(said), "accuracy": float(was)}
+                for number, (count, said, was) in enumerate(
+                    zip(found.counts, found.confidence, found.accuracy, strict=True)
+                )
+            ],
+        },
+        "classes": [_of_class(verdict, number) for number in range(len(verdict.names))],
+        "mistakes": [
+            {"true": verdict.names[true], "taken": verdict.names[taken], "count": count}
+            for true, taken, count in mistakes(verdict.counts)
+        ],
+    }
+
+
+def _of_class(verdict: Verdict, number: int) -> dict[str, Any]:
+    found = verdict.classes
+    return {
+        "class": verdict.names[number],
+        "precision": float(found.precision[number]),
+        "recall": _measured(verdict.recalls[number]),
+        "f1": float(found.f1[number]),
+        "support": int(found.support[number]),
+        "roc_auc": _known(verdict.roc_auc, number),
+        "average_precision": _known(verdict.average_precision, number),
+    }
+
+
+def _known(values: Array | None, number: int) -> float | None:
+    return float(values[number]) if values is not None and np.isfinite(values[number]) else None
+
+
+def _measured(found: Measured | None) -> dict[str, float] | None:
+    return found._asdict() if found else None
+
+
+def _baselines(verdict: Verdict) -> dict[str, Any] | None:
+    if (known := verdict.baselines) is None:
+        return None
+    linear: dict[str, Any] = {"left_out": known.why_not}
+    if known.linear is not None:
+        own = known.linear
+        linear = {
+            "accuracy": own.right / verdict.examples,
+            "train_examples": own.examples,
+            "values": own.values,
+            "pixels_averaged": own.block,
+        }
+    most = known.majority
+    return {"majority": {"class": verdict.names[most.number], "accuracy": most.accuracy}, "linear": linear}
