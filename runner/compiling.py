@@ -81,7 +81,7 @@ def _special(structure: Any, placement: Placement, function: Callable[..., Any],
 
 
 class Mapped(NamedTuple):
-    """`init`, `advance` and `evaluate` of many members at once, each of whose arrays have members as first axis."""
+    """`init`, `advance` and `evaluated_sums` of many members at once, each with members as the first axis of arrays."""
 
     init: Any
     advance: Any
@@ -101,7 +101,7 @@ def mapped(structure: Any, placement: Placement, *, shared: bool) -> Mapped:
         advance=_jitted(
             structure, placement, train.advance, in_axes=(0, 0, train.Feed(*feed), 0, None, None), donate_argnums=1
         ),
-        evaluate=_jitted(structure, placement, train.evaluate, in_axes=(0, 0, None, None, None)),
+        evaluate=_jitted(structure, placement, train.evaluated_sums, in_axes=(0, 0, None, None, None)),
     )
 
 

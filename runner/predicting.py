@@ -8,7 +8,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from runner.data.text import text_of
 from runner.data.threads import in_threads
 from runner.errors import ConfigError, DataError, Fault, must
 from runner.trained import Trained
+from runner.verdicts.verdict import Verdict, judged
 
 _TEXT_SUFFIXES: Final = (".txt",)
 _AT_ONCE: Final = 1024  # inputs that are decoded and answered together
@@ -35,13 +36,14 @@ class Answer:
     """The answer to one input: the classes with the largest probabilities, the largest first.
 
     `label` is the class of the folder that a file is in, if it is a class of the network. If a file cannot be used,
-    there are no classes, and `fault` says why.
+    there are no classes, and `fault` says why. `probabilities` (k,) are those of all classes.
     """
 
     file: str
     top: tuple[Choice, ...] = ()
     label: str | None = None
     fault: str = ""
+    probabilities: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 class Predictor:
@@ -131,7 +133,16 @@ class Predictor:
     def _answers(self, names: list[str], inputs: np.ndarray, top_k: int) -> list[Answer]:
         probabilities = self.trained.probabilities(inputs, self._here)
         tops = best(probabilities, self.trained.classes, top_k=top_k)
-        return [Answer(name, top) for name, top in zip(names, tops, strict=True)]
+        found = zip(names, tops, probabilities, strict=True)
+        return [Answer(name, top, probabilities=each) for name, top, each in found]
+
+    def verdict(self, answers: Sequence[Answer]) -> Verdict | None:
+        """The verdict on the answers whose class is known, with the functions of a run; None if there are none."""
+        known = [(one.label, one.probabilities) for one in answers if one.label is not None]
+        if not known:
+            return None
+        labels = np.array([self.trained.classes.index(label) for label, _ in known])
+        return judged(labels, np.stack([each for _, each in known if each is not None]), self.trained.classes)
 
     def label_of(self, path: str) -> str | None:
         """The class that the nearest folder above a file names; None if no folder does."""

@@ -2,7 +2,7 @@
 
     >>> state = init(program)
     >>> state, sums = advance(program, state, feed, learning_rates, start, count)
-    >>> sums = evaluate(program, state, inputs, labels, weights)
+    >>> found = evaluate(program, state, inputs, labels, weights)
 
 A `Program` is a pytree whose structure is static and whose leaves are traced; `runner.compiling` compiles these
 functions once for each structure. Every random stream is derived from the one seed by its name and the step, so that
@@ -53,6 +53,13 @@ class State(NamedTuple):
     average: Variables | None  # the running average of parameters and statistics, where the experiment has one
     step: jax.Array  # int32: steps taken
     sums: Sums
+
+
+class Evaluation(NamedTuple):
+    """What a network makes of a batch: sums of its loss and metrics, and the class probabilities (n, k)."""
+
+    sums: MetricSums
+    probabilities: jax.Array
 
 
 class Feed(NamedTuple):
@@ -154,11 +161,19 @@ def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, b
     )
 
 
-def evaluate(program: Program, state: State, inputs: jax.Array, labels: jax.Array, weights: jax.Array) -> MetricSums:
-    """Loss and metrics, summed over a batch; `weights` (n,) are 0 where an example only fills it up."""
+def evaluate(program: Program, state: State, inputs: jax.Array, labels: jax.Array, weights: jax.Array) -> Evaluation:
+    """Sums of loss and metrics, and the answers; `weights` (n,) are 0 where an example only fills the batch up."""
     targets = jax.nn.one_hot(labels, program.network.classes, dtype=jnp.float32)
     found = outputs(program, *evaluated(state), inputs)
-    return metric_sums(program.loss, program.metrics, found, targets, weights)
+    sums = metric_sums(program.loss, program.metrics, found, targets, weights)
+    return Evaluation(sums, program.loss.probabilities(found))
+
+
+def evaluated_sums(
+    program: Program, state: State, inputs: jax.Array, labels: jax.Array, weights: jax.Array
+) -> MetricSums:
+    """The sums of `evaluate` alone: many members together would hold the answers of each to all examples."""
+    return evaluate(program, state, inputs, labels, weights).sums
 
 
 def predict(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:

@@ -82,6 +82,7 @@ class Trained:
     vocabulary: tuple[str, ...]  # the word of each token; empty if inputs are not tokens
     input_dtype: str  # of the data
     facts: Facts
+    tested: np.ndarray | None = None  # its probabilities (n, k) of the test examples, if it was just tested
 
     @property
     def value_range(self) -> Range:
@@ -152,6 +153,7 @@ def of(
     dataset: Dataset,
     variables: train.Variables,
     metrics: Mapping[str, float],
+    tested: np.ndarray | None = None,
 ) -> Trained:
     """The network that was just trained, from memory."""
     return Trained(
@@ -163,6 +165,7 @@ def of(
         vocabulary=dataset.vocabulary,
         input_dtype=str(dataset.train.inputs.dtype),
         facts=Facts(metadata.version("convrunner"), dataset.digest, metrics),
+        tested=tested,
     )
 
 

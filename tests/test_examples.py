@@ -249,6 +249,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.run_figures.subject": explaining,
     "runner.serving.model": serving_images,
     "runner.serving.shipping": lambda: {"folder": Path("model")},
+    "runner.judging": training,
     "runner.layers.passes": in_float32,
     "runner.layers.places": lambda: {"k": 0, "b": 0},
     "runner.losses": in_float32,

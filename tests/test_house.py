@@ -88,6 +88,7 @@ FLOORS = {
     "runner.trained": 9,
     "runner.command": 8,
     "runner.schema": 8,
+    "runner.judging": 10,
     "runner.predicting": 10,
     "runner.page": 10,
     "runner.comparing": 10,

@@ -21,6 +21,8 @@ from runner.errors import ConfigError, DataError
 from runner.launchable import as_yaml
 from runner.predicting import Predictor
 from runner.trained import Trained, load
+from runner.verdicts.intervals import wilson
+from runner.verdicts.verdict import judged
 
 
 def pictures(folder: Path, count: int = 12) -> list[Path]:
@@ -61,6 +63,27 @@ def test_files_are_decoded_as_in_training_bit_for_bit(photographs: tuple[Path, T
     assert len(found) == len(paths) == len(inputs)
     # The data set has its images in another order.
     assert sorted(found) == sorted(map(tuple, expected.tolist()))
+
+
+def test_files_in_folders_of_classes_are_judged_as_the_test_images_of_a_run(
+    photographs: tuple[Path, Trained], tmp_path: Path
+) -> None:
+    folder, trained = photographs
+    test = data.load(trained.experiment.data).test
+    probabilities = trained.probabilities(test.inputs, here())
+    for name in test.files:
+        path = tmp_path / "again" / "/".join(Path(name).parts[-2:])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((folder / "photos" / name).read_bytes())
+    network = Predictor(trained)
+    [answers] = network.files(str(tmp_path / "again"))
+    found = network.verdict(answers)
+    wanted = judged(test.labels, probabilities, trained.classes)
+    assert found is not None
+    assert found.counts.tolist() == wanted.counts.tolist()
+    assert (found.accuracy, found.macro) == (wanted.accuracy, wanted.macro)
+    assert found.reliability.ece == pytest.approx(wanted.reliability.ece, rel=1e-9)
+    assert network.verdict(network.predict([folder / "photos" / test.files[0]])) is None  # its class is not known
 
 
 def test_a_path_an_image_and_an_array_are_answered_alike(photographs: tuple[Path, Trained]) -> None:
@@ -221,9 +244,11 @@ def test_a_run_predicts_scores_and_is_loaded_in_python(runner: Runner) -> None:
         answer["top"][0] == {"class": answer["class"], "probability": answer["probability"]} for answer in answers
     )
     right = sum(Path(answer["file"]).parent.name == answer["class"] for answer in answers)
-    first, last = done.err.splitlines()
+    first, last, *verdict = done.err.splitlines()
     assert first.startswith("passed over: ")
     assert "an empty file" in first
+    share = wilson(right, 40)
+    assert verdict[0] == f"  95 % interval {share.low:.2%} to {share.high:.2%} (40 images)"
     assert last.endswith(f"a second); 1 passed over; accuracy {right / 40:.2%} of 40 in folders of a class")
     done = runner("predict", "run=outputs/run", "images=photos/dark/*.jpg", "format=csv")
     rows = list(csv.reader(io.StringIO(done.out)))

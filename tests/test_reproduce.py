@@ -39,7 +39,15 @@ def test_a_run_is_equal_to_the_bit_rounded_or_not(runner: Runner) -> None:
     assert (done.status, done.err) == (0, "")
     assert SAME in " ".join(done.out.split())
     found = rows(done.out)
-    assert set(found) >= {"train/loss", "val/accuracy", "learning_rate", "best/epoch", "test/loss", "weights"}
+    assert set(found) >= {
+        "train/loss",
+        "val/accuracy",
+        "learning_rate",
+        "best/epoch",
+        "test/loss",
+        "test/ece",
+        "weights",
+    }
     assert set(found.values()) == {"equal to the bit"}
     assert not [name for name in found if "second" in name]
     assert done.out.splitlines()[-1] == "reproduced: equal to the bit"
@@ -58,7 +66,7 @@ def test_a_run_is_equal_to_the_bit_rounded_or_not(runner: Runner) -> None:
     changed(first, once=record["once"] | {"test/accuracy": 0.125})
     done = runner("reproduce", "run=first", "tracking=off")
     assert done.status == 4
-    [line] = [line for line in done.out.splitlines() if line.startswith("test/accuracy")]
+    [line] = [line for line in done.out.splitlines() if line.startswith("test/accuracy ")]
     assert "0.125 there" in line
 
 

@@ -14,7 +14,7 @@ from configurations import TINY, UNTRACKED, begun, composed, configured, parse, 
 from mlflow.entities import Run
 from PIL import Image
 
-from runner import data, describe
+from runner import data, describe, verdicts
 from runner.configuration import Configuration
 from runner.errors import DataError, NonFiniteError, TrainingError
 from runner.observers.recorder import run_name
@@ -111,6 +111,7 @@ def test_metrics_have_the_names_of_the_design(finished: Recorded) -> None:
     once = {
         "test_loss": "test/loss",
         "test_accuracy": "test/accuracy",
+        **{f"test_{name}": f"test/{name}" for name in verdicts.NUMBERS},
         "best_val_accuracy": "best/val_accuracy",
         "best_val_loss": "best/val_loss",
         "best_epoch": "best/epoch",

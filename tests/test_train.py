@@ -178,7 +178,7 @@ def test_the_training_sums_are_those_of_the_images_that_were_seen() -> None:
     after, sums = advanced(program, state, feed, [0.0, 0.0, 0.0])  # nothing is learnt, so every batch meets one net
     seen = np.asarray(feed.order)[: 3 * 32]
     weights = jnp.ones(len(seen), jnp.float32)
-    counted = train.evaluate(program, state, feed.inputs[seen], feed.labels[seen], weights)
+    counted = train.evaluate(program, state, feed.inputs[seen], feed.labels[seen], weights).sums
     assert float(sums.images.weight) == 96 == float(counted.weight)
     assert sums.images.metrics == counted.metrics
     assert float(sums.images.loss) == pytest.approx(float(counted.loss), rel=1e-5)

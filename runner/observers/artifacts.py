@@ -1,6 +1,7 @@
 """What is recorded of a member once it is trained: its figures, its weights and the model that others load."""
 
 import functools
+import json
 from dataclasses import dataclass
 
 import jax
@@ -12,6 +13,7 @@ from runner.trained import NETWORK, WEIGHTS, Trained
 from runner.training.member import Member
 from runner.training.outcome import Outcome
 from runner.training.plan import Plan
+from runner.verdicts.verdict import FILE, as_json
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def configuration(member: Member, parent: tracking.Run | None) -> str:
 
 
 def log_figures(recorded: tracking.Run, found: Finished) -> None:
-    """The figures of `figures.draw` that suit the network; what they need is computed in the background too."""
+    """The verdict, and the figures of `figures.draw` that suit the network; computed in the background, as drawn."""
     plan, outcome = found.plan, found.outcome
     best = outcome.metrics.get("best/epoch")
     subject = Subject(
@@ -42,10 +44,15 @@ def log_figures(recorded: tracking.Run, found: Finished) -> None:
         plan.given,
         folder=found.member.context.folder,
     )
+    recorded.log_figure(FILE, lambda: _verdict(subject))
     for name in found.member.context.figures.draw:
         known = figure(name)
         if known.suits(subject.network) and known.in_runs(subject.network):
             recorded.log_figure(known.file(name), functools.partial(known.draw, subject))
+
+
+def _verdict(subject: Subject) -> bytes:
+    return (json.dumps(as_json(subject.verdict), indent=1, ensure_ascii=False) + "\n").encode()
 
 
 @endings.warn_on_file_errors("the model")

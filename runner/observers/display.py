@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from runner import judging
+from runner.data import Dataset
 from runner.observers.activity import Activity, shown
 from runner.trained import Trained
 from runner.training.alone import Chunk
@@ -16,6 +18,7 @@ from runner.training.member import Member
 from runner.training.observer import Observer
 from runner.training.outcome import Outcome
 from runner.training.plan import Plan
+from runner.verdicts import terminal
 
 _log = logging.getLogger(__name__)
 # Of the table of epochs: heading, width, metric, format. Narrow terminals do without the last ones of _LEFT_OUT.
@@ -41,9 +44,10 @@ class Display(Observer):
         self._shown = ExitStack()
         self._task = TaskID(0)
         self._epochs, self._headed = 0, False
+        self._dataset: Dataset | None = None
 
     def begins(self, member: Member, plan: Plan) -> None:
-        self._epochs = plan.epochs
+        self._epochs, self._dataset = plan.epochs, plan.dataset
         if left_out := plan.dataset.left_out.summary():
             self.say([f"left out of the class folders: {left_out}"])
         self._bar = Progress(
@@ -79,8 +83,15 @@ class Display(Observer):
     def ends(self, member: Member, outcome: Outcome, trained: Trained | None) -> None:
         self._shown.close()
         if outcome.status == "FINISHED":
-            self.say(_summary(member, outcome, time.perf_counter() - self._began))
+            seconds = time.perf_counter() - self._began
+            self.say(_summary(member, outcome, seconds, self._verdict(trained)))
             self.activity.now("saving the model")
+
+    def _verdict(self, trained: Trained | None) -> list[str]:
+        """The verdict on the answers to the test examples, for a terminal of this width."""
+        if trained is None or trained.tested is None or self._dataset is None or not len(trained.tested):
+            return []
+        return terminal.lines(judging.verdict(self._dataset, trained.tested), min(self._console.width, 120) - 2)
 
     def say(self, lines: list[str]) -> None:
         """Prints lines, and writes them to the log file."""
@@ -112,13 +123,14 @@ def _row(number: str, found: Mapping[str, float], without: Sequence[str] = ()) -
     )
 
 
-def _summary(member: Member, outcome: Outcome, wall_seconds: float) -> list[str]:
-    """The result of a run in a few lines."""
+def _summary(member: Member, outcome: Outcome, wall_seconds: float, verdict: Sequence[str]) -> list[str]:
+    """The result of a run in a few lines, with its verdict."""
     experiment, found = member.experiment, outcome.metrics
     ended = f" ({outcome.reason})" if outcome.reason else ""
     return [
         f"{experiment.model.name} on {experiment.data.name}: test accuracy {found['test/accuracy']:.2%}, "
         f"loss {found['test/loss']:.4f}",
+        *(f"  {line}" for line in verdict),
         f"  {_best(member, outcome)}{ended}",
         f"  {wall_seconds:.1f} s, of which {found['seconds/train']:.1f} s training and "
         f"{found['seconds/compile']:.1f} s compiling",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import jax
 import numpy as np
 
-from runner import compiling
+from runner import compiling, judging
 from runner.data import Dataset
 from runner.data.vocabulary import token_text
 from runner.explaining.excitation import responses
@@ -28,6 +28,7 @@ from runner.network import Network
 from runner.placement import Placement
 from runner.train import Variables
 from runner.trained import Trained
+from runner.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
     from runner.figures import Answered
@@ -120,6 +121,23 @@ class Subject:
             return np.arange(len(self.dataset.val)), self.probabilities
         indices = self.some(max(count, _LEAST_JUDGED))
         return indices, self.trained.probabilities(self.dataset.val.inputs[indices], self.placement)
+
+    @functools.cached_property
+    def tested(self) -> np.ndarray:
+        """Class probabilities (n, k) of the test examples: those of the run's own evaluation, if it just ended."""
+        known = self.trained.tested
+        return self.trained.probabilities(self.dataset.test.inputs, self.placement) if known is None else known
+
+    @property
+    def of_test(self) -> str:
+        """The word for the test examples."""
+        return "test texts" if self.trained.vocabulary else "test images" if has_images(self.network) else "test inputs"
+
+    @functools.cached_property
+    def verdict(self) -> Verdict:
+        """The verdict on these answers, with a temperature that is fitted to the `judged` validation examples."""
+        indices, probabilities = self.judged
+        return judging.verdict(self.dataset, self.tested, (self.dataset.val.labels[indices], probabilities))
 
     @functools.cached_property
     def before(self) -> Variables:

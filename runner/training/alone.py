@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from runner import compiling, interrupts, train, trained
+from runner import compiling, interrupts, train, trained, verdicts
 from runner.errors import Fault, NonFiniteError, shown
 from runner.losses import MetricSums
 from runner.training.ledger import Epoch, Ledger, after
@@ -79,6 +79,7 @@ class Training:
             self._functions = compiling.compiled(
                 plan.program, plan.placement, donate=not plan.experiment.train.debug_nans
             )
+        self._answers: np.ndarray | None = None  # to the test examples, once they were asked for
         self._called: set[str] = set()
         self._compile_seconds = 0.0
 
@@ -117,7 +118,7 @@ class Training:
     def trained(self, metrics: Mapping[str, float]) -> trained.Trained:
         """The network as a value, with its metrics."""
         plan = self.plan
-        return trained.of(plan.experiment, plan.program, plan.dataset, self.learnt, metrics)
+        return trained.of(plan.experiment, plan.program, plan.dataset, self.learnt, metrics, self._answers)
 
     @property
     def _kept(self) -> train.State:
@@ -148,14 +149,20 @@ class Training:
 
     def validated(self) -> dict[str, float]:
         """`val/loss`, `val/accuracy` and the other metrics of the present state."""
-        return self._measured("val", self.state, self.plan.held_out.val)
+        return averages("val", [found.sums for found in self._evaluated(self.state, self.plan.held_out.val)])
 
     def test(self) -> dict[str, float]:
-        """`test/loss`, `test/accuracy` and the other metrics of what was kept. Asked once, at the end."""
-        return self._measured("test", self._kept, self.plan.held_out.test)
+        """`test/loss`, `test/accuracy` and all other numbers of what was kept. Asked once, at the end."""
+        labels = self.plan.dataset.test.labels
+        found = jax.device_get(list(self._evaluated(self._kept, self.plan.held_out.test)))
+        self._answers = np.concatenate([one.probabilities for one in found])[
+            : len(labels)
+        ]  # the last batch is filled up
+        judged = {f"test/{name}": value for name, value in verdicts.numbers(labels, self._answers).items()}
+        return averages("test", [one.sums for one in found]) | judged
 
-    def _measured(self, split: str, state: train.State, batches: list[Batch]) -> dict[str, float]:
-        return averages(split, [self._call("evaluate", state, *batch) for batch in batches])
+    def _evaluated(self, state: train.State, batches: list[Batch]) -> Iterator[train.Evaluation]:
+        return (self._call("evaluate", state, *batch) for batch in batches)
 
     def _trained(self, number: int, report: Callable[[Chunk], None] | None) -> train.Sums:
         """The sums of an epoch, or of what is left of it."""

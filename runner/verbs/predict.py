@@ -2,10 +2,11 @@
 
 import csv
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from annotated_types import Ge
 from pydantic import Field
@@ -15,6 +16,8 @@ from runner.verb import Asked, RunSettings, SettingsVerb
 
 if TYPE_CHECKING:
     from runner.predicting import Answer
+
+_LEAST_JUDGED: Final = 20  # files whose class is known: what fewer come to, their table says
 
 
 class Predict(RunSettings):
@@ -34,6 +37,7 @@ def predict(settings: Predict, asked: Asked) -> int:
     """Prints the answers. Returns 1 if no file could be read."""
     from runner import trained
     from runner.predicting import Predictor
+    from runner.verdicts import terminal
 
     with asked.folder(settings.run) as folder:
         network = Predictor(trained.load(folder), device=settings.device)
@@ -49,7 +53,11 @@ def predict(settings: Predict, asked: Asked) -> int:
             print(f"passed over: {answer.fault}", file=sys.stderr)
     good = [answer for answer in answers if not answer.fault]
     {"table": _print_table, "csv": _print_csv, "json": _print_json}[settings.format](good)
+    labelled = [answer for answer in good if answer.label is not None]
     print(_summary(good, len(answers) - len(good), what, seconds), file=sys.stderr)
+    if len(labelled) >= _LEAST_JUDGED and (verdict := network.verdict(labelled)) is not None:
+        width = min(shutil.get_terminal_size().columns, 120) - 2
+        print(*(f"  {line}" for line in terminal.lines(verdict, width, of=what)), sep="\n", file=sys.stderr)
     return 0 if good else 1
 
 

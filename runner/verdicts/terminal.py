@@ -18,12 +18,11 @@ def lines(found: Verdict, width: int, *, of: str = "test examples") -> list[str]
     told = [f"95 % interval {share.low:.2%} to {share.high:.2%} ({found.examples:,} {of})"]
     if found.baselines is not None:
         told.append(_without_network(found))
-    means = f"balanced accuracy {found.balanced_accuracy.value:.2%}, macro F1 {found.macro[2].value:.4f}"
-    error = f"calibration error {found.reliability.ece:.4f}"
-    by_chance = "" if found.reliability.ece > found.ece_by_chance else ", no more than by chance"
-    told.append(f"{means}, {error}{by_chance}")
+    told.append(f"balanced accuracy {found.balanced_accuracy.value:.2%}, macro F1 {found.macro[2].value:.4f}")
     if weakest := _weakest(found):
         told.append(weakest)
+    chance = f"by chance alone it would be up to {found.ece_by_chance:.4f}"
+    told.append(f"calibration error {found.reliability.ece:.4f}; {chance}")
     return [line for text in told for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ")]
 
 
@@ -44,7 +43,7 @@ def _weakest(found: Verdict) -> str:
     scores = found.classes.f1
     known = [number for number, support in enumerate(found.classes.support) if support and scores[number] < 1]
     ranked = sorted(known, key=lambda number: float(scores[number]))[:_WEAKEST]
-    named = ", ".join(f"{_short(found.names[number])} {scores[number]:.4f}" for number in ranked)
+    named = ", ".join(f"{_short(found.names[number])} ({scores[number]:.4f})" for number in ranked)
     return f"lowest F1: {named}" if named else ""
 
 

@@ -36,11 +36,11 @@ class Baselines(NamedTuple):
 
 
 class Tempered(NamedTuple):
-    """A temperature fitted to so many validation examples, and the calibration error of the test answers with it."""
+    """A temperature fitted to so many validation examples, and the bins of the test answers with it."""
 
     temperature: float
     examples: int
-    ece: float
+    reliability: Reliability
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ def _tempered(labels: Array, probabilities: Array, validation: tuple[Array, Arra
     own, theirs = (np.nan_to_num(values) for values in (probabilities, validation[1]))
     found = temperature(validation[0], theirs)
     taken, confidences = answers(tempered(own, found))
-    return Tempered(found, len(theirs), reliability(taken == labels, confidences).ece)
+    return Tempered(found, len(theirs), reliability(taken == labels, confidences))
 
 
 def mean_of(values: Array | None) -> float | None:
@@ -174,7 +174,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             "ece_95_percent_by_chance": verdict.ece_by_chance,
             "temperature": verdict.tempered.temperature if verdict.tempered else None,
             "validation_examples": verdict.tempered.examples if verdict.tempered else None,
-            "ece_with_temperature": verdict.tempered.ece if verdict.tempered else None,
+            "ece_with_temperature": verdict.tempered.reliability.ece if verdict.tempered else None,
             "bins": [
                 {"to": (number + 1) / BINS, "count": int(count), "confidence": float(said), "accuracy": float(was)}
                 for number, (count, said, was) in enumerate(

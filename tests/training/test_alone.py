@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from configurations import arrays_file, begun, here, probabilities, tiny
 
-from runner import data
+from runner import data, verdicts
 from runner.data import Dataset
 from runner.errors import ConfigError, NonFiniteError
 from runner.training import alone
@@ -160,7 +160,7 @@ def test_an_epoch_has_the_metrics_of_the_design() -> None:
             "train/loss", "train/accuracy", "val/loss", "val/accuracy", "learning_rate", "images_per_second",
         }  # fmt: skip
         assert all(np.isfinite(value) for value in epoch.metrics.values())
-    assert set(training.test()) == {"test/loss", "test/accuracy"}
+    assert set(training.test()) == {"test/loss", "test/accuracy", *(f"test/{name}" for name in verdicts.NUMBERS)}
     assert training.ledger.train_seconds > 0
     assert training.ledger.compile_seconds > 0
     assert all(0 < report.step <= training.plan.total_steps for report in reports)

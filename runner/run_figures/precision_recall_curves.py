@@ -1,0 +1,17 @@
+"""Precision-recall curves of the test examples, each class against all others."""
+
+from runner.run_figures.subject import RunFigure, Subject
+from runner.verdicts.curves import curves
+
+
+def draw(subject: Subject) -> bytes:
+    """The curve and the average precision of each class that has examples."""
+    from runner.figures import png
+    from runner.figures.judged import Line, precision_recall_curves
+
+    found = zip(subject.trained.classes, curves(subject.dataset.test.labels, subject.tested), strict=True)
+    lines = [Line(name, one.recall, one.precision, one.average_precision) for name, one in found if one is not None]
+    return png(precision_recall_curves(lines, of=f"{len(subject.tested):,} {subject.of_test}"))
+
+
+FIGURE = RunFigure(draw, "precision-recall curves of each class, with their average precision")

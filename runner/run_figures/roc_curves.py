@@ -1,0 +1,17 @@
+"""ROC curves of the test examples, each class against all others."""
+
+from runner.run_figures.subject import RunFigure, Subject
+from runner.verdicts.curves import curves
+
+
+def draw(subject: Subject) -> bytes:
+    """The curve and the area of each class that has examples."""
+    from runner.figures import png
+    from runner.figures.judged import Line, roc_curves
+
+    found = zip(subject.trained.classes, curves(subject.dataset.test.labels, subject.tested), strict=True)
+    lines = [Line(name, one.false_positive_rate, one.recall, one.area) for name, one in found if one is not None]
+    return png(roc_curves(lines, of=f"{len(subject.tested):,} {subject.of_test}"))
+
+
+FIGURE = RunFigure(draw, "ROC curves of each class, with their areas")
