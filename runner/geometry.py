@@ -90,6 +90,36 @@ def _amounts(padding: Padding, unpadded: Window, axis_size: int) -> tuple[int, i
             return low, high
 
 
+@dataclass(frozen=True)
+class Transposed:
+    """The transpose of a sliding window along one axis: each position of the input adds a filter to the output.
+
+    `window` leads from the output back to the input. Its padding is cut off from the output, at whose end `added`
+    positions follow, fewer than its stride.
+    """
+
+    window: Window
+    added: int = 0
+
+    def output_size(self, size: int) -> int:
+        """Positions of the output: (size − 1) · stride + extent − low − high + added."""
+        window = self.window
+        return (size - 1) * window.stride + window.extent - window.low - window.high + self.added
+
+    def taps(self) -> list[range]:
+        """For each position of one stride of the output, the positions of the input whose filters reach it."""
+        size, stride, dilation = self.window.size, self.window.stride, self.window.dilation
+        shared = math.gcd(stride, dilation)
+        found = []
+        for place in range(self.window.low, self.window.low + stride):  # in the output before it is cut
+            # Value t of the filter of input i is added at place i · stride + t · dilation.
+            first = place // shared * pow(dilation // shared, -1, stride // shared) % (stride // shared)
+            values = range(first, 0 if place % shared else size, stride // shared)
+            inputs = [(place - value * dilation) // stride for value in values[:: max(len(values) - 1, 1)]]
+            found.append(range(inputs[-1], inputs[0] + 1, dilation // shared) if inputs else range(0))
+        return found
+
+
 def bins(axis_size: int, count: int) -> list[range]:
     """Bins of nearly equal size over an axis; bin i ends before pixel ⌈(i + 1) · axis_size / count⌉.
 
@@ -159,6 +189,11 @@ class ReceptiveField:
         """The field of a map that repeats every position of this one `factor` times."""
         return self.over([range(1)] * factor, 1)
 
+    def transposed(self, by: Transposed, axis_size: int) -> "ReceptiveField":
+        """The field of a map made by a transposed window from this one, which has `axis_size` positions."""
+        field = self.over(by.taps(), 1)
+        return field.at_first(field) if by.output_size(axis_size) == 1 else field
+
     def binned(self, axis_size: int, count: int) -> "ReceptiveField":
         """The field of a map of `count` positions, each made from one of the `bins` of this one."""
         shared = math.gcd(axis_size, count)
@@ -168,22 +203,35 @@ class ReceptiveField:
     def over(self, taps: Sequence[range], advance: int) -> "ReceptiveField":
         """The field of a map whose positions 0, 1, … of one period each depend on these positions of this map.
 
-        The positions of each further period depend on positions that are `advance` further on.
+        The positions of each further period depend on positions that are `advance` further on. A position that depends
+        on none lies between its neighbours: from the first pixel of the next one to the last pixel of the one before.
         """
         copies = self.period // math.gcd(self.period, advance)
-        firsts, lasts = [], []
+        firsts: list[int | None] = []
+        lasts: list[int | None] = []
         for copy, own in itertools.product(range(copies), taps):
             at = range(own.start + copy * advance, own.stop + copy * advance, own.step)
             # After a period the same pixels come again, further on: one period of taps has the first, or the last.
-            firsts.append(min(self.pixels(self.firsts, at[: self.period])))
-            lasts.append(max(self.pixels(self.lasts, at[-self.period :])))
-        return ReceptiveField(tuple(firsts), tuple(lasts), self.advance * advance * copies // self.period)
+            firsts.append(min(self.pixels(self.firsts, at[: self.period]), default=None))
+            lasts.append(max(self.pixels(self.lasts, at[-self.period :]), default=None))
+        shift = self.advance * advance * copies // self.period
+        return ReceptiveField(_filled(firsts, shift), _filled(lasts[::-1], -shift)[::-1], shift)
 
     def at_first(self, like: "ReceptiveField") -> "ReceptiveField":
         """The field of position 0, shifted for each position by the stride of `like`, rounded down."""
         moves = [position * like.advance // like.period for position in range(like.period)]
         firsts, lasts = (tuple(each[0] + move for move in moves) for each in (self.firsts, self.lasts))
         return ReceptiveField(firsts, lasts, like.advance)
+
+
+def _filled(ends: Sequence[int | None], shift: int) -> tuple[int, ...]:
+    """These ends of one period, a missing one as the next; the next period is moved by `shift`."""
+    coming = next(end for end in ends if end is not None) + shift
+    filled = []
+    for end in reversed(ends):
+        coming = coming if end is None else end
+        filled.append(coming)
+    return tuple(reversed(filled))
 
 
 def union(fields: Sequence[ReceptiveField]) -> ReceptiveField:

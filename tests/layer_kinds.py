@@ -7,6 +7,7 @@ from runner.layers.base import Shape
 # What a kind cannot do without; a new kind with arguments of that sort is given its own here.
 REQUIRED: dict[str, dict[str, Any]] = {
     "conv": {"filters": 4, "kernel_size": 3},
+    "conv_transpose": {"filters": 4, "kernel_size": 3, "stride": 2},
     **{kind: {"size": 2} for kind in ("max_pool", "avg_pool", "sum_pool")},
     "group_norm": {"groups": 2},
     **{kind: {"size": [3, 2]} for kind in ("adaptive_avg_pool", "adaptive_max_pool")},

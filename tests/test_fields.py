@@ -83,7 +83,19 @@ convs = st.builds(
     dilations,
     st.one_of(st.sampled_from(["valid", "same", "full", "causal"]), st.tuples(st.tuples(sizes, sizes))),
 )
-upsamples = st.builds(lambda size: {"upsample": {"size": size}}, st.integers(2, 3))
+upsamples = st.one_of(
+    st.builds(lambda size: {"upsample": {"size": size}}, st.integers(2, 3)),
+    st.builds(
+        # No filter is smaller than the stride, so that every position of the output depends on some pixel.
+        lambda stride, more, padding: {
+            "conv_transpose": conv(kernel_size=stride + more, stride=stride, padding=padding)["conv"]
+        },
+        st.integers(1, 3),
+        st.integers(0, 2),
+        st.integers(0, 2),
+    ),
+    st.builds(lambda size: {"adaptive_avg_pool": {"size": size}}, st.integers(10, 70)),
+)
 
 
 @st.composite

@@ -25,6 +25,7 @@ from runner.layers import (  # noqa: F401 - each declares its kinds
     partial,
     pool,
     reshape,
+    transposed,
 )
 from runner.layers.base import Layer, kinds
 

@@ -1,7 +1,7 @@
 """Adaptive pooling: a wanted size of the output instead of a size of the window, with PyTorch's bins."""
 
 import math
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,10 @@ import numpy as np
 from jax import lax
 from pydantic import Field
 
+from runner import limits
 from runner.geometry import ReceptiveField, Window, bins
 from runner.graph import Graph
-from runner.layers.base import Array, FeatureMap, Layer, Shape, Tree
+from runner.layers.base import Array, Fallback, FeatureMap, Layer, Shape, Tree
 from runner.layers.passes import Pass
 from runner.layers.window import Pixels, check_period, each_axis
 from runner.ops.max_pool import max_pool
@@ -20,7 +21,9 @@ from runner.ops.max_pool import max_pool
 class _AdaptivePool(Layer):
     """Poolings over `size` bins of nearly equal size along each axis; neighbouring bins can share a pixel."""
 
-    size: Pixels = Field(examples=[7], description="Size of the output in pixels: n, or [h, w].")
+    size: Annotated[Pixels, Fallback(limits.FIELD_PERIOD)] = Field(
+        examples=[7], description="Size of the output in pixels: n, or [h, w]."
+    )
 
     def counts(self, shape: Shape) -> Shape:
         """The number of bins along each spatial axis."""

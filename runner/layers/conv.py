@@ -28,7 +28,24 @@ def _filters(value: Any) -> Any:
     return value
 
 
-class Conv(Layer):
+class Filtered(Layer):
+    """A layer with filters, of which each makes one channel of the next map."""
+
+    filters: Annotated[Annotated[int, Ge(1)] | Literal["classes"], BeforeValidator(_filters), SCALED] = Field(
+        examples=[16],
+        description="Number of filters, that is of output channels; classes: one for each class of the data.",
+    )
+
+    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> Self:
+        return self.model_copy(update={"filters": classes}) if self.filters == "classes" else self
+
+    def filter_count(self) -> int:
+        """The number of filters of a bound layer."""
+        assert self.filters != "classes", "a model is bound to its data before anything asks for its filters"
+        return self.filters
+
+
+class Conv(Filtered):
     """Filters slid over a feature map; each makes one channel of the next.
 
     `(n, h, w, c)` → `(n, h', w', filters)`. Computes the cross-correlation, as usual in the field.
@@ -38,10 +55,6 @@ class Conv(Layer):
     kind: ClassVar[str] = "conv"
     convolves: ClassVar[bool] = True
 
-    filters: Annotated[Annotated[int, Ge(1)] | Literal["classes"], BeforeValidator(_filters), SCALED] = Field(
-        examples=[16],
-        description="Number of filters, that is of output channels; classes: one for each class of the data.",
-    )
     kernel_size: Pixels = Field(examples=[3], description="Size of every filter in pixels: n, or [h, w].")
     stride: Annotated[Pixels, Fallback(1)] = Field(1, description="Step of the window in pixels: n, or [h, w].")
     padding: PaddingField = Field(
@@ -58,9 +71,6 @@ class Conv(Layer):
     kernel_init: InitializerField = Field(initializer("he_normal"), description="Initialiser of the filters.")
     bias_init: InitializerField = Field(initializer("zeros"), description="Initialiser of the biases.")
 
-    def bind(self, classes: int, vocabulary: int | None = None, precision: Precision = "float32") -> Self:
-        return self.model_copy(update={"filters": classes}) if self.filters == "classes" else self
-
     @property
     def grouped(self) -> bool:
         return self.groups > 1
@@ -69,11 +79,6 @@ class Conv(Layer):
         wide = super().widened(factor)
         # A depthwise convolution keeps one group for each filter.
         return wide.model_copy(update={"groups": wide.filters}) if self.filters == self.groups != 1 else wide
-
-    def filter_count(self) -> int:
-        """The number of filters of a bound layer."""
-        assert self.filters != "classes", "a model is bound to its data before anything asks for its filters"
-        return self.filters
 
     def windows(self, shape: Shape) -> tuple[Window, ...]:
         return slide(

@@ -78,7 +78,10 @@ def _missing(name: str, kind: type[Layer]) -> Any:
     """The guess for a required argument that is missing."""
     if name in kind.list_groups:
         return ((), ())
-    return (_NEUTRAL,) if name in kind.lists else 1
+    if name in kind.lists:
+        return (_NEUTRAL,)
+    fallback = _fallback(name, kind)
+    return 1 if fallback is None else fallback.value
 
 
 def _fallback(name: str, kind: type[Layer]) -> Fallback | None:

@@ -15,6 +15,7 @@ from runner.layers.base import Fallback, Misfit, Shape, shape_text
 
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 _NAMED_PADDINGS = ("valid", "same", "full", "causal")
+_NAMED_CUTS = ("valid", "same")
 _PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 PerAxis = int | tuple[int, ...]
@@ -45,16 +46,19 @@ def _check_largest(value: Any) -> None:
         raise ValueError(f"must be ≤ {limits.WINDOW_PIXELS}, got {value}")
 
 
-def _padding(value: Any) -> Any:
-    if isinstance(value, str) and value in _NAMED_PADDINGS:
+def _padding(named: tuple[str, ...]) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and value in named:
+            return value
+        _check_largest(value)
+        pairs = isinstance(value, tuple) and all(isinstance(item, tuple) and len(item) == 2 for item in value)
+        numbers = [number for pair in value for number in pair] if pairs else value
+        if not all(_whole_numbers(item, 0) for item in numbers) if pairs else not _whole_numbers(value, 0):
+            forms = f"{', '.join(named)}, pixels, [h, w] or [[top, bottom], [left, right]]"
+            raise ValueError(f"must be {forms}, got {shown(value)}")
         return value
-    _check_largest(value)
-    pairs = isinstance(value, tuple) and all(isinstance(item, tuple) and len(item) == 2 for item in value)
-    numbers = [number for pair in value for number in pair] if pairs else value
-    if not all(_whole_numbers(item, 0) for item in numbers) if pairs else not _whole_numbers(value, 0):
-        forms = "valid, same, full, causal, pixels, [h, w] or [[top, bottom], [left, right]]"
-        raise ValueError(f"must be {forms}, got {shown(value)}")
-    return value
+
+    return check
 
 
 _PADDED = {"type": "integer", "minimum": 0, "maximum": limits.WINDOW_PIXELS}
@@ -66,21 +70,24 @@ def _per_axis_schema(least: int) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [number, {"type": "array", "items": number, "minItems": 1, "maxItems": 2}]})
 
 
+def _padding_schema(named: tuple[str, ...]) -> WithJsonSchema:
+    pairs = {"type": "array", "items": _PIXELS, "minItems": 1, "maxItems": 2}
+    return WithJsonSchema({"anyOf": [{"enum": list(named)}, _PADDED, _PIXELS, pairs]})
+
+
 Pixels = Annotated[PerAxis, BeforeValidator(_per_axis(1)), _per_axis_schema(1)]
+PixelsOrNone = Annotated[PerAxis, BeforeValidator(_per_axis(0)), _per_axis_schema(0)]
 PaddingField = Annotated[
     Literal["valid", "same", "full", "causal"] | int | tuple[int, ...] | tuple[tuple[int, int], ...],
-    BeforeValidator(_padding),
+    BeforeValidator(_padding(_NAMED_PADDINGS)),
     Fallback("full"),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"enum": list(_NAMED_PADDINGS)},
-                _PADDED,
-                _PIXELS,
-                {"type": "array", "items": _PIXELS, "minItems": 1, "maxItems": 2},
-            ]
-        }
-    ),
+    _padding_schema(_NAMED_PADDINGS),
+]
+CutField = Annotated[
+    Literal["valid", "same"] | int | tuple[int, ...] | tuple[tuple[int, int], ...],
+    BeforeValidator(_padding(_NAMED_CUTS)),
+    Fallback("valid"),
+    _padding_schema(_NAMED_CUTS),
 ]
 
 

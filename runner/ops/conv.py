@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from runner.geometry import Window
@@ -64,6 +65,24 @@ def conv(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int = 1) -> 
     return _reference(x, kernel, windows, groups) if way is None else _convolved(x, kernel, way, windows, groups)
 
 
+def conv_transpose(x: jax.Array, kernel: jax.Array, windows: Windows, sizes: Shape, groups: int = 1) -> jax.Array:
+    """Transposes the convolution by `windows` that leads from a map of `sizes` to that of `x`, in the type of `x`.
+
+    `(n, *spatial, c)` → `(n, *sizes, filters)`; the kernel is `(*window, filters / groups, c)`. It is the gradient of
+    that convolution by its input, and is computed so.
+    """
+    kernel = kernel.astype(x.dtype)
+    shape = (x.shape[0], *sizes, kernel.shape[-2] * groups)
+    way = chosen(shape, kernel.shape, x.dtype, windows, groups)
+    if (names := _names.get()) is not None:
+        names.append("reference" if way is None else way.name)
+    if way is not None:
+        return _transposed(x, kernel, way, shape, windows, groups)
+    output = jax.ShapeDtypeStruct(shape, x.dtype)
+    (y,) = jax.linear_transpose(lambda y: _reference(y, kernel, windows, groups), output)(x)
+    return jnp.asarray(y)
+
+
 def chosen(x_shape: Shape, kernel_shape: Shape, dtype: Any, windows: Windows, groups: int) -> Lowering | None:
     """The lowering of a convolution that is traced now; None is the reference."""
     for way in _FOR_CPU[lowering.current()]:
@@ -105,3 +124,27 @@ def _backward(
 
 
 _convolved.defvjp(_forward, _backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
+def _transposed(
+    x: jax.Array, kernel: jax.Array, way: Lowering, shape: Shape, windows: Windows, groups: int
+) -> jax.Array:
+    return way.input_gradient(x, kernel, shape, windows, groups)
+
+
+def _transposed_forward(
+    x: jax.Array, kernel: jax.Array, way: Lowering, shape: Shape, windows: Windows, groups: int
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return way.input_gradient(x, kernel, shape, windows, groups), (x, kernel)
+
+
+def _transposed_backward(
+    way: Lowering, shape: Shape, windows: Windows, groups: int, kept: tuple[jax.Array, jax.Array], g: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = kept
+    by_x = way.forward(g, kernel, windows, groups)
+    return by_x, way.kernel_gradient(g, x, kernel.shape, windows, groups)
+
+
+_transposed.defvjp(_transposed_forward, _transposed_backward)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from runner.geometry import Window
 from runner.layers import places, sequence
 from runner.layers.base import Layer, Shape, Tree
 from runner.layers.composite import Composite, Straight, below
@@ -20,13 +21,24 @@ from runner.layers.merging import Auxiliary, Branches, DenseConnection, Residual
 from runner.layers.passes import TOP, Located
 from runner.layers.pool import AvgPool
 from runner.layers.sequence import Layers
+from runner.layers.transposed import ConvTranspose
 from runner.network import Network
 
 Array = np.ndarray[Any, Any]
 
 RUNS_IN_BROWSER: Final = frozenset(
     {
-        *("conv", "partial_conv", "dense", "classifier", "embedding", "flatten", "upsample", "pad_channels"),
+        *(
+            "conv",
+            "conv_transpose",
+            "partial_conv",
+            "dense",
+            "classifier",
+            "embedding",
+            "flatten",
+            "upsample",
+            "pad_channels",
+        ),
         *("max_pool", "avg_pool", "sum_pool", "subsampling", "global_avg_pool", "global_max_pool", "position_bias"),
         *("adaptive_avg_pool", "adaptive_max_pool"),
         *("batch_norm", "layer_norm", "group_norm", "instance_norm", "local_response_norm"),
@@ -97,6 +109,9 @@ class _Nodes:
         if isinstance(layer, AvgPool):
             tensors["counts"] = layer.pixel_counts(shape).astype(np.float32)
         windows = layer.windows(shape) if layer.kind in _SLIDING else ()
+        args = _arguments(layer)
+        if isinstance(layer, ConvTranspose):
+            args["transposed"] = [_numbers(own.window) for own in layer.transposed(shape)]
         return self._add(
             Node(
                 kind=layer.kind,
@@ -104,8 +119,8 @@ class _Nodes:
                 paths=[here.path],
                 shape=layer.output_shape(shape),
                 inputs=[at],
-                windows=[(one.size, one.stride, one.dilation, one.low, one.high) for one in windows],
-                args=_arguments(layer),
+                windows=[_numbers(one) for one in windows],
+                args=args,
                 tensors=tensors,
                 multiply_adds=layer.multiply_adds(shape),
             )
@@ -145,6 +160,10 @@ class _Nodes:
     def _add(self, node: Node) -> int:
         self.nodes.append(node)
         return len(self.nodes) - 1
+
+
+def _numbers(window: Window) -> tuple[int, ...]:
+    return window.size, window.stride, window.dilation, window.low, window.high
 
 
 def _arguments(layer: Layer) -> dict[str, Any]:

@@ -25,6 +25,12 @@ CONV = {"filters": 6, "kernel_size": 3}
 PADDED = {"conv": {**CONV, "padding": 1}}
 MODES = ("reflect", "replicate", "circular")
 ADAPTIVE = ("adaptive_avg_pool", "adaptive_max_pool")
+TRANSPOSED: list[tuple[dict[str, Any], Shape]] = [
+    ({"stride": 2, "padding": 1}, MAP),
+    ({"stride": [3, 2], "padding": [[0, 1], [2, 0]], "output_padding": [2, 1], "groups": 2, "use_bias": False}, MAP),
+    ({"stride": 2, "dilation": 2, "padding": "same"}, MAP),
+    ({"stride": 5, "padding": "same"}, LINE),
+]
 POOLS = ("max_pool", "avg_pool", "sum_pool", "subsampling")
 # Beside one layer of each kind as it comes by default.
 CASES: list[tuple[dict[str, Any], Shape]] = [
@@ -58,6 +64,7 @@ CASES: list[tuple[dict[str, Any], Shape]] = [
     ({"dense": {"units": 3, "use_bias": False}}, (6,)),
     *(({kind: {}}, shape) for kind in ("flatten", "global_avg_pool", "global_max_pool") for shape in BOTH),
     *(({kind: {"size": size}}, shape) for kind in ADAPTIVE for size, shape in ((2, LINE), ([7, 3], MAP), (9, MAP))),
+    *(({"conv_transpose": {**CONV, **own}}, shape) for own, shape in TRANSPOSED),
     ({"position_bias": {}}, LINE),
     *(({"upsample": {"size": size}}, shape) for size, shape in ((3, MAP), ([1, 2], MAP), (2, LINE))),
     *(({"pad_channels": {"channels": channels}}, shape) for channels in (4, 6) for shape in (MAP, LINE, (3,))),

@@ -24,7 +24,7 @@ EVERYDAY = {
     *("leaky_relu", "elu", "gelu", "silu", "softmax", "dense", "classifier", "flatten", "dropout", "batch_norm"),
     *("layer_norm", "local_response_norm", "repeat", "prelu", "hard_swish", "mish"),
     *("group_norm", "instance_norm", "spatial_dropout", "stochastic_depth"),
-    *("adaptive_avg_pool", "adaptive_max_pool"),
+    *("adaptive_avg_pool", "adaptive_max_pool", "conv_transpose"),
 }
 
 
@@ -75,7 +75,7 @@ def test_bfloat16_computes_in_bfloat16_and_measures_in_float32(kind: str) -> Non
     assert all(leaf.dtype == jnp.float32 for name in statistics for leaf in jax.tree.leaves(after[name]))
 
 
-@pytest.mark.parametrize("kind", ["conv", "dense", "batch_norm", "max_pool", "repeat"])
+@pytest.mark.parametrize("kind", ["conv", "conv_transpose", "dense", "batch_norm", "max_pool", "repeat"])
 def test_a_map_over_parameters_is_a_loop_over_them(kind: str) -> None:
     layer, shape = one(kind)
     x = normal(2, *shape)
@@ -153,6 +153,7 @@ def test_faults_of_an_entry(entry: Any, expected: str) -> None:
 FORMS = {
     "max_pool": (2, "{size: 2}"),
     "conv": ([3, 5], "{filters: 16, kernel_size: [3, 5]}"),
+    "conv_transpose": ([3, 5], "{filters: 16, kernel_size: [3, 5]}"),
     "adaptive_avg_pool": (3, "{size: 3}"),
     "adaptive_max_pool": ([3, 2], "{size: [3, 2]}"),
     "dropout": (0.5, "{rate: 0.5}"),

@@ -22,6 +22,11 @@ NET: list[Any] = [
     "flatten",
     {"dense": {"units": 10}},
 ]
+LARGER: list[Any] = [
+    {"conv_transpose": {"filters": 2, "kernel_size": 3, "stride": 3, "dilation": 2, "output_padding": 2, "padding": 1}},
+    {"max_pool": {"size": 32}},  # (10 − 1) · 3 + 5 − 2 + 2
+]
+SIZED: list[Any] = [{"adaptive_avg_pool": {"size": [12, 12]}}, {"max_pool": {"size": 12}}]
 SHAPE = (10, 10, 1)
 
 
@@ -59,6 +64,17 @@ def test_nothing_is_told_of_what_fits_but_for_one_value(by: Any) -> None:
     for entries in broken(NET, by):
         if isinstance(entries, list) and entries:
             assert guessed(entries) == [], entries
+
+
+@pytest.mark.parametrize("by", ["broken", -7, {}, [], True], ids=str)
+@pytest.mark.parametrize("net", [LARGER, SIZED], ids=["conv_transpose", "adaptive_avg_pool"])
+def test_a_layer_that_makes_maps_larger_is_guessed_to_make_them_large(net: list[Any], by: Any) -> None:
+    assert guessed(net) == []
+    [(kind, arguments)] = net[0].items()
+    for name in arguments:
+        for entry in ({**arguments, name: by}, {key: own for key, own in arguments.items() if key != name}):
+            if name in ("size", "kernel_size", "filters") or name in entry:
+                assert guessed([{kind: entry}, *net[1:]]) == [], entry
 
 
 def test_a_window_that_never_fits_is_told_beside_what_cannot_be_read() -> None:

@@ -74,13 +74,15 @@ CASES = [
         for kind in ("adaptive_avg_pool", "adaptive_max_pool")
         for size in (1, 3, 600)
     ),
+    Case({"conv_transpose": {"filters": 2, "kernel_size": 4, "stride": 2, "padding": 1}}, IMAGE),
+    Case({"conv_transpose": {"filters": 2, "kernel_size": 1}}, (2, 2, 2048)),
     Case({"group_norm": {"groups": 1}}, IMAGE),
     Case({"instance_norm": {}}, IMAGE),
     *(Case({"prelu": {"per_channel": own}}, (4, 4, 2), 2000) for own in (False, True)),
     Case({"pad_channels": {"channels": 3}}, (4, 4, 2)),
 ]
 # The kinds whose operations have several lowerings.
-LOWERED = {"conv", "partial_conv", "max_pool", "batch_norm"}
+LOWERED = {"conv", "conv_transpose", "partial_conv", "max_pool", "batch_norm"}
 
 
 def test_every_kind_is_held_against_itself() -> None:

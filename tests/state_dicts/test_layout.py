@@ -41,6 +41,18 @@ def test_the_axes_of_kernels_are_reordered() -> None:
     assert kernel[1, 2, 3] == one[3, 2, 1]
 
 
+def test_the_kernel_of_a_transposed_convolution_is_that_of_pytorch() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
+    theirs = torch.nn.ConvTranspose2d(4, 6, (2, 3), stride=2, padding=(0, 1), groups=2)
+    state = {name: array.numpy() for name, array in theirs.state_dict().items()}
+    kind = {"filters": 6, "kernel_size": [2, 3], "stride": 2, "padding": [0, 1], "groups": 2}
+    x = random(2, 5, 3, 4)
+    expected = np.moveaxis(theirs(torch.tensor(np.moveaxis(x, -1, 1).copy())).detach().numpy(), 1, -1)
+    named = {f"up.{name}": array for name, array in state.items()}
+    found = outputs(model({"conv_transpose": kind}), (5, 3, 4), named, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_normalisation_arrays_are_renamed() -> None:
     state = {name: random(4) for name in ("weight", "bias", "running_mean", "running_var")}
     arrays = {f"bn.{name}": array for name, array in state.items()} | {"bn.num_batches_tracked": np.array(7)}

@@ -192,7 +192,7 @@ async function main() {
       const [first, last] = box[1], words = page.vocabulary.length ? Array.from(page.values[0].subarray(first, last + 1), (v) => page.vocabulary[v]) : null;
       sight = words ? say("seesWords", words.filter((word) => word !== page.vocabulary[0]).join(" ") || page.vocabulary[0]) : say("seesPositions", first, last);
     }
-    const canSlide = held && node.windows.length && !page.recorded;
+    const canSlide = held && (node.windows.length || node.kind === "conv_transpose") && !page.recorded;
     return [el("h3", {}, page.title(at), " ", el("small", {}, where(node, unit), held ? ` · ${say("held")}` : "")),
       canSlide ? el("p", {}, el("button", { id: "slide", onclick: slide }, say(timer ? "stop" : "slide"))) : "",
       ...arithmetic(page, at, unit), at && box ? el("p", { class: "note" }, sight) : ""];

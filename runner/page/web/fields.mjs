@@ -1,6 +1,7 @@
 // What a unit sees: the rectangle of each earlier layer that its value depends on.
 import { bin } from "./adaptive.mjs";
 import { asMap } from "./shapes.mjs";
+import { backwards } from "./transposed.mjs";
 
 const WHOLE = new Set(["flatten", "dense", "classifier", "global_avg_pool", "global_max_pool"]);
 
@@ -20,6 +21,14 @@ function before(node, box, from) {
   if (node.kind === "upsample") {
     const part = ([first, last], length, longer) => [first, last].map((at) => Math.floor((at * length) / longer));
     return [part(box[0], h, height), part(box[1], w, width)];
+  }
+  if (node.kind === "conv_transpose") {
+    // From the first pixel whose filter ends behind the beginning to the last one whose filter begins before the end.
+    const clamped = (at, length) => Math.min(Math.max(at, 0), length - 1);
+    const part = ([first, last], [size, stride, dilation, low], length) =>
+      [Math.ceil((first + low - dilation * (size - 1)) / stride), Math.floor((last + low) / stride)].map((at) => clamped(at, length));
+    const [wy, wx] = backwards(node);
+    return [part(box[0], wy, h), part(box[1], wx, w)];
   }
   if (node.kind.startsWith("adaptive")) {
     const part = ([first, last], length, count) => [bin(first, length, count)[0], bin(last, length, count)[1] - 1];

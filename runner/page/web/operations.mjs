@@ -7,6 +7,7 @@ import { ADAPTIVE } from "./adaptive.mjs";
 import { JOINS } from "./joins.mjs";
 import { NORMS } from "./norms.mjs";
 import { asMap, channelsOf } from "./shapes.mjs";
+import { convTranspose } from "./transposed.mjs";
 import { WINDOWED } from "./windows.mjs";
 
 const same = { forward: ([x]) => x, back: (xs, y, g) => ({ xs: [g], t: {} }) };
@@ -95,6 +96,7 @@ export const OPERATIONS = {
   ...NORMS,
   ...ACTIVATIONS,
   ...JOINS,
+  conv_transpose: convTranspose,
   dense,
   classifier: dense,
   embedding,

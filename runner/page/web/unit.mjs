@@ -6,6 +6,7 @@ import { el, short, term, tiny } from "./dom.mjs";
 import { colour, drawMaps, ink, largestOf, layout } from "./paint.mjs";
 import { asMap } from "./shapes.mjs";
 import { say } from "./texts.mjs";
+import { backwards, reaching } from "./transposed.mjs";
 
 const BESIDE = 3; // as many columns as three matrices side by side have
 const CHANNELS = 3; // shown in full, the others as one sum
@@ -27,6 +28,10 @@ const line = (...parts) => el("p", { class: "sum" }, ...parts);
 /** The places under the window of one position, row by row: [row, column], −1 where it is a zero of the padding. */
 function under(node, y, x) {
   const [h, w] = asMap(node.from), mode = node.args.padding_mode ?? "zeros";
+  if (node.kind === "conv_transpose") {
+    const [wy, wx] = backwards(node), columns = reaching(x, wx, w);
+    return { places: reaching(y, wy, h).flatMap((row) => columns.map((column) => [row, column])), columns: wx[0] };
+  }
   const [wy, wx] = node.windows.length === 1 ? [[1, 1, 1, 0, 0], ...node.windows] : node.windows;
   const found = [];
   for (let ky = 0; ky < wy[0]; ky++)
@@ -39,14 +44,18 @@ const valueAt = (x, [, w, c], [row, column], k) => (row < 0 || column < 0 ? null
 
 /** The filter of one output channel, channel by channel: {channel, weights}. */
 export function filterOf(node, tensors, f) {
-  const filters = node.shape[node.shape.length - 1], taps = node.windows.reduce((all, [size]) => all * size, 1);
+  const filters = node.shape[node.shape.length - 1], taps = (node.args.transposed ?? node.windows).reduce((all, [size]) => all * size, 1);
   const weights = (count, column, slot) => Array.from({ length: taps }, (_, tap) => tensors.kernel[(tap * count + slot) * column.count + column.at]);
   if (node.kind === "partial_conv") {
     const seen = node.args.connections, first = seen.slice(0, f).flat().length, count = seen.flat().length;
     return seen[f].map((channel, n) => ({ channel, weights: weights(1, { count, at: first + n }, 0) }));
   }
-  const channels = node.from[node.from.length - 1] / (node.args.groups ?? 1);
-  const group = Math.floor(f / (filters / (node.args.groups ?? 1)));
+  const channels = node.from[node.from.length - 1] / (node.args.groups ?? 1), each = filters / (node.args.groups ?? 1);
+  const group = Math.floor(f / each), all = node.from[node.from.length - 1];
+  if (node.kind === "conv_transpose") {
+    const own = (channel) => weights(each, { count: all, at: channel }, f % each);
+    return Array.from({ length: channels }, (_, slot) => ({ channel: group * channels + slot, weights: own(group * channels + slot) }));
+  }
   return Array.from({ length: channels }, (_, slot) => ({ channel: group * channels + slot, weights: weights(channels, { count: filters, at: f }, slot) }));
 }
 
@@ -142,7 +151,7 @@ export function arithmetic(page, at, unit) {
   const node = page.net.nodes[at], tensors = page.net.tensors[at], value = page.values[at][unitIndex({ shape: page.shapes[at] }, unit)];
   if (page.recorded || !node.inputs.length) return [line(el("strong", {}, short(value, 5)))];
   const xs = node.inputs.map((input) => page.values[input]), [x] = xs, k = unit[2];
-  if (node.kind === "conv" || node.kind === "partial_conv")
+  if (["conv", "conv_transpose", "partial_conv"].includes(node.kind))
     return [...convolution(node, x, tensors, unit), ...(page.state.held ? contributions(page, node, x, tensors, k) : [])];
   if (node.windows.length) return pooling(node, x, tensors, value, unit);
   if (node.kind === "dense" || node.kind === "classifier") {
