@@ -89,6 +89,7 @@ FLOORS = {
     "runner.command": 8,
     "runner.schema": 8,
     "runner.judging": 10,
+    "runner.mistakes": 10,
     "runner.predicting": 10,
     "runner.page": 10,
     "runner.comparing": 10,

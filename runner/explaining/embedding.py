@@ -70,3 +70,15 @@ def neighbours(values: Array, *, seed: int = 0) -> Array:
     method = TSNE(perplexity=perplexity, init="pca", random_state=seed)
     found: Array = method.fit_transform(values.astype(np.float32))
     return found
+
+
+def nearest(values: Array, others: Array, count: int) -> Array:
+    """The places (n, count) in `others` (m, k) of those nearest to values (n, k), the nearest first; at most m.
+
+    >>> nearest(np.array([[0.0], [5.0]]), np.array([[4.0], [1.0], [8.0]]), 2).tolist()
+    [[1, 0], [0, 2]]
+    """
+    own, theirs = (each.astype(np.float64) for each in (values, others))
+    squares = (own**2).sum(axis=1)[:, None] + (theirs**2).sum(axis=1) - 2 * own @ theirs.T
+    found: Array = np.argsort(squares, axis=1, kind="stable")[:, :count]
+    return found
