@@ -250,7 +250,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("tracking.tags", ["a"], "tracking.tags: must be a mapping, got [a]"),
     ("tracking.tags.a", [1], "tracking.tags: must map names to texts, got {a: [1]}"),
     ("tracking.run_name", 3, "tracking.run_name: must be a word, got 3"),
-    ("describe.format", "html", "describe.format: must be one of table, json, got html"),
+    ("describe.format", "xml", "describe.format: must be one of table, json, html, got xml"),
     ("ui.port", 0, "ui.port: must be ≥ 1, got 0"),
     ("ui.port", 70000, "ui.port: must be ≤ 65535, got 70000"),
     ("ui.host", 1, "ui.host: must be a word, got 1"),

@@ -6,16 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import started
 from commands import Runner
+from configurations import TINY
 from PIL import Image, ImageFilter
 
-from runner.data import Arrays, Digits, Text
+from runner.data import Arrays, Augment, Digits, Text
+from runner.data.augment import Cutout, HorizontalFlip
 from runner.errors import DataError
 from runner.inspecting import examined, read
+from runner.inspecting.changes import changed
 from runner.inspecting.looks import alike, looks_of
+from runner.inspecting.page import html
 from runner.inspecting.written import as_text
 
-pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning")]  # Hydra leaves its log files open
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # from MLflow's use of SQLAlchemy
+]
 
 
 def picture(seed: int, side: int = 48) -> Image.Image:
@@ -99,7 +107,7 @@ def test_everything_planted_is_found_and_nothing_else(runner: Runner, photos: Pa
     assert found["files"]["sizes"] == {"48×48×3": 67, "36×36×3": 1, "52×52×1": 1}
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [80, pytest.param(120, marks=pytest.mark.slow)])
 def test_the_text_names_what_was_found(runner: Runner, photos: Path, columns: int, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     done = runner("describe", "data", "data=folder", f"data.root={photos}", "model.input=null")
@@ -191,3 +199,84 @@ def test_what_cannot_be_examined_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_the_written_images_stand_in_all_sets_on_purpose(runner: Runner) -> None:
     found = described(runner, "experiment=textbook")
     assert (found["leakage"], found["copies"]) == ([], [])
+
+
+def page_of(runner: Runner, tmp_path: Path, *overrides: str) -> Path:
+    done = runner("describe", "data", *overrides, "describe.format=html")
+    assert (done.status, done.err) == (0, "")
+    path = tmp_path / "data.html"
+    path.write_text(done.out, encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_was_found_at_every_width(runner: Runner, photos: Path, tmp_path: Path) -> None:
+    augment = ("augment.horizontal_flip={}", "augment.cutout.size=16")
+    path = page_of(runner, tmp_path, "data=folder", f"data.root={photos}", "model.input=null", *augment)
+    with started() as page:
+        for width in (1400, 400):
+            page.open(path.as_uri(), width=width)
+            assert page.faults == []
+            assert all(address.startswith(("file:", "data:")) for address in page.asked)
+            assert page.value("document.documentElement.scrollWidth") == width
+        titles = page.texts("h2")
+        assert titles == [
+            "Classes",
+            "Channels",
+            "Files",
+            "Examples of each class",
+            "Augmentation",
+            "Empty or of one colour",
+            "Equal examples",
+            "Examples that look alike",
+            "Unreadable files",
+        ]
+        captions = page.texts("figcaption")
+        assert "train/cat/3.png (train, cat)test/dog/copy.png (test, dog)" in captions
+        assert [
+            caption for caption in captions if caption.split()[0] in ("before", "horizontal_flip", "cutout", "all")
+        ] == ["before", "horizontal_flip probability 0.5", "cutout size 16.0, fill 0.0", "all of them"]
+        assert page.value("[...document.images].every(image => image.naturalWidth > 0)")
+
+
+def test_each_part_of_the_augmentation_is_shown_alone() -> None:
+    images = np.random.default_rng(0).random((4, 8, 8, 1)).astype(np.float32)
+    augment = Augment(horizontal_flip=HorizontalFlip(probability=1.0), cutout=Cutout(size=4.0, fill=0.0))
+    flipped, cut, both = changed(augment, images)
+    np.testing.assert_array_equal(flipped.images, images[:, :, ::-1])
+    is_cut = cut.images != images
+    assert is_cut.any()
+    assert not cut.images[is_cut].any()
+    np.testing.assert_array_equal(both.images, np.where(is_cut, 0, flipped.images))
+
+
+@pytest.mark.parametrize("overrides", [(), ("experiment=signal",), ("experiment=textbook",)], ids=str)
+def test_the_page_of_other_data(runner: Runner, tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    text = page_of(runner, tmp_path, *overrides).read_text(encoding="utf-8")
+    assert "<h2>Examples of each class</h2>" in text
+    assert text.count("data:image/") >= 2
+
+
+def test_a_page_of_texts_names_no_markup(tmp_path: Path) -> None:
+    rows = [f"<b>text</b> {number},{'good' if number % 2 else '<i>bad</i>'}" for number in range(30)]
+    (tmp_path / "texts.csv").write_text("text,label\n" + "\n".join(rows))
+    data = read(Text(source="text", root=str(tmp_path / "texts.csv"), length=9))
+    text = html(examined(data), data)
+    assert "<b>text" not in text
+    assert "<i>bad" not in text
+    assert "&lt;b&gt;text" in text
+
+
+def test_html_is_of_data_alone(runner: Runner) -> None:
+    done = runner("describe", "describe.format=html")
+    assert (done.status, done.err) == (2, "describe.format: must be table or json for a network, got html\n")
+
+
+@pytest.mark.slow
+def test_a_run_logs_the_page_and_the_command_for_the_rest(runner: Runner) -> None:
+    tiny = (*TINY, "tracking.enabled=true", "figures.draw=[data]", "augment.horizontal_flip={}")
+    assert runner(*tiny, "train.epochs=1", "hydra.run.dir=outputs/run").status == 0
+    text = Path("outputs/run/data.html").read_text(encoding="utf-8")
+    assert "<h2>Examples of each class</h2>" in text
+    assert "runner explain run=RUN what=data" in text
+    assert len(list(Path("outputs/artifacts").rglob("data.html"))) == 1

@@ -123,7 +123,7 @@ def test_whole_configurations_are_valid(options: tuple[str, ...]) -> None:
         ("train.clip.nrom", 1.0),
         ("train.precision", "float16"),
         ("tracking.enabled", "no"),
-        ("describe.format", "html"),
+        ("describe.format", "xml"),
         ("ui.port", 0),
     ],
 )

@@ -107,7 +107,7 @@ def write_photographs(folder: Path) -> None:
 @pytest.mark.parametrize(("page", "line"), [one for one in COMMANDS if verb_of(one[1]) != "train"])
 def test_a_verb_on_a_page_takes_what_the_page_gives_it(page: str, line: str, tmp_path: Path, runner: Runner) -> None:
     write_files(tmp_path, page)
-    words = shlex.split(line)[3:]
+    words = shlex.split(line.partition(" > ")[0])[3:]
     if "data.root=photos" in words:
         write_photographs(tmp_path / "photos")
     found = verb(words[0])

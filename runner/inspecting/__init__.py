@@ -8,7 +8,8 @@
 All of it is plain values, which the verb `describe data` prints as text and JSON, and the page of the data shows.
 """
 
+from runner.inspecting.drawing import page_of
 from runner.inspecting.findings import Examined, Findings, examined
 from runner.inspecting.reading import of_dataset, read
 
-__all__ = ["Examined", "Findings", "examined", "of_dataset", "read"]
+__all__ = ["Examined", "Findings", "examined", "of_dataset", "page_of", "read"]

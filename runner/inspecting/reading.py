@@ -27,10 +27,10 @@ def read(data: Source, *, report: Report | None = None) -> Examined:
     return Examined(data.name, found.classes, parts, found.left_out, _kinds(data, parts, report), data.repeats)
 
 
-def of_dataset(dataset: Dataset) -> Examined:
-    """The examples of a data set in memory: images or signals."""
+def of_dataset(dataset: Dataset, *, repeats: bool = False) -> Examined:
+    """The examples of a data set in memory: images or signals. For `repeats` see `Examined`."""
     parts = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
-    return Examined(dataset.name, dataset.classes, parts, dataset.left_out)
+    return Examined(dataset.name, dataset.classes, parts, dataset.left_out, repeats=repeats)
 
 
 def _kinds(data: Source, parts: dict[str, Any], report: Report) -> Kinds | None:

@@ -78,7 +78,7 @@ def _classes(found: Findings, width: int) -> str:
         if left_out and row == _CLASSES // 2:
             table.add_row(f"… {left_out:,} more", *[""] * (len(found.splits) + 1))
         counts = [f"{split.by_class[index]:,}" for split in found.splits.values()]
-        bar = "█" * max(1, round(_BAR * totals[index] / max(totals)))
+        bar = "█" * (max(1, round(_BAR * totals[index] / max(totals))) if totals[index] else 0)
         table.add_row(escape(shortened(printable(found.classes[index]))), *counts, bar)
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as captured:

@@ -35,7 +35,7 @@ class Figures(Record):
     """Which figures are drawn of each run, in the background."""
 
     draw: tuple[Name, ...] = Field(
-        ("first_filters", "feature_maps", "class_probabilities", "worst_texts", "page"),
+        ("first_filters", "feature_maps", "class_probabilities", "worst_texts", "page", "data"),
         description="The figures; those that do not suit the network are left out, and the page of a large one. "
         "[]: none, also of sweeps.",
     )

@@ -1,10 +1,12 @@
 """`runner describe`: the layer table of a network, or what data have."""
 
 import os
+import sys
 from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
+from runner.errors import ConfigError, must
 from runner.records import Record
 from runner.verb import ComposingVerb
 
@@ -22,7 +24,9 @@ class Describe(Record):
     """
 
     what: Literal["network", "data"] = Field("network", description="The network, or its data.")
-    format: Literal["table", "json"] = Field("table", description="A table for people, or one JSON object.")
+    format: Literal["table", "json", "html"] = Field(
+        "table", description="A table for people, one JSON object, or for data one page of HTML: > data.html"
+    )
     lowerings: bool = Field(
         False, description="Whether to show how each convolution is computed in training on this machine."
     )
@@ -40,6 +44,8 @@ def _network(job: "Job", settings: Describe) -> int:
     from runner.observers.activity import Activity
 
     experiment = job.configuration.experiment
+    if settings.format == "html":
+        raise ConfigError(must("describe.format", "be table or json for a network", "html"))
     if settings.format == "json":
         with Activity(Console(stderr=True)) as activity:
             found = describe.as_json(experiment, with_lowerings=settings.lowerings, report=activity.now)
@@ -62,6 +68,8 @@ def _data(job: "Job", settings: Describe) -> int:
     from runner.inspecting import written
     from runner.observers.activity import Activity
 
+    if settings.format == "html" and sys.stdout.isatty():
+        raise ConfigError(must("describe.format", "be written to a file where it is html: > data.html", "a terminal"))
     experiment = job.configuration.experiment
     # Images of several sizes are compared in one size, also by those who have no model yet.
     source = experiment.source if experiment.model.input else experiment.data.for_input(*_COMPARED)
@@ -69,7 +77,12 @@ def _data(job: "Job", settings: Describe) -> int:
         data = inspecting.read(source, report=activity.now)
         activity.now("comparing all examples")
         found = inspecting.examined(data)
-    print(written.as_json(found) if settings.format == "json" else written.as_text(found, Console().width))
+        if settings.format == "html":
+            activity.now("drawing the page")
+            text = inspecting.page_of(found, data, experiment)
+        else:
+            text = written.as_json(found) if settings.format == "json" else written.as_text(found, Console().width)
+    print(text)
     return 0
 
 
