@@ -1,7 +1,7 @@
 """What an experiment can be made of, with names, arguments and an example of each, for `list` and `show`.
 
 >>> [entry.name for entry in entries("losses")][:3]
-['cross_entropy', 'hinge', 'squared_error']
+['cross_entropy', 'focal', 'hinge']
 >>> print(entries("layers")[0].usage)
 adaptive_avg_pool: {size: 7}
 

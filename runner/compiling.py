@@ -89,13 +89,13 @@ class Mapped(NamedTuple):
 
 
 @functools.lru_cache(maxsize=16)
-def mapped(structure: Any, placement: Placement, *, shared: bool) -> Mapped:
+def mapped(structure: Any, placement: Placement, *, shared: bool, weighted: bool = False) -> Mapped:
     """The functions of a structure for members that advance together.
 
     `shared` says that all read the same images, each in an order of its own; else each is fed its own. What is
-    evaluated is the same for all.
+    evaluated is the same for all. `weighted`: each has class weights of its own.
     """
-    feed: Any = (None, None, 0) if shared else (0, 0, None)
+    feed: Any = (*((None, None, 0) if shared else (0, 0, None)), 0 if weighted else None)
     return Mapped(
         init=_jitted(structure, placement, train.init, in_axes=0),
         advance=_jitted(

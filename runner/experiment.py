@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from runner import limits
 from runner.blocks import block_names, expanded, follows
+from runner.class_weights import Weighting
 from runner.data import Data, Source
 from runner.data.augment import Augment
 from runner.data.value_range import UNIT, Range
@@ -25,7 +26,7 @@ from runner.faults import fault, first_causes, unwritable, without_repeats
 from runner.layers import KINDS, places
 from runner.layers.base import Row, Shape, Step
 from runner.layers.repair import repaired
-from runner.losses import Loss, SoftmaxCrossEntropy
+from runner.losses import Loss, SoftmaxCrossEntropy, SoftmaxFocalLoss
 from runner.model import Model
 from runner.network import FIRST_KERNEL, Network
 from runner.ops.lowering import Choice
@@ -34,6 +35,8 @@ from runner.records import TRACED, Record, frozen
 from runner.settings import Train
 from runner.tracking.messages import PARAM_CHARACTERS
 
+# Weights of classes come with the images that are trained on, so that other weights need no other program.
+_ALIKE = {name: field.default for name, field in Weighting.model_fields.items()}
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 
 
@@ -79,13 +82,13 @@ class Experiment(Record):
         faults = found.faults + _too_large(found.rows)
         last = self.model.layers[-1]
         path = f"model.layers[{len(self.model.layers) - 1}]"
-        doubled = last.kind == "softmax" and isinstance(self.loss, SoftmaxCrossEntropy)
+        doubled = last.kind == "softmax" and isinstance(self.loss, SoftmaxCrossEntropy | SoftmaxFocalLoss)
         if doubled and not any(fault.path == path for fault in faults):
-            faults.append(Fault(path, "must not be softmax under loss softmax_cross_entropy, which applies it itself"))
+            faults.append(Fault(path, f"must not be softmax under loss {self.loss.name}, which applies it itself"))
         if not faults:
             network = self.model.bind(data_shape, classes, vocabulary)
             faults += self._fine_tuning_faults(network) + _whitening_faults(network)
-        faults += self.train.faults() + self.train.metric_faults(classes)
+        faults += self.loss.weighting_faults(classes) + self.train.faults() + self.train.metric_faults(classes)
         if len(data_shape) != 3 and self.augment != Augment():
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
         if len(data_shape) != 3 and self.train.mirrored_evaluation:
@@ -124,7 +127,7 @@ class Experiment(Record):
             black=None if values == UNIT else values.black,
             white=None if values == UNIT else values.white,
             augment=self.augment,
-            loss=self.loss,
+            loss=self.loss.model_copy(update=_ALIKE),
             optimizer=self.optimizer,
             clip=self.train.clip,
             ema_decay=self.train.ema_decay,

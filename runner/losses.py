@@ -17,12 +17,13 @@ import optax
 from annotated_types import Ge, Le
 from pydantic import Field
 
+from runner.class_weights import Weighting
 from runner.graph import Graph
 from runner.metrics import metric
-from runner.records import TRACED, Record
+from runner.records import TRACED
 
 
-class SoftmaxCrossEntropy(Record):
+class SoftmaxCrossEntropy(Weighting):
     """−Σ target · log softmax(output), over the classes (`optax.softmax_cross_entropy`)."""
 
     name: Literal["softmax_cross_entropy"] = Field(
@@ -48,7 +49,7 @@ class SoftmaxCrossEntropy(Record):
         return graph.node("Softmax", outputs, axis=1)
 
 
-class L2Loss(Record):
+class L2Loss(Weighting):
     """½ Σ (target − output)², over the outputs: the usual squared error (`optax.l2_loss`, summed)."""
 
     name: Literal["l2_loss"] = Field(default="l2_loss", description="The loss, by its Optax name.")
@@ -78,7 +79,34 @@ class L2Loss(Record):
         return graph.node("Relu", graph.node("Sub", outputs, excess))
 
 
-class MulticlassHingeLoss(Record):
+class SoftmaxFocalLoss(Weighting):
+    """−Σ target · (1 − p)^gamma · log p, p the softmax of the outputs: examples that are easy count little.
+
+    Source: Lin et al. 2017, arXiv:1708.02002, for several classes. Optax has the sigmoid's form alone.
+    """
+
+    name: Literal["softmax_focal_loss"] = Field(default="softmax_focal_loss", description="The loss.")
+    gamma: Annotated[float, Ge(0), TRACED] = Field(
+        default=2.0, description="How little easy examples count; with 0 it is softmax_cross_entropy."
+    )
+
+    def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        """(n, k) logits, (n, k) targets → (n,)."""
+        logs = jax.nn.log_softmax(outputs.astype(jnp.float32), axis=-1)  # (n, k)
+        # Above 0, as the power has no finite gradient there for a gamma below 1.
+        rest = jnp.maximum(-jnp.expm1(logs), np.finfo(np.float32).tiny)
+        return -jnp.sum(targets.astype(jnp.float32) * rest ** jnp.asarray(self.gamma, jnp.float32) * logs, axis=-1)
+
+    def probabilities(self, outputs: jax.Array) -> jax.Array:
+        """(n, k) logits → (n, k): their softmax."""
+        return jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)
+
+    def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
+        """Adds `probabilities` to an ONNX graph."""
+        return graph.node("Softmax", outputs, axis=1)
+
+
+class MulticlassHingeLoss(Weighting):
     """max(0, 1 + highest score of the other classes − score of the target), `optax.losses.multiclass_hinge_loss`."""
 
     name: Literal["multiclass_hinge_loss"] = Field(
@@ -107,7 +135,7 @@ class MulticlassHingeLoss(Record):
         return graph.node("Softmax", outputs, axis=1)
 
 
-Loss = Annotated[SoftmaxCrossEntropy | L2Loss | MulticlassHingeLoss, Field(discriminator="name")]
+Loss = Annotated[SoftmaxCrossEntropy | SoftmaxFocalLoss | L2Loss | MulticlassHingeLoss, Field(discriminator="name")]
 
 
 class MetricSums(NamedTuple):

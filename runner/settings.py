@@ -84,6 +84,11 @@ class Train(Record):
     epochs: Annotated[int, Ge(1)] = Field(description="Number of passes over the training images.")
     steps: Annotated[int, Ge(1)] | None = Field(None, description="Number of training steps; replaces `epochs`.")
     batch_size: Annotated[int, Ge(1)] = Field(description="Number of images in one step.")
+    sampling: Literal["all", "balanced"] = Field(
+        "all",
+        description="The images of an epoch: all, each once; balanced, as many of every class, so that images of rare "
+        "classes come several times and some of frequent ones not at all.",
+    )
     accumulate: Annotated[int, Ge(1)] = Field(
         1,
         description="Number of parts that a batch is split into. Their gradients are averaged: the same step in less "

@@ -65,12 +65,14 @@ class Evaluation(NamedTuple):
 class Feed(NamedTuple):
     """Training images, inputs uint8, float32 or int32 (n, …) and labels int32 (n,), in the order that is given.
 
-    `order` holds their indices, int32; without one they come in the order in which they lie.
+    `order` holds their indices, int32; without one they come in the order in which they lie. `class_weights`, float32
+    (k,), multiply the losses of examples of each class.
     """
 
     inputs: ArrayLike
     labels: ArrayLike
     order: ArrayLike | None = None
+    class_weights: ArrayLike | None = None
 
     def batch(self, number: ArrayLike, size: int) -> tuple[jax.Array, jax.Array]:
         """Inputs and labels of one batch of `size`."""
@@ -138,7 +140,7 @@ def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, b
 
     def objective(learning: Tree) -> tuple[jax.Array, tuple[Tree, MetricSums]]:
         params = places.merged(learning, frozen)
-        return _mean_loss(program, params, state.statistics, images, targets, dropout_key)
+        return _mean_loss(program, params, state.statistics, (images, targets), feed.class_weights, dropout_key)
 
     (loss, (statistics, sums)), gradients = jax.value_and_grad(objective, has_aux=True)(learning)
     transformation = _transformation(program, learning_rate)
@@ -246,9 +248,17 @@ def normalised(program: Program, images: jax.Array) -> jax.Array:
 
 
 def _mean_loss(
-    program: Program, params: Tree, statistics: Tree, images: jax.Array, targets: jax.Array, key: jax.Array
+    program: Program,
+    params: Tree,
+    statistics: Tree,
+    batch: tuple[jax.Array, jax.Array],
+    class_weights: ArrayLike | None,
+    key: jax.Array,
 ) -> tuple[jax.Array, tuple[Tree, MetricSums]]:
-    """The mean loss of a batch, the statistics after it, and its sums; part by part where the batch is split."""
+    """The mean weighted loss of a batch of images and targets, the statistics after it, and its sums without weights.
+
+    Part by part where the batch is split.
+    """
 
     def part(
         statistics: Tree, piece: tuple[jax.Array, jax.Array, jax.Array]
@@ -259,22 +269,29 @@ def _mean_loss(
         y, after = program.network.apply(params, statistics, x, at)
         weights = jnp.ones(x.shape[:1], jnp.float32)
         sums = metric_sums(program.loss, program.metrics, y.astype(jnp.float32), wanted, weights)
-        objective = sums.loss
+        # A mixed target counts as the mixture of its classes.
+        counts = None if class_weights is None else wanted @ jnp.asarray(class_weights)  # (n,)
+        objective = sums.loss if counts is None else _weighted(program.loss.per_example(y, wanted), counts)
         # By path, as a pytree would have them: the order decides how the sum is rounded.
         for _, (side, weight) in sorted(at.side_outputs.items()):
             losses = program.loss.per_example(side.astype(jnp.float32), wanted)
-            objective = objective + jnp.asarray(weight, jnp.float32) * jnp.sum(losses)
+            objective = objective + jnp.asarray(weight, jnp.float32) * _weighted(losses, counts)
         return after, (sums, objective)
 
     pieces = program.accumulate
     if pieces == 1:
-        after, (sums, objective) = part(statistics, (images, targets, jnp.zeros((), jnp.int32)))
+        after, (sums, objective) = part(statistics, (*batch, jnp.zeros((), jnp.int32)))
     else:
-        split = [x.reshape(pieces, -1, *x.shape[1:]) for x in (images, targets)]
+        split = [x.reshape(pieces, -1, *x.shape[1:]) for x in batch]
         # Each part is computed again in the backward pass: that is what saves the memory.
         after, parts = lax.scan(jax.checkpoint(part), statistics, (*split, jnp.arange(pieces, dtype=jnp.int32)))
         sums, objective = jax.tree.map(lambda x: jnp.sum(x, axis=0), parts)
     return objective / sums.weight, (after, sums)
+
+
+def _weighted(losses: jax.Array, counts: jax.Array | None) -> jax.Array:
+    """The sum of losses (n,), each as many times as its example counts."""
+    return jnp.sum(losses if counts is None else losses * counts)
 
 
 def _transformation(program: Program, learning_rate: jax.Array) -> optax.GradientTransformationExtraArgs:

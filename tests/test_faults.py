@@ -163,9 +163,14 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "loss.name",
         "hinge",
-        "loss.name: must be one of softmax_cross_entropy, l2_loss, multiclass_hinge_loss, got hinge",
+        "loss.name: must be one of softmax_cross_entropy, softmax_focal_loss, l2_loss, multiclass_hinge_loss, "
+        "got hinge",
     ),
-    ("loss.name", None, "loss.name: must be one of softmax_cross_entropy, l2_loss, multiclass_hinge_loss, got null"),
+    (
+        "loss.name",
+        None,
+        "loss.name: must be one of softmax_cross_entropy, softmax_focal_loss, l2_loss, multiclass_hinge_loss, got null",
+    ),
     ("loss", {}, "loss.name: must be given, got nothing"),
     ("loss.label_smoothing", 1.5, "loss.label_smoothing: must be ≤ 1, got 1.5"),
     ("loss.label_smoothing", "a", "loss.label_smoothing: must be a number, got a"),

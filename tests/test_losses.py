@@ -13,9 +13,9 @@ import sklearn.metrics
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter, ValidationError
 
-from runner.losses import L2Loss, Loss, MulticlassHingeLoss, SoftmaxCrossEntropy, metric_sums
+from runner.losses import L2Loss, Loss, MulticlassHingeLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss, metric_sums
 
-EVERY_LOSS = (SoftmaxCrossEntropy(label_smoothing=0.1), L2Loss(), MulticlassHingeLoss())
+EVERY_LOSS = (SoftmaxCrossEntropy(label_smoothing=0.1), SoftmaxFocalLoss(), L2Loss(), MulticlassHingeLoss())
 RANDOM = np.random.default_rng(0)
 OUTPUTS = jnp.asarray(RANDOM.normal(size=(6, 4)), jnp.float32)
 LABELS = np.array([0, 3, 1, 2, 2, 0])
@@ -82,6 +82,32 @@ def test_gradients_against_finite_differences(loss: Loss, targets: jax.Array) ->
         up, down = (OUTPUTS.at[index].add(shift) for shift in (step, -step))
         difference = jnp.sum(loss.per_example(up, targets) - loss.per_example(down, targets)) / (2 * step)
         np.testing.assert_allclose(gradient[index], difference, atol=2e-3)
+
+
+def test_focal_loss_by_hand_and_as_cross_entropy() -> None:
+    outputs = jnp.log(jnp.array([[0.7, 0.2, 0.1]]))
+    targets = jnp.array([[0.0, 1.0, 0.0]])
+    np.testing.assert_allclose(SoftmaxFocalLoss().per_example(outputs, targets), [-(0.8**2) * np.log(0.2)], rtol=1e-5)
+    same = SoftmaxFocalLoss(gamma=0.0).per_example(OUTPUTS, MIXED)
+    np.testing.assert_allclose(same, SoftmaxCrossEntropy().per_example(OUTPUTS, MIXED), rtol=1e-5)
+    # Of two classes it is the loss of the paper, as torchvision's sigmoid_focal_loss with alpha=-1 has it.
+    logit = jnp.array([[0.3], [-2.0]])
+    p = 1 / (1 + np.exp(-logit[:, 0]))
+    expected = -((1 - p) ** 3) * np.log(p)
+    two = jnp.concatenate([logit, jnp.zeros_like(logit)], axis=1)
+    found = SoftmaxFocalLoss(gamma=3.0).per_example(two, jnp.array([[1.0, 0.0]] * 2))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_of_a_sure_answer_is_finite(gamma: float) -> None:
+    def loss(outputs: jax.Array) -> jax.Array:
+        return SoftmaxFocalLoss(gamma=gamma).per_example(outputs, jnp.array([[1.0, 0.0], [0.0, 1.0]])).sum()
+
+    outputs = jnp.array([[1e3, 0.0], [1e3, 0.0]])
+    value, gradient = jax.value_and_grad(loss)(outputs)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
 
 
 def test_the_gradient_of_cross_entropy_is_probabilities_minus_targets() -> None:

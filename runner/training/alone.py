@@ -179,7 +179,12 @@ class Training:
             rates = plan.rates(self._steps, feeder.steps)
             with interrupts.postponed():  # the state that is given away is gone before its successor is here
                 self._state, sums = self._call(
-                    "advance", self.state, chunk.feed, rates, chunk.start, np.int32(chunk.steps)
+                    "advance",
+                    self.state,
+                    chunk.feed._replace(class_weights=plan.class_weights),
+                    rates,
+                    chunk.start,
+                    np.int32(chunk.steps),
                 )
                 self._steps += chunk.steps
             unfinished.append((self._steps, sums))

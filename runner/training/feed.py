@@ -47,6 +47,27 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
     return bits.random_raw(count).argsort(kind="stable").astype(np.int32)
 
 
+def balanced_order(seed: int, epoch: int, labels: np.ndarray) -> np.ndarray:
+    """An order of an epoch in which each class comes equally often, to within one: int32 (n,), as many as `labels`.
+
+    The images of a class come in random order, and again in another one when all were there: of a frequent class some
+    are left out.
+    """
+    bits = np.random.Philox(np.random.SeedSequence((seed, zlib.crc32(b"balanced order"), epoch)))
+
+    def shuffled(values: np.ndarray) -> np.ndarray:
+        return np.asarray(values[bits.random_raw(len(values)).argsort(kind="stable")])
+
+    present, count = shuffled(np.unique(labels)), len(labels)
+    chosen = []
+    for rank, label in enumerate(present):
+        own = np.flatnonzero(labels == label)
+        wanted = count // len(present) + (rank < count % len(present))
+        rounds = [shuffled(own) for _ in range(-(-wanted // len(own)))]
+        chosen.append(np.concatenate([np.empty(0, own.dtype), *rounds])[:wanted])
+    return shuffled(np.concatenate(chosen)).astype(np.int32)
+
+
 class Feeder:
     """Training images on their way to the device."""
 

@@ -46,7 +46,12 @@ class Mapped:
         """Members before their first step, or members that go on from a snapshot."""
         first = plans[0]
         self.plans = tuple(plans)
-        self._functions = compiling.mapped(first.structure, first.placement, shared=first.feeder.resident)
+        self._functions = compiling.mapped(
+            first.structure,
+            first.placement,
+            shared=first.feeder.resident,
+            weighted=first.class_weights is not None,
+        )
         self._compile_seconds = 0.0
         self._compiled = False
         self._steps = 0  # that every member has taken
@@ -140,11 +145,15 @@ class Mapped:
         members, standing, first = self.members, self._standing(), self._first
         number = len(self.ledgers[members[0]].history) + 1
         steps, feeder = first.steps_of(number), first.feeder
-        orders: dict[int, np.ndarray] = {}  # members of one seed see the images in one order
-        for plan in standing:
-            seed = plan.experiment.seed
-            orders[seed] = orders[seed] if seed in orders else plan.order(number)
-        order = np.stack([orders[plan.experiment.seed] for plan in standing])
+        # Members of one seed see the images in one order, if they are drawn in one way.
+        orders: dict[tuple[int, str], np.ndarray] = {}
+        keys = [(plan.experiment.seed, plan.experiment.train.sampling) for plan in standing]
+        for key, plan in zip(keys, standing, strict=True):
+            if key not in orders:
+                orders[key] = plan.order(number)
+        order = np.stack([orders[key] for key in keys])
+        weighted = first.class_weights is not None
+        class_weights = np.stack([plan.class_weights for plan in standing]) if weighted else None  # type: ignore[misc]
         began, seconds_before, compiling_before = time.perf_counter(), self._seconds, self._compile_seconds
 
         def seconds() -> float:
@@ -155,7 +164,12 @@ class Mapped:
             dispatched = time.perf_counter()
             with interrupts.postponed():  # the state that is given away is gone before its successor is here
                 self._state, _ = self._functions.advance(
-                    self._values, self._state, chunk.feed, rates, chunk.start, np.int32(chunk.steps)
+                    self._values,
+                    self._state,
+                    chunk.feed._replace(class_weights=class_weights),
+                    rates,
+                    chunk.start,
+                    np.int32(chunk.steps),
                 )
                 self._steps += chunk.steps
             if not self._compiled:

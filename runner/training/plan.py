@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from runner import compiling, limits, weights
+from runner.class_weights import weights as weights_of_classes
 from runner.data import Dataset, Examples
 from runner.data.fit import normalise
 from runner.errors import ConfigError, must
@@ -25,7 +26,7 @@ from runner.layers import places
 from runner.layers.base import Tree
 from runner.network import Network, Totals
 from runner.placement import Placement
-from runner.training.feed import Feeder, order, steps_on_cpu
+from runner.training.feed import Feeder, balanced_order, order, steps_on_cpu
 
 # As many as the source of whitening takes.
 _IMAGES_TO_WHITEN: Final = 5_000
@@ -73,7 +74,16 @@ class Plan:
 
     def order(self, epoch: int) -> np.ndarray:
         """The order of the training images in an epoch: int32 (n,)."""
-        return order(self.experiment.seed, epoch - 1, len(self.dataset.train))
+        seed, labels = self.experiment.seed, self.dataset.train.labels
+        if self.experiment.train.sampling == "balanced":
+            return balanced_order(seed, epoch - 1, labels)
+        return order(seed, epoch - 1, len(labels))
+
+    @functools.cached_property
+    def class_weights(self) -> np.ndarray | None:
+        """What multiplies the losses of each class, float32 (k,); None where all count alike."""
+        counts = np.bincount(self.dataset.train.labels, minlength=len(self.dataset.classes))
+        return weights_of_classes(self.experiment.loss, counts)
 
     def rates(self, first: int, count: int) -> np.ndarray:
         """The learning rates of `count` steps from step `first` on; zeros after the last step: float32 (count,)."""

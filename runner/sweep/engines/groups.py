@@ -74,7 +74,8 @@ def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
         key = (here, plan.structure)
         settings = experiment.train
         given = jax.tree.structure(plan.given)  # members with and without a weights file are mapped separately
-        steps = (id(plan.dataset), plan.total_steps, settings.evaluation_batch_size, settings.keep, given)
+        weighted = plan.class_weights is not None
+        steps = (id(plan.dataset), plan.total_steps, settings.evaluation_batch_size, settings.keep, given, weighted)
         found.setdefault(key, {}).setdefault(steps, []).append(member)
         costs[key] = plan.totals.multiply_adds * settings.batch_size
     faults.raise_any(len(members))
