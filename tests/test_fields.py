@@ -86,9 +86,12 @@ convs = st.builds(
 upsamples = st.one_of(
     st.builds(lambda size: {"upsample": {"size": size}}, st.integers(2, 3)),
     st.builds(
-        # No filter is smaller than the stride, so that every position of the output depends on some pixel.
+        # No filter is smaller than the stride, and no pixel is cut off whole: every position depends on a pixel, and
+        # every pixel is in the map.
         lambda stride, more, padding: {
-            "conv_transpose": conv(kernel_size=stride + more, stride=stride, padding=padding)["conv"]
+            "conv_transpose": conv(kernel_size=stride + more, stride=stride, padding=min(padding, stride + more - 1))[
+                "conv"
+            ]
         },
         st.integers(1, 3),
         st.integers(0, 2),
