@@ -173,6 +173,46 @@ def in_browser() -> str:
     )
 
 
+def drawing() -> str:
+    """What the figures of a run cost, if it was measured."""
+    found = read("figures")
+    if found is None:
+        return ""
+    rows = []
+    for name in ("lenet5 on digits", "lenet5 on MNIST"):
+        wall, processor = found[name]["wall"], found[name]["processor"]
+        for label, seconds in wall["more"].items():
+            spent = (f"{wall['medians']['off']:.2f}", f"{seconds:+.2f}", f"{processor['more'][label]:+.2f}")
+            rows.append([f"{name}, `figures={label}`", *spent, f"{wall['of_a_minute'][label]:.1%}"])
+    headings = ["run", "s without", "s more", "processor s more", "of a minute"]
+    return (
+        f"## Figures\n\n`figures.py`, whole commands in turn, medians of {found['pairs']} pairs: what the figures of a "
+        "run add, which does not grow with its epochs.\n\n" + table(headings, rows)
+    )
+
+
+def predicting() -> str:
+    """How fast files are classified, if it was measured."""
+    found = read("predict")
+    if found is None:
+        return ""
+    rates = found["images_per_second"]
+    names = {"predict": "**`runner predict`**, from files", "evaluation": "evaluation in training, from memory"}
+    of_torch = {
+        name: f"PyTorch, DataLoader, {name.removeprefix('torch:').replace('1 workers', '1 worker')}, from files"
+        for name in rates["jpeg"]
+    }
+    rows = [
+        [(names | of_torch | names)[name], *(f"{rates[form][name]:,.0f}" for form in rates)] for name in rates["jpeg"]
+    ]
+    transforms = "torchvision's transforms" if found["torchvision"] else "torchvision's transforms written out"
+    return (
+        f"## Predicting\n\n`predict.py`, {found['files']:,} photographs of CIFAR-10, `vgg6_cifar`, images a second, "
+        f"medians of {found['rounds']} rounds in turn; PyTorch with {transforms}.\n\n"
+        + table(["", *(form.upper() for form in rates)], rows)
+    )
+
+
 def thousand() -> str:
     """A large sweep, if it was measured."""
     found = read("thousand")
@@ -189,7 +229,7 @@ def thousand() -> str:
 def main() -> None:
     """Writes the page."""
     measured = [json.loads(path.read_text()) for path in sorted((HERE / "results").glob("*.json"))]
-    machines = sorted({"{processor}, {cores} cores".format(**found["machine"]) for found in measured})
+    machines = sorted({_machine(**found["machine"]) for found in measured})
     versions = {name: version for found in measured for name, version in found["versions"].items()}
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     head = f"""# Benchmarks
@@ -202,8 +242,23 @@ which needs no quiet machine, is `make accuracy`. Machines differ and drift: rea
 Measured on virtual machines ({"; ".join(machines)}), with {named}.
 
 """
-    parts = [throughput(), sweeps(), start(), whole(), recording(), in_browser(), thousand(), notes()]
+    parts = [
+        throughput(),
+        sweeps(),
+        start(),
+        whole(),
+        recording(),
+        in_browser(),
+        drawing(),
+        predicting(),
+        thousand(),
+        notes(),
+    ]
     (HERE / "README.md").write_text(head + "\n".join(filter(None, parts)))
+
+
+def _machine(processor: str, cores: int, **others: Any) -> str:
+    return f"{processor}, {cores} core{'s' if cores > 1 else ''}"
 
 
 def notes() -> str:
