@@ -60,7 +60,11 @@ def answers(probabilities: Array) -> tuple[Array, Array]:
     return taken, np.nan_to_num(confidences)
 
 
-def shown(name: str, value: float) -> str:
-    """A number as it is printed; NAME or test/NAME."""
-    known = NUMBERS.get(name.rpartition("/")[2])
-    return format(value, known.form if known else ".4g")
+def shown(name: str, value: float) -> str | None:
+    """A number as it is printed, recorded as test/NAME; None if it is none of `NUMBERS`.
+
+    >>> shown("test/f1_macro", 0.98765), shown("test/balanced_accuracy", 0.98765), shown("test/loss", 0.5)
+    ('0.9877', '98.77%', None)
+    """
+    known = NUMBERS.get(name.removeprefix("test/"))
+    return format(value, known.form) if known and name.startswith("test/") else None

@@ -58,7 +58,9 @@ class Verdict:
     balanced_accuracy: Measured
     macro: tuple[Measured, ...]  # precision, recall and F1
     weighted: tuple[Measured, ...]
-    recalls: tuple[Measured, ...]  # of each class with examples the interval of Wilson; 0 to 1 without
+    precisions: tuple[Measured, ...]  # of each class; its interval is 0 to 1 if it has no examples
+    recalls: tuple[Measured, ...]
+    f1s: tuple[Measured, ...]
     top_5: Measured | None
     roc_auc: Array | None
     average_precision: Array | None
@@ -88,7 +90,8 @@ def judged(
     taken, confidences = answers(probabilities)
     right, counts = taken == labels, confusion(labels, taken, len(names))
     found = by_class(counts)
-    means = of_classes(counts, _means)
+    means = of_classes(counts, _values)
+    k = len(names)
     areas = _areas(labels, probabilities) if probabilities.size <= _SORTED else (None, None)
     hits = np.diagonal(counts)
     return Verdict(
@@ -98,11 +101,13 @@ def judged(
         accuracy=wilson(int(right.sum()), len(labels)),
         balanced_accuracy=means[0],
         macro=tuple(means[1:4]),
-        weighted=tuple(means[4:]),
+        weighted=tuple(means[4:7]),
+        precisions=_of_each(means[7 : 7 + k], found.support),
         recalls=tuple(
             wilson(int(hit), int(all_)) if all_ else Measured(0.0, 0.0, 1.0)
             for hit, all_ in zip(hits, found.support, strict=True)
         ),
+        f1s=_of_each(means[7 + k :], found.support),
         top_5=wilson(_among(labels, probabilities, 5), len(labels)) if len(names) >= LEAST_CLASSES else None,
         roc_auc=areas[0],
         average_precision=areas[1],
@@ -113,9 +118,15 @@ def judged(
     )
 
 
-def _means(found: ByClass) -> Array:
-    """Balanced accuracy, and the macro and the weighted means (…, 7)."""
-    return np.stack([balanced_accuracy(found), *macro(found), *weighted(found)], axis=-1)
+def _values(found: ByClass) -> Array:
+    """Balanced accuracy, the macro and the weighted means, precision and F1 of each class (…, 7 + 2k)."""
+    means = np.stack([balanced_accuracy(found), *macro(found), *weighted(found)], axis=-1)
+    return np.concatenate([means, found.precision, found.f1], axis=-1)
+
+
+def _of_each(found: list[Measured], support: Array) -> tuple[Measured, ...]:
+    pairs = zip(found, support, strict=True)
+    return tuple(one if examples else Measured(one.value, 0.0, 1.0) for one, examples in pairs)
 
 
 def _among(labels: Array, probabilities: Array, count: int) -> int:
@@ -194,9 +205,9 @@ def _of_class(verdict: Verdict, number: int) -> dict[str, Any]:
     found = verdict.classes
     return {
         "class": verdict.names[number],
-        "precision": float(found.precision[number]),
+        "precision": _measured(verdict.precisions[number]),
         "recall": _measured(verdict.recalls[number]),
-        "f1": float(found.f1[number]),
+        "f1": _measured(verdict.f1s[number]),
         "support": int(found.support[number]),
         "roc_auc": _known(verdict.roc_auc, number),
         "average_precision": _known(verdict.average_precision, number),

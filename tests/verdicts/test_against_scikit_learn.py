@@ -57,6 +57,9 @@ def test_classes_and_their_means(case: Case) -> None:
         warnings.simplefilter("ignore")  # of classes that are taken, but have no examples
         assert found.balanced_accuracy.value == pytest.approx(sk.balanced_accuracy_score(labels, taken))
     assert found.accuracy.value == sk.accuracy_score(labels, taken)
+    for each, values in ((found.precisions, own[0]), (found.recalls, own[1]), (found.f1s, own[2])):
+        np.testing.assert_allclose([one.value for one in each], values, rtol=1e-12)
+        assert all(0 <= one.low <= one.value + 1e-12 <= one.high + 2e-12 <= 1 + 3e-12 for one in each)
     np.testing.assert_array_equal(found.counts, sk.confusion_matrix(labels, taken, labels=numbers))
 
 
@@ -196,9 +199,8 @@ def test_the_linear_classifier(shape: tuple[int, ...]) -> None:
         reduced = np.moveaxis(reduced, axis, -1)[..., : kept * found.block]
         reduced = np.moveaxis(reduced.reshape(*reduced.shape[:-1], kept, found.block).mean(axis=-1), -1, axis)
     flat = reduced.reshape(240, -1)
-    spread = flat[:180].std()
-    own = RidgeClassifier(alpha=0.01 * 180).fit(flat[:180] / spread, labels[:180])
-    right = int(np.sum(own.predict(flat[180:] / spread) == labels[180:]))
+    own = RidgeClassifier(alpha=0.01 * 180 * flat[:180].var(axis=0).mean()).fit(flat[:180], labels[:180])
+    right = int(np.sum(own.predict(flat[180:]) == labels[180:]))
     assert (found.right, found.examples, found.values) == (right, 180, flat.shape[1])
     assert 15 < right < 60  # of the 60, by chance 15
 

@@ -51,9 +51,9 @@ def test_the_json_of_a_verdict_has_no_value_that_json_lacks() -> None:
     bird = found["classes"][3]
     assert bird == {
         "class": "bird",
-        "precision": 0.0,
+        "precision": {"value": 0.0, "low": 0.0, "high": 1.0},
         "recall": {"value": 0.0, "low": 0.0, "high": 1.0},
-        "f1": 0.0,
+        "f1": {"value": 0.0, "low": 0.0, "high": 1.0},
         "support": 0,
         "roc_auc": None,
         "average_precision": None,
