@@ -195,6 +195,7 @@ class Layer(Record):
         """The index in PyTorch, which flattens channels first, of each output feature; None: the same index.
 
         `order` is the same for the input. A kernel makes new features; a layer that keeps the shape keeps the order.
+        Raises Misfit if the layer computes something else in the order of PyTorch.
         """
         makes_features = any(parameter.kernel for parameter in jax.tree.leaves(self.parameters(shape)))
         return None if makes_features or self.output_shape(shape) != shape else order

@@ -14,6 +14,7 @@ from runner import limits
 from runner.graph import Graph
 from runner.layers import places
 from runner.layers.base import (
+    Array,
     FeatureMap,
     Layer,
     Misfit,
@@ -201,6 +202,12 @@ class GroupNorm(_OfImages):
 
     def group_count(self, channels: int) -> int:
         return self.groups
+
+    def feature_order(self, shape: Shape, order: Array | None) -> Array | None:
+        if self.groups > 1 and order is not None and not np.array_equal(order, np.arange(len(order))):
+            rule = "stand before flatten, as PyTorch would group the flattened features in another order"
+            raise Misfit("", rule, f"{self.groups} groups", otherwise=shape)
+        return order
 
     def output_shape(self, shape: Shape) -> Shape:
         if shape[-1] % self.groups:

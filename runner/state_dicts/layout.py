@@ -61,7 +61,7 @@ class Misfit(NamedTuple):
 def slots(layers: sequence.Layers, shape: Shape, *, fresh: tuple[str, ...] = ()) -> list[Slot]:
     """All layers with parameters or statistics, in order, for inputs of `shape`; `fresh` names layers not to load.
 
-    Raises ConfigError if a layer merges features that PyTorch has in different orders.
+    Raises ConfigError if a layer merges, or groups, features that PyTorch has in different orders.
     """
     found: list[Slot] = []
     located = {path: place for place, path in sequence.located(layers, Located("layers", ""))}
@@ -155,7 +155,10 @@ class _Walk:
             else:
                 if own := layer.parameters(shape) | layer.statistics(shape):
                     self.found.append(_slot(path, self.places[path], own, order, fresh=places.chosen(self.fresh, path)))
-                order = layer.feature_order(shape, order)
+                try:
+                    order = layer.feature_order(shape, order)
+                except DoesNotFit as misfit:
+                    raise ConfigError(must(f"model.{self.places[path]}", misfit.rule, misfit.got)) from misfit
             shape = layer.output_shape(shape)
         return order
 

@@ -98,6 +98,17 @@ def test_the_slopes_of_a_prelu_follow_their_features(per_channel: bool) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_groups_of_flattened_features_are_not_those_of_pytorch() -> None:
+    state = {"norm.weight": random(60), "norm.bias": random(60)}
+    net = model("flatten", {"group_norm": {"groups": 4}}, "classifier")
+    with pytest.raises(ConfigError) as caught:
+        taken(net, (3, 5, 4), state)
+    rule = "must stand before flatten, as PyTorch would group the flattened features in another order, got 4 groups"
+    assert str(caught.value) == f"model.layers[1].group_norm: {rule}"
+    single = model("flatten", {"group_norm": {"groups": 1}}, {"dense": {"units": 2, "use_bias": False}})
+    assert len(taken(single, (3, 5, 4), {**state, "fc.weight": random(2, 60)})) == 3
+
+
 def test_layers_after_the_first_dense_layer_are_not_reordered() -> None:
     # As many units as inputs: the order of the features ends all the same.
     x, first, second = random(2, 2, 2, 3), random(12, 12), random(3, 12)
