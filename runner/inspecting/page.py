@@ -70,6 +70,10 @@ def _cards(found: Findings) -> str:
         "groups with different classes": len(found.conflicts),
         "stand in two sets": sum(shared.exact + shared.alike for shared in found.shared),
     }
+    if found.kind != "images":
+        del counts["pairs that look alike"]
+    if found.kind == "texts":
+        del counts["empty or of one colour"]
     cards += [(name, f"{count:,}", count > 0) for name, count in counts.items()]
     told = "".join(
         f'<div class="card{" warn" if warns else ""}"><b>{value}</b>{name}</div>' for name, value, warns in cards

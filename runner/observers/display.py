@@ -5,11 +5,13 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from runner import judging
 from runner.data import Dataset
+from runner.errors import printable
 from runner.observers.activity import Activity, shown
 from runner.trained import Trained
 from runner.training.alone import Chunk
@@ -48,6 +50,10 @@ class Display(Observer):
 
     def begins(self, member: Member, plan: Plan) -> None:
         self._epochs, self._dataset = plan.epochs, plan.dataset
+        line = _data(plan)
+        _log.info(line)
+        if self._console.is_interactive:  # a pipe gets the result alone
+            self._console.print(line, soft_wrap=True)
         if left_out := plan.dataset.left_out.summary():
             self.say([f"left out of the class folders: {left_out}"])
         self._bar = Progress(
@@ -98,6 +104,15 @@ class Display(Observer):
         for line in lines:
             _log.info(line.strip())
             self._console.print(line, soft_wrap=True)
+
+
+def _data(plan: Plan) -> str:
+    """The size of each set, and that of the smallest and the largest class to train on."""
+    dataset = plan.dataset
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
+    sizes = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
+    sets = f"{len(dataset.train):,} train, {len(dataset.val):,} val, {len(dataset.test):,} test"
+    return f"{printable(dataset.name)}: {sets}; {len(counts):,} classes of {sizes} training examples"
 
 
 def _left_out(width: int) -> tuple[str, ...]:

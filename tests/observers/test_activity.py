@@ -62,7 +62,9 @@ def test_an_epoch_is_one_line(columns: int, headings: int, tmp_path: Path, monke
     with terminal() as found:
         monkeypatch.setattr("sys.stdout", found.file)
         train(tmp_path)
-    heading, epoch, result, *_ = found.screen
+    first = next(place for place, line in enumerate(found.screen) if line.strip().startswith("epoch"))
+    assert "".join(found.screen[:first]).startswith("digits: 160 train, 144 val, 160 test; 10 classes of 16 training ")
+    heading, epoch, result, *_ = found.screen[first:]
     assert len(re.split(r"\s{2,}", heading.strip())) == 1 + headings
     assert [match.end() for match in re.finditer(r"\S+(?= {2}|$)", epoch)][1:] == [
         match.end() for match in re.finditer(r"\S( \S|\S)*", heading)
