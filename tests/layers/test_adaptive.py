@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from alone import evaluated_shape, normal, output, told
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.geometry import ReceptiveField, Window, bins
@@ -53,6 +53,7 @@ def test_values_and_gradients_are_those_of_pytorch(kind: Any, spatial: Shape, si
 
 
 @given(size=st.integers(1, 12), length=st.integers(1, 20))
+@settings(max_examples=25)
 def test_bins_are_those_of_pytorch(size: int, length: int) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
     x = torch.eye(length)[:, None]  # a signal for each pixel
@@ -61,6 +62,7 @@ def test_bins_are_those_of_pytorch(size: int, length: int) -> None:
 
 
 @given(height=st.integers(1, 12), width=st.integers(1, 12), size=st.tuples(st.integers(1, 15), st.integers(1, 15)))
+@settings(max_examples=25)
 def test_what_is_inferred_is_what_happens(height: int, width: int, size: tuple[int, int]) -> None:
     for kind in BOTH:
         layer, shape = kind(size=size), (height, width, 3)

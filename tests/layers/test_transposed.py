@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from alone import drawn, evaluated_shape, normal, output, told
 from configurations import here
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
@@ -110,6 +110,7 @@ numbers = st.integers(1, 4)
         }
     ),
 )
+@settings(max_examples=25)
 def test_what_is_inferred_is_what_happens_in_jax_and_in_pytorch(length: int, arguments: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
     layer, shape = ConvTranspose(filters=2, **arguments), (length, 1)
