@@ -76,7 +76,7 @@ def test_a_pipe_gets_the_result_alone(tmp_path: Path, monkeypatch: pytest.Monkey
     pipe = io.StringIO()
     monkeypatch.setattr("sys.stdout", pipe)
     train(tmp_path)
-    result, best, seconds, folder = pipe.getvalue().splitlines()
+    result, *_, best, seconds, folder = pipe.getvalue().splitlines()
     assert result.startswith("tiny on digits: test accuracy ")
     assert (best[:7], seconds[-9:]) == ("  best ", "compiling")
     assert folder == "  output: the model, the configuration and the log; tracking is off, so nothing is in MLflow"
