@@ -226,6 +226,23 @@ def thousand() -> str:
     )
 
 
+def duplicates() -> str:
+    """What the perceptual hash of `describe data` finds, if it was measured."""
+    found = read("duplicates")
+    if found is None:
+        return ""
+    distance = str(found["distance"])
+    rows = [[name, f"{shares[distance]:.1%}"] for name, shares in found["recall_by_distance"].items()]
+    return (
+        f"## Images that look alike\n\n`duplicates.py`: of {found['changed']:,} photographs, changed as told, the share "
+        f"that `describe data` pairs with its original (hashes of 64 bits that differ in at most {distance}, thumbnails "
+        f"that correlate by {found['correlation']} or more). {found['images']:,} images: "
+        f"{found['seconds']['hashing']:.1f} s for hashing and {found['seconds']['finding pairs']:.1f} s for finding pairs, "
+        f"medians of three; {found['pairs']:,} pairs look alike, {found['false_pairs_of_jumbled_images']:,} of as many "
+        f"images made of quarters of others.\n\n{table(['change', 'found'], rows)}"
+    )
+
+
 def main() -> None:
     """Writes the page."""
     measured = [json.loads(path.read_text()) for path in sorted((HERE / "results").glob("*.json"))]
@@ -252,6 +269,7 @@ Measured on virtual machines ({"; ".join(machines)}), with {named}.
         drawing(),
         predicting(),
         thousand(),
+        duplicates(),
         notes(),
     ]
     (HERE / "README.md").write_text(head + "\n".join(filter(None, parts)))
