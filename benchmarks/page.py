@@ -233,13 +233,14 @@ def duplicates() -> str:
         return ""
     distance = str(found["distance"])
     rows = [[name, f"{shares[distance]:.1%}"] for name, shares in found["recall_by_distance"].items()]
+    seconds = found["seconds"]
     return (
-        f"## Images that look alike\n\n`duplicates.py`: of {found['changed']:,} photographs, changed as told, the share "
-        f"that `describe data` pairs with its original (hashes of 64 bits that differ in at most {distance}, thumbnails "
-        f"that correlate by {found['correlation']} or more). {found['images']:,} images: "
-        f"{found['seconds']['hashing']:.1f} s for hashing and {found['seconds']['finding pairs']:.1f} s for finding pairs, "
-        f"medians of three; {found['pairs']:,} pairs look alike, {found['false_pairs_of_jumbled_images']:,} of as many "
-        f"images made of quarters of others.\n\n{table(['change', 'found'], rows)}"
+        f"## Images that look alike\n\n`duplicates.py`: of {found['changed']:,} photographs, changed as told, the "
+        f"share that `describe data` pairs with its original: hashes of 64 bits that differ in at most {distance}, "
+        f"thumbnails that correlate by {found['correlation']} or more. {found['images']:,} images: "
+        f"{seconds['hashing']:.1f} s for hashing, {seconds['finding pairs']:.1f} s for finding pairs, medians of "
+        f"three; {found['pairs']:,} pairs look alike, {found['false_pairs_of_jumbled_images']:,} of as many images "
+        f"made of quarters of others.\n\n{table(['change', 'found'], rows)}"
     )
 
 
