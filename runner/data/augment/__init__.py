@@ -1,0 +1,118 @@
+"""Random changes to every training batch, made inside the compiled program.
+
+    >>> augment = Augment(random_crop=RandomCrop(padding=4), horizontal_flip=HorizontalFlip())
+    >>> images, targets = augment.apply(images, targets, key=key)
+
+The key of each part is derived from its name, so adding a part does not change the draws of the others. Strengths are
+traced: changing one does not recompile. Batches must be shuffled, because mixup and cutmix combine neighbours.
+"""
+
+import zlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from pydantic import Field
+
+from runner.data import warp
+from runner.data.augment.covers import Cutout
+from runner.data.augment.mixes import Cutmix, Mixup
+from runner.data.augment.moves import Affine, Elastic, HorizontalFlip, RandomCrop
+from runner.data.augment.tones import Brightness, Contrast
+from runner.data.value_range import UNIT, value_range
+from runner.errors import ConfigError, must
+from runner.records import Record
+
+__all__ = [
+    "Affine",
+    "Augment",
+    "Brightness",
+    "Contrast",
+    "Cutmix",
+    "Cutout",
+    "Elastic",
+    "HorizontalFlip",
+    "Mixup",
+    "RandomCrop",
+]
+
+
+class Augment(Record):
+    """Random changes to the training images, applied in this order; each is null (off) or a mapping."""
+
+    random_crop: RandomCrop | None = Field(default=None, description="Shifts by whole pixels.")
+    horizontal_flip: HorizontalFlip | None = Field(default=None, description="Exchanges left and right.")
+    affine: Affine | None = Field(default=None, description="Rotation, shift, scale and shear.")
+    elastic: Elastic | None = Field(default=None, description="Smooth distortions; shares affine's interpolation.")
+    brightness: Brightness | None = Field(default=None, description="Makes images lighter or darker.")
+    contrast: Contrast | None = Field(default=None, description="Makes contrast stronger or weaker.")
+    cutout: Cutout | None = Field(default=None, description="A covered square.")
+    mixup: Mixup | None = Field(default=None, description="Averages two images and their targets.")
+    cutmix: Cutmix | None = Field(default=None, description="Pastes a box of another image; mixes targets by area.")
+
+    def apply(
+        self,
+        images: jax.Array,
+        targets: jax.Array,
+        *,
+        key: jax.Array,
+        values: Any = None,
+    ) -> tuple[jax.Array, jax.Array]:
+        """Returns changed images, float32 (n, h, w, c), and targets, float32 (n, k), each row of which sums to 1.
+
+        `values` are the values of black and white: `UNIT`, or two arrays (c,) or (1,), or None for those of the batch
+        (see `value_range`). Every part works on images scaled to 0 (black) … 1 (white): pixels that move in are black,
+        and brightness and contrast are clipped to this range.
+        Inputs (n, length, c) allow brightness, contrast and mixup. Raises ConfigError for parts that need images.
+        """
+        if images.ndim != 4:
+            self._check_flat()
+        if all(getattr(self, name) is None for name in Augment.model_fields):
+            return images, targets
+        if values is UNIT:
+            return self._applied(images, targets, key=key, zero=jnp.zeros((1,) * images.ndim))
+        ends = value_range(images) if values is None else values
+        black, white = (end.reshape(*(1,) * (images.ndim - 1), -1) for end in ends)
+        width = white - black
+        changed, targets = self._applied((images - black) / width, targets, key=key, zero=-black / width)
+        return black + changed * width, targets
+
+    def _applied(
+        self, images: jax.Array, targets: jax.Array, *, key: jax.Array, zero: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """The same for images scaled to 0 … 1; `zero` (1, …, c) is the scaled value of 0."""
+        for part in (self.random_crop, self.horizontal_flip):
+            if part is not None:
+                images = part.apply(images, key=_named(key, part))
+        warps = [part for part in (self.elastic, self.affine) if part is not None]
+        if warps:
+            # One interpolation for both, so that the image is blurred only once.
+            positions = warp.grid(images.shape)
+            for bend in warps:
+                positions = bend.positions(positions, key=_named(key, bend))
+            images = warp.look_up(images, positions)
+        if self.brightness is not None:
+            # Images are scaled from black. Signals oscillate about 0, so they are scaled from 0.
+            rest = jnp.clip(zero, 0, 1) if images.ndim != 4 else jnp.zeros_like(zero)
+            images = self.brightness.apply(images, key=_named(key, self.brightness), rest=rest)
+        for tone in (self.contrast, self.cutout):
+            if tone is not None:
+                images = tone.apply(images, key=_named(key, tone))
+        for mix in (self.mixup, self.cutmix):
+            if mix is not None:
+                images, targets = mix.apply(images, targets, key=_named(key, mix))
+        return images, targets
+
+    def _check_flat(self) -> None:
+        names = ("random_crop", "horizontal_flip", "affine", "elastic", "cutout", "cutmix")
+        faults = [
+            must(f"augment.{name}", "be null for one-dimensional input", getattr(self, name).model_dump())
+            for name in names
+            if getattr(self, name) is not None
+        ]
+        if faults:
+            raise ConfigError(*faults)
+
+
+def _named(key: jax.Array, part: Record) -> jax.Array:
+    return jax.random.fold_in(key, zlib.crc32(type(part).__name__.encode()))
