@@ -93,15 +93,8 @@ class Experiment(Record):
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
         if len(data_shape) != 3 and self.train.mirrored_evaluation:
             faults.append(must("train.mirrored_evaluation", "be false for data that are not images", True))
-        return faults + self._crop_faults(self.model.input_shape(data_shape))
-
-    def _crop_faults(self, input_shape: Shape) -> list[Fault]:
-        """The fault of padding larger than the image: most crops would show only padding."""
-        crop = self.augment.random_crop
-        if crop is None or len(input_shape) != 3 or crop.padding <= min(input_shape[:2]):
-            return []
-        rule = f"be at most {min(input_shape[:2])}, the smaller side of the image"
-        return [must("augment.random_crop.padding", rule, crop.padding)]
+        input_shape = self.model.input_shape(data_shape)
+        return faults + (self.augment.faults(input_shape) if len(input_shape) == 3 else [])
 
     @property
     def source(self) -> Source:

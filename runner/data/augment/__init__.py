@@ -8,19 +8,27 @@ traced: changing one does not recompile. Batches must be shuffled, because mixup
 """
 
 import zlib
-from typing import Any
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
 from pydantic import Field
 
 from runner.data import warp
-from runner.data.augment.covers import Cutout
+from runner.data.augment.covers import Cutout, RandomErasing
 from runner.data.augment.mixes import Cutmix, Mixup
-from runner.data.augment.moves import Affine, Elastic, HorizontalFlip, RandomCrop
-from runner.data.augment.tones import Brightness, Contrast
+from runner.data.augment.moves import (
+    Affine,
+    Elastic,
+    HorizontalFlip,
+    QuarterTurns,
+    RandomCrop,
+    RandomResizedCrop,
+    VerticalFlip,
+)
+from runner.data.augment.tones import Brightness, Contrast, GaussianBlur, GaussianNoise, Hue, Lighting, Saturation
 from runner.data.value_range import UNIT, value_range
-from runner.errors import ConfigError, must
+from runner.errors import ConfigError, Fault, must
 from runner.records import Record
 
 __all__ = [
@@ -31,10 +39,23 @@ __all__ = [
     "Cutmix",
     "Cutout",
     "Elastic",
+    "GaussianBlur",
+    "GaussianNoise",
     "HorizontalFlip",
+    "Hue",
+    "Lighting",
     "Mixup",
+    "QuarterTurns",
     "RandomCrop",
+    "RandomErasing",
+    "RandomResizedCrop",
+    "Saturation",
+    "VerticalFlip",
 ]
+
+
+_OF_COLOURS: Final = ("saturation", "hue", "lighting")  # they need three channels
+_OF_SIGNALS: Final = ("brightness", "contrast", "gaussian_noise", "mixup")  # they need no rows and columns
 
 
 class Augment(Record):
@@ -42,11 +63,22 @@ class Augment(Record):
 
     random_crop: RandomCrop | None = Field(default=None, description="Shifts by whole pixels.")
     horizontal_flip: HorizontalFlip | None = Field(default=None, description="Exchanges left and right.")
+    vertical_flip: VerticalFlip | None = Field(default=None, description="Exchanges top and bottom.")
+    quarter_turns: QuarterTurns | None = Field(default=None, description="Turns square images by right angles.")
+    random_resized_crop: RandomResizedCrop | None = Field(
+        default=None, description="A window of random area and shape, resized; shares affine's interpolation."
+    )
     affine: Affine | None = Field(default=None, description="Rotation, shift, scale and shear.")
     elastic: Elastic | None = Field(default=None, description="Smooth distortions; shares affine's interpolation.")
     brightness: Brightness | None = Field(default=None, description="Makes images lighter or darker.")
     contrast: Contrast | None = Field(default=None, description="Makes contrast stronger or weaker.")
+    saturation: Saturation | None = Field(default=None, description="Makes colours stronger or weaker.")
+    hue: Hue | None = Field(default=None, description="Turns colours along the colour circle.")
+    lighting: Lighting | None = Field(default=None, description="Adds a colour, as AlexNet was trained.")
+    gaussian_blur: GaussianBlur | None = Field(default=None, description="Makes some images less sharp.")
+    gaussian_noise: GaussianNoise | None = Field(default=None, description="Adds noise to every value.")
     cutout: Cutout | None = Field(default=None, description="A covered square.")
+    random_erasing: RandomErasing | None = Field(default=None, description="A covered rectangle, in some images.")
     mixup: Mixup | None = Field(default=None, description="Averages two images and their targets.")
     cutmix: Cutmix | None = Field(default=None, description="Pastes a box of another image; mixes targets by area.")
 
@@ -63,7 +95,8 @@ class Augment(Record):
         `values` are the values of black and white: `UNIT`, or two arrays (c,) or (1,), or None for those of the batch
         (see `value_range`). Every part works on images scaled to 0 (black) … 1 (white): pixels that move in are black,
         and brightness and contrast are clipped to this range.
-        Inputs (n, length, c) allow brightness, contrast and mixup. Raises ConfigError for parts that need images.
+        Inputs (n, length, c) allow brightness, contrast, gaussian_noise and mixup.
+        Raises ConfigError for parts that need images.
         """
         if images.ndim != 4:
             self._check_flat()
@@ -81,12 +114,13 @@ class Augment(Record):
         self, images: jax.Array, targets: jax.Array, *, key: jax.Array, zero: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """The same for images scaled to 0 … 1; `zero` (1, …, c) is the scaled value of 0."""
-        for part in (self.random_crop, self.horizontal_flip):
+        for part in (self.random_crop, self.horizontal_flip, self.vertical_flip, self.quarter_turns):
             if part is not None:
                 images = part.apply(images, key=_named(key, part))
-        warps = [part for part in (self.elastic, self.affine) if part is not None]
+        # Each finds where its pixels come from in what the next one makes: the last is the first to change the image.
+        warps = [part for part in (self.elastic, self.affine, self.random_resized_crop) if part is not None]
         if warps:
-            # One interpolation for both, so that the image is blurred only once.
+            # One interpolation for all, so that the image is blurred only once.
             positions = warp.grid(images.shape)
             for bend in warps:
                 positions = bend.positions(positions, key=_named(key, bend))
@@ -95,7 +129,8 @@ class Augment(Record):
             # Images are scaled from black. Signals oscillate about 0, so they are scaled from 0.
             rest = jnp.clip(zero, 0, 1) if images.ndim != 4 else jnp.zeros_like(zero)
             images = self.brightness.apply(images, key=_named(key, self.brightness), rest=rest)
-        for tone in (self.contrast, self.cutout):
+        tones = (self.contrast, self.saturation, self.hue, self.lighting, self.gaussian_blur, self.gaussian_noise)
+        for tone in (*tones, self.cutout, self.random_erasing):
             if tone is not None:
                 images = tone.apply(images, key=_named(key, tone))
         for mix in (self.mixup, self.cutmix):
@@ -103,12 +138,31 @@ class Augment(Record):
                 images, targets = mix.apply(images, targets, key=_named(key, mix))
         return images, targets
 
+    def faults(self, shape: tuple[int, ...]) -> list[Fault]:
+        """What does not fit images of this shape, (h, w, c)."""
+        height, width, channels = shape
+        crop, turns, blur, found = self.random_crop, self.quarter_turns, self.gaussian_blur, []
+        smaller = min(height, width)
+        if crop is not None and crop.padding > smaller:  # most crops would show only padding
+            rule = f"be at most {smaller}, the smaller side of the image"
+            found.append(must("augment.random_crop.padding", rule, crop.padding))
+        if turns is not None and height != width:
+            found.append(must("augment.quarter_turns", "be null for images that are not square", f"{height}×{width}"))
+        if blur is not None and blur.size // 2 >= smaller:
+            rule = f"be less than twice the smaller side of the image ({smaller})"
+            found.append(must("augment.gaussian_blur.size", rule, blur.size))
+        found += [
+            must(f"augment.{name}", "be null for images without three colours", f"{channels} channels")
+            for name in _OF_COLOURS
+            if getattr(self, name) is not None and channels != 3
+        ]
+        return found
+
     def _check_flat(self) -> None:
-        names = ("random_crop", "horizontal_flip", "affine", "elastic", "cutout", "cutmix")
         faults = [
             must(f"augment.{name}", "be null for one-dimensional input", getattr(self, name).model_dump())
-            for name in names
-            if getattr(self, name) is not None
+            for name in Augment.model_fields
+            if name not in _OF_SIGNALS and getattr(self, name) is not None
         ]
         if faults:
             raise ConfigError(*faults)

@@ -44,6 +44,78 @@ class HorizontalFlip(Record):
         return jnp.where(along_batch(flipped, images), jnp.flip(images, axis=2), images)
 
 
+class VerticalFlip(Record):
+    """Exchanges top and bottom."""
+
+    probability: Annotated[float, TRACED] = Field(default=0.5, ge=0, le=1, description="Share of images flipped.")
+
+    def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
+        flipped = uniform(key, len(images)) < jnp.asarray(self.probability, jnp.float32)
+        return jnp.where(along_batch(flipped, images), jnp.flip(images, axis=1), images)
+
+
+class QuarterTurns(Record):
+    """Turns square images by 0, 90, 180 or 270 degrees, each as often: for images without an upper side."""
+
+    probability: Annotated[float, TRACED] = Field(
+        default=1.0, ge=0, le=1, description="Share of images for which a turn is drawn; others stay."
+    )
+
+    def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
+        chosen, drawn = jax.random.split(key)
+        turns = jax.random.randint(drawn, (len(images),), 0, 4)
+        turns = jnp.where(uniform(chosen, len(images)) < jnp.asarray(self.probability, jnp.float32), turns, 0)
+        turned = [jnp.rot90(images, quarters, axes=(1, 2)) for quarters in range(4)]
+        return jax.lax.select_n(jnp.broadcast_to(along_batch(turns, images), images.shape), *turned)
+
+
+class RandomResizedCrop(Record):
+    """Cuts a window of random area and shape out of each image, and resizes it to the image's size.
+
+    The image is the one that the data set has decoded and fitted to the network. Source: Szegedy et al. 2014,
+    arXiv:1409.4842, with torchvision's ranges. A window that would reach beyond the image is cut off there, where
+    torchvision draws again.
+    """
+
+    least_area: Annotated[float, TRACED] = Field(
+        default=0.08, gt=0, le=1, description="Smallest share of the image's area."
+    )
+    ratio: Annotated[float, TRACED] = Field(
+        default=4 / 3,
+        ge=1,
+        description="Largest ratio of its sides, of either to the other.",
+    )
+
+    def positions(self, positions: warp.Positions, *, key: jax.Array) -> warp.Positions:
+        """The source position of each pixel: bilinear, with pixel centres as Pillow has them."""
+        top, left, height, width = self.windows(positions[0].shape, key=key)
+        return tuple(  # type: ignore[return-value]
+            _within(place, start, side, size)
+            for place, start, side, size in zip(
+                positions, (top, left), (height, width), positions[0].shape[1:], strict=True
+            )
+        )
+
+    def windows(self, shape: tuple[int, ...], *, key: jax.Array) -> tuple[jax.Array, ...]:
+        """Top, left, height and width of the window of each image in whole pixels, (n,) each; `shape` is (n, h, w)."""
+        n, h, w = shape
+        draws = uniform(key, 4 * n).reshape(4, n)
+        least, ratio = jnp.asarray(self.least_area, jnp.float32), jnp.asarray(self.ratio, jnp.float32)
+        area = (least + draws[0] * (1 - least)) * h * w
+        shape_ratio = jnp.exp((2 * draws[1] - 1) * jnp.log(ratio))
+        width = jnp.clip(jnp.round(jnp.sqrt(area * shape_ratio)), 1, w)
+        height = jnp.clip(jnp.round(jnp.sqrt(area / shape_ratio)), 1, h)
+        return jnp.floor(draws[2] * (h - height + 1)), jnp.floor(draws[3] * (w - width + 1)), height, width
+
+
+def _within(place: jax.Array, start: jax.Array, side: jax.Array, size: int) -> jax.Array:
+    """Positions (n, h, w) in an image of `size` pixels as those in a window of it; outside they stay outside."""
+    start, side = (value.reshape(-1, 1, 1) for value in (start, side))
+    inside = (place >= -0.5) & (place <= size - 0.5)
+    moved = jnp.clip(start + (place + 0.5) * side / size - 0.5, start, start + side - 1)
+    return jnp.where(inside, moved, jnp.where(place < 0, -1.0, float(size)))
+
+
 class Affine(Record):
     """Rotates, shifts, scales and shears each image about its centre; each amount x is drawn uniformly from −x … x."""
 
