@@ -203,12 +203,17 @@ def test_erased_rectangles_have_the_published_areas_and_shapes():
     assert values.mean() == pytest.approx(0.5, abs=0.02)
 
 
+def test_grey_images_have_no_colours_to_change(images):
+    grey = images[..., :1]
+    np.testing.assert_array_equal(changed(grey, saturation={"strength": 1.0}, hue={"strength": 0.5}, lighting={}), grey)
+
+
 def test_what_does_not_fit_the_images_is_said():
     augment = Augment.model_validate({"quarter_turns": {}, "hue": {"strength": 0.1}, "gaussian_blur": {"size": 31}})
-    assert [str(fault) for fault in augment.faults((12, 10, 1))] == [
+    assert [str(fault) for fault in augment.faults((12, 10, 2))] == [
         "augment.quarter_turns: must be null for images that are not square, got 12×10",
         "augment.gaussian_blur.size: must be less than twice the smaller side of the image (10), got 31",
-        "augment.hue: must be null for images without three colours, got 1 channels",
+        "augment.hue: must be null for images that are neither grey nor of three colours, got 2 channels",
     ]
     assert augment.model_copy(update={"gaussian_blur": None}).faults((12, 12, 3)) == []
     with pytest.raises(ValidationError, match="must be odd, got 4"):

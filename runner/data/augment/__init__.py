@@ -54,7 +54,8 @@ __all__ = [
 ]
 
 
-_OF_COLOURS: Final = ("saturation", "hue", "lighting")  # they need three channels
+_OF_COLOURS: Final = ("saturation", "hue", "lighting")  # they need three channels; grey images have no colours
+_COLOURS: Final = (Saturation, Hue, Lighting)
 _OF_SIGNALS: Final = ("brightness", "contrast", "gaussian_noise", "mixup")  # they need no rows and columns
 
 
@@ -131,7 +132,7 @@ class Augment(Record):
             images = self.brightness.apply(images, key=_named(key, self.brightness), rest=rest)
         tones = (self.contrast, self.saturation, self.hue, self.lighting, self.gaussian_blur, self.gaussian_noise)
         for tone in (*tones, self.cutout, self.random_erasing):
-            if tone is not None:
+            if tone is not None and not (images.shape[-1] == 1 and isinstance(tone, _COLOURS)):
                 images = tone.apply(images, key=_named(key, tone))
         for mix in (self.mixup, self.cutmix):
             if mix is not None:
@@ -152,9 +153,13 @@ class Augment(Record):
             rule = f"be less than twice the smaller side of the image ({smaller})"
             found.append(must("augment.gaussian_blur.size", rule, blur.size))
         found += [
-            must(f"augment.{name}", "be null for images without three colours", f"{channels} channels")
+            must(
+                f"augment.{name}",
+                "be null for images that are neither grey nor of three colours",
+                f"{channels} channels",
+            )
             for name in _OF_COLOURS
-            if getattr(self, name) is not None and channels != 3
+            if getattr(self, name) is not None and channels not in (1, 3)
         ]
         return found
 

@@ -44,7 +44,10 @@ class Saturation(Record):
     """Multiplies the distance of every pixel from its grey by one factor per image (torchvision's ColorJitter)."""
 
     strength: Annotated[float, TRACED] = Field(
-        ge=0, le=1, description="The factor is drawn from 1 ± this; 0 is a grey image.", examples=[0.4]
+        ge=0,
+        le=1,
+        description="The factor is drawn from 1 ± this; 0 makes an image grey. Grey ones stay.",
+        examples=[0.4],
     )
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
@@ -56,7 +59,10 @@ class Hue(Record):
     """Turns the colours of each image along the colour circle by one angle (torchvision's ColorJitter)."""
 
     strength: Annotated[float, TRACED] = Field(
-        ge=0, le=0.5, description="The angle is drawn from ± this share of the circle.", examples=[0.1]
+        ge=0,
+        le=0.5,
+        description="The angle is drawn from ± this share of the circle. Grey images stay.",
+        examples=[0.1],
     )
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
@@ -94,7 +100,7 @@ class Lighting(Record):
     """
 
     strength: Annotated[float, TRACED] = Field(
-        default=0.1, ge=0, description="Standard deviation of the factor of each component."
+        default=0.1, ge=0, description="Standard deviation of the factor of each component. Grey images stay."
     )
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
