@@ -39,7 +39,7 @@ class RandomErasing(Record):
         default=0.33, gt=0, le=1, description="Largest share of the image's area."
     )
     ratio: Annotated[float, TRACED] = Field(
-        default=10 / 3, ge=1, description="Largest ratio of the rectangle's sides, of either to the other."
+        default=3.3333, ge=1, description="Largest ratio of the rectangle's sides, of either to the other."
     )
     fill: Literal["noise", "black", "white"] = Field(
         default="noise", description="What covers it: a random grey for every value, black or white."
