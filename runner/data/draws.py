@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+_TRIES = 10
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -32,6 +33,26 @@ def symmetric_beta(key: jax.Array, alpha: Any, count: int) -> jax.Array:
     far = -jnp.expm1(exponent) * jnp.square(cosine)
     distance = jnp.sqrt(far / jnp.maximum(jnp.exp(exponent) + far, _TINY))
     return 0.5 + 0.5 * jnp.sign(cosine) * distance
+
+
+def random_sides(
+    key: jax.Array, count: int, size: tuple[int, int], *, least: Any, most: Any, ratio: Any
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Heights and widths of rectangles in images of `size`, in whole pixels, and which of them fit: (count,) each.
+
+    The share of the image's area is uniform in least … most, the logarithm of width / height in ±log(ratio). Of ten
+    draws the first that fits is taken, as torchvision does; where none does, the last one, cut off at the image.
+    """
+    h, w = size
+    draws = uniform(key, 2 * _TRIES * count).reshape(2, _TRIES, count)
+    least, most, ratio = (jnp.asarray(value, jnp.float32) for value in (least, most, ratio))
+    area = (least + draws[0] * (most - least)) * h * w
+    shape = jnp.exp((2 * draws[1] - 1) * jnp.log(ratio))
+    heights, widths = jnp.round(jnp.sqrt(area / shape)), jnp.round(jnp.sqrt(area * shape))  # (tries, count)
+    fit = (heights >= 1) & (heights <= h) & (widths >= 1) & (widths <= w)
+    first = jnp.where(jnp.any(fit, axis=0), jnp.argmax(fit, axis=0), _TRIES - 1)[None, :]
+    height, width = (jnp.take_along_axis(sides, first, axis=0)[0] for sides in (heights, widths))
+    return jnp.clip(height, 1, h), jnp.clip(width, 1, w), jnp.any(fit, axis=0)
 
 
 def random_box(shape: tuple[int, ...], height: jax.Array, width: jax.Array, key: jax.Array) -> jax.Array:

@@ -1,12 +1,13 @@
 """Parts of images that are covered."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import jax
 import jax.numpy as jnp
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from runner.data.draws import along_batch, random_box, uniform
+from runner.data.draws import along_batch, random_box, random_sides, uniform
+from runner.errors import must
 from runner.records import TRACED, Record
 
 
@@ -27,8 +28,7 @@ class Cutout(Record):
 class RandomErasing(Record):
     """Covers a rectangle of random area, shape and place inside some images.
 
-    Source: Zhong et al. 2017, arXiv:1708.04896. A rectangle that would reach beyond the image is cut off there, where
-    the paper draws again.
+    Source: Zhong et al. 2017, arXiv:1708.04896, with torchvision's ranges; see `draws.random_sides`.
     """
 
     probability: Annotated[float, TRACED] = Field(default=0.5, ge=0, le=1, description="Share of images covered.")
@@ -45,19 +45,22 @@ class RandomErasing(Record):
         default="noise", description="What covers it: a random grey for every value, black or white."
     )
 
+    @model_validator(mode="after")
+    def _has_areas(self) -> Self:
+        areas = (self.least_area, self.most_area)
+        if all(isinstance(area, int | float) for area in areas) and areas[0] > areas[1]:
+            raise ValueError(must("", f"have a least_area of at most most_area ({areas[1]})", areas[0]).text)
+        return self
+
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
         n, h, w, _ = images.shape
-        box_key, fill_key = jax.random.split(key)
-        draws = uniform(box_key, 5 * n).reshape(5, n)
-        least, most, ratio, share = (
-            jnp.asarray(value, jnp.float32) for value in (self.least_area, self.most_area, self.ratio, self.probability)
+        side_key, box_key, fill_key = jax.random.split(key, 3)
+        height, width, fits = random_sides(
+            side_key, n, (h, w), least=self.least_area, most=self.most_area, ratio=self.ratio
         )
-        area = (least + draws[0] * (most - least)) * h * w
-        shape_ratio = jnp.exp((2 * draws[1] - 1) * jnp.log(ratio))
-        height = jnp.clip(jnp.round(jnp.sqrt(area * shape_ratio)), 1, h)
-        width = jnp.clip(jnp.round(jnp.sqrt(area / shape_ratio)), 1, w)
-        covered = along_batch(draws[4] < share, images)
-        for axis, (side, draw, size) in enumerate(((height, draws[2], h), (width, draws[3], w)), start=1):
+        draws = uniform(box_key, 3 * n).reshape(3, n)
+        covered = along_batch(fits & (draws[0] < jnp.asarray(self.probability, jnp.float32)), images)
+        for axis, (side, draw, size) in enumerate(((height, draws[1], h), (width, draws[2], w)), start=1):
             start = jnp.floor(draw * (size - side + 1))
             place = jnp.arange(size, dtype=jnp.float32).reshape(tuple(-1 if i == axis else 1 for i in range(4)))
             covered = covered & (place >= along_batch(start, images)) & (place < along_batch(start + side, images))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from pydantic import Field
 
 from runner.data import warp
-from runner.data.draws import along_batch, uniform
+from runner.data.draws import along_batch, random_sides, uniform
 from runner.records import TRACED, Record
 
 
@@ -73,17 +73,14 @@ class RandomResizedCrop(Record):
     """Cuts a window of random area and shape out of each image, and resizes it to the image's size.
 
     The image is the one that the data set has decoded and fitted to the network. Source: Szegedy et al. 2014,
-    arXiv:1409.4842, with torchvision's ranges. A window that would reach beyond the image is cut off there, where
-    torchvision draws again.
+    arXiv:1409.4842, with torchvision's ranges; see `draws.random_sides`.
     """
 
     least_area: Annotated[float, TRACED] = Field(
         default=0.08, gt=0, le=1, description="Smallest share of the image's area."
     )
     ratio: Annotated[float, TRACED] = Field(
-        default=4 / 3,
-        ge=1,
-        description="Largest ratio of its sides, of either to the other.",
+        default=1.3333, ge=1, description="Largest ratio of its sides, of either to the other."
     )
 
     def positions(self, positions: warp.Positions, *, key: jax.Array) -> warp.Positions:
@@ -99,13 +96,10 @@ class RandomResizedCrop(Record):
     def windows(self, shape: tuple[int, ...], *, key: jax.Array) -> tuple[jax.Array, ...]:
         """Top, left, height and width of the window of each image in whole pixels, (n,) each; `shape` is (n, h, w)."""
         n, h, w = shape
-        draws = uniform(key, 4 * n).reshape(4, n)
-        least, ratio = jnp.asarray(self.least_area, jnp.float32), jnp.asarray(self.ratio, jnp.float32)
-        area = (least + draws[0] * (1 - least)) * h * w
-        shape_ratio = jnp.exp((2 * draws[1] - 1) * jnp.log(ratio))
-        width = jnp.clip(jnp.round(jnp.sqrt(area * shape_ratio)), 1, w)
-        height = jnp.clip(jnp.round(jnp.sqrt(area / shape_ratio)), 1, h)
-        return jnp.floor(draws[2] * (h - height + 1)), jnp.floor(draws[3] * (w - width + 1)), height, width
+        sides, places = jax.random.split(key)
+        height, width, _ = random_sides(sides, n, (h, w), least=self.least_area, most=1, ratio=self.ratio)
+        down, right = uniform(places, 2 * n).reshape(2, n)
+        return jnp.floor(down * (h - height + 1)), jnp.floor(right * (w - width + 1)), height, width
 
 
 def _within(place: jax.Array, start: jax.Array, side: jax.Array, size: int) -> jax.Array:
