@@ -82,7 +82,7 @@ def test_weights_that_do_not_fit_are_refused(given_weights, message):
 GIVEN = "[0.5,2,1,1,3,1,1,0,1,4]"
 
 
-@pytest.mark.parametrize("accumulate", [1, 4])
+@pytest.mark.parametrize("accumulate", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_a_step_with_weights_is_the_step_of_pytorch_s_weighted_loss(accumulate):
     torch = pytest.importorskip("torch")
     plan = plan_of(

@@ -2,6 +2,7 @@
 
     python tests/versions.py                                 the ordinary suite, on both pairs
     python tests/versions.py newest tests/test_train.py      some tests, on one pair
+    python tests/versions.py newest --install                only makes the environment, while something else runs
 
 Pythons are looked for on PATH and among pyenv's versions. A Python that is not there is said, and the nearest one
 takes its place. The packages are the newest that pyproject.toml allows, not those of the lock, and stay in .versions/.
@@ -94,11 +95,18 @@ def tried(pair: str, arguments: list[str]) -> bool:
         return True
     version, interpreter = there[0]
     own = installed(pair, version, interpreter)
+    if arguments == ["--install"]:
+        return True
     has = subprocess.run([own, "-c", "import jax; print(jax.__version__)"], capture_output=True, text=True, check=True)
     print(f"{pair}: Python {version} and JAX {has.stdout.strip()}", flush=True)
     # A cache of their own: what one JAX compiled is of no use to another.
     cache = f"cache_dir={ROOT / '.versions' / f'{pair}-{version}' / 'cache'}"
-    return subprocess.run([own, "-m", "pytest", "-q", "-o", cache, *arguments], cwd=ROOT).returncode == 0
+    return (
+        subprocess.run(
+            [own, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-o", cache, *arguments], cwd=ROOT
+        ).returncode
+        == 0
+    )
 
 
 def main(arguments: list[str]) -> int:
