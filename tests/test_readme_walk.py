@@ -27,6 +27,7 @@ PRINTS = {
     "python -m runner -m optimizer.learning_rate": r"48 finished; 2 structures, 2 compiled",
     "python -m runner -m optimizer=": r"6 finished; ",
     "python -m runner sweep=seeds": r"test/accuracy over seeds(.|\n)*10 finished; ",
+    "python -m runner -m data.folds=5": r"test/accuracy over folds(.|\n)*10 finished; ",
     "python -m runner sweep=lr": r"\d+ finished; 1 structure, 1 compiled",
     "python -m runner sweep=width": r"\d+ finished; ",
     "python -m runner sweep=tune": r"60 of them|\d+ finished, \d+ pruned",
