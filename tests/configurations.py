@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner import cli, composition, data
 from runner.command import Command
+from runner.composition.complaints import as_config_errors
 from runner.configuration import Configuration
 from runner.data import Dataset, Examples
 from runner.errors import ConfigError
@@ -170,3 +171,10 @@ def fail_in_test(monkeypatch: pytest.MonkeyPatch, *seeds: int) -> None:
         return test(self)
 
     monkeypatch.setattr(Training, "test", failing)
+
+
+def composed_here(*overrides: str) -> dict[str, Any]:
+    """What a command line comes to in the current folder."""
+    composition.register()
+    with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())), as_config_errors():
+        return composition.plain(compose("config", overrides=composition.for_hydra(list(overrides))))

@@ -1,21 +1,17 @@
 """Composing: a folder of one's own joins and wins, values are set without ++, and what Hydra says comes to one line."""
 
-import re
-import shlex
-import string
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from commands import Runner
-from configurations import command, composed, parse
-from hydra import compose, initialize_config_dir
+from configurations import command, composed, composed_here, parse
 from omegaconf import DictConfig, OmegaConf
 
 from runner import composition, launchable
 from runner.composition import trust
-from runner.composition.complaints import as_config_errors, own_name
+from runner.composition.complaints import own_name
 from runner.errors import ConfigError, Fault
 
 
@@ -26,37 +22,30 @@ def write(path: str, text: str) -> None:
     file.write_text(text)
 
 
-def here(*overrides: str) -> dict[str, Any]:
-    """What a command line comes to in the current folder."""
-    composition.register()
-    with initialize_config_dir(version_base="1.3", config_dir=str(composition.shipped())), as_config_errors():
-        return composition.plain(compose("config", overrides=composition.for_hydra(list(overrides))))
-
-
 MODEL = "name: mine\nlayers: [flatten, classifier]\n"
 
 
 def test_a_folder_of_ones_own_joins_the_shipped_one() -> None:
     write("conf/model/mine.yaml", MODEL)
-    assert here("model=mine")["model"]["name"] == "mine"
-    assert here("model=lenet5")["model"]["name"] == "lenet5"
-    assert here("data=mnist", "model=mine")["data"]["name"] == "mnist"
+    assert composed_here("model=mine")["model"]["name"] == "mine"
+    assert composed_here("model=lenet5")["model"]["name"] == "lenet5"
+    assert composed_here("data=mnist", "model=mine")["data"]["name"] == "mnist"
 
 
 def test_and_wins_where_names_agree() -> None:
     write("conf/model/lenet5.yaml", MODEL)
-    assert here()["model"]["name"] == "mine"
+    assert composed_here()["model"]["name"] == "mine"
 
 
 def test_a_folder_of_ones_own_may_hold_a_group_of_its_own() -> None:
     write("conf/experiment/first.yaml", "# @package _global_\nseed: 7\ntrain: {epochs: 2}\n")
-    found = here("experiment=first", "train.batch_size=16")
+    found = composed_here("experiment=first", "train.batch_size=16")
     assert (found["seed"], found["train"]["epochs"], found["train"]["batch_size"]) == (7, 2, 16)
 
 
 def test_the_shipped_folder_is_not_its_own_rival(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
-    assert here() == composed()
+    assert composed_here() == composed()
 
 
 def test_shipped_configurations_lie_inside_the_package_or_beside_it() -> None:
@@ -64,7 +53,7 @@ def test_shipped_configurations_lie_inside_the_package_or_beside_it() -> None:
 
 
 def test_a_value_is_set_whether_a_file_mentions_it_or_not() -> None:
-    found = here("train.ema_decay=0.5", "optimizer.b1=0.8", "data.val_fraction=0.2", "train.clip={norm: 1.0}")
+    found = composed_here("train.ema_decay=0.5", "optimizer.b1=0.8", "data.val_fraction=0.2", "train.clip={norm: 1.0}")
     assert found["train"]["ema_decay"] == 0.5
     assert found["optimizer"]["b1"] == 0.8
     assert found["train"]["clip"] == {"norm": 1.0}
@@ -98,14 +87,14 @@ def test_only_changed_values_are_freed(argument: str, freed: str) -> None:
 
 
 def test_a_part_can_be_written_out_on_the_command_line() -> None:
-    found = parse(here("schedule={name: linear_schedule, end_value: 0.5}", "augment={mixup: {alpha: 0.2}}"))
+    found = parse(composed_here("schedule={name: linear_schedule, end_value: 0.5}", "augment={mixup: {alpha: 0.2}}"))
     assert found.schedule.name == "linear_schedule"
     assert found.augment.mixup is not None
 
 
 def test_interpolations_are_resolved() -> None:
-    assert here("data=mnist")["tracking"]["experiment"] == "mnist"
-    assert here("tracking.experiment=${model.name}-${seed}")["tracking"]["experiment"] == "lenet5-0"
+    assert composed_here("data=mnist")["tracking"]["experiment"] == "mnist"
+    assert composed_here("tracking.experiment=${model.name}-${seed}")["tracking"]["experiment"] == "lenet5-0"
     with pytest.raises(ConfigError) as caught:
         composition.plain(OmegaConf.create({"seed": "${nowhere}"}))
     assert str(caught.value) == "seed: must be resolvable: Interpolation key 'nowhere' not found"
@@ -128,19 +117,21 @@ def test_data_of_ones_own_and_their_experiment_are_named_after_the_folder_or_fil
     root: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATA", "/secret/place")
-    found = here("data=folder", f"data.root={root.replace(chr(92), '')}")
+    found = composed_here("data=folder", f"data.root={root.replace(chr(92), '')}")
     assert (found["data"]["name"], found["tracking"]["experiment"]) == (name, name)
-    assert here("data=folder", "data.root=flowers", "data.name=mine")["tracking"]["experiment"] == "mine"
-    assert here("data=imagenet", "data.root=flowers")["data"]["name"] == "imagenet"
+    assert composed_here("data=folder", "data.root=flowers", "data.name=mine")["tracking"]["experiment"] == "mine"
+    assert composed_here("data=imagenet", "data.root=flowers")["data"]["name"] == "imagenet"
 
 
 @pytest.mark.parametrize("debug", ["fast", "nan", "overfit", "profile"])
 def test_debug_runs_are_tagged(debug: str) -> None:
-    assert here(f"debug={debug}", "tracking.tags={week: 3}")["tracking"]["tags"] == {"debug": debug, "week": 3}
+    assert composed_here(f"debug={debug}", "tracking.tags={week: 3}")["tracking"]["tags"] == {"debug": debug, "week": 3}
 
 
 def test_what_is_written_down_reads_back_as_it_was() -> None:
-    config = here("model.name='3×3 “net”'", "data.mean=[0.1]", "tracking.tags={a: b}", "optimizer.weight_decay=1e-4")
+    config = composed_here(
+        "model.name='3×3 “net”'", "data.mean=[0.1]", "tracking.tags={a: b}", "optimizer.weight_decay=1e-4"
+    )
     assert yaml.safe_load(launchable.as_yaml(config)) == config
     assert parse(yaml.safe_load(launchable.as_yaml(config))) == parse(config)
 
@@ -175,80 +166,6 @@ def test_a_place_that_cannot_be_written_to_is_named(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigError) as caught:
         composition.train(command("hydra.run.dir=file/below"), lambda job: ())
     assert str(caught.value) == "file/below: must be a place to write to, got Not a directory"
-
-
-# Values that need quotes
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "photos (1).zip",
-        "a=b",
-        "données",
-        "~/photos",
-        "x#1",
-        "R&D",
-        "it's",
-        'say "no"',
-        "照片",
-        "a;b",
-        "(x",
-    ],
-)
-def test_a_value_that_hydra_cannot_read_is_shown_with_the_quotes_it_needs(value: str) -> None:
-    with pytest.raises(ConfigError) as told:
-        here(f"data.root={value}")
-    line = str(told.value)
-    start, end = "data.root: must stand in quotes, as in ", f", got {value}"
-    assert line.startswith(start)
-    assert line.endswith(end)
-    # The form that is shown is pasted into a shell, whose words Hydra then reads.
-    [word] = shlex.split(line.removeprefix(start).removesuffix(end))
-    assert here(word)["data"]["root"] == value
-
-
-@pytest.mark.parametrize("place", ["inside", "first"])
-@pytest.mark.parametrize("sign", string.punctuation)
-def test_any_sign_is_taken_or_shown_in_quotes(sign: str, place: str) -> None:
-    value = f"/data/a{sign}b" if place == "inside" else f"{sign}ab"
-    if value.startswith(("$", "\\")):
-        pytest.skip("a name of an interpolation, or an escaped letter")
-    line = ""
-    try:
-        found = here(f"data.root={value}")
-    except ConfigError as told:
-        line = str(told)
-    if line:
-        shown = re.search(r"""(?:as in|a text) ('data.root=".*"')(?:, else .*)?, got """, line)
-        assert shown, line
-        [word] = shlex.split(shown[1])
-        found = here(word)
-    assert found["data"]["root"] == value
-
-
-@pytest.mark.parametrize(
-    ("value", "rule"),
-    [
-        ("{64,64,3}", "be a mapping, {name: value, ...}, or stand in quotes if it is text, as in "),
-        ("[64,64", "stand in quotes if it is text, as in "),
-        ("[a]/b", "stand in quotes if it is text, as in "),
-    ],
-)
-def test_a_list_or_a_mapping_that_cannot_be_read_may_be_meant_as_text(value: str, rule: str) -> None:
-    with pytest.raises(ConfigError) as told:
-        here(f"data.image={value}")
-    end = "" if value.startswith("{") else ", else have closed brackets and quotes"
-    assert str(told.value) == f"data.image: must {rule}'data.image=\"{value}\"'{end}, got {value}"
-
-
-def test_a_text_with_a_comma_is_told_from_a_list_and_from_several_values() -> None:
-    with pytest.raises(ConfigError) as told:
-        here("train.metrics=a,b")
-    assert str(told.value) == (
-        "train.metrics: must have one value, or several with -m (--multirun); a list is 'train.metrics=[a,b]', "
-        "a text 'train.metrics=\"a,b\"', got a,b"
-    )
 
 
 # Mistakes in files of experiments
@@ -290,7 +207,7 @@ def test_a_choice_with_null_is_shown_as_a_list() -> None:
     with pytest.raises(
         ConfigError, match=r"^train\.ema_decay: must be written as train\.ema_decay=null,0\.9, as "
     ) as told:
-        here("train.ema_decay=choice(null,0.9)")
+        composed_here("train.ema_decay=choice(null,0.9)")
     assert str(told.value).endswith("choice() takes no null, got choice(null,0.9)")
 
 

@@ -1,21 +1,18 @@
 """Sweeps from the command line to MLflow: what a user launches, what is found there, and what is gone on with."""
 
 import re
-import subprocess
 import time
-from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import jax
 import pytest
-import yaml
 from commands import Runner
-from configurations import TINY, fail_in_test
+from configurations import TINY
 from swept import TRACKED, UNTRACKED, found, store, varied
 
-from runner import memory, serving
+from runner import memory
 from runner.sweep import session
 
 pytestmark = [
@@ -47,59 +44,6 @@ def test_members_of_two_structures_compile_two_programs(runner: Runner, seeds: i
     assert sum("evaluate" in name for name in compiled) == 2
     assert sum("init" in name for name in compiled) == 2
     assert len(list(Path("outputs/sweeps").rglob(".hydra/config.yaml"))) == 6 * seeds
-
-
-# What is checked before anything runs
-
-
-def test_all_that_is_wrong_with_all_members_is_told_before_anything_runs(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(session, "train_group", lambda *arguments, **named: pytest.fail("trained"))
-    done = runner("-m", *UNTRACKED, "train.epochs=1,0", "optimizer.learning_rate=0.1,-1", "seed=0,1")
-    assert done.status == 2
-    assert done.err.splitlines() == [
-        "optimizer.learning_rate: must be ≥ 0, got -1 (member 2: epochs=1 learning_rate=-1 seed=0 and 3 more)",
-        "train.epochs: must be ≥ 1, got 0 (member 4: epochs=0 learning_rate=0.1 seed=0 and 3 more)",
-    ]
-    done = runner("-m", *UNTRACKED, "train.batch_size=32,161,170", "trian.epochs=3")
-    assert done.err.splitlines() == ['trian: unknown key "trian"; did you mean "train"?']  # of all, so of none
-    done = runner("-m", *UNTRACKED, "train.batch_size=32,161,170")
-    assert done.err.splitlines() == [
-        "train.batch_size: must be at most the 160 training images, got 161 (member 1: batch_size=161)",
-        "train.batch_size: must be at most the 160 training images, got 170 (member 2: batch_size=170)",
-    ]
-
-
-def test_a_sweep_that_cannot_begin_shows_its_error_alone(runner: Runner) -> None:
-    done = runner("-m", *UNTRACKED, "data=arrays", "data.root=no.npz", "seed=0,1")
-    assert (done.status, done.out) == (2, "")
-    assert done.err == "data.root: must be an .npz file of arrays, got no.npz\n"
-
-
-def test_a_member_that_fails_costs_no_other(runner: Runner) -> None:
-    sgd = ("optimizer=sgd", "schedule=constant", "optimizer.learning_rate=0.1,1e30,0.05")
-    done = runner("-m", *TRACKED, *sgd)
-    assert done.status == 1
-    assert "learning_rate=1e+30  failed: loss: must stay finite, was not at step 2" in done.out
-    [parent], members = found()
-    assert [run.info.status for run in members] == ["FINISHED", "FAILED", "FINISHED"]
-    assert members[1].data.tags["failure"].startswith("loss: must stay finite, was not at step 2 under learning rate")
-    assert parent.info.status == "FINISHED"
-    assert {name: value for name, value in parent.data.metrics.items() if name.startswith("members")} == {
-        "members": 3,
-        "members_finished": 2,
-        "members_failed": 1,
-    }
-    logs = {path.parent.name: path.read_text() for path in Path("outputs/sweeps").rglob("runner.log")}
-    assert logs["0"].count(" epoch ") == 2
-    # What failed is tried again, what finished is not; and nothing is there twice.
-    again = runner("-m", *TRACKED, *sgd)
-    assert again.status == 1
-    assert again.out.count("failed: loss") == 1
-    assert "learning_rate=0.1 " not in again.out.split("failed: loss")[0]
-    _, members = found()
-    assert Counter(run.data.params["optimizer.learning_rate"] for run in members) == {"0.1": 1, "1e+30": 1, "0.05": 1}
 
 
 # What is found in MLflow
@@ -243,97 +187,6 @@ def test_memory_is_kept_before_jax_starts(runner: Runner, monkeypatch: pytest.Mo
     done = runner("-m", *UNTRACKED, "seed=0,1")
     assert done.status == 0, done.err
     assert asked[:2] == ["keep", "devices"]
-
-
-# Hydra's own
-
-
-def test_members_are_ordinary_jobs_of_hydra(runner: Runner) -> None:
-    done = runner("-m", *UNTRACKED, "optimizer=adam,momentum", "seed=5", "train.clip={norm: 1.0}")
-    assert done.status == 0, done.err
-    [folder] = Path("outputs/sweeps").glob("*/*")
-    assert (folder / "multirun.yaml").is_file()
-    for number, name in enumerate(("adam", "momentum")):
-        own = folder / str(number) / ".hydra"
-        overrides = yaml.safe_load((own / "overrides.yaml").read_text())
-        assert f"optimizer={name}" in overrides
-        config = yaml.safe_load((own / "config.yaml").read_text())
-        assert (config["seed"], config["train"]["clip"], config["train"]["epochs"]) == (5, {"norm": 1.0}, 1)
-        hydra = yaml.safe_load((own / "hydra.yaml").read_text())["hydra"]
-        assert hydra["job"]["num"] == number
-        assert hydra["runtime"]["choices"]["optimizer"] == name
-        assert (folder / str(number) / "runner.log").read_text().count(" epoch ") == 1
-
-
-def test_hydras_own_launcher_and_sweeper_still_serve(runner: Runner) -> None:
-    for own in ("hydra/launcher=basic", "hydra/sweeper=basic"):
-        # In turn: side by side, either of the two may end first.
-        done = runner("-m", own, *UNTRACKED, "seed=1,2", "sweep.metric=val/loss", "sweep.strategy=loop")
-        assert done.status == 0, done.err
-    assert "  1 of 2  #0  seed=1  val/loss " in done.out
-    assert len(list(Path("outputs/sweeps").rglob("runner.log"))) == 4
-
-
-def test_describing_several_is_no_sweep(runner: Runner) -> None:
-    done = runner("describe", "-m", "model=lenet1,lenet5")
-    assert done.status == 0
-    assert "lenet1 on digits" in done.out
-    assert "lenet5 on digits" in done.out
-
-
-def test_the_printed_command_trains_the_best_member_again_bit_for_bit(runner: Runner) -> None:
-    own = ("sweep=lr", "sweep.log_models=all", "optimizer.learning_rate=0.003,0.01")
-    done = runner(*(line for line in TINY if not line.startswith("train.epochs")), *own, "tracking.run_name='a b'")
-    assert done.status == 0, done.err
-    [line] = [line for line in done.out.splitlines() if "the best again: " in line]
-    # A real shell takes the line apart.
-    shell = subprocess.run(["sh", "-c", f"runner() {{ printf '%s\\0' \"$@\"; }}; {line.partition(': ')[2]}"],
-        capture_output=True, text=True, check=True)  # fmt: skip
-    arguments = shell.stdout.split("\0")[:-1]
-    swept = {path.read_bytes() for path in Path("outputs").rglob("weights.safetensors")}
-    before = set(Path("outputs").rglob("weights.safetensors"))
-    again = runner(*arguments)
-    assert again.status == 0, again.err
-    [new] = set(Path("outputs").rglob("weights.safetensors")) - before
-    assert len(swept) == 2
-    assert new.read_bytes() in swept
-
-
-# What fails at the end of a member
-
-
-@pytest.mark.slow
-def test_a_member_whose_test_fails_costs_no_other(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_in_test(monkeypatch, 1)
-    done = runner("-m", *TRACKED, "seed=0,1,2", "sweep.strategy=vmap")
-    assert done.status == 1
-    assert len([line for line in done.out.splitlines() if "seed=1  failed: of ours" in line]) == 1
-    [parent], members = found()
-    assert parent.info.status == "FINISHED"
-    assert [run.info.status for run in members] == ["FINISHED", "FAILED", "FINISHED"]
-    assert members[1].data.tags["failure"] == "of ours"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["parallel", "vmap"])
-def test_a_model_that_cannot_be_recorded_costs_no_member(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch, strategy: str
-) -> None:
-    save = serving.save_model
-
-    def failing(folder: Path, **named: Any) -> Any:
-        if folder.parent.name == "1":
-            raise ZeroDivisionError("of ours")
-        return save(folder, **named)
-
-    monkeypatch.setattr(serving, "save_model", failing)
-    done = runner("-m", *TRACKED, "seed=0,1,2", f"sweep.strategy={strategy}", "sweep.log_models=all")
-    assert done.status == 1
-    assert "unexpected error" in done.err
-    [parent], members = found()
-    assert [run.info.status for run in [parent, *members]] == ["FINISHED"] * 4
-    assert all("test_accuracy" in run.data.metrics for run in members)
-    assert runner("-m", *TRACKED, "seed=0,1,2", f"sweep.strategy={strategy}").out.count("seed=") == 0
 
 
 @pytest.mark.slow
