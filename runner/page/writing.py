@@ -85,6 +85,7 @@ def described(trained: Trained, nodes: Sequence[Node]) -> dict[str, Any]:
         "precision": program.precision,
         "loss": program.loss.name,
         "smoothing": getattr(program.loss, "label_smoothing", 0.0),
+        "gamma": getattr(program.loss, "gamma", 0.0),
         "mirrored": program.mirrored_evaluation,
         "input": {
             "shape": program.network.input_shape,

@@ -92,6 +92,7 @@ CHAIN = f"model.layers=[{SMALL}, relu, {{max_pool: {{size: 2}}}}, flatten, class
         pytest.param(CHAIN, "cross_entropy", id="chain-cross_entropy", marks=pytest.mark.slow),
         pytest.param(CHAIN, "squared_error", id="chain-squared_error"),
         pytest.param(CHAIN, "hinge", id="chain-hinge", marks=pytest.mark.slow),
+        pytest.param(CHAIN, "focal", id="chain-focal"),
         pytest.param(JOINED, "cross_entropy", id="joined-cross_entropy"),
         pytest.param(JOINED, "squared_error", id="joined-squared_error", marks=pytest.mark.slow),
         pytest.param(JOINED, "hinge", id="joined-hinge", marks=pytest.mark.slow),
@@ -112,6 +113,7 @@ def test_the_gradients_of_one_step_are_those_of_jax(layers: str, loss: str, tmp_
     (before, y), gradients = jax.value_and_grad(objective, has_aux=True)(params)
     after, _ = objective(jax.tree.map(lambda p, g: p - jnp.float32(0.01) * g, params, gradients))
     description, values = drawn_nodes(network, params, statistics)
+    description["gamma"] = getattr(made.loss, "gamma", 0.0)
     found = node(tmp_path, GRADIENTS, {"net": description, "loss": made.loss.name}, [values, x])
     np.testing.assert_allclose(found["y"], np.ravel(y), rtol=1e-4, atol=1e-4)
     assert found["before"] == pytest.approx(float(before), rel=1e-4, abs=1e-4)

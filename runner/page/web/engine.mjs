@@ -88,6 +88,13 @@ export function loss(net, y, target) {
     const sign = (k) => (over <= 0 ? 0 : k === rival ? 1 : k === target ? -1 : 0);
     return { value: Math.max(over, 0), g: y.map((_, k) => sign(k)) };
   }
+  if (net.loss === "softmax_focal_loss") {
+    const p = softmax(y, y.length), own = p[target], rest = Math.max(1 - own, Number.MIN_VALUE);
+    const log = Math.log(own), weight = rest ** net.gamma;
+    // The derivative by the target's own probability, times it: that of a softmax is p (δ − p).
+    const slope = net.gamma * rest ** (net.gamma - 1) * own * log - weight;
+    return { value: -weight * log, g: p.map((v, k) => slope * (wanted[k] - v)) };
+  }
   const smooth = net.smoothing ?? 0, p = softmax(y, y.length);
   const soft = wanted.map((v) => v * (1 - smooth) + smooth / y.length);
   const top = y.reduce((a, b) => Math.max(a, b)), log = top + Math.log(y.reduce((s, v) => s + Math.exp(v - top), 0));

@@ -24,6 +24,7 @@ function lossText(net, y, target, value) {
   }
   if (net.loss === "multiclass_hinge_loss") return `max(0, 1 + max z − z[${target}]) = ${short(value, 4)}`;
   const p = probabilities(net, y)[target];
+  if (net.loss === "softmax_focal_loss") return `−(1 − ${short(p, 4)})^${short(net.gamma, 3)} · log ${short(p, 4)} = ${short(value, 4)}`;
   return net.smoothing ? `−Σ t · log p = ${short(value, 4)}` : `−log ${short(p, 4)} = ${short(value, 4)}`;
 }
 
