@@ -23,7 +23,19 @@ from runner.metrics import metric
 from runner.records import TRACED
 
 
-class SoftmaxCrossEntropy(Weighting):
+class _OfLogits(Weighting):
+    """A loss of outputs whose softmax are the class probabilities."""
+
+    def probabilities(self, outputs: jax.Array) -> jax.Array:
+        """(n, k) logits → (n, k): their softmax."""
+        return jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)
+
+    def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
+        """Adds `probabilities` to an ONNX graph."""
+        return graph.node("Softmax", outputs, axis=1)
+
+
+class SoftmaxCrossEntropy(_OfLogits):
     """−Σ target · log softmax(output), over the classes (`optax.softmax_cross_entropy`)."""
 
     name: Literal["softmax_cross_entropy"] = Field(
@@ -39,14 +51,6 @@ class SoftmaxCrossEntropy(Weighting):
         smoothed = optax.smooth_labels(targets.astype(jnp.float32), smoothing)
         losses: jax.Array = optax.softmax_cross_entropy(outputs.astype(jnp.float32), smoothed)
         return losses
-
-    def probabilities(self, outputs: jax.Array) -> jax.Array:
-        """(n, k) logits → (n, k): their softmax."""
-        return jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)
-
-    def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
-        """Adds `probabilities` to an ONNX graph."""
-        return graph.node("Softmax", outputs, axis=1)
 
 
 class L2Loss(Weighting):
@@ -79,7 +83,7 @@ class L2Loss(Weighting):
         return graph.node("Relu", graph.node("Sub", outputs, excess))
 
 
-class SoftmaxFocalLoss(Weighting):
+class SoftmaxFocalLoss(_OfLogits):
     """−Σ target · (1 − p)^gamma · log p, p the softmax of the outputs: examples that are easy count little.
 
     Source: Lin et al. 2017, arXiv:1708.02002, for several classes. Optax has the sigmoid's form alone.
@@ -97,17 +101,12 @@ class SoftmaxFocalLoss(Weighting):
         rest = jnp.maximum(-jnp.expm1(logs), np.finfo(np.float32).tiny)
         return -jnp.sum(targets.astype(jnp.float32) * rest ** jnp.asarray(self.gamma, jnp.float32) * logs, axis=-1)
 
-    def probabilities(self, outputs: jax.Array) -> jax.Array:
-        """(n, k) logits → (n, k): their softmax."""
-        return jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)
 
-    def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
-        """Adds `probabilities` to an ONNX graph."""
-        return graph.node("Softmax", outputs, axis=1)
+class MulticlassHingeLoss(_OfLogits):
+    """max(0, 1 + highest score of the other classes − score of the target), `optax.losses.multiclass_hinge_loss`.
 
-
-class MulticlassHingeLoss(Weighting):
-    """max(0, 1 + highest score of the other classes − score of the target), `optax.losses.multiclass_hinge_loss`."""
+    The softmax of its scores ranks the classes, but is not calibrated.
+    """
 
     name: Literal["multiclass_hinge_loss"] = Field(
         default="multiclass_hinge_loss", description="The loss, by its Optax name."
@@ -125,14 +124,6 @@ class MulticlassHingeLoss(Weighting):
         rival = jnp.where(is_best, second, best)  # (n, k): the best score among the other classes
         hinges = jax.nn.relu(1.0 + rival - scores)
         return jnp.sum(targets.astype(jnp.float32) * hinges, axis=-1)
-
-    def probabilities(self, outputs: jax.Array) -> jax.Array:
-        """(n, k) scores → (n, k): their softmax. It ranks the classes, but is not calibrated."""
-        return jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)
-
-    def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
-        """Adds `probabilities` to an ONNX graph."""
-        return graph.node("Softmax", outputs, axis=1)
 
 
 Loss = Annotated[SoftmaxCrossEntropy | SoftmaxFocalLoss | L2Loss | MulticlassHingeLoss, Field(discriminator="name")]
