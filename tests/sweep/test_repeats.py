@@ -119,8 +119,8 @@ def test_optimism_is_the_gap_of_the_chosen_member_beside_the_usual_one() -> None
     assert found.usual_gap == pytest.approx(0.08 / 3)
     text = optimism_text(sweep(*members))
     assert text == (
-        "chosen of 3 by val/accuracy: 90.00% in validation, 84.00% in test; validation looks better by 6.00%, "
-        "for all members by 2.67% on average"
+        "chosen of 3 by val/accuracy: 90.00% in validation, 84.00% in test; a gap of 6.00%, "
+        "that of all members is 2.67% on average"
     )
     assert optimism(members[:1], ((METRIC, "maximize"),)) is None
     assert optimism(members, (("seconds", "minimize"),)) is None

@@ -42,7 +42,7 @@ class RandomErasing(Record):
         default=3.3333, ge=1, description="Largest ratio of the rectangle's sides, of either to the other."
     )
     fill: Literal["noise", "black", "white"] = Field(
-        default="noise", description="What covers it: a random grey for every value, black or white."
+        default="noise", description="What covers it: a random number for every value, black or white."
     )
 
     @model_validator(mode="after")

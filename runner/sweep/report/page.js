@@ -207,6 +207,7 @@ function cards() {
   const whole = text => text.split(" ").flatMap((word, i) => [i ? " " : "", el("span", { class: "whole" }, ...parted(word))]);
   for (const [b, s] of facts) box.append(el("div", { class: "card" }, el("b", {}, ...whole(b)), el("span", { class: "about" }, s)));
   document.body.append(box);
+  if (sweep.optimism) document.body.append(el("p", {}, sweep.optimism[0].toUpperCase() + sweep.optimism.slice(1) + "."));
   if (best) document.body.append(el("p", {}, "The best again: ", el("code", {}, sweep.again)));
   if (best && sweep.filters) {
     const told = `The first filters of the best member, ${best.name || best.number}`;

@@ -10,7 +10,7 @@ from typing import Any
 from runner.charts import Axis, Chart, Mark, Parallel, Section
 from runner.sweep.report.choosing import leaders
 from runner.sweep.report.table import metric_names
-from runner.sweep.report.terminal import best_command
+from runner.sweep.report.terminal import best_command, optimism_text
 from runner.sweep.results import SweepResult
 from runner.training.outcome import Outcome
 
@@ -65,6 +65,7 @@ def _data(result: SweepResult, charts: Sequence[Section]) -> dict[str, Any]:
         "groups": result.groups,
         "compiles": result.compiles,
         "seconds_saved": result.seconds_saved,
+        "optimism": optimism_text(result),
     }
 
 

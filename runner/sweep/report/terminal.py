@@ -144,15 +144,15 @@ def _facts(result: SweepResult) -> list[str]:
 
 
 def optimism_text(result: SweepResult) -> str:
-    """How much of the best member's validation is the luck of choosing it; empty if it is not known."""
+    """The best member's validation beside its test, and the gap that members have in general; empty if unknown."""
     found = optimism(result.members, result.objectives)
     if found is None:
         return ""
     value, test = (measured(found.metric, one) for one in found.chosen)
     gap, usual = (signed(found.metric, one) for one in (found.gap, found.usual_gap))
     return (
-        f"chosen of {found.members} by {found.metric}: {value} in validation, {test} in test; validation looks better "
-        f"by {gap}, for all members by {usual} on average"
+        f"chosen of {found.members} by {found.metric}: {value} in validation, {test} in test; a gap of {gap}, "
+        f"that of all members is {usual} on average"
     )
 
 
