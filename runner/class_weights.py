@@ -7,22 +7,33 @@ The weights multiply the loss of an example before the mean over the batch is ta
 and metrics count every example as one, so that runs with other weights can be compared.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from annotated_types import Ge, Lt, MinLen
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from runner.errors import Fault, must
 from runner.records import Record
+
+Named = Literal["none", "balanced", "effective_number"]
+
+
+def _known(value: Any) -> Any:
+    """The value, if it is one of the words or a list of numbers: one line for whatever else it is."""
+    numbers = isinstance(value, tuple) and all(type(item) in (int, float) and item >= 0 for item in value)
+    if (numbers and len(value) > 1) or (isinstance(value, str) and value in get_args(Named)):
+        return value
+    rule = f"be {', '.join(get_args(Named))}, or a list with a number of 0 or more for each class"
+    raise ValueError(must("", rule, value).text)
 
 
 class Weighting(Record):
     """The weights of classes in a loss."""
 
-    class_weights: (
-        Literal["none", "balanced", "effective_number"] | Annotated[tuple[Annotated[float, Ge(0)], ...], MinLen(2)]
-    ) = Field(
+    class_weights: Annotated[
+        Named | Annotated[tuple[Annotated[float, Ge(0)], ...], MinLen(2)], BeforeValidator(_known)
+    ] = Field(
         "none",
         description="How much an example of each class counts in training: none, all alike; balanced, n / (k n_c) for "
         "k classes and n_c of n training examples; effective_number, (1 − β) / (1 − β^n_c), scaled to a mean of 1 over "
