@@ -75,6 +75,7 @@ class Session:
         self.objectives: Objectives = study.objectives if study else (("val/accuracy", "maximize"),)
         self._began = time.perf_counter()
         self._seconds = seconds
+        self._has_begun = False  # whether a member has
         self.is_cut_short = False  # whether members are left to the next command
         self._datasets = Datasets(_log.info)
         self._compiles = Compiles()
@@ -85,7 +86,7 @@ class Session:
     def train(self, proposed: Sequence[Proposed]) -> list[Outcome]:
         """Trains members, and returns the outcomes of those that ended, in the same order.
 
-        After `sweep.seconds` no member begins.
+        After `sweep.seconds` no member begins but the first.
         Raises ConfigError, before training begins, with every fault of every member.
         """
         # A search knows all that it varies; else the first batch tells it.
@@ -113,7 +114,7 @@ class Session:
         with self._compiles.counted():
             for group in groups:
                 plan_of = functools.partial(self._plan_of, group.placement)
-                _note_errors(train_group(group, settings, plan_of, opened.events, earlier, self.has_time))
+                _note_errors(train_group(group, settings, plan_of, opened.events, earlier, self._may_begin))
         with self._activity as activity:
             opened.tally.settle(wait=True, report=activity.now)
         outcomes = [opened.tally.outcomes.get(member.number) for member in waiting]
@@ -127,9 +128,19 @@ class Session:
         if self._opened is not None:
             self._opened.announcer.leaves(count, self._seconds or 0)
 
+    def _may_begin(self) -> bool:
+        """Whether another member may begin, which it then does."""
+        may = self.has_time()
+        self._has_begun |= may
+        return may
+
     def has_time(self) -> bool:
-        """Whether `sweep.seconds` allow another member to begin."""
-        return self._seconds is None or time.perf_counter() - self._began < self._seconds
+        """Whether `sweep.seconds` allow another member to begin.
+
+        The first one always may: to prepare the members of a large sweep could take all of its time.
+        """
+        within = self._seconds is None or time.perf_counter() - self._began < self._seconds
+        return within or not self._has_begun
 
     @property
     def ended_here(self) -> dict[int, Outcome]:

@@ -151,8 +151,8 @@ class Sweep(Record):
     )
     seconds: Annotated[float, Ge(1)] | None = Field(
         None,
-        description="Seconds of wall time after which no further member begins; those that train go on to their end, "
-        "and the same command goes on with the others. null: no limit.",
+        description="Seconds of wall time after which no further member begins; at least one does. Those that train go "
+        "on to their end, and the same command goes on with the rest. null: no limit.",
         examples=[3600],
     )
     batch: Annotated[int, Ge(1), Le(limits.SWEEP_BATCH)] = Field(

@@ -81,17 +81,21 @@ def train(
     KILLED.
     """
     driver = _Driver(plan_of, events, earlier)
+
+    def begins(*own: Member) -> bool:
+        return any(member.number not in earlier.ended for member in own) and may_begin()
+
     try:
         match mode:
             case "sequential":
                 for member in members:
-                    if may_begin():
+                    if begins(member):
                         driver.alone(member)
             case "threaded":
-                driver.in_threads(members, may_begin)
+                driver.in_threads(members, begins)
             case "vmapped":
                 for part in _parts(members, most or len(members)):
-                    if may_begin():
+                    if begins(*part):
                         driver.mapped(part)
     except BaseException as error:
         driver.kill(interrupts.word(error) if isinstance(error, KeyboardInterrupt) else "")
@@ -109,8 +113,6 @@ class _Driver:
 
     def alone(self, member: Member, stop: threading.Event | None = None) -> None:
         """Trains one member by itself."""
-        if member.number in self.earlier.ended:
-            return
         self.started.append(member)
         under_way: list[Training] = []
         try:
@@ -169,12 +171,12 @@ class _Driver:
         for known in retold(ledger, member.experiment.train):
             self.events.epoch(member, known.history[-1], known)
 
-    def in_threads(self, members: Sequence[Member], may_begin: Callable[[], bool]) -> None:
+    def in_threads(self, members: Sequence[Member], begins: Callable[[Member], bool]) -> None:
         """Trains members in as many threads as there are processors; the programs' own threads are one pool."""
         stop = threading.Event()
 
         def work(member: Member) -> None:
-            if not stop.is_set() and may_begin():
+            if not stop.is_set() and begins(member):
                 self.alone(member, stop)
 
         with ThreadPoolExecutor(cores.available(), thread_name_prefix="member") as pool:
