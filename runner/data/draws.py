@@ -15,6 +15,12 @@ def uniform(key: jax.Array, count: int, low: float = 0, high: float = 1) -> jax.
     return jax.random.uniform(key, (count,), jnp.float32, low, high)
 
 
+def bytes_of(key: jax.Array, count: int) -> jax.Array:
+    """`count` uniform bytes, uint8 (count,), of a quarter of the random bits that float32 needs."""
+    words = jax.random.bits(key, (-(-count // 4),), jnp.uint32)
+    return jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:count]
+
+
 def along_batch(per_image: jax.Array, like: jax.Array) -> jax.Array:
     """Reshapes one value per image, (n,), to the rank of `like`: (n, 1, …)."""
     return per_image.reshape(-1, *(1,) * (like.ndim - 1))

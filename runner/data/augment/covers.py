@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from pydantic import Field, model_validator
 
-from runner.data.draws import along_batch, random_box, random_sides, uniform
+from runner.data.draws import along_batch, bytes_of, random_box, random_sides, uniform
 from runner.errors import must
 from runner.records import TRACED, Record
 
@@ -65,5 +65,6 @@ class RandomErasing(Record):
             place = jnp.arange(size, dtype=jnp.float32).reshape(tuple(-1 if i == axis else 1 for i in range(4)))
             covered = covered & (place >= along_batch(start, images)) & (place < along_batch(start + side, images))
         if self.fill == "noise":
-            return jnp.where(covered, jax.random.uniform(fill_key, images.shape, images.dtype), images)
+            noise = bytes_of(fill_key, images.size).astype(images.dtype).reshape(images.shape) / 255
+            return jnp.where(covered, noise, images)
         return jnp.where(covered, jnp.asarray(self.fill == "white", images.dtype), images)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from pydantic import Field
 
 from runner.data import warp
-from runner.data.draws import along_batch, random_sides, uniform
+from runner.data.draws import along_batch, bytes_of, random_sides, uniform
 from runner.records import TRACED, Record
 
 
@@ -153,9 +153,7 @@ class Elastic(Record):
 
     def positions(self, positions: warp.Positions, *, key: jax.Array) -> warp.Positions:
         n, h, w = positions[0].shape
-        # 256 levels are enough for noise that is smoothed, and need a quarter of the random bits of float32.
-        words = jax.random.bits(key, (-(-2 * n * h * w // 4),), jnp.uint32)
-        levels = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[: 2 * n * h * w]
+        levels = bytes_of(key, 2 * n * h * w)  # 256 levels are enough for noise that is smoothed
         noise = (levels.astype(jnp.float32).reshape(2 * n, h, w) + 0.5) / 128 - 1
         moved = warp.smoothed(noise, jnp.asarray(self.sigma, jnp.float32)) * jnp.asarray(self.alpha, jnp.float32)
         return positions[0] + moved[:n], positions[1] + moved[n:]
