@@ -18,11 +18,14 @@ def read(data: Source, *, report: Report | None = None) -> Examined:
     report = report or (lambda line: None)
     try:
         found = divided(data, report=report)
-    except DataError:
+    except DataError as error:
         if getattr(data, _SKIPS, "skip") == "skip":
             raise
         # Files are decoded twice only if there is a bad one.
-        found = divided(data.model_copy(update={_SKIPS: "skip"}), report=report)
+        try:
+            found = divided(data.model_copy(update={_SKIPS: "skip"}), report=report)
+        except DataError:
+            raise error from None  # which names the files, where no readable one is left
     parts = dict(zip(SPLITS, found.examples, strict=True))
     return Examined(data.name, found.classes, parts, found.left_out, _kinds(data, parts, report), data.repeats)
 
