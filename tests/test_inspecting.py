@@ -117,13 +117,15 @@ def test_the_text_names_what_was_found(runner: Runner, photos: Path, columns: in
         "formats: PNG 68, JPEG 1",
         "unreadable files: 2",
         "  train/cat/black.png: one colour: 0, 0, 0",
-        "equal examples: 2 that repeat another one",
+        "equal examples: 2 copies",
         "  train/cat/3.png = test/dog/copy.png",
-        "look alike: 5 pairs",
+        "examples that look alike: 5 pairs",
+        "equal or alike, but of different classes: 4",
+        "examples in two sets: 4",
         "  3 of test in train: 1 equal, 2 that look alike",
     ):
         assert line in lines
-    assert max(map(len, lines[: lines.index("")])) <= columns
+    assert max(len(line) for line in lines if "/" not in line) <= columns
 
 
 def test_mean_and_deviation_are_those_of_numpy() -> None:
@@ -175,7 +177,8 @@ def test_constant_signals_are_doubted(tmp_path: Path) -> None:
     signals[7] = 0.5
     np.savez(tmp_path / "signals.npz", x_train=signals, y_train=np.arange(40) % 2)
     found = examined(read(Arrays(source="arrays", root=str(tmp_path / "signals.npz"), axes="lc")))
-    assert [doubt.why for doubt in found.doubtful] == ["one colour: 0.5"]
+    assert [doubt.why for doubt in found.doubtful] == ["one value: 0.5"]
+    assert "of one value: 1" in as_text(found).splitlines()
 
 
 def test_a_thousand_classes_fit_a_terminal(tmp_path: Path) -> None:
@@ -183,8 +186,30 @@ def test_a_thousand_classes_fit_a_terminal(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3000, 4, 4, 1), np.uint8)
     np.savez(tmp_path / "many.npz", x_train=images, y_train=labels)
     text = as_text(examined(read(Arrays(source="arrays", root=str(tmp_path / "many.npz"), val_fraction=0.3))))
-    assert "… 976 more" in text
+    assert "… 976 of sizes between" in text
     assert len(text.splitlines()) < 50
+
+
+def test_a_conflict_among_many_copies_names_an_example_of_each_class(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
+    images[:9] = images[0]
+    labels = np.arange(40) // 8 % 2
+    np.savez(tmp_path / "copies.npz", x_train=images, y_train=labels, x_test=images[30:], y_test=labels[30:])
+    found = examined(read(Arrays(source="arrays", root=str(tmp_path / "copies.npz"), val_fraction=0.1)))
+    [conflict] = found.conflicts
+    lines = as_text(found).splitlines()
+    after = lines[lines.index("equal or alike, but of different classes: 1") + 1]
+    assert {after.count("(0)"), after.count("(1)"), len(conflict)} == {1, 9}
+
+
+def test_where_no_file_can_be_read_the_files_are_named(tmp_path: Path) -> None:
+    from runner.data import Folder
+
+    for name in ("cat/1.png", "dog/2.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True)
+        (tmp_path / "photos" / name).write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"cat/1\.png.*\n.*dog/2\.png"):
+        read(Folder(source="folder", root=str(tmp_path / "photos")))
 
 
 def test_what_cannot_be_examined_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 >>> from runner.data.augment import HorizontalFlip
 >>> images = np.zeros((4, 8, 8, 1), np.float32)
->>> [row.title for row in changed(Augment(horizontal_flip=HorizontalFlip()), images)]
-['horizontal_flip (probability 0.5)']
+>>> [(row.name, row.strengths) for row in changed(Augment(horizontal_flip=HorizontalFlip()), images)]
+[('horizontal_flip', 'probability 0.5')]
 """
 
 from typing import Any, Final, NamedTuple
@@ -23,7 +23,8 @@ _LONGEST: Final = 120
 class Row(NamedTuple):
     """What one part of the augmentation, with its strength, makes of the images: float32 (n, h, w, c) in 0 … 1."""
 
-    title: str
+    name: str
+    strengths: str
     images: np.ndarray[Any, Any]
 
 
@@ -38,10 +39,10 @@ def changed(augment: Augment, images: np.ndarray[Any, Any], *, seed: int = 0) ->
     """A row for each part that is on, and one for all of them if there are several."""
     parts = {name: part for name in type(augment).model_fields if (part := getattr(augment, name)) is not None}
     rows = [
-        Row(_title(name, part), _applied(Augment().model_copy(update={name: part}), images, seed))
+        Row(name, _strengths(part), _applied(Augment().model_copy(update={name: part}), images, seed))
         for name, part in parts.items()
     ]
-    return [*rows, Row("all of them", _applied(augment, images, seed))] if len(rows) > 1 else rows
+    return [*rows, Row("all of them", "", _applied(augment, images, seed))] if len(rows) > 1 else rows
 
 
 def _applied(augment: Augment, images: np.ndarray[Any, Any], seed: int) -> np.ndarray[Any, Any]:
@@ -52,8 +53,6 @@ def _applied(augment: Augment, images: np.ndarray[Any, Any], seed: int) -> np.nd
     return np.asarray(apply(jnp.asarray(images, jnp.float32), jax.random.key(seed)))
 
 
-def _title(name: str, part: Any) -> str:
-    """The name of a part with its strengths: `random_crop (padding 4, padding_mode zeros)`."""
-    fields = part.model_dump() if hasattr(part, "model_dump") else {}
-    told = ", ".join(f"{field} {shown(value, _LONGEST)}" for field, value in fields.items())
-    return f"{name} ({told})" if told else name
+def _strengths(part: Any) -> str:
+    """The settings of a part: `padding 4, padding_mode zeros`."""
+    return ", ".join(f"{field} {shown(value, _LONGEST)}" for field, value in part.model_dump().items())

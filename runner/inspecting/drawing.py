@@ -24,5 +24,5 @@ def page_of(found: Findings, data: Examined, experiment: Experiment, *, with_cha
     chosen = np.linspace(0, len(train) - 1, min(_IMAGES, len(train))).round().astype(int)
     height, width, _ = experiment.model.input_shape(found.shape)
     how = experiment.model.input.fit if experiment.model.input else "resize"
-    before = seen(train[chosen], (height, width), how, measured(train))
+    before = seen(train[chosen], (height, width), how, experiment.data.declared_range or measured(train))
     return page.html(found, data, changed(experiment.augment, before), before=before)

@@ -69,6 +69,12 @@ class Shared(NamedTuple):
     exact: int
     alike: int
 
+    @property
+    def text(self) -> str:
+        """It in words: `3 of test in train: 1 equal, 2 that look alike`."""
+        count = self.exact + self.alike
+        return f"{count:,} of {self.split} in {self.within}: {self.exact:,} equal, {self.alike:,} that look alike"
+
 
 @dataclass(frozen=True)
 class Split:
@@ -92,7 +98,6 @@ class Findings:
     """All that was found. `copies` are groups of equal examples, `alike` pairs that look alike and are not equal.
 
     `not_searched` says why pairs that look alike were not searched, or not all of them; empty if they were.
-    `conflicts` are the groups and pairs whose classes differ.
     """
 
     name: str
@@ -112,6 +117,26 @@ class Findings:
     def conflicts(self) -> tuple[tuple[Place, ...], ...]:
         """The groups and pairs whose classes differ."""
         return tuple(group for group in (*self.copies, *self.alike) if len({place.label for place in group}) > 1)
+
+    @property
+    def repeated(self) -> int:
+        """How many examples are copies of another one, which is not counted itself."""
+        return sum(map(len, self.copies)) - len(self.copies)
+
+    @property
+    def in_two_sets(self) -> int:
+        """How many examples have a copy in another set, or one that looks alike."""
+        return sum(shared.exact + shared.alike for shared in self.shared)
+
+    @property
+    def by_class(self) -> tuple[int, ...]:
+        """The examples of each class in all sets together."""
+        return tuple(map(sum, zip(*(split.by_class for split in self.splits.values()), strict=True)))
+
+    @property
+    def plain(self) -> str:
+        """The word for what `doubtful` examples show."""
+        return "empty or of one colour" if self.kind == "images" else "of one value"
 
 
 def examined(data: Examined) -> Findings:
@@ -167,8 +192,7 @@ def _alike(kind: Kind, sets: Sequence[Examples], singles: Array) -> tuple[Array,
 def _groups(firsts: Array) -> list[list[int]]:
     """The numbers of equal examples, in groups of two or more."""
     order = np.argsort(firsts, kind="stable")
-    values, starts, counts = np.unique(firsts[order], return_index=True, return_counts=True)
-    del values
+    _, starts, counts = np.unique(firsts[order], return_index=True, return_counts=True)
     return [
         order[start : start + count].tolist()
         for start, count in zip(starts[counts > 1], counts[counts > 1], strict=True)
@@ -216,6 +240,7 @@ def _doubtful(parts: Sequence[Examples]) -> Iterator[tuple[int, str]]:
     """The numbers of images and signals of one value in each channel, or nearly so, and why each is doubted."""
     if parts[0].inputs.dtype == object:
         return
+    word = "colour" if parts[0].inputs.ndim == 4 else "value"
     low = min(float(part.inputs.min()) for part in parts)
     high = max(float(part.inputs.max()) for part in parts)
     first = 0
@@ -223,9 +248,9 @@ def _doubtful(parts: Sequence[Examples]) -> Iterator[tuple[int, str]]:
         for index in _faint(part.inputs, _FAINT * (high - low)).tolist():
             values = part.inputs[index].reshape(-1, part.inputs.shape[-1])  # (positions, c)
             if span := float(np.ptp(values, axis=0).max()):
-                yield first + index, f"nearly one colour: values differ by at most {span:g}"
+                yield first + index, f"nearly one {word}: values differ by at most {span:g}"
             else:
-                yield first + index, f"one colour: {', '.join(f'{value:g}' for value in values[0].tolist())}"
+                yield first + index, f"one {word}: {', '.join(f'{value:g}' for value in values[0].tolist())}"
         first += len(part)
 
 

@@ -19,12 +19,12 @@ from runner.errors import printable
 from runner.inspecting.changes import Row
 from runner.inspecting.findings import Examined, Findings, Place
 from runner.inspecting.pictures import strip
-from runner.inspecting.written import shared_text
 from runner.layers.base import shape_text
 
 _CLASSES: Final = 40  # of which examples are shown
 _EXAMPLES: Final = 8
 _GROUPS: Final = 24  # of each sort
+_SHOWN: Final = 4  # of each group
 _FILES: Final = 200
 _TEXT: Final = 160  # characters
 
@@ -61,34 +61,33 @@ def html(
 
 def _cards(found: Findings) -> str:
     cards = [(name, f"{split.count:,}", False) for name, split in found.splits.items()]
-    extra = sum(map(len, found.copies)) - len(found.copies)
     counts = {
         "unreadable files": len(found.left_out.bad),
-        "empty or of one colour": len(found.doubtful),
-        "repeat another example": extra,
+        found.plain: len(found.doubtful),
+        "copies of another example": found.repeated,
         "pairs that look alike": len(found.alike),
-        "groups with different classes": len(found.conflicts),
-        "stand in two sets": sum(shared.exact + shared.alike for shared in found.shared),
+        "equal or alike, but of different classes": len(found.conflicts),
+        "examples in two sets": found.in_two_sets,
     }
     if found.kind != "images":
         del counts["pairs that look alike"]
     if found.kind == "texts":
-        del counts["empty or of one colour"]
+        del counts[found.plain]
     cards += [(name, f"{count:,}", count > 0) for name, count in counts.items()]
     told = "".join(
         f'<div class="card{" warn" if warns else ""}"><b>{value}</b>{name}</div>' for name, value, warns in cards
     )
-    shared = "".join(f"<p>In two sets: {escape(shared_text(one))}.</p>" for one in found.shared)
+    shared = "".join(f"<p>In two sets: {escape(one.text)}.</p>" for one in found.shared)
     return f'<div class="cards">{told}</div>{shared}'
 
 
 def _classes(found: Findings) -> str:
-    totals = [sum(counts) for counts in zip(*(split.by_class for split in found.splits.values()), strict=True)]
+    largest = max(found.by_class)
     rows = []
     for index, name in enumerate(found.classes):
         counts = {split: own.by_class[index] for split, own in found.splits.items()}
         bars = "".join(
-            f'<i class="{split}" style="width:{100 * count / max(totals):.2f}%"></i>' for split, count in counts.items()
+            f'<i class="{split}" style="width:{100 * count / largest:.2f}%"></i>' for split, count in counts.items()
         )
         cells = "".join(f"<td>{count:,}</td>" for count in counts.values())
         label = escape(printable(name))
@@ -141,16 +140,9 @@ def _changes(changes: Sequence[Row], before: Any, changes_by: str) -> str:
         told = f"<p><code>{escape(changes_by)}</code> shows training images before and after each augmentation.</p>"
         return _section("Augmentation", told) if changes_by else ""
     rows = [_figure("<b>before</b>", before)]
-    rows += [
-        _figure(f"<b>{escape(row.title.partition(' (')[0])}</b> {escape(_strength(row))}".rstrip(), row.images)
-        for row in changes
-    ]
+    rows += [_figure(f"<b>{escape(row.name)}</b> {escape(row.strengths)}".rstrip(), row.images) for row in changes]
     about = "<p>Training images in the size of the network's input, before and after each augmentation alone.</p>"
     return _section("Augmentation", f'{about}<div class="rows wide">{"".join(rows)}</div>')
-
-
-def _strength(row: Row) -> str:
-    return row.title.partition(" (")[2].removesuffix(")")
 
 
 def _doubtful(found: Findings, data: Examined) -> str:
@@ -160,14 +152,14 @@ def _doubtful(found: Findings, data: Examined) -> str:
         _figure(f"{_name(doubt.place)}<br>{escape(doubt.why)}", [_input(data, doubt.place)])
         for doubt in found.doubtful[:_GROUPS]
     ]
-    return _section("Empty or of one colour", _shown(figures, len(found.doubtful)))
+    return _section(found.plain.capitalize(), _shown(figures, len(found.doubtful)))
 
 
 def _groups(title: str, about: str, groups: Sequence[Sequence[Place]], data: Examined) -> str:
     if not groups:
         return ""
     figures = [
-        _figure("<br>".join(map(_name, group[:4])), [_input(data, place) for place in group[:4]])
+        _figure("<br>".join(_names(group)), [_input(data, place) for place in group[:_SHOWN]])
         for group in groups[:_GROUPS]
     ]
     told = f"<p>{escape(about)}</p>" if about else ""
@@ -197,6 +189,11 @@ def _input(data: Examined, place: Place) -> Any:
 
 def _name(place: Place) -> str:
     return f"{escape(printable(place.name))} ({escape(place.split)}, {escape(printable(place.label))})"
+
+
+def _names(group: Sequence[Place]) -> list[str]:
+    names = [_name(place) for place in group[:_SHOWN]]
+    return [*names, f"{len(group) - _SHOWN:,} more"] if len(group) > _SHOWN else names
 
 
 def _figure(caption: str, inputs: Any) -> str:

@@ -57,7 +57,9 @@ def _place(place: Place) -> dict[str, Any]:
 def as_text(found: Findings, width: int = 80) -> str:
     """The findings in lines of at most `width` characters, but for names of files, which are whole."""
     shape = f" of {shape_text(found.shape)}" if found.shape else ""
-    return "\n".join([f"{printable(found.name)}: {found.kind}{shape}", "", _classes(found, width), "", *_lines(found)])
+    return "\n".join(
+        [f"{printable(found.name)}: {found.kind}{shape}", "", _classes(found, width), "", *_lines(found, width)]
+    )
 
 
 def _classes(found: Findings, width: int) -> str:
@@ -67,7 +69,7 @@ def _classes(found: Findings, width: int) -> str:
     for name, split in found.splits.items():
         table.add_column(name, footer=f"{split.count:,}", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    totals = [sum(counts) for counts in zip(*(split.by_class for split in found.splits.values()), strict=True)]
+    totals = found.by_class
     order = list(range(len(totals)))
     left_out = 0
     if len(order) > _CLASSES:
@@ -76,7 +78,7 @@ def _classes(found: Findings, width: int) -> str:
         order = [*by_size[: _CLASSES // 2], *by_size[-_CLASSES // 2 :]]
     for row, index in enumerate(order):
         if left_out and row == _CLASSES // 2:
-            table.add_row(f"… {left_out:,} more", *[""] * (len(found.splits) + 1))
+            table.add_row(f"… {left_out:,} of sizes between", *[""] * (len(found.splits) + 1))
         counts = [f"{split.by_class[index]:,}" for split in found.splits.values()]
         bar = "█" * (max(1, round(_BAR * totals[index] / max(totals))) if totals[index] else 0)
         table.add_row(escape(shortened(printable(found.classes[index]))), *counts, bar)
@@ -91,41 +93,49 @@ def shortened(name: str, longest: int = _LONGEST) -> str:
     return name if cell_len(name) <= longest else set_cell_size(name, longest - 1).rstrip() + "…"
 
 
-def _lines(found: Findings) -> Iterator[str]:
+def _lines(found: Findings, width: int) -> Iterator[str]:
     for name, split in found.splits.items():
         if split.words:
             least, median, most = split.words
             yield f"{name}: {least:,} to {most:,} words, the median {median:,}"
         else:
-            values = f"{_numbers(split.low)} to {_numbers(split.high)}"
-            yield f"{name}: mean {_numbers(split.mean)}, deviation {_numbers(split.std)}, values {values}"
+            values = f"values {_numbers(split.low)} to {_numbers(split.high)}"
+            told = [f"mean {_numbers(split.mean)}", f"deviation {_numbers(split.std)}", values]
+            yield from _filled(name, told, width)
     if found.kinds:
         for what, counts in found.kinds._asdict().items():
-            yield f"{what}: {_counted(counts)}"
+            yield from _filled(what, _counted(counts), width)
     if others := found.left_out.other:
         yield f"files of other kinds: {len(others):,}"
     yield ""
     bad = [f"{path}: {fault}" for path, fault in found.left_out.bad]
     yield from _listed("unreadable files", bad)
-    yield from _listed("empty or of one colour", [f"{doubt.place.name}: {doubt.why}" for doubt in found.doubtful])
-    extra = sum(map(len, found.copies)) - len(found.copies)
+    yield from _listed(found.plain, [f"{doubt.place.name}: {doubt.why}" for doubt in found.doubtful])
     copies = [" = ".join(_named(group)) for group in found.copies]
-    yield from _listed("equal examples", copies, f"{extra:,} that repeat another one" if extra else "")
+    yield from _listed("equal examples", copies, _count(found.repeated, "copy", "copies"))
     pairs = [" ~ ".join(_named(pair)) for pair in found.alike]
     if found.not_searched:
-        yield f"look alike: {found.not_searched}"
+        yield from _filled("examples that look alike", [found.not_searched], width)
     if pairs or not found.not_searched:
-        yield from _listed("look alike", pairs, f"{len(pairs):,} {'pair' if len(pairs) == 1 else 'pairs'}")
-    yield from _listed("of these with different classes", [" = ".join(_labelled(group)) for group in found.conflicts])
-    yield from _listed("in two sets", [shared_text(shared) for shared in found.shared])
+        yield from _listed("examples that look alike", pairs, _count(len(pairs), "pair", "pairs"))
+    conflicts = [", ".join(_labelled(group)) for group in found.conflicts]
+    yield from _listed("equal or alike, but of different classes", conflicts)
+    yield from _listed("examples in two sets", [shared.text for shared in found.shared], f"{found.in_two_sets:,}")
 
 
-def shared_text(shared: Any) -> str:
-    """How many examples of a set stand in another one, in words."""
-    return (
-        f"{shared.exact + shared.alike:,} of {shared.split} in {shared.within}: "
-        f"{shared.exact:,} equal, {shared.alike:,} that look alike"
-    )
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def _filled(title: str, parts: Sequence[str], width: int) -> Iterator[str]:
+    """A title and what it has, in lines of at most so many columns if each part fits; later lines are indented."""
+    line = f"{title}:"
+    for part in (*(f"{part}," for part in parts[:-1]), *parts[-1:]):
+        if cell_len(f"{line} {part}") > width:
+            yield line
+            line = " "
+        line += f" {part}"
+    yield line
 
 
 def _listed(title: str, lines: Sequence[str], told: str = "") -> Iterator[str]:
@@ -143,13 +153,17 @@ def _named(group: Sequence[Place]) -> list[str]:
 
 
 def _labelled(group: Sequence[Place]) -> list[str]:
-    return [f"{place.name} ({place.label})" for place in group[:4]]
+    """The first example of each class, of the first four."""
+    firsts: dict[str, Place] = {}
+    for place in group:
+        firsts.setdefault(place.label, place)
+    return [f"{place.name} ({place.label})" for place in list(firsts.values())[:4]]
 
 
-def _counted(counts: Mapping[str, int]) -> str:
+def _counted(counts: Mapping[str, int]) -> list[str]:
     """The most frequent values with their counts."""
     told = [f"{value} {count:,}" for value, count in list(counts.items())[:_LISTED]]
-    return ", ".join([*told, f"and {len(counts) - _LISTED:,} others"] if len(counts) > _LISTED else told)
+    return [*told, f"and {len(counts) - _LISTED:,} others"] if len(counts) > _LISTED else told
 
 
 def _numbers(values: Sequence[float]) -> str:
