@@ -1,7 +1,8 @@
 """Convolution over one or two spatial axes."""
 
 import math
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import jax
 from annotated_types import Ge
@@ -12,7 +13,7 @@ from runner.geometry import Window
 from runner.graph import Graph
 from runner.layers import sliding
 from runner.layers.base import SCALED, Fallback, Layer, Misfit, Parameter, Precision, Shape, Tree, biased
-from runner.layers.initializers import InitializerField, initializer
+from runner.layers.initializers import Initializer, InitializerField, initializer
 from runner.layers.passes import Pass
 from runner.layers.window import PaddingField, PaddingMode, Pixels, output_spatial, pad, slide
 from runner.ops.conv import conv
@@ -45,7 +46,45 @@ class Filtered(Layer):
         return self.filters
 
 
-class Conv(Filtered):
+class Grouped(Filtered):
+    """Filters of groups of channels, and what is the same of them whichever way they are slid."""
+
+    if TYPE_CHECKING:  # each kind declares them itself, so that its arguments have the usual order
+        groups: int
+        use_bias: bool
+        kernel_init: Initializer
+        bias_init: Initializer
+
+    @property
+    def grouped(self) -> bool:
+        return self.groups > 1
+
+    def widened(self, factor: float) -> Self:
+        wide = super().widened(factor)
+        # A depthwise convolution keeps one group for each filter.
+        return wide.model_copy(update={"groups": wide.filters}) if self.filters == self.groups != 1 else wide
+
+    def check_groups(self, channels: int, *, otherwise: Shape) -> None:
+        """Raises Misfit if the groups do not divide the channels of the input and the filters."""
+        for name, count in (("the input's channels", channels), ("filters", self.filter_count())):
+            if count % self.groups:
+                raise Misfit("groups", f"divide {name}, {count}", self.groups, otherwise=otherwise)
+
+    def check_initializers(self, parameters: Mapping[str, Parameter], *, otherwise: Shape) -> None:
+        """Raises Misfit if an initialiser cannot make its parameter."""
+        for name, parameter in parameters.items():
+            if rule := parameter.init.refuses(parameter.shape):
+                raise Misfit(f"{name}_init", rule, parameter.shape, otherwise=otherwise)
+
+    def kernel_and_bias(self, kernel: Shape) -> dict[str, Parameter]:
+        """The parameters, for a kernel of this shape."""
+        bias = Parameter((self.filter_count(),), self.bias_init, torch="bias")
+        return {"kernel": Parameter(kernel, self.kernel_init, decays=True, kernel=True)} | (
+            {"bias": bias} if self.use_bias else {}
+        )
+
+
+class Conv(Grouped):
     """Filters slid over a feature map; each makes one channel of the next.
 
     `(n, h, w, c)` → `(n, h', w', filters)`. Computes the cross-correlation, as usual in the field.
@@ -71,15 +110,6 @@ class Conv(Filtered):
     kernel_init: InitializerField = Field(initializer("he_normal"), description="Initialiser of the filters.")
     bias_init: InitializerField = Field(initializer("zeros"), description="Initialiser of the biases.")
 
-    @property
-    def grouped(self) -> bool:
-        return self.groups > 1
-
-    def widened(self, factor: float) -> Self:
-        wide = super().widened(factor)
-        # A depthwise convolution keeps one group for each filter.
-        return wide.model_copy(update={"groups": wide.filters}) if self.filters == self.groups != 1 else wide
-
     def windows(self, shape: Shape) -> tuple[Window, ...]:
         return slide(
             shape,
@@ -95,25 +125,19 @@ class Conv(Filtered):
     def output_shape(self, shape: Shape) -> Shape:
         windows, filters = self.windows(shape), self.filter_count()
         otherwise = (*shape[:-1], filters)
-        for name, channels in (("the input's channels", shape[-1]), ("filters", filters)):
-            if channels % self.groups:
-                raise Misfit("groups", f"divide {name}, {channels}", self.groups, otherwise=otherwise)
+        self.check_groups(shape[-1], otherwise=otherwise)
         if self.kernel_init.known is not None and shape[-1] > self.groups > 1:
             alone = f"be 1 or the number of channels, {shape[-1]}, under kernel_init {self.kernel_init}"
             raise Misfit("groups", alone, self.groups, otherwise=otherwise)
-        for name, parameter in self._parameters(shape, windows).items():
-            if rule := parameter.init.refuses(parameter.shape):
-                raise Misfit(f"{name}_init", rule, parameter.shape, otherwise=otherwise)
+        self.check_initializers(self._parameters(shape, windows), otherwise=otherwise)
         return (*output_spatial(shape, windows), filters)
 
     def parameters(self, shape: Shape) -> Tree:
         return dict(self._parameters(shape, self.windows(shape)))
 
     def _parameters(self, shape: Shape, windows: tuple[Window, ...]) -> dict[str, Parameter]:
-        sizes, filters = tuple(window.size for window in windows), self.filter_count()
-        kernel = Parameter((*sizes, shape[-1] // self.groups, filters), self.kernel_init, decays=True, kernel=True)
-        bias = {"bias": Parameter((filters,), self.bias_init, torch="bias")} if self.use_bias else {}
-        return {"kernel": kernel} | bias
+        sizes = (window.size for window in windows)
+        return self.kernel_and_bias((*sizes, shape[-1] // self.groups, self.filter_count()))
 
     def multiply_adds(self, shape: Shape) -> int:
         kernel = self._parameters(shape, self.windows(shape))["kernel"]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ from runner.geometry import ReceptiveField, Transposed, Window
 from runner.graph import Graph
 from runner.layers import sliding
 from runner.layers.base import Fallback, FeatureMap, Misfit, Parameter, Shape, Tree, biased
-from runner.layers.conv import Filtered
+from runner.layers.conv import Grouped
 from runner.layers.initializers import InitializerField, initializer
 from runner.layers.passes import Pass
 from runner.layers.window import CutField, Pixels, PixelsOrNone, check_period, each_axis
@@ -24,7 +24,7 @@ from runner.ops.conv import conv_transpose
 _LARGE = Fallback(limits.FIELD_PERIOD)
 
 
-class ConvTranspose(Filtered):
+class ConvTranspose(Grouped):
     """Filters added to the output at every position of the input, each times the value there: the transpose of conv.
 
     `(n, h, w, c)` → `(n, h', w', filters)`, h' = (h − 1) · stride + extent − padding + output_padding. The kernel is
@@ -57,15 +57,6 @@ class ConvTranspose(Filtered):
     kernel_init: InitializerField = Field(initializer("he_normal"), description="Initialiser of the filters.")
     bias_init: InitializerField = Field(initializer("zeros"), description="Initialiser of the biases.")
 
-    @property
-    def grouped(self) -> bool:
-        return self.groups > 1
-
-    def widened(self, factor: float) -> Self:
-        wide = super().widened(factor)
-        # A depthwise convolution keeps one group for each filter.
-        return wide.model_copy(update={"groups": wide.filters}) if self.filters == self.groups != 1 else wide
-
     def transposed(self, shape: Shape) -> tuple[Transposed, ...]:
         """The transposed window along each spatial axis. Raises Misfit, with the field, if there is none."""
         # An output at least as large as any that was meant, so that no window after a fault is said not to fit.
@@ -90,25 +81,19 @@ class ConvTranspose(Filtered):
     def output_shape(self, shape: Shape) -> Shape:
         transposed, filters = self.transposed(shape), self.filter_count()
         output = (*(own.output_size(length) for own, length in zip(transposed, shape, strict=False)), filters)
-        for name, channels in (("the input's channels", shape[-1]), ("filters", filters)):
-            if channels % self.groups:
-                raise Misfit("groups", f"divide {name}, {channels}", self.groups, otherwise=output)
+        self.check_groups(shape[-1], otherwise=output)
         if self.kernel_init.known is not None and max(shape[-1], filters) > self.groups > 1:
             alone = f"be 1 or as many as channels, {shape[-1]}, and filters under kernel_init {self.kernel_init}"
             raise Misfit("groups", alone, self.groups, otherwise=output)
-        for name, parameter in self._parameters(shape, transposed).items():
-            if rule := parameter.init.refuses(parameter.shape):
-                raise Misfit(f"{name}_init", rule, parameter.shape, otherwise=output)
+        self.check_initializers(self._parameters(shape, transposed), otherwise=output)
         return output
 
     def parameters(self, shape: Shape) -> Tree:
         return dict(self._parameters(shape, self.transposed(shape)))
 
     def _parameters(self, shape: Shape, transposed: tuple[Transposed, ...]) -> dict[str, Parameter]:
-        sizes, filters = tuple(own.window.size for own in transposed), self.filter_count()
-        kernel = Parameter((*sizes, filters // self.groups, shape[-1]), self.kernel_init, decays=True, kernel=True)
-        bias = {"bias": Parameter((filters,), self.bias_init, torch="bias")} if self.use_bias else {}
-        return {"kernel": kernel} | bias
+        sizes = (own.window.size for own in transposed)
+        return self.kernel_and_bias((*sizes, self.filter_count() // self.groups, shape[-1]))
 
     def multiply_adds(self, shape: Shape) -> int:
         kernel = self._parameters(shape, self.transposed(shape))["kernel"]
