@@ -149,6 +149,15 @@ def test_pairs_are_those_of_all_comparisons() -> None:
     assert len(alike(looks).pairs) == 20
 
 
+def test_very_many_pairs_are_not_all_collected() -> None:
+    noise = np.random.default_rng(0).integers(0, 3, (600, 40, 40, 3), np.uint8)
+    found = alike(looks_of(np.asarray(picture(1, 40)) // 2 + noise))
+    assert not found.complete
+    assert 50_000 < len(found.pairs) < 600 * 599 / 2
+    assert np.all(found.pairs[:, 0] < found.pairs[:, 1])
+    assert len(np.unique(found.pairs, axis=0)) == len(found.pairs)
+
+
 def test_hashes_are_those_of_a_cosine_transform() -> None:
     from scipy.fft import dctn
 

@@ -185,7 +185,7 @@ def _alike(kind: Kind, sets: Sequence[Examples], singles: Array) -> tuple[Array,
     each = [looks_of(part) for part in parts]
     looks = type(each[0])(*(np.concatenate(values)[singles] for values in zip(*each, strict=True)))
     found = alike(looks)
-    told = "" if found.complete else "so many images have nearly equal hashes that not all of them were compared"
+    told = "" if found.complete else "so many images look alike that not all of them were compared"
     return singles[found.pairs], told
 
 

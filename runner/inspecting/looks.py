@@ -29,6 +29,7 @@ _FREQUENCIES: Final = 12  # along each axis, of which the 64 lowest are taken
 _THUMB: Final = 8
 _CHUNK_BYTES: Final = 8_000_000
 _MOST_CANDIDATES: Final = 30_000_000
+_MOST_PAIRS: Final = 100_000  # of 6,000 frames of one film all 18 million pairs may look alike
 _LUMA: Final = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts RGB to grey
 
 Array = np.ndarray[Any, Any]
@@ -45,7 +46,7 @@ class Looks(NamedTuple):
 
 
 class Alike(NamedTuple):
-    """Pairs (p, 2) of images that look alike, and whether all pairs were compared, which many equal hashes prevent."""
+    """Pairs (p, 2) of images that look alike, and whether these are all, which very many of them prevent."""
 
     pairs: Array
     complete: bool
@@ -75,16 +76,22 @@ def looks_of(images: Array) -> Looks:
 
 def alike(looks: Looks, *, distance: int = DISTANCE, correlation: float = CORRELATION) -> Alike:
     """The pairs of images whose hashes differ in at most `distance` bits and whose thumbnails correlate so much."""
-    found = [np.zeros((0, 2), np.int64)]
+    count = len(looks.hashes)
+    found = np.zeros(0, np.int64)  # first · count + second, in order
     left = _MOST_CANDIDATES
     for pairs in _candidates(looks.hashes, distance):
         left -= len(pairs)
-        if left < 0:
-            return Alike(np.unique(np.concatenate(found), axis=0), complete=False)
+        if left < 0 or len(found) > _MOST_PAIRS:
+            return Alike(_pairs(found[:_MOST_PAIRS], count), complete=False)
         first, second = pairs.T
         pairs = pairs[np.bitwise_count(looks.hashes[first] ^ looks.hashes[second]) <= distance]
-        found.append(pairs[_correlated(looks.thumbnails, pairs) >= correlation])
-    return Alike(np.unique(np.concatenate(found), axis=0), complete=True)
+        first, second = pairs[_correlated(looks.thumbnails, pairs) >= correlation].T
+        found = np.unique(np.concatenate([found, first * count + second]))
+    return Alike(_pairs(found[:_MOST_PAIRS], count), complete=len(found) <= _MOST_PAIRS)
+
+
+def _pairs(numbers: Array, count: int) -> Array:
+    return np.stack(np.divmod(numbers, count), axis=1)
 
 
 def _candidates(hashes: Array, distance: int) -> Iterator[Array]:
