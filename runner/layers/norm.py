@@ -47,6 +47,14 @@ def _rescaled(params: Tree, x: jax.Array) -> jax.Array:
     return x
 
 
+def _unmoved(order: Array | None, got: str, shape: Shape) -> Array | None:
+    """The order of features, for a layer that takes several together. Raises Misfit if PyTorch has another one."""
+    if order is None or np.array_equal(order, np.arange(len(order))):
+        return order
+    rule = "stand before flatten, as PyTorch has the flattened features in another order"
+    raise Misfit("", rule, got, otherwise=shape)
+
+
 class BatchNorm(Layer):
     """Every channel to mean 0 and variance 1: with batch statistics in training, with running ones in evaluation.
 
@@ -204,10 +212,7 @@ class GroupNorm(_OfImages):
         return self.groups
 
     def feature_order(self, shape: Shape, order: Array | None) -> Array | None:
-        if self.groups > 1 and order is not None and not np.array_equal(order, np.arange(len(order))):
-            rule = "stand before flatten, as PyTorch would group the flattened features in another order"
-            raise Misfit("", rule, f"{self.groups} groups", otherwise=shape)
-        return order
+        return order if self.groups == 1 else _unmoved(order, f"{self.groups} groups", shape)
 
     def output_shape(self, shape: Shape) -> Shape:
         if shape[-1] % self.groups:
@@ -258,6 +263,9 @@ class LocalResponseNorm(Layer):
             sums = lax.reduce_window(jnp.square(wide), np.zeros((), np.float32), lax.add, window, (1,) * x.ndim, around)
         alpha, beta, k = (jnp.asarray(value, jnp.float32) for value in (self.alpha, self.beta, self.k))
         return (wide * jnp.power(k + alpha * sums, -beta)).astype(x.dtype), statistics
+
+    def feature_order(self, shape: Shape, order: Array | None) -> Array | None:
+        return order if self.size == 1 else _unmoved(order, f"{self.size} neighbours", shape)
 
     def nodes(self, graph: Graph, x: str, shape: Shape, values: Tree) -> str:
         alpha, beta, k = float(self.alpha), float(self.beta), float(self.k)

@@ -6,23 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from alone import KEY, check_gradients, drawn, evaluated_shape, normal, output, told
+from alone import KEY, check_gradients, drawn, evaluated_shape, images, normal, output, told
 
-from runner.layers.base import Layer, Step
+from runner.layers.base import Layer
 from runner.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from runner.layers.passes import Pass
-from runner.model import Model
-from runner.records import frozen
 
 EVERY: list[Layer] = [BatchNorm(), LayerNorm(), GroupNorm(groups=1), InstanceNorm(), LocalResponseNorm()]
 LEARNT = {"scale": jnp.array([2.0, 0.5, -1.0]), "bias": jnp.array([0.0, 1.0, -3.0])}
 SEEN = {"mean": jnp.array([0.5, -1.0, 2.0]), "variance": jnp.array([4.0, 1.0, 0.25])}
-
-
-def images(*shape: int) -> np.ndarray:
-    """Channels with means and deviations of their own."""
-    x = np.random.default_rng(0).normal(size=shape) * np.arange(1, shape[-1] + 1) + np.arange(shape[-1])
-    return np.asarray(x, np.float32)
 
 
 # Batch normalisation
@@ -129,64 +121,6 @@ def test_what_is_learnt_can_be_left_out(kind: Any) -> None:
     np.testing.assert_array_equal(output(kind(), x, params, SEEN), bare)  # scale begins at 1, bias at 0
 
 
-# Group and instance normalisation
-
-
-@pytest.mark.parametrize(("groups", "spatial"), [(1, (4, 5)), (2, (4, 5)), (3, (5,)), (6, (4, 5)), (2, ())], ids=str)
-def test_group_norm_and_its_gradients_are_those_of_pytorch(groups: int, spatial: tuple[int, ...]) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
-    theirs = torch.nn.GroupNorm(groups, 6, eps=1e-3)
-    same_as(theirs, GroupNorm(groups=groups, epsilon=1e-3), images(3, *spatial, 6))
-
-
-@pytest.mark.parametrize("spatial", [(5,), (4, 5)], ids=str)
-def test_instance_norm_and_its_gradients_are_those_of_pytorch(spatial: tuple[int, ...]) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
-    kind = torch.nn.InstanceNorm1d if len(spatial) == 1 else torch.nn.InstanceNorm2d
-    same_as(kind(6, affine=True), InstanceNorm(), images(3, *spatial, 6))
-    np.testing.assert_allclose(
-        output(GroupNorm(groups=6), images(3, *spatial, 6)), output(InstanceNorm(), images(3, *spatial, 6)), atol=1e-6
-    )
-
-
-def same_as(theirs: Any, layer: Layer, x: np.ndarray) -> None:
-    """Holds a layer with a scale and a bias against a module of PyTorch: the output and all gradients."""
-    params = {"scale": normal(6, seed=1), "bias": normal(6, seed=2)}
-    g, torch = normal(*x.shape, seed=3), pytest.importorskip("torch", reason="PyTorch is not installed")
-    theirs.weight.data, theirs.bias.data = (torch.tensor(np.asarray(params[name])) for name in ("scale", "bias"))
-    first = torch.tensor(np.moveaxis(x, -1, 1).copy(), requires_grad=True)
-    expected = theirs(first)
-    expected.backward(torch.tensor(np.moveaxis(np.asarray(g), -1, 1).copy()))
-
-    @jax.jit
-    def both(params: Any, x: jax.Array) -> Any:
-        y, pull = jax.vjp(lambda params, x: output(layer, x, params, {}, training=True), params, x)
-        return y, pull(g)
-
-    y, (by_params, by_x) = both(params, x)
-    np.testing.assert_allclose(y, np.moveaxis(expected.detach().numpy(), 1, -1), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(by_x, np.moveaxis(first.grad.numpy(), 1, -1), rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(by_params["scale"], theirs.weight.grad.numpy(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(by_params["bias"], theirs.bias.grad.numpy(), rtol=1e-4, atol=1e-5)
-
-
-def test_an_image_is_normalised_alone() -> None:
-    x = images(4, 5, 5, 6)
-    params = {"scale": normal(6, seed=1), "bias": normal(6, seed=2)}
-    for layer in (GroupNorm(groups=2), InstanceNorm()):
-        run = jax.jit(lambda x, layer=layer: output(layer, x, params, {}, training=True))
-        np.testing.assert_allclose(run(x)[1:2], run(x[1:2]), rtol=1e-5, atol=1e-6)
-
-
-def test_groups_of_one_value_are_refused() -> None:
-    rule = "must have at least 2 values per group to normalise, got 1"
-    pool = {"avg_pool": {"size": 8}}
-    assert told(pool, "instance_norm", "flatten", "classifier") == [f"model.layers[1].instance_norm: {rule}"]
-    assert told(pool, {"group_norm": {"groups": 3}}, "flatten", "classifier") == [f"model.layers[1].group_norm: {rule}"]
-    assert not told(pool, {"group_norm": {"groups": 1}}, "flatten", "classifier")
-    assert not refused(["instance_norm", "flatten", "classifier"])  # a batch of one image is enough
-
-
 # Local response normalisation
 
 
@@ -273,85 +207,3 @@ def test_its_numbers_are_arguments_of_the_program(layer: Layer) -> None:
 )
 def test_faults(entry: Any, expected: str) -> None:
     assert told(entry, "flatten", "classifier") == [f"model.layers[0].{expected}"]
-
-
-# One value per channel, whose mean is the value itself
-
-BATCH_NORM_OF_ONE = "must have at least 2 values per channel to normalise, from train.batch_size ({}) / "
-BATCH_NORM_OF_ONE += "train.accumulate ({}) images of 1 position, got 1"
-FLAT: list[Any] = ["flatten", {"dense": {"units": 3}}]
-
-
-def refused(layers: list[Any], *, batch_size: int = 1, accumulate: int = 1, freeze: tuple[str, ...] = ()) -> list[str]:
-    model = Model.model_validate(frozen({"name": "refused", "layers": layers}))
-    return [str(fault) for fault in model.survey((4, 4, 2), 10, step=Step(batch_size, accumulate, freeze)).faults]
-
-
-@pytest.mark.parametrize(("batch_size", "accumulate"), [(1, 1), (8, 8), (2, 1), (8, 4), (256, 1)])
-@pytest.mark.parametrize("size", [(1, 1), (1, 2), (4, 4), None], ids=str)
-def test_a_batch_of_one_value_per_channel_is_refused_where_pytorch_refuses_it(
-    batch_size: int, accumulate: int, size: tuple[int, int] | None
-) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    images = batch_size // accumulate
-    if size is None:
-        layers, theirs, x = [*FLAT, "batch_norm"], torch.nn.BatchNorm1d(3), torch.ones(images, 3)
-    else:
-        pool = {"avg_pool": {"size": [4 // size[0], 4 // size[1]]}}
-        layers, theirs, x = [pool, "batch_norm", "flatten"], torch.nn.BatchNorm2d(2), torch.ones(images, 2, *size)
-    try:
-        theirs(x)
-        expected = []
-    except ValueError:  # Expected more than 1 value per channel when training
-        where = f"model.layers[{layers.index('batch_norm')}].batch_norm"
-        expected = [f"{where}: {BATCH_NORM_OF_ONE.format(batch_size, accumulate)}"]
-    assert refused([*layers, "classifier"], batch_size=batch_size, accumulate=accumulate) == expected
-
-
-# An entry that holds a batch_norm, where that stands in the YAML, and its place in the tree of parameters.
-WITHIN: list[tuple[Any, str, str]] = [
-    ({"residual": {"layers": ["batch_norm"]}}, "residual.layers[0]", "2_residual.layers.0_batch_norm"),
-    ({"branches": {"paths": [["relu"], ["batch_norm"]]}}, "branches.paths[1][0]", "2_branches.1.0_batch_norm"),
-    (
-        {"auxiliary": {"layers": ["batch_norm", "classifier"]}},
-        "auxiliary.layers[0]",
-        "2_auxiliary.layers.0_batch_norm",
-    ),
-]
-
-
-@pytest.mark.parametrize(("entry", "path", "place"), WITHIN, ids=lambda value: str(value)[:40])
-def test_it_is_found_in_layers_that_hold_layers(entry: Any, path: str, place: str) -> None:
-    layers = [*FLAT, entry, "classifier"]
-    assert refused(layers) == [f"model.layers[2].{path}.batch_norm: {BATCH_NORM_OF_ONE.format(1, 1)}"]
-    assert not refused(layers, batch_size=2)
-    for freeze in ("batch_norm", place, place.split(".")[0]):
-        assert not refused(layers, freeze=(freeze,))
-    assert refused(layers, freeze=("0_conv",))
-
-
-def test_of_a_repetition_every_copy_is_looked_at() -> None:
-    layers = [*FLAT, {"repeat": {"times": 2, "layers": ["relu", "batch_norm"]}}, "classifier"]
-    copies = tuple(f"2_repeat.layers.{number}_batch_norm" for number in (1, 3))
-    assert refused(layers) == [f"model.layers[2].repeat.layers[1].batch_norm: {BATCH_NORM_OF_ONE.format(1, 1)}"]
-    assert not refused(layers, freeze=copies)
-    assert not refused(layers, freeze=("layers[2].repeat.layers[1]",))  # as the fault names it
-    for one in copies:
-        assert len(refused(layers, freeze=(one,))) == 1
-
-
-def test_what_stays_as_it_is_does_not_look_at_the_batch() -> None:
-    for freeze in (("2_batch_norm",), ("2_batch_norm.mean",)):
-        assert not refused([*FLAT, "batch_norm", "classifier"], freeze=freeze)
-    assert not told(*FLAT, "batch_norm", "classifier")  # nobody trains
-
-
-def test_one_channel_is_not_normalised() -> None:
-    pool = {"conv": {"filters": 1, "kernel_size": 1}}
-    assert told(pool, "layer_norm", "flatten", "classifier") == [
-        "model.layers[1].layer_norm: must have at least 2 channels to normalise, got 1"
-    ]
-    assert told(pool, "softmax", "flatten", "classifier") == [
-        "model.layers[1].softmax: must have at least 2 channels, got 1"
-    ]
-    assert not told(pool, "local_response_norm", "flatten", "classifier")  # x / (k + α x²)^β still depends on x

@@ -103,8 +103,11 @@ def test_groups_of_flattened_features_are_not_those_of_pytorch() -> None:
     net = model("flatten", {"group_norm": {"groups": 4}}, "classifier")
     with pytest.raises(ConfigError) as caught:
         taken(net, (3, 5, 4), state)
-    rule = "must stand before flatten, as PyTorch would group the flattened features in another order, got 4 groups"
-    assert str(caught.value) == f"model.layers[1].group_norm: {rule}"
+    rule = "must stand before flatten, as PyTorch has the flattened features in another order"
+    assert str(caught.value) == f"model.layers[1].group_norm: {rule}, got 4 groups"
+    with pytest.raises(ConfigError) as caught:
+        taken(model("flatten", "local_response_norm", "classifier"), (3, 5, 4), {"fc.weight": random(10, 60)})
+    assert str(caught.value) == f"model.layers[1].local_response_norm: {rule}, got 5 neighbours"
     single = model("flatten", {"group_norm": {"groups": 1}}, {"dense": {"units": 2, "use_bias": False}})
     assert len(taken(single, (3, 5, 4), {**state, "fc.weight": random(2, 60)})) == 3
 
