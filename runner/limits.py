@@ -17,8 +17,8 @@ TEXT_FILE_BYTES: Final = 2**28
 """The largest file of one text: "War and Peace" has 3 MB."""
 
 TABLE_BYTES: Final = 2**32
-"""The largest .csv of texts, alone, in a folder or in a .zip. Python needs several times as much memory for the
-texts."""
+"""The largest table, alone, in a folder or in a .zip. Python needs several times as much memory for the
+texts of its columns."""
 
 TAR_BYTES: Final = 2**30
 """The most bytes that the .tar.gz of CIFAR may unpack to, including headers: six times the published archives."""

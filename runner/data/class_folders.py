@@ -54,7 +54,7 @@ def class_folders(tree: FileTree, kind: Kind, *, declared: Sequence[str] | None,
     if len(found["train"]) < 2:
         got = ", ".join(found["train"]) or _skipped(places["train"]) or "none"
         raise DataError(must(str(tree.root), f"hold at least two class folders of {kind.plural}", got))
-    names = class_order(tuple(found["train"]), declared)
+    names = class_order(sorted(found["train"]), declared)
     training = places["train"].rstrip("/").rpartition("/")[2]
     for part, classes in found.items():
         faults += _faults(tree, places[part], classes, kind, other)

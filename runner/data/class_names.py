@@ -19,12 +19,12 @@ def nfc(name: str) -> str:
 
 
 def class_order(found: Sequence[str], declared: Sequence[str] | None) -> tuple[str, ...]:
-    """Returns the class names of the files in the order of their labels: as in `data.class_names`, else sorted.
+    """Returns the class names of the files in the order of their labels: as in `data.class_names`, else as `found`.
 
     Raises DataError if the declared names differ from those found.
     """
     if declared is None:
-        return tuple(sorted(found))
+        return tuple(found)
     missing = sorted(set(found) - set(declared))
     surplus = [name for name in declared if name not in found]
     if missing or surplus:

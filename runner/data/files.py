@@ -43,13 +43,13 @@ class FileTree(Protocol):
         ...
 
 
-def open_tree(root: Path) -> FileTree:
-    """The files of a folder or a .zip. Raises DataError if `root` is neither."""
+def open_tree(root: Path, *, key: str = "data.root") -> FileTree:
+    """The files of a folder or a .zip. Raises DataError, which names the setting `key`, if `root` is neither."""
     if root.is_dir():
         return FolderTree(root)
     if root.is_file():
         return ZipTree(root)
-    raise DataError(must("data.root", "be a folder or a .zip that exists", str(root)))
+    raise DataError(must(key, "be a folder or a .zip that exists", str(root)))
 
 
 def content(tree: FileTree, path: str, *, max_bytes: int) -> bytes:
@@ -78,13 +78,21 @@ class NamedFiles:
 
 
 class FolderTree:
-    """A folder on disk."""
+    """A folder on disk: all of its files, or those of the paths `only` that exist, for which it is not searched."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, only: Sequence[str] | None = None) -> None:
         self.root = root
         self._start = str(root / "_")[:-1]  # with a final slash
         self.files: list[str] = []
         self.folders: set[str] = set()
+        if only is None:
+            self._search(root)
+        else:
+            self.files = sorted({path for path in only if Path(f"{self._start}{path}").is_file()})
+        name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
+        self._digests = Digests("sha256", cache_folder() / "contents" / f"{name}.sealed", files=len(self.files))
+
+    def _search(self, root: Path) -> None:
         for place, folders, files in os.walk(root, followlinks=True):
             folders[:] = sorted(name for name in folders if _visible(name))
             for name in folders:
@@ -95,8 +103,6 @@ class FolderTree:
             self.folders.update(prefix + name for name in folders)
             self.files.extend(prefix + name for name in files if _visible(name))
         self.files.sort()
-        name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
-        self._digests = Digests("sha256", cache_folder() / "contents" / f"{name}.sealed", files=len(self.files))
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         return self._digests.read(f"{self._start}{path}", max_bytes=max_bytes)
@@ -151,8 +157,10 @@ class ZipTree:
         return hashlib.sha256(self._bytes).digest()
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
-        entry = self._entries[path]
         place = f"{self.root}/{path}"
+        if path not in self._entries:
+            raise DataError(must(place, "be in the .zip", "no such entry"))
+        entry = self._entries[path]
         if entry.flag_bits & _ENCRYPTED or entry.compress_type not in (_STORED, _DEFLATED):
             raise DataError(must(place, "be stored or deflated, without a password", f"method {entry.compress_type}"))
         if entry.file_size > max_bytes:

@@ -1,171 +1,30 @@
 """Images in class folders, on disk or in a .zip, with or without train/, val/ and test/ above the classes."""
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, Self
+from typing import ClassVar, Literal
 
-import numpy as np
-from pydantic import Field, PrivateAttr, model_validator
-
-from runner.data.broken import LISTED, BadFileError, BadSizeError, grouped
-from runner.data.class_folders import ClassFolders, Kind, Labelled, class_folders
-from runner.data.decode import Images, size_rule
-from runner.data.examples import NOTHING, LeftOut, Part, Parts, Report
-from runner.data.files import FileTree, open_tree
-from runner.data.pixels import MODES, SUFFIXES, FileFit
-from runner.data.source import ImageSize, Name, Source, Undivided
-from runner.data.survey import Fact, survey
-from runner.errors import DataError, Fault, must, printable
+from runner.data.class_folders import Kind, class_folders
+from runner.data.examples import Report
+from runner.data.files import open_tree
+from runner.data.image_files import ImageFiles, Listed
+from runner.data.pixels import SUFFIXES
+from runner.data.source import Name
+from runner.errors import DataError, must
 
 _IMAGES = Kind("images", SUFFIXES)
-_Size = tuple[int, int, int]
-_EXAMPLE = "{height: 224, width: 224, channels: 3}"
 
 
-class Folder(Undivided):
+class Folder(ImageFiles):
     """A folder or .zip of class folders of images (JPEG, PNG, GIF, TIFF, BMP, WebP); labels follow the class names."""
+
+    listed_by: ClassVar[str] = "the class folders"
 
     source: Literal["folder"]
     name: Name = "folder"
-    fit: FileFit = Field(
-        default="resize",
-        description="How an image is brought to the size `image`: resize (scale to cover it, cut out the centre), pad "
-        "(scale to fit inside, add zeros) or crop (cut out the centre without scaling).",
-    )
-    on_bad_file: Literal["error", "skip"] = Field(
-        default="error",
-        description="What is done about images that cannot be decoded: error ends with a list of all of them; skip "
-        "leaves them out, and records which.",
-    )
 
-    # The size of the networks' input, which images of several sizes are fitted to.
-    _input: tuple[int, int] | None = PrivateAttr(None)
-    # Whether the sizes of all images are read before the first one is decoded.
-    _surveyed: bool = PrivateAttr(False)
-
-    @model_validator(mode="after")
-    def _has_a_mode(self) -> Self:
-        if self.image is not None and self.image.channels not in MODES:
-            raise ValueError(must("", "have images of 1, 2, 3 or 4 channels", self.image.channels).text)
-        return self
-
-    def for_input(self, height: int, width: int) -> Source:
-        return self if self.image is not None else self._with(input=(height, width))
-
-    def surveyed(self) -> Source:
-        return self if self.image is not None else self._with(surveyed=True)
-
-    def after(self, error: BadFileError, report: Report) -> Source:
-        """Reads the sizes of all images first, if only sizes differ. Else raises DataError with all faults."""
-        is_size = isinstance(error, BadSizeError)
-        if is_size and self._input is not None and not self._surveyed:
-            return self.surveyed()
-        if self.on_bad_file == "skip" or (self.limit is not None and not is_size):
-            raise error  # a file that changed in between; with `limit`, the other files may never be used
-        tree = self._tree()
-        found = class_folders(tree, _IMAGES, declared=self.class_names, report=lambda line: None)
-        paths = _paths(found.parts.values())
-        facts = survey(tree, paths, whole=True, report=report)
-        bad = _faults(tree, paths, facts)
-        faults = _size_faults(tree, paths, facts) if self.image is None and self._input is None else []
-        raise self._error(tree, faults, bad) if faults or bad else error
-
-    def read(self, report: Report) -> Parts:
-        """Lists the files of each class; they are decoded later."""
-        tree = self._tree()
-        found = class_folders(tree, _IMAGES, declared=self.class_names, report=report)
-        paths, skip = _paths(found.parts.values()), self.on_bad_file == "skip"
-        if found.faults:
-            whole = [] if self.limit is not None else survey(tree, paths, whole=True, report=report)
-            raise self._error(tree, found.faults, [] if skip else _faults(tree, paths, whole))
-        size, bad = self.image, {}
-        if skip or self._surveyed:
-            facts = survey(tree, paths, whole=skip, report=report)
-            bad = {path: fact.fault for path, fact in zip(paths, facts, strict=True) if fact.size is None}
-            if bad and not skip:
-                raise self._error(tree, [], _faults(tree, paths, survey(tree, paths, whole=True, report=report)))
-            found = _without(found, bad)
-            size = size or self._common_size(tree, paths, facts)
-        left_out = LeftOut(tuple(bad.items()), tuple(found.other))
-        if left_out != NOTHING:
-            report(f"left out of the class folders: {left_out.summary()}")
-        for path, fault in left_out.bad:
-            report(printable(f"skipped {path}: {fault}"))
-        parts = {
-            part: Part(
-                Images(tree, files.paths, size, self.fit, report),
-                files.labels,
-                f"{tree.root}, {part}",
-                files=files.paths,
-            )
-            for part, files in found.parts.items()
-        }
-        return Parts(
-            train=parts["train"],
-            val=parts.get("val"),
-            test=parts.get("test"),
-            classes=found.names,
-            left_out=left_out,
-        )
-
-    def _tree(self) -> FileTree:
+    def listed(self, report: Report) -> Listed:
+        """Lists the files of each class folder."""
         if self.folder is None:
             raise DataError(must("data.root", "be a folder or a .zip of class folders", None))
-        return open_tree(self.folder)
-
-    def _with(self, *, input: tuple[int, int] | None = None, surveyed: bool = False) -> Self:
-        copy = self.model_copy()
-        copy._input, copy._surveyed = input or self._input, surveyed
-        return copy
-
-    def _common_size(self, tree: FileTree, paths: Sequence[str], facts: Sequence[Fact]) -> ImageSize | None:
-        """The size of all images, else the networks' input with the channels of all; in colour if these differ."""
-        sizes = {fact.size for fact in facts if fact.size is not None}
-        if len(sizes) > 1 and self._input is None:
-            raise self._error(tree, _size_faults(tree, paths, facts))
-        channels = {size[2] for size in sizes}
-        height, width = self._input if len(sizes) > 1 and self._input else next(iter(sizes), (1, 1, 3))[:2]
-        return ImageSize(height=height, width=width, channels=channels.pop() if len(channels) == 1 else 3)
-
-    def _error(self, tree: FileTree, faults: Sequence[Fault], bad: Sequence[Fault] = ()) -> DataError:
-        """The error with the first faults of each sort, and how to train without the `bad` files."""
-        told = [*grouped(tree.root, faults), *grouped(tree.root, bad)]
-        if bad:
-            files = "the bad file" if len(bad) == 1 else f"the {len(bad):,} bad files"
-            told.append(must("data.on_bad_file", f"be skip to train without {files}", self.on_bad_file))
-        return DataError(*told)
-
-
-def _paths(parts: Iterable[Labelled]) -> list[str]:
-    return [path for files in parts for path in files.paths]
-
-
-def _faults(tree: FileTree, paths: Sequence[str], facts: Sequence[Fact]) -> list[Fault]:
-    """The faults of the files that cannot be used."""
-    return [
-        Fault(f"{tree.root}/{path}", fact.fault) for path, fact in zip(paths, facts, strict=False) if fact.size is None
-    ]
-
-
-def _size_faults(tree: FileTree, paths: Sequence[str], facts: Sequence[Fact]) -> list[Fault]:
-    """The faults of images whose size is not that of the first one; a single one if they are many."""
-    sizes = [(path, _size(fact.size)) for path, fact in zip(paths, facts, strict=True) if fact.size is not None]
-    first = sizes[0][1] if sizes else None
-    others = [(path, size) for path, size in sizes if first and size != first]
-    if len(others) > LISTED:
-        examples = ", ".join(f"{size} ({path})" for path, size in (sizes[0], *others[:2]))
-        rule = f"have images of one size, or be fitted to one by 'data.image={_EXAMPLE}' or by model.input"
-        return [Fault(str(tree.root), f"must {rule}, got {len(set(dict(others).values())) + 1} sizes: {examples}, ...")]
-    return [must(f"{tree.root}/{path}", size_rule(first), size) for path, size in others if first]
-
-
-def _size(shape: _Size) -> ImageSize:
-    return ImageSize(height=shape[0], width=shape[1], channels=shape[2])
-
-
-def _without(found: ClassFolders, bad: dict[str, str]) -> ClassFolders:
-    """The same without these files."""
-    parts = {}
-    for part, files in found.parts.items():
-        kept = [index for index, path in enumerate(files.paths) if path not in bad]
-        parts[part] = Labelled([files.paths[index] for index in kept], files.labels[np.asarray(kept, int)])
-    return found._replace(parts=parts)
+        tree = open_tree(self.folder)
+        found = class_folders(tree, _IMAGES, declared=self.class_names, report=report)
+        return Listed(tree, found.names, found.parts, found.faults, found.other)

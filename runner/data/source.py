@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
@@ -12,6 +12,9 @@ from runner.data.examples import Examples, Parts, Report
 from runner.data.value_range import Range
 from runner.errors import must
 from runner.records import Record
+
+if TYPE_CHECKING:
+    from runner.data.files import FileTree
 
 
 class ImageSize(Record):
@@ -149,6 +152,10 @@ class Source(Record):
     def after(self, error: BadFileError, report: Report) -> "Source":
         """What is read instead, after a file could not be used. Raises DataError with the faults of all files."""
         raise error
+
+    def tree(self) -> "FileTree | None":
+        """The files of the examples; None if each is no file of its own."""
+        return None
 
     def read(self, report: Report) -> Parts:
         """Reads the parts. Raises DataError that names a missing or broken file."""

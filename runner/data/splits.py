@@ -24,19 +24,24 @@ def part_of(name: str) -> str | None:
     return _PART.get(nfc(name).casefold())
 
 
-def parts_of(names: Iterable[str], place: str, *, ending: str = "") -> dict[str, str]:
-    """Maps each part to its name in `place`; `ending` is a suffix of all names, such as .csv.
+def parts_of(names: Iterable[str], place: str, *, endings: tuple[str, ...] = ()) -> dict[str, str]:
+    """Maps each part to its name in `place`; `endings` are suffixes that names may have, such as .csv.
 
     Raises DataError if two names stand for one part.
     """
     found: dict[str, str] = {}
     for name in sorted(names):
-        part = part_of(name[: len(name) - len(ending)])
+        part = part_of(_without(name, endings))
         if part in found:
             raise DataError(must(place, f"have one {part} part", f"{found[part]} and {name}"))
         if part is not None:
             found[part] = name
     return {part: found[part] for part in NAMES if part in found}
+
+
+def _without(name: str, endings: tuple[str, ...]) -> str:
+    found = max((ending for ending in endings if name.lower().endswith(ending)), key=len, default="")
+    return name[: len(name) - len(found)]
 
 
 def first_names(names: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """Labelled texts in a .csv or in class folders of .txt files, converted to tokens by the training vocabulary."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
@@ -7,17 +8,19 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from runner import limits
-from runner.data.broken import grouped
-from runner.data.class_folders import Kind, class_folders, levels, names_in
-from runner.data.class_names import class_order
+from runner.data.broken import LISTED, grouped
+from runner.data.class_folders import Kind, class_folders, names_in
+from runner.data.class_names import nfc
 from runner.data.digests import content_of
 from runner.data.examples import Examples, Part, Parts, Report
 from runner.data.files import FileTree, content, open_tree
+from runner.data.labels import LabelColumn, numbered
+from runner.data.part_tables import part_tables
 from runner.data.source import Name, Undivided
-from runner.data.splits import first_names, part_of, parts_of
-from runner.data.tables import read_table, utf8_text
+from runner.data.splits import first_names, part_of
+from runner.data.tables import Table, named, read_table, utf8_text
 from runner.data.vocabulary import SPECIAL, tokens, vocabulary, words
-from runner.errors import DataError, Fault, must, printable
+from runner.errors import DataError, Fault, must
 
 _TEXTS = Kind("texts", (".txt",))
 
@@ -95,22 +98,28 @@ class Text(Undivided):
         numbered = (tokens(map(words, part.inputs), known, length=self.length) for part in parts)
         return [Examples(inputs, part.labels) for inputs, part in zip(numbered, parts, strict=True)], known
 
-    def _of_tables(self, tables: dict[str, tuple[str, bytes]]) -> _Texts:
-        rows = {
-            part: read_table(content, place, text=self.text_column, label=self.label_column)
-            for part, (place, content) in tables.items()
+    def _of_tables(self, files: dict[str, tuple[str, bytes]]) -> _Texts:
+        tables = {part: self._table(content, place) for part, (place, content) in files.items()}
+        label = nfc(self.label_column)
+        columns = {
+            part: LabelColumn(label, table.columns[label], table.at, Path(table.place).name)
+            for part, table in tables.items()
         }
-        classes = class_order(tuple(set(rows["train"].labels)), self.class_names)
-        number = {name: label for label, name in enumerate(classes)}
-        parts = {}
-        for part, (place, _) in tables.items():
-            texts, labels, lines = rows[part]
-            for label, line in zip(labels, lines, strict=True):
-                if label not in number:
-                    training = Path(tables["train"][0]).name
-                    raise DataError(must(f"{place}, line {line}", f"have a {self.label_column} of {training}", label))
-            parts[part] = _part(texts, np.array([number[label] for label in labels], np.int32), place)
-        return _Texts(parts, classes)
+        classes, labels = numbered(columns, declared=self.class_names)
+        texts = nfc(self.text_column)
+        return _Texts(
+            {part: _part(table.columns[texts], labels[part], table.place) for part, table in tables.items()}, classes
+        )
+
+    def _table(self, content: bytes, place: str) -> Table:
+        """The columns of the texts and of their labels."""
+        columns = (self.text_column, self.label_column)
+        found = read_table(content, place, lambda header: [named(header, column, place) for column in columns])
+        if not found.lines:
+            raise DataError(Fault(place, "must hold texts, got only a header"))
+        if faults := sorted(_empty(found), key=lambda fault: fault[0]):
+            raise DataError(*(fault for _, fault in faults[:LISTED]))
+        return found
 
     def _of_folders(self, tree: FileTree, report: Report) -> _Texts:
         found = class_folders(tree, _TEXTS, declared=self.class_names, report=report)
@@ -134,23 +143,16 @@ def text_of(tree: FileTree, path: str) -> str:
 
 def _tables(tree: FileTree, report: Report) -> dict[str, tuple[str, bytes]]:
     """The path and the content of each part's table; empty if the texts are not in tables."""
-    for top in levels(tree):
-        beside = [path[len(top) :] for path in tree.files if path.startswith(top) and "/" not in path[len(top) :]]
-        tables = [name for name in beside if name.lower().endswith(".csv")]
-        place = f"{tree.root}/{top}".rstrip("/")
-        parts = parts_of(tables, place, ending=".csv")
-        if "train" not in parts:
-            continue
-        if folders := [name for name in names_in(tree, top) if part_of(name)]:
-            got = f"{first_names(parts.values())} beside {first_names(folders)}"
-            raise DataError(must(place, "hold tables of texts or folders of texts", got))
-        if others := set(beside) - set(parts.values()):
-            report(f"ignored beside {', '.join(parts.values())}: {printable(first_names(others))}")
-        return {
-            part: (f"{place}/{name}", tree.read(top + name, max_bytes=limits.TABLE_BYTES))
-            for part, name in parts.items()
-        }
-    return {}
+    found = part_tables(tree, (".csv",), report)
+    if found and (folders := [name for name in names_in(tree, found.top) if part_of(name)]):
+        got = f"{first_names(found.names.values())} beside {first_names(folders)}"
+        raise DataError(must(f"{tree.root}/{found.top}".rstrip("/"), "hold tables of texts or folders of texts", got))
+    return {} if found is None else found.contents(tree)
+
+
+def _empty(table: Table) -> Iterator[tuple[int, Fault]]:
+    for column in table.columns:
+        yield from table.empty(column)
 
 
 def _part(texts: list[str], labels: np.ndarray, place: str) -> Part:

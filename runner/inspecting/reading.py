@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from runner.data import Dataset, Source
 from runner.data.examples import Report
-from runner.data.files import open_tree
 from runner.data.loading import SPLITS, divided
 from runner.errors import DataError
 from runner.inspecting.files import Kinds, kinds_of
@@ -39,7 +38,5 @@ def of_dataset(dataset: Dataset, *, repeats: bool = False) -> Examined:
 def _kinds(data: Source, parts: dict[str, Any], report: Report) -> Kinds | None:
     """The kinds of image files that the examples are; None if they are no files of their own."""
     paths = [path for part in parts.values() for path in part.files]
-    if not paths or data.folder is None:
-        return None
-    tree = open_tree(data.folder)
-    return kinds_of(tree, paths, report=report) if set(paths) <= set(tree.files) else None
+    tree = data.tree() if paths else None
+    return None if tree is None else kinds_of(tree, paths, report=report)

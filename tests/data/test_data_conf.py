@@ -16,6 +16,7 @@ KNOWN = {
     "cifar100": ((32, 32, 3), 100),
     "imagenet": ((224, 224, 3), 1000),
     "folder": (None, None),
+    "table": (None, None),
     "arrays": (None, None),
     "text": ((64, 1), None),
     "photograph": ((427, 640, 3), 2),

@@ -1,0 +1,66 @@
+"""The columns of a table of images: those that a record names, else those of usual names.
+
+>>> found = columns_of(["Filename", "class"], Wanted(None, None, None), "a.csv")
+>>> found.path, found.label, found.split
+('Filename', 'class', None)
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from runner.data.tables import named
+from runner.errors import DataError, must
+
+PATHS: Final = ("path", "file", "file_name", "filename", "image", "image_path", "file_path", "filepath", "img")
+LABELS: Final = ("label", "class", "category", "target", "class_name", "label_name")
+SPLITS: Final = ("split", "subset", "partition")
+
+
+class Wanted(NamedTuple):
+    """The columns that a record names; None: to be found. `group` None: none."""
+
+    path: str | None
+    label: str | None
+    split: str | None
+    group: str | None = None
+
+
+class Columns(NamedTuple):
+    """The columns of paths and of labels, and if they exist, those of the parts and of the groups."""
+
+    path: str
+    label: str
+    split: str | None = None
+    group: str | None = None
+
+    def said(self) -> str:
+        """The columns, in words."""
+        parts = f", sets by {self.split}" if self.split else ""
+        return f"images by the column {self.path}, classes by {self.label}{parts}"
+
+
+def columns_of(header: Sequence[str], wanted: Wanted, place: str) -> Columns:
+    """The columns of a header. Raises DataError if one is missing, or if none has a usual name."""
+    return Columns(
+        _named(header, wanted.path, place) or _usual(header, PATHS, place, "data.path_column"),
+        _named(header, wanted.label, place) or _usual(header, LABELS, place, "data.label_column"),
+        _named(header, wanted.split, place) or _first(header, SPLITS),
+        _named(header, wanted.group, place),
+    )
+
+
+def _named(header: Sequence[str], column: str | None, place: str) -> str | None:
+    return None if column is None else named(header, column, place)
+
+
+def _usual(header: Sequence[str], names: Sequence[str], place: str, key: str) -> str:
+    if column := _first(header, names):
+        return column
+    got = ", ".join(header) or "no header"
+    raise DataError(must(key, f"name a column of {place}, as none is called {', '.join(names[:4])}, ...", got))
+
+
+def _first(header: Sequence[str], names: Sequence[str]) -> str | None:
+    """The first of these names in the header, in any case."""
+    by_name = {column.casefold(): column for column in reversed(header)}
+    return next((by_name[name] for name in names if name in by_name), None)

@@ -1,0 +1,51 @@
+"""Classes of a column of labels: each value is a class, and its number is the label of an example.
+
+>>> column = LabelColumn("label", ["dog", "cat"], ["a.csv, line 2", "a.csv, line 3"].__getitem__, "a.csv")
+>>> numbered({"train": column}, declared=None)
+(('cat', 'dog'), {'train': array([1, 0], dtype=int32)})
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from runner.data.broken import grouped
+from runner.data.class_names import class_order, nfc
+from runner.errors import DataError, must
+
+
+class LabelColumn(NamedTuple):
+    """The labels of one part: the name of their column, their texts, the place of each, and the file of all."""
+
+    name: str
+    values: Sequence[str]
+    at: Callable[[int], str]
+    file: str
+
+
+def numbered(
+    parts: Mapping[str, LabelColumn], *, declared: Sequence[str] | None
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The classes of the training part, and the labels of each part, int32 (n,).
+
+    The order is that of `declared`; else numbers rise, and texts are sorted. Raises DataError if another part has a
+    label that the training part lacks.
+    """
+    values = {part: [nfc(value.strip()) for value in column.values] for part, column in parts.items()}
+    found = sorted(set(values["train"]))
+    if all(value.isdecimal() for value in found):
+        found.sort(key=lambda value: (int(value), value))
+    classes = class_order(found, declared)
+    number = {name: label for label, name in enumerate(classes)}
+    training = parts["train"].file
+    faults = []
+    for part, column in parts.items():
+        whose = f"of {training}" if column.file != training else "of a training example"
+        for row, value in enumerate(values[part]):
+            if value not in number:
+                faults.append(must(column.at(row), f"have a {column.name} {whose}", value))
+    if faults:
+        raise DataError(*grouped(training, faults))
+    labels = {part: np.array([number[value] for value in found], np.int32) for part, found in values.items()}
+    return classes, labels
