@@ -22,10 +22,16 @@ class Kind(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """The files of one part, sorted by class, and their labels, int32 (n,)."""
+    """The files of one part, their labels, int32 (n,), and the group of each if examples are in groups."""
 
     paths: list[str]
     labels: np.ndarray
+    groups: Sequence[str] = ()
+
+    def take(self, index: np.ndarray) -> "Labelled":
+        """The files at these indices."""
+        groups = [self.groups[place] for place in index] if self.groups else ()
+        return Labelled([self.paths[place] for place in index], self.labels[index], groups)
 
 
 class ClassFolders(NamedTuple):

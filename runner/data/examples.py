@@ -43,7 +43,7 @@ class Part:
 
     `labels` are those of the files; `agreement.checked_classes` validates them. `place` and `labels_place` name the
     files of inputs and labels in messages; if they are empty, messages name the split. `files` are the paths of the
-    inputs if each is a file of its own.
+    inputs if each is a file of its own. Examples of one group, if `groups` has that of each, stay in one set.
     """
 
     inputs: Inputs
@@ -51,6 +51,7 @@ class Part:
     place: str = ""
     labels_place: str = ""
     files: Sequence[str] = ()
+    groups: Sequence[str] = ()
 
     def take(self, index: np.ndarray) -> "Examples":
         """Reads the examples at these indices."""

@@ -69,12 +69,8 @@ def by_lists(parts: Mapping[str, Labelled], lists: Mapping[str, FileList]) -> di
     if faults:
         raise DataError(*grouped(next(iter(lists.values())).place, faults))
     kept = np.setdiff1d(np.arange(len(train.paths)), list(taken))
-    divided = {part: _taken(train, np.sort(np.array(rows, int))) for part, rows in found.items()}
-    return {**parts, "train": _taken(train, kept), **divided}
-
-
-def _taken(part: Labelled, index: np.ndarray) -> Labelled:
-    return Labelled([part.paths[place] for place in index], part.labels[index])
+    divided = {part: train.take(np.sort(np.array(rows, int))) for part, rows in found.items()}
+    return {**parts, "train": train.take(kept), **divided}
 
 
 def _names(paths: Sequence[str]) -> dict[str, int]:

@@ -119,6 +119,7 @@ class ImageFiles(Undivided):
                 files.labels,
                 f"{tree.root}, {part}",
                 files=files.paths,
+                groups=files.groups,
             )
             for part, files in found.parts.items()
         }
@@ -199,5 +200,5 @@ def _without(found: Listed, bad: dict[str, str]) -> Listed:
     parts = {}
     for part, files in found.parts.items():
         kept = [index for index, path in enumerate(files.paths) if path not in bad]
-        parts[part] = Labelled([files.paths[index] for index in kept], files.labels[np.asarray(kept, int)])
+        parts[part] = files.take(np.asarray(kept, int))
     return found._replace(parts=parts)

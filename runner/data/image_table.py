@@ -49,6 +49,11 @@ class _Rows(NamedTuple):
     def values(self, column: str) -> list[str]:
         return [self.table.columns[column][row] for row in self.rows]
 
+    @property
+    def groups(self) -> list[str]:
+        """The group of each row; empty if rows are not in groups."""
+        return [value.strip() for value in self.values(self.columns.group)] if self.columns.group else []
+
     def at(self, index: int) -> str:
         return self.table.at(self.rows[index])
 
@@ -77,6 +82,13 @@ class ImageTable(ImageFiles):
         description=f"The column that says train, val or test; {_COLUMN} (split, subset, partition), or none.",
     )
 
+    group_by: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["patient"],
+        description="The column of images that belong together, such as those of one patient, and so stay in one set.",
+    )
+
     def listed(self, report: Report) -> Listed:
         """Lists the images of the rows."""
         place = self._place()
@@ -98,9 +110,11 @@ class ImageTable(ImageFiles):
         faults = list(_path_faults(parts, found, None if self.on_bad_file == "skip" else files, tree))
         if faults:
             raise DataError(*grouped(_file(next(iter(parts.values()))), faults))
-        return Listed(
-            tree, classes, {part: Labelled([found[path] or "" for path in paths[part]], labels[part]) for part in parts}
-        )
+        listed = {
+            part: Labelled([found[path] or "" for path in paths[part]], labels[part], rows.groups)
+            for part, rows in parts.items()
+        }
+        return Listed(tree, classes, listed)
 
     def _place(self) -> _Place:
         root = self.folder
@@ -120,7 +134,7 @@ class ImageTable(ImageFiles):
         if self.split_column and len(place.tables) > 1:
             names = ", ".join(PurePosixPath(name).name for name, _ in place.tables.values())
             raise DataError(must("data.split_column", f"be null for tables of the parts ({names})", self.split_column))
-        wanted = Wanted(self.path_column, self.label_column, self.split_column)
+        wanted = Wanted(self.path_column, self.label_column, self.split_column, self.group_by)
         parts, told, faults = {}, {}, []
         for part, (file, content) in place.tables.items():
             chosen: list[Columns] = []
@@ -135,7 +149,7 @@ class ImageTable(ImageFiles):
             if len(place.tables) > 1:
                 columns = columns._replace(split=None)
             told[columns.said()] = file
-            for column in (columns.path, columns.label):
+            for column in filter(None, (columns.path, columns.label, columns.group)):
                 faults += [fault for _, fault in table.empty(column)]
             parts[part] = _Rows(table, columns, range(len(table.lines)))
         if faults:

@@ -1,6 +1,6 @@
 """Reads a source into a data set: checks it against its record, holds out examples and computes its digest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -10,6 +10,7 @@ from runner.data.agreement import checked_classes
 from runner.data.broken import BadFileError
 from runner.data.copies import leaks, summary
 from runner.data.examples import Dataset, Examples, LeftOut, Part, Report, digest_of
+from runner.data.groups import check_apart, fold_out_groups, hold_out_groups
 from runner.data.source import Source, Undivided
 from runner.data.split import fold_out, hold_out, limited
 from runner.errors import DataError, Fault, must
@@ -91,6 +92,8 @@ def _as_data_errors(data: Source) -> Iterator[None]:
 def _read(data: Source, report: Report) -> Divided:
     parts = data.read(report)
     classes = checked_classes(data, parts)
+    own = {"train": parts.train, "val": parts.val, "test": parts.test}
+    check_apart({name: part.groups for name, part in own.items() if part is not None})
     train = np.arange(len(parts.train.labels))
     train, test = _divided(data, parts.train, train, parts.test, "test")
     train, val = _divided(data, parts.train, train, parts.val, "val")
@@ -118,9 +121,26 @@ def _divided(
         field, value = "data.folds", folds
         if folds > len(labels):
             raise DataError(must(field, f"be at most the number of training examples ({len(labels):,})", folds))
-        kept, held = fold_out(labels, folds, data.fold, seed=data.split_seed)
-    else:
-        kept, held = hold_out(labels, value, seed=data.split_seed, purpose=name)
+    groups = [train.groups[index] for index in available] if train.groups else []
+    if groups and len(set(groups)) < (folds or 2):
+        raise DataError(
+            must("data.group_by", f"leave {folds or 2} or more groups for {field}={value}", len(set(groups)))
+        )
+    kept, held = _held_out(data, labels, groups, name)
     if len(np.unique(labels[kept])) < len(np.unique(labels)):
-        raise DataError(must(field, "leave training examples of every class", value))
+        together = ", while groups stay together" if groups else ""
+        raise DataError(must(field, f"leave training examples of every class{together}", value))
     return available[kept], (train, available[held])
+
+
+def _held_out(data: Source, labels: np.ndarray, groups: Sequence[str], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The kept and the held-out indices, both ascending. If there are groups, each is kept or held out as a whole."""
+    seed = data.split_seed
+    if name == "val" and data.folds:
+        if groups:
+            return fold_out_groups(labels, groups, data.folds, data.fold, seed=seed)
+        return fold_out(labels, data.folds, data.fold, seed=seed)
+    fraction = getattr(data, f"{name}_fraction")
+    if groups:
+        return hold_out_groups(labels, groups, fraction, seed=seed, purpose=name)
+    return hold_out(labels, fraction, seed=seed, purpose=name)

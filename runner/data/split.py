@@ -8,14 +8,19 @@ import zlib
 import numpy as np
 
 
+def seeded(count: int, *, seed: int, purpose: str) -> np.ndarray:
+    """A random order of `count` numbers from 0."""
+    # NumPy keeps the stream of a bit generator stable between versions, but not that of Generator.permutation (NEP 19).
+    bits = np.random.PCG64([seed, zlib.crc32(purpose.encode())])
+    return np.argsort(bits.random_raw(count), kind="stable")
+
+
 def stratified_order(labels: np.ndarray, *, seed: int, purpose: str) -> np.ndarray:
     """A shuffled order of the examples. Each prefix has each class in its share, to within one example.
 
     The j-th of the m examples of a class, in random order, is placed at (j + ½)/m; ties are broken at random.
     """
-    # NumPy keeps the stream of a bit generator stable between versions, but not that of Generator.permutation (NEP 19).
-    bits = np.random.PCG64([seed, zlib.crc32(purpose.encode())])
-    shuffled = np.argsort(bits.random_raw(len(labels)), kind="stable")
+    shuffled = seeded(len(labels), seed=seed, purpose=purpose)
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     counts = np.bincount(labels)
     counts = counts[counts > 0]

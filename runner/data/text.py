@@ -127,8 +127,8 @@ class Text(Undivided):
         if found.faults or other:
             raise DataError(*grouped(tree.root, [*found.faults, *other]))
         parts = {}
-        for name, (paths, labels) in found.parts.items():
-            parts[name] = _part([text_of(tree, path) for path in paths], labels, f"{tree.root}, {name}")
+        for name, files in found.parts.items():
+            parts[name] = _part([text_of(tree, path) for path in files.paths], files.labels, f"{tree.root}, {name}")
         return _Texts(parts, found.names)
 
 
