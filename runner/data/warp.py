@@ -4,6 +4,7 @@ Positions are pixel centres, rows downwards and columns to the right. Pixels out
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -48,6 +49,20 @@ def smoothed(noise: jax.Array, sigma: Any) -> jax.Array:
         kernel = bell[offsets + size - 1]
         noise = jnp.einsum("mhw,hk->mkw" if axis == 1 else "mhw,wk->mhk", noise, kernel)
     return noise
+
+
+def moved(image: jax.Array, source: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]) -> jax.Array:
+    """An image (h, w, c) of the nearest pixels to where `source` says that each comes from; zero outside.
+
+    `source` takes and returns rows and columns (h, w) as Pillow has them: pixel 0 reaches from 0 to 1.
+    """
+    h, w, c = image.shape
+    centres = (jnp.arange(size, dtype=jnp.float32) + 0.5 for size in (h, w))
+    rows, columns = (jnp.floor(place) for place in source(*jnp.meshgrid(*centres, indexing="ij")))
+    inside = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)
+    places = jnp.where(inside, rows * w + columns, 0).astype(jnp.int32)
+    found = image.reshape(h * w, c).at[places].get(mode="promise_in_bounds")
+    return jnp.where(inside[..., None], found, 0)
 
 
 def look_up(images: jax.Array, positions: Positions) -> jax.Array:

@@ -26,6 +26,7 @@ from runner.data.augment.moves import (
     RandomResizedCrop,
     VerticalFlip,
 )
+from runner.data.augment.policies import RandAugment, TrivialAugment
 from runner.data.augment.tones import Brightness, Contrast, GaussianBlur, GaussianNoise, Hue, Lighting, Saturation
 from runner.data.value_range import UNIT, value_range
 from runner.errors import ConfigError, Fault, must
@@ -46,15 +47,23 @@ __all__ = [
     "Lighting",
     "Mixup",
     "QuarterTurns",
+    "RandAugment",
     "RandomCrop",
     "RandomErasing",
     "RandomResizedCrop",
     "Saturation",
+    "TrivialAugment",
     "VerticalFlip",
 ]
 
 
-_OF_COLOURS: Final = ("saturation", "hue", "lighting")  # they need three channels; grey images have no colours
+_OF_COLOURS: Final = (
+    "trivial_augment",
+    "rand_augment",
+    "saturation",
+    "hue",
+    "lighting",
+)  # they need three channels; grey images have no colours
 _COLOURS: Final = (Saturation, Hue, Lighting)
 _OF_SIGNALS: Final = ("brightness", "contrast", "gaussian_noise", "mixup")  # they need no rows and columns
 
@@ -71,6 +80,12 @@ class Augment(Record):
     )
     affine: Affine | None = Field(default=None, description="Rotation, shift, scale and shear.")
     elastic: Elastic | None = Field(default=None, description="Smooth distortions; shares affine's interpolation.")
+    trivial_augment: TrivialAugment | None = Field(
+        default=None, description="One change of fourteen, drawn for each image with its strength."
+    )
+    rand_augment: RandAugment | None = Field(
+        default=None, description="A few changes of fourteen, drawn for each image, of one strength."
+    )
     brightness: Brightness | None = Field(default=None, description="Makes images lighter or darker.")
     contrast: Contrast | None = Field(default=None, description="Makes contrast stronger or weaker.")
     saturation: Saturation | None = Field(default=None, description="Makes colours stronger or weaker.")
@@ -126,6 +141,9 @@ class Augment(Record):
             for bend in warps:
                 positions = bend.positions(positions, key=_named(key, bend))
             images = warp.look_up(images, positions)
+        for policy in (self.trivial_augment, self.rand_augment):
+            if policy is not None:
+                images = policy.apply(images, key=_named(key, policy))
         if self.brightness is not None:
             # Images are scaled from black. Signals oscillate about 0, so they are scaled from 0.
             rest = jnp.clip(zero, 0, 1) if images.ndim != 4 else jnp.zeros_like(zero)

@@ -14,6 +14,13 @@ from runner.records import TRACED, Record
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts RGB to grey
 
 
+def grey(images: jax.Array) -> jax.Array:
+    """The grey level of each pixel of images (n, …, c): (n, …, 1); of others than three channels the mean."""
+    channels = images.shape[-1]
+    weights = jnp.asarray(_LUMA if channels == 3 else (1 / channels,) * channels, images.dtype)
+    return jnp.einsum("n...c,c->n...", images, weights)[..., None]
+
+
 class Brightness(Record):
     """Multiplies the distance from black (signals: from 0) by one factor per image (torchvision's ColorJitter)."""
 
@@ -33,11 +40,8 @@ class Contrast(Record):
     )
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
-        channels = images.shape[-1]
-        weights = jnp.asarray(_LUMA if channels == 3 else (1 / channels,) * channels, images.dtype)
-        grey = jnp.einsum("n...c,c->n...", images, weights).reshape(len(images), -1).mean(axis=1)
-        grey = along_batch(grey, images)
-        return jnp.clip(grey + (images - grey) * _factor(self.strength, images, key), 0, 1)
+        mean = along_batch(grey(images).reshape(len(images), -1).mean(axis=1), images)
+        return jnp.clip(mean + (images - mean) * _factor(self.strength, images, key), 0, 1)
 
 
 class Saturation(Record):
@@ -51,8 +55,8 @@ class Saturation(Record):
     )
 
     def apply(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
-        grey = jnp.einsum("nhwc,c->nhw", images, jnp.asarray(_LUMA, images.dtype))[..., None]
-        return jnp.clip(grey + (images - grey) * _factor(self.strength, images, key), 0, 1)
+        shades = grey(images)
+        return jnp.clip(shades + (images - shades) * _factor(self.strength, images, key), 0, 1)
 
 
 class Hue(Record):
