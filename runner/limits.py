@@ -13,6 +13,9 @@ IMAGE_PIXELS: Final = 2**27
 """The most pixels of one image file: 11,585 × 11,585, which need 512 MiB at four bytes each. A PNG of a few KB can
 claim more; Pillow itself refuses more than 178,956,970."""
 
+ROW_GROUP_BYTES: Final = 2**31
+"""The most bytes of images in one row group of a Parquet file: each thread that decodes has one in memory."""
+
 TEXT_FILE_BYTES: Final = 2**28
 """The largest file of one text: "War and Peace" has 3 MB."""
 

@@ -17,12 +17,14 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import optax
+import pyarrow
 import pytest
 from annotated_types import Ge
 from configurations import TINY as SMALL
 from configurations import UNTRACKED, composed, here
 from configurations import experiment as described
 from PIL import Image
+from pyarrow import parquet
 from test_house import files, module
 
 from runner import data, page, tracking, train
@@ -119,6 +121,14 @@ def photographs() -> dict[str, Any]:
     Image.new("RGB", (500, 375)).save("1.png")
     Path("2.png").write_bytes(b"")
     return {"tree": open_tree(Path.cwd())}
+
+
+def images_in_parquet() -> dict[str, Any]:
+    """A Parquet file with an image."""
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 2)).save(stream, "PNG")
+    parquet.write_table(pyarrow.table({"image": [stream.getvalue()]}), "shard.parquet")
+    return {}
 
 
 def image_file() -> dict[str, Any]:
@@ -230,6 +240,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.fit": pictures,
     "runner.data.npz": files_to_read,
     "runner.data.orientation": files_to_read,
+    "runner.data.parquet": images_in_parquet,
     "runner.data.pixels": image_file,
     "runner.data.sealed": files_to_read,
     "runner.data.threads": files_to_read,

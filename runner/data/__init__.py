@@ -18,6 +18,7 @@ from runner.data.examples import Dataset, Examples, Report, statistics
 from runner.data.fit import Fit, fit, fitted_shape, normalise
 from runner.data.folder import Folder
 from runner.data.idx import Idx
+from runner.data.image_parquet import ImageParquet
 from runner.data.image_table import ImageTable
 from runner.data.loading import load
 from runner.data.photograph import Photograph
@@ -27,7 +28,7 @@ from runner.data.waves import Waves
 from runner.data.written import Written
 from runner.errors import must, unknown
 
-_Kinds = Digits | Idx | Cifar | Folder | ImageTable | Arrays | Text | Photograph | Waves | Written
+_Kinds = Digits | Idx | Cifar | Folder | ImageTable | ImageParquet | Arrays | Text | Photograph | Waves | Written
 SOURCES: dict[str, type[Source]] = {
     get_args(kind.model_fields["source"].annotation)[0]: kind for kind in get_args(_Kinds)
 }
@@ -60,6 +61,7 @@ __all__ = [
     "Fit",
     "Folder",
     "Idx",
+    "ImageParquet",
     "ImageSize",
     "ImageTable",
     "Report",

@@ -17,6 +17,7 @@ KNOWN = {
     "imagenet": ((224, 224, 3), 1000),
     "folder": (None, None),
     "table": (None, None),
+    "parquet": (None, None),
     "arrays": (None, None),
     "text": ((64, 1), None),
     "photograph": ((427, 640, 3), 2),

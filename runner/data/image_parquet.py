@@ -1,0 +1,234 @@
+"""Images and labels in Parquet files, such as those of Hugging Face's `datasets`: train-00000-of-00002.parquet."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from runner.data.broken import broken, grouped
+from runner.data.class_folders import Labelled
+from runner.data.class_names import class_order, nfc
+from runner.data.columns import LABELS, PATHS
+from runner.data.examples import Report
+from runner.data.files import FolderTree
+from runner.data.image_files import ImageFiles, Listed
+from runner.data.labels import LabelColumn, numbered
+from runner.data.parquet import ParquetTree, image_columns, opened
+from runner.data.source import Name
+from runner.data.splits import part_of
+from runner.data.tables import named
+from runner.errors import DataError, Fault, must, printable
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
+_SUFFIX: Final = ".parquet"
+# The end of a shard's name: its number, their number, and in older sets a digest.
+_SHARD: Final = re.compile(r"-(\d{5})-of-(\d{5})(-[0-9a-f]+)?$")
+_LABELS: Final = (*LABELS, "labels", "fine_label")
+
+
+class _Shard(NamedTuple):
+    """The columns of one file that are in memory: of each row the label, and the group if there are groups.
+
+    `names` are those of the classes if labels are numbers of classes.
+    """
+
+    path: str
+    image: str
+    label: str
+    labels: list[Any]
+    groups: list[str]
+    names: tuple[str, ...] | None
+
+    def faults(self, root: Path, group: str | None) -> Iterator[Fault]:
+        """The faults of rows without a label, with one that is no class, or without a group."""
+        for row, value in enumerate(self.labels):
+            place = f"{root}/{self.path}, row {row}"
+            if value is None or (isinstance(value, str) and not value.strip()):
+                yield must(place, f"have a {self.label}", value)
+            elif self.names and not (isinstance(value, int) and 0 <= value < len(self.names)):
+                yield must(place, f"have a {self.label} from 0 to {len(self.names) - 1}", value)
+            if group and not self.groups[row]:
+                yield Fault(place, f"must have a {group}, got nothing")
+
+
+class ImageParquet(ImageFiles):
+    """Parquet files with the bytes of images in a column, and their labels in another one."""
+
+    listed_by: ClassVar[str] = "the Parquet files"
+
+    source: Literal["parquet"]
+    name: Name = "parquet"
+    image_column: str | None = Field(
+        default=None, min_length=1, description="The column of the images; null = the one that has bytes."
+    )
+    label_column: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The column of the classes; null = the one whose classes the file names, or found by the usual "
+        "names: label, class, category.",
+    )
+    group_by: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["patient"],
+        description="The column of images that belong together, such as those of one patient, and so stay in one set.",
+    )
+
+    def listed(self, report: Report) -> Listed:
+        """Lists the rows of the files; labels are read, images are not."""
+        root, parts = self._files()
+        shards = {part: [self._shard(root, path) for path in paths] for part, paths in parts.items()}
+        every = [shard for found in shards.values() for shard in found]
+        if faults := [fault for shard in every for fault in shard.faults(root, self.group_by)]:
+            raise DataError(*grouped(root, faults))
+        if self.image_column is None or self.label_column is None:
+            report(printable(f"{root}: images in the column {every[0].image}, classes in {every[0].label}"))
+        classes, labels = self._classes(root, shards)
+        tree = ParquetTree(root, {shard.path: shard.image for shard in every})
+        return Listed(
+            tree,
+            classes,
+            {
+                part: Labelled(
+                    [f"{shard.path}/{row}" for shard in found for row in range(len(shard.labels))],
+                    labels[part],
+                    [group for shard in found for group in shard.groups],
+                )
+                for part, found in shards.items()
+            },
+        )
+
+    def _files(self) -> tuple[Path, dict[str, list[str]]]:
+        """The folder of the files, and the files of each part, by their paths below it."""
+        rule = f"be a {_SUFFIX} file, or a folder of such files (`to_parquet` of Hugging Face's datasets writes them)"
+        root = self.folder
+        if root is not None and root.is_file() and root.suffix.lower() == _SUFFIX:
+            return root.parent, {"train": [root.name]}
+        if root is None or not root.is_dir():
+            raise DataError(must("data.root", rule, self.root))
+        files = [path for path in FolderTree(root).files if path.lower().endswith(_SUFFIX)]
+        if not files:
+            raise DataError(must("data.root", rule, "a folder without any"))
+        return root, _by_part(root, files)
+
+    def _shard(self, root: Path, path: str) -> _Shard:
+        import pyarrow
+
+        place = f"{root}/{path}"
+        file = opened(root / path)
+        header = file.schema_arrow.names
+        names = _class_names(file)
+        image = named(header, self.image_column, place) if self.image_column else _image_column(file, place)
+        label = named(header, self.label_column, place) if self.label_column else _label_column(header, names, place)
+        group = named(header, self.group_by, place) if self.group_by else None
+        try:
+            table = file.read(columns=list(dict.fromkeys([label, *([group] if group else [])])), use_threads=False)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise broken(place, "be a whole Parquet file", error) from error
+        groups = ["" if value is None else str(value).strip() for value in table[group].to_pylist()] if group else []
+        return _Shard(path, image, label, table[label].to_pylist(), groups, names.get(label))
+
+    def _classes(
+        self, root: Path, shards: Mapping[str, Sequence[_Shard]]
+    ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+        """The names of the classes, and the labels of each part."""
+        labels = {part: [value for shard in found for value in shard.labels] for part, found in shards.items()}
+        first = shards["train"][0]
+        if names := first.names:
+            for shard in (shard for found in shards.values() for shard in found):
+                if shard.names != names:
+                    raise DataError(must(f"{root}/{shard.path}", f"have the classes of {first.path}", shard.names))
+            classes = class_order(names, self.class_names)
+            number = np.array([classes.index(name) for name in names], np.int32)
+            return classes, {part: number[np.array(values, int)] for part, values in labels.items()}
+        return numbered(
+            {part: _label_column_of(root, shards[part], [str(value) for value in labels[part]]) for part in shards},
+            declared=self.class_names,
+        )
+
+
+def _label_column_of(root: Path, shards: Sequence[_Shard], values: list[str]) -> LabelColumn:
+    def at(row: int) -> str:
+        for shard in shards:
+            if row < len(shard.labels):
+                return f"{root}/{shard.path}, row {row}"
+            row -= len(shard.labels)
+        raise IndexError(row)
+
+    return LabelColumn(shards[0].label, values, at, PurePosixPath(shards[0].path).name)
+
+
+def _by_part(root: Path, files: Sequence[str]) -> dict[str, list[str]]:
+    """The files of each part: by the names of files (train-00000-of-00002.parquet) or of their folders.
+
+    If none is named after a part, all are training examples. Raises DataError if only some are, if a shard is missing,
+    or if the files of one part are in several folders, as those of several data sets are.
+    """
+    parts: dict[str, list[str]] = defaultdict(list)
+    places, shards = set(), defaultdict(set)
+    for path in files:
+        *above, name = PurePosixPath(path).with_suffix("").parts
+        if numbers := _SHARD.search(name):
+            shards["/".join([*above, name[: numbers.start()]]), int(numbers[2])].add(int(numbers[1]))
+        part = part_of(_SHARD.sub("", name))
+        if part is None and above and (part := part_of(above[-1])):
+            above.pop()
+        parts[part or ""].append(path)
+        places.add("/".join(above))
+    if len(parts) > 1 and ("" in parts or "train" not in parts):
+        got = ", ".join(parts.pop("", files)[:3])
+        raise DataError(
+            must(str(root), "hold files that are all named after train, val or test, train among them", got)
+        )
+    if len(places) > 1:
+        got = ", ".join(sorted(place or "." for place in places))
+        raise DataError(must(str(root), "hold one data set, in one folder or in a folder for each part", got))
+    for (name, count), found in shards.items():
+        if len(found) != count:
+            raise DataError(must(f"{root}/{name}{_SUFFIX}", f"have all of its {count} shards", len(found)))
+    return (
+        {"train": list(files)}
+        if "" in parts
+        else {part: parts[part] for part in ("train", "val", "test") if part in parts}
+    )
+
+
+def _class_names(file: "ParquetFile") -> dict[str, tuple[str, ...]]:
+    """The names of the classes of columns that are numbers of classes, as Hugging Face's `datasets` notes them."""
+    noted = (file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
+    try:
+        features = json.loads(noted)["info"]["features"]
+        return {
+            column: tuple(nfc(str(name)) for name in feature["names"])
+            for column, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _image_column(file: "ParquetFile", place: str) -> str:
+    found = list(image_columns(file))
+    if len(found) > 1:
+        found = [column for column in found if column.casefold() in PATHS] or found
+    if len(found) == 1:
+        return found[0]
+    got = ", ".join(found or file.schema_arrow.names)
+    raise DataError(must("data.image_column", f"name the column of {place} that has the bytes of images", got))
+
+
+def _label_column(header: Sequence[str], names: Mapping[str, object], place: str) -> str:
+    if len(names) == 1:
+        return next(iter(names))
+    by_name = {column.casefold(): column for column in reversed(header)}
+    for name in _LABELS:
+        if name in by_name:
+            return by_name[name]
+    raise DataError(must("data.label_column", f"name the column of {place} that has the classes", ", ".join(header)))
