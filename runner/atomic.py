@@ -5,6 +5,7 @@
 
 import os
 import secrets
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,18 +22,25 @@ def write(path: Path, *parts: bytes | np.ndarray) -> None:
     Several processes may write the same file: it then has the content of one of them. Raises OSError if it cannot be
     written; what was there before is then unchanged.
     """
-    part = path.parent / f"{secrets.token_hex(8)}{PARTIAL}"
+    write_from(parts, draft=path.parent / f"{secrets.token_hex(8)}{PARTIAL}", path=lambda: path)
+
+
+def write_from(parts: Iterable[bytes | np.ndarray], *, draft: Path, path: Callable[[], Path]) -> None:
+    """Writes the parts as they come to `draft`, a new file, and then renames it to `path()`, in the same folder.
+
+    Raises OSError if it cannot be written. Whatever is raised, the draft is deleted, unless the process is killed.
+    """
     try:
-        with part.open("xb") as file:  # permissions follow the umask, so that a group can share a cache
+        with draft.open("xb") as file:  # permissions follow the umask, so that a group can share a cache
             for content in parts:
                 file.write(memoryview(content))  # type: ignore[arg-type]  # NumPy declares no buffers to Python 3.11
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        draft.replace(path())
     except BaseException:
-        part.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
-    persist(path.parent)
+    persist(draft.parent)
 
 
 def persist(path: Path) -> None:

@@ -153,7 +153,7 @@ def serving_images() -> dict[str, Any]:
 
 def decoded_images() -> dict[str, Any]:
     """The key, the digest and the decoder of some images."""
-    return {"key": "ab", "digest": lambda: "cd", "decode": lambda: np.zeros((500, 32, 32, 3), np.uint8)}
+    return {"key": "ab", "digest": lambda: "cd", "decode": lambda: [np.zeros((500, 32, 32, 3), np.uint8)]}
 
 
 def experiment() -> dict[str, Any]:

@@ -50,6 +50,7 @@ ELSEWHERE = {
     "python -m runner resume": "test_resume.py",
     "python -m runner delete": "tracking/test_listing.py",
     "python -m runner train.save_every": "training/test_checkpoints.py",
+    "python -m runner cache": "data/test_image_cache.py",
     "python -m runner init": "test_init.py",
     "python -m runner diff": "tracking/test_comparing.py",
     "python -m runner compare": "tracking/test_comparing.py",

@@ -2,11 +2,12 @@
 
 import functools
 import hashlib
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 T = TypeVar("T")
+_BLOCK_BYTES: Final = 32 * 2**20  # of decoded images that are held while a set is decoded
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,10 @@ class Images:
             return cached(
                 self._key(chosen, size),
                 (len(chosen), *size.shape),
+                about=str(self.tree.root),
                 digest=functools.partial(self._digest, chosen),
                 decode=functools.partial(self._decoded, chosen, size),
+                report=self.report,
             )
 
     def _key(self, chosen: list[str], size: ImageSize) -> str:
@@ -78,15 +82,22 @@ class Images:
         """A digest of the files' contents."""
         return short_digest(b"".join(self.tree.digests(chosen)))
 
-    def _decoded(self, chosen: list[str], size: ImageSize) -> np.ndarray:
-        images = np.empty((len(chosen), *size.shape), np.uint8)
+    def _decoded(self, chosen: list[str], size: ImageSize) -> Iterator[np.ndarray]:
+        """The images in order, some megabytes at a time."""
+        told = in_tenths(len(chosen), "decoded", "images", report=self.report)
+        step = max(1, _BLOCK_BYTES // math.prod(size.shape))
+        for start in range(0, len(chosen), step):
+            paths = chosen[start : start + step]
+            images = np.empty((len(paths), *size.shape), np.uint8)
 
-        def decode(index: int) -> None:
-            images[index] = self._pixels(chosen[index], size)
+            def decode(index: int, images: np.ndarray = images, paths: list[str] = paths) -> None:
+                images[index] = self._pixels(paths[index], size)
 
-        progress = in_tenths(len(chosen), "decoded", "images", report=self.report)
-        in_threads(len(chosen), decode, threads=min(cores.available(), 16), progress=progress)
-        return images
+            def progress(done: int, start: int = start) -> None:
+                told(start + done)
+
+            in_threads(len(paths), decode, threads=min(cores.available(), 16), progress=progress)
+            yield images
 
     def _pixels(self, path: str, size: ImageSize) -> np.ndarray:
         def pixels(image: "Image") -> np.ndarray:

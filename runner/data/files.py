@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import struct
+import weakref
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -112,7 +113,10 @@ class FolderTree:
 
 
 class ZipTree:
-    """A .zip, kept in memory as it is: Python's reader takes a lock and 100 μs for every file."""
+    """A .zip whose entries are read in place: Python's reader takes a lock and 100 μs for every file.
+
+    It is not mapped into memory: a process that reads a mapped file while somebody shortens it is killed.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -121,8 +125,9 @@ class ZipTree:
                 entries = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
             raise broken(root, "be a whole .zip archive", error) from error
-        self._bytes = memoryview(root.read_bytes())
-        if sum(entry.compress_size for entry in entries) > len(self._bytes):
+        self._descriptor = os.open(root, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+        if sum(entry.compress_size for entry in entries) > os.fstat(self._descriptor).st_size:
             raise DataError(
                 must(str(root), "hold entries that do not overlap", "entries of more bytes than the .zip has")
             )
@@ -154,7 +159,8 @@ class ZipTree:
     @functools.cached_property
     def _digest(self) -> bytes:
         """The digest of the whole archive; takes 0.6 s for a GB."""
-        return hashlib.sha256(self._bytes).digest()
+        with self.root.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         place = f"{self.root}/{path}"
@@ -167,10 +173,10 @@ class ZipTree:
             raise too_large(place, entry.file_size, max_bytes)
         try:
             # Names and extra fields may be longer in the local header than in the directory.
-            lengths = struct.unpack_from("<HH", self._bytes, entry.header_offset + _LOCAL_HEADER_BYTES - 4)
+            lengths = struct.unpack("<HH", os.pread(self._descriptor, 4, entry.header_offset + _LOCAL_HEADER_BYTES - 4))
             start = entry.header_offset + _LOCAL_HEADER_BYTES + sum(lengths)
-            content = self._bytes[start : start + entry.compress_size]
-            plain = _inflated(content, entry.file_size) if entry.compress_type == _DEFLATED else bytes(content)
+            content = os.pread(self._descriptor, entry.compress_size, start)
+            plain = _inflated(content, entry.file_size) if entry.compress_type == _DEFLATED else content
         except (struct.error, zlib.error) as error:
             raise broken(place, "be a whole entry of the .zip", error) from error
         if len(plain) != entry.file_size:
@@ -181,7 +187,7 @@ class ZipTree:
         return plain
 
 
-def _inflated(content: memoryview, size: int) -> bytes:
+def _inflated(content: bytes, size: int) -> bytes:
     """Decompresses `content` to at most `size + 1` bytes: the size in the directory may be wrong."""
     return zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, size + 1)
 

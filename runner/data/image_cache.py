@@ -1,49 +1,210 @@
 """A cache of decoded images, indexed by the content of their files.
 
-    >>> cached(key, (500, 32, 32, 3), digest=digest, decode=decode).dtype     # (n, h, w, c)
+    >>> cached(key, (500, 32, 32, 3), about="/photos", digest=digest, decode=decode).dtype     # (n, h, w, c)
     dtype('uint8')
 
-Reading an entry costs only the checksum of `sealed`. The file is mapped into memory, so processes that train on the
-same images share one copy.
+Images are written as they are decoded, some megabytes at a time, and then mapped into memory: a set larger than memory
+is decoded and read, and processes that train on the same images share one copy. Reading an entry costs only the
+checksum of `sealed`. One process decodes, while others that want the same images wait for it. If the entries exceed
+their limit, those that were used least recently are deleted; a process that has mapped one keeps it.
 """
 
+import json
 import math
+import os
 import shutil
-from collections.abc import Callable
-from typing import Final
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
+from runner import atomic
 from runner.data import sealed
 from runner.data.download import cache_folder
+from runner.data.locks import is_held, only_one
+from runner.errors import ConfigError, must
 
-# The share of the free disk space that one entry may use.
-_SHARE: Final = 0.1
+FOLDER: Final = "images"
+LIMIT: Final = "CONVRUNNER_CACHE_SIZE"
+"""The variable of the environment that says how much all entries may take on disk together."""
+# Without it: the share of the disk space that is free, or taken by entries.
+_SHARE: Final = 0.2
+# Of the free space that one entry may fill.
+_FILLED: Final = 0.9
+_ENTRY: Final = ".sealed"
+_NOTE: Final = struct.Struct("<I")  # the length of the note in front of it
+_NOTE_BYTES: Final = 1000  # of its text, at most
+
+
+class Entry(NamedTuple):
+    """Decoded images on disk: what they were decoded from, their shape (n, h, w, c), and when they were last used."""
+
+    path: Path
+    about: str
+    shape: tuple[int, ...]
+    size_bytes: int
+    used: float  # seconds since 1970
 
 
 def cached(
-    key: str, shape: tuple[int, ...], *, digest: Callable[[], str], decode: Callable[[], np.ndarray]
+    key: str,
+    shape: tuple[int, ...],
+    *,
+    about: str,
+    digest: Callable[[], str],
+    decode: Callable[[], Iterable[np.ndarray]],
+    report: Callable[[str], None] = lambda line: None,
 ) -> np.ndarray:
     """Returns the images from the cache, uint8 of `shape`; if they are not there, decodes and stores them.
 
+    `decode` makes the images part by part. `about` says in `entries` what they are.
+
     The name of an entry is two digests: `key`, of the files' paths and the way of decoding, and `digest()`, of their
     contents. If no entry has this key, the files are decoded first, so that they are read only once. Damaged entries
-    are replaced. Nothing is stored if the disk is nearly full or read-only.
+    are replaced. Nothing is stored if the limit is too small, or the disk is nearly full or read-only: the images are
+    then decoded into memory. Raises ConfigError if `LIMIT` is no size.
     """
-    folder = cache_folder() / "images"
-    images = None if any(folder.glob(f"{key}*.sealed")) else decode()
-    path = folder / f"{key}{digest()}.sealed"
-    if images is None:
-        found = sealed.read(path)
-        if found is not None and found.size == math.prod(shape):
-            return found.reshape(shape)
-        images = decode()
+    folder, most = cache_folder() / FOLDER, _limit()
+
+    def path() -> Path:
+        return folder / f"{key}{digest()}{_ENTRY}"
+
+    def known() -> np.ndarray | None:
+        return _read(path(), shape) if any(folder.glob(f"{key}*{_ENTRY}")) else None
+
+    if (found := known()) is not None:
+        return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("*.npy"):  # of versions whose entries were not indexed by content
             old.unlink(missing_ok=True)
-        if images.nbytes <= _SHARE * shutil.disk_usage(folder).free:
-            sealed.write(path, images)
+        waiting = "another process decodes these images; waiting for it"
+        with only_one(folder / f"{key}.lock", waiting=lambda: report(waiting)) as has_waited:
+            if has_waited and (found := known()) is not None:
+                return found
+            if _make_room(folder, math.prod(shape) + _NOTE_BYTES, most):
+                return _stored(folder / f"{key}{atomic.PARTIAL}", path, shape, about, decode)
     except OSError:
         pass
+    images, start = np.empty(shape, np.uint8), 0
+    for part in decode():
+        images[start : start + len(part)] = part
+        start += len(part)
     return images
+
+
+def room() -> float:
+    """The bytes of the largest entry that can be stored now. Raises ConfigError if `LIMIT` is no size."""
+    folder = cache_folder()
+    while not folder.exists():
+        folder = folder.parent
+    return min(_limit() or math.inf, *_space(folder, entries()))
+
+
+def entries() -> list[Entry]:
+    """The decoded images on disk, the latest used first."""
+    found = []
+    for path in (cache_folder() / FOLDER).glob(f"*{_ENTRY}"):
+        with suppress(OSError):
+            state = path.stat()
+            about, shape = _noted(path)
+            found.append(Entry(path, about, shape, state.st_size, state.st_mtime))
+    return sorted(found, key=lambda entry: -entry.used)
+
+
+def clear() -> int:
+    """Deletes the decoded images on disk, and what killed processes left. Returns the bytes that were freed.
+
+    Images that a process is decoding now are left to it, and a process that has mapped an entry keeps it.
+    """
+    folder = cache_folder() / FOLDER
+    freed = 0
+    for path in [*folder.glob(f"*{_ENTRY}"), *folder.glob(f"*{atomic.PARTIAL}"), *folder.glob("*.lock")]:
+        if not is_held(path.with_suffix(".lock")):
+            with suppress(OSError):
+                size = path.stat().st_size
+                path.unlink()
+                freed += size
+    return freed
+
+
+def _stored(
+    draft: Path,
+    path: Callable[[], Path],
+    shape: tuple[int, ...],
+    about: str,
+    decode: Callable[[], Iterable[np.ndarray]],
+) -> np.ndarray:
+    """Decodes the images to a file, and maps it. Raises OSError."""
+    note = json.dumps({"about": about[-_NOTE_BYTES // 2 :], "shape": shape}).encode()
+
+    def parts() -> Iterator[bytes | np.ndarray]:
+        yield from decode()
+        yield note + _NOTE.pack(len(note))
+
+    draft.unlink(missing_ok=True)  # of a process that was killed: nobody else writes it now
+    sealed.write_from(parts(), draft=draft, path=path)
+    images = _read(path(), shape, checked=False)
+    if images is None:
+        raise FileNotFoundError(path())
+    return images
+
+
+def _read(path: Path, shape: tuple[int, ...], *, checked: bool = True) -> np.ndarray | None:
+    """The images of an entry, mapped; None if it is missing, damaged or of another shape."""
+    content, size = sealed.read(path, checked=checked), math.prod(shape)
+    if content is None or len(content) < size + _NOTE.size:
+        return None
+    [length] = _NOTE.unpack(content[-_NOTE.size :].data)
+    if len(content) != size + length + _NOTE.size:
+        return None
+    with suppress(OSError):
+        os.utime(path)
+    return content[:size].reshape(shape)
+
+
+def _noted(path: Path) -> tuple[str, tuple[int, ...]]:
+    """What an entry says of itself; nothing if it is damaged. Raises OSError."""
+    try:
+        [length] = _NOTE.unpack(sealed.tail(path, _NOTE.size))
+        note = json.loads(sealed.tail(path, min(length, _NOTE_BYTES) + _NOTE.size)[: -_NOTE.size])
+        return str(note["about"]), tuple(map(int, note["shape"]))
+    except (struct.error, ValueError, KeyError, TypeError):
+        return "", ()
+
+
+def _limit() -> int | None:
+    """The bytes that `LIMIT` allows; None if it is not set."""
+    given = os.environ.get(LIMIT)
+    if not given:
+        return None
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(given))
+    except ValidationError:
+        raise ConfigError(must(LIMIT, "be a size such as 20GB", given)) from None
+
+
+def _space(folder: Path, known: Sequence[Entry]) -> tuple[float, float]:
+    """The bytes that all entries may take by default, and those of the largest that the disk has room for."""
+    free, taken = shutil.disk_usage(folder).free, sum(entry.size_bytes for entry in known)
+    return _SHARE * (free + taken), _FILLED * (free + taken)
+
+
+def _make_room(folder: Path, size_bytes: int, most: int | None) -> bool:
+    """Deletes the entries that were used least recently until one of this size fits. Returns whether it does."""
+    known = entries()
+    share, whole = _space(folder, known)
+    limit = share if most is None else min(most, whole)
+    if size_bytes > limit:
+        return False
+    taken = sum(entry.size_bytes for entry in known)
+    for entry in reversed(known):
+        if taken + size_bytes <= limit and size_bytes <= _FILLED * shutil.disk_usage(folder).free:
+            break
+        entry.path.unlink(missing_ok=True)
+        taken -= entry.size_bytes
+    return size_bytes <= _FILLED * shutil.disk_usage(folder).free

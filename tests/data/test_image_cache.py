@@ -13,10 +13,12 @@ import pytest
 from stores import STORES, encoded, on_disk
 from test_folder import classes, noise, read
 
+from runner.command import Command
 from runner.data import ImageSize, decode, image_cache
 from runner.data.examples import digest_of
 from runner.data.files import FolderTree
-from runner.errors import DataError
+from runner.errors import ConfigError, DataError
+from runner.verbs.cache import VERB
 
 
 @pytest.fixture
@@ -30,12 +32,12 @@ def decodings(monkeypatch):
     counts = []
     original = image_cache.cached
 
-    def counted(key, shape, *, digest, decode):
+    def counted(key, shape, *, decode, **others):
         def noted():
             counts.append(shape[0])
             return decode()
 
-        return original(key, shape, digest=digest, decode=noted)
+        return original(key, shape, decode=noted, **others)
 
     monkeypatch.setattr(decode, "cached", counted)
     return counts
@@ -168,7 +170,9 @@ def test_a_damaged_entry_is_decoded_again_and_replaced(tmp_path, cache, decoding
     root = STORES["zip"](tmp_path, classes())
     first = read(root)
     for path in cache.iterdir():
-        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+        whole = path.read_bytes()
+        path.unlink()  # the first reading has it mapped
+        path.write_bytes(DAMAGES[damage](whole))
     assert_same(first, read(root))
     assert sum(decodings) == 40
     assert_same(first, read(root))
@@ -233,11 +237,99 @@ def test_a_nearly_full_disk_is_not_used(tmp_path, cache, monkeypatch):
 
 def test_two_concurrent_writers_leave_one_complete_file(tmp_path, cache):
     images = np.arange(6 * 5 * 5 * 3, dtype=np.uint8).reshape(6, 5, 5, 3)
-    put = functools.partial(image_cache.cached, "key", images.shape, digest=lambda: "digest")
-    threads = [threading.Thread(target=put, kwargs={"decode": lambda: images}) for _ in range(8)]
+    put = functools.partial(image_cache.cached, "key", images.shape, about="these", digest=lambda: "digest")
+    decoded = []
+
+    def decode():
+        decoded.append(len(images))
+        yield from (images[:4], images[4:])
+
+    threads = [threading.Thread(target=put, kwargs={"decode": decode}) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert [path.name for path in cache.iterdir()] == ["keydigest.sealed"]
+    assert decoded == [6], "the others waited"
     np.testing.assert_array_equal(put(decode=pytest.fail), images)
+
+
+def _entry(key, megabytes):
+    images = np.full((megabytes, 1000, 1000, 1), megabytes, np.uint8)
+    return image_cache.cached(
+        key, images.shape, about=f"/{key}", digest=lambda: "", decode=lambda: iter(np.array_split(images, megabytes))
+    )
+
+
+def test_the_least_recently_used_entries_make_room(monkeypatch):
+    monkeypatch.setenv("CONVRUNNER_CACHE_SIZE", "6 MB")
+    for key in "abc":
+        _entry(key, 2 if key != "c" else 1)
+    for entry in image_cache.entries():
+        os.utime(entry.path, (1e9, 1e9 + "bca".index(entry.about[1:])))
+    _entry("a", 2)  # the oldest is used again
+    _entry("d", 2)
+    assert {entry.about for entry in image_cache.entries()} == {"/d", "/a", "/c"}
+    assert not isinstance(_entry("e", 7).base, np.memmap), "larger than all that is allowed"
+    assert [entry.shape for entry in image_cache.entries()][:1] == [(2, 1000, 1000, 1)]
+
+
+def test_a_size_that_is_none_is_told(monkeypatch):
+    monkeypatch.setenv("CONVRUNNER_CACHE_SIZE", "much")
+    with pytest.raises(ConfigError, match=r"^CONVRUNNER_CACHE_SIZE: must be a size such as 20GB, got much$"):
+        _entry("a", 1)
+
+
+_WRITER = """
+import sys, time
+import numpy as np
+from runner.data import image_cache
+
+def decode():
+    for index in range(int(sys.argv[1])):
+        if index == 3:
+            print("decoding", flush=True)
+        time.sleep(0.05)
+        yield np.full((1, 100, 100, 3), index, np.uint8)
+
+found = image_cache.cached("key", (50, 100, 100, 3), about="", digest=lambda: "digest", decode=decode, report=print)
+print(int(found[:, 0, 0, 0].sum()))
+"""
+
+
+@pytest.mark.slow  # starts two processes
+def test_a_process_that_is_killed_leaves_no_broken_entry(cache):
+    command = [sys.executable, "-c", _WRITER, "50"]
+    killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert killed.stdout.readline() == "decoding\n"
+    assert image_cache.clear() == 0, "what is being decoded is left alone"
+    waits = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert waits.stdout.readline() == "another process decodes these images; waiting for it\n"
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert image_cache.entries() == []
+    assert waits.communicate(timeout=60)[0] == f"decoding\n{sum(range(50))}\n"
+    assert [path.name for path in cache.iterdir()] == ["keydigest.sealed"]
+
+
+def _command(*arguments):
+    return VERB(Command("cache", arguments, "", {}))
+
+
+def test_the_verb_shows_entries_and_clears_them(capsys, tmp_path):
+    for key in "ab":
+        _entry(key, 1)
+    assert _command() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["images", "size", "used", "ago", "decoded", "from"]
+    assert sorted(line.split()[-1] for line in lines[1:3]) == ["/a", "/b"]
+    assert lines[1].split()[:3] == ["1", "of", "1000×1000×1"]
+    assert "1.0 MB" in lines[1]
+    assert _command("clear=programs") == 0
+    assert len(image_cache.entries()) == 2
+    capsys.readouterr()
+    assert _command("clear=images") == 0
+    assert capsys.readouterr().out == f"2.0 MB freed in {tmp_path / 'cache'}\n"
+    assert image_cache.entries() == []
+    with pytest.raises(ConfigError, match=r"^clear: must be "):
+        _command("clear=downloads")
