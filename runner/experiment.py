@@ -34,6 +34,7 @@ from runner.optim import Clip, Optimizer, Schedule
 from runner.records import TRACED, Record, frozen
 from runner.settings import Train
 from runner.tracking.messages import PARAM_CHARACTERS
+from runner.views import Views
 
 # Weights of classes come with the images that are trained on, so that other weights need no other program.
 _ALIKE = {name: field.default for name, field in Weighting.model_fields.items()}
@@ -59,7 +60,7 @@ class Program(Record):
     precision: Literal["float32", "bfloat16"]
     lowering: Choice
     freeze: tuple[str, ...]
-    mirrored_evaluation: bool
+    test_time: Views
     metrics: tuple[str, ...]
 
 
@@ -91,8 +92,7 @@ class Experiment(Record):
         faults += self.loss.weighting_faults(classes) + self.train.faults() + self.train.metric_faults(classes)
         if len(data_shape) != 3 and self.augment != Augment():
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
-        if len(data_shape) != 3 and self.train.mirrored_evaluation:
-            faults.append(must("train.mirrored_evaluation", "be false for data that are not images", True))
+        faults += self._view_faults(data_shape)
         input_shape = self.model.input_shape(data_shape)
         return faults + (self.augment.faults(input_shape) if len(input_shape) == 3 else [])
 
@@ -129,9 +129,22 @@ class Experiment(Record):
             precision=self.train.precision,
             lowering=self.train.lowering,
             freeze=network.resolved(self.train.freeze),
-            mirrored_evaluation=self.train.mirrored_evaluation,
+            test_time=self.train.test_time,
             metrics=self.train.measured,
         )
+
+    def _view_faults(self, data_shape: Shape) -> list[Fault]:
+        """What `train.test_time` cannot take from data of this shape."""
+        views, size = self.train.test_time, self.model.input
+        if len(data_shape) != 3:
+            rule = "be one for data that are not images"
+            return [must("train.test_time.views", rule, views.views)] if views.views != "one" else []
+        if views.margin is None or size is None or size.fit != "crop":
+            return []
+        most = min(data_shape[0] - size.height, data_shape[1] - size.width)
+        if views.margin <= most or most < 0:  # the latter is a fault of model.input
+            return []
+        return [must("train.test_time.margin", f"be at most {most}, what fit=crop leaves out", views.margin)]
 
     def _fine_tuning_faults(self, network: Network) -> list[Fault]:
         """The faults of `train.freeze` and `model.weights_except`, for a model that fits its data."""

@@ -30,9 +30,20 @@ class _OfLogits(Weighting):
         """(n, k) logits → (n, k): their softmax."""
         return jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)
 
+    def mean(self, outputs: jax.Array) -> jax.Array:
+        """Logits (m, n, k) of m views of examples → (n, k), whose softmax is the mean of the views' probabilities."""
+        logs = jax.nn.log_softmax(outputs.astype(jnp.float32), axis=-1)
+        return jax.nn.logsumexp(logs, axis=0) - np.float32(np.log(len(outputs)))
+
     def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
         """Adds `probabilities` to an ONNX graph."""
         return graph.node("Softmax", outputs, axis=1)
+
+    def mean_nodes(self, graph: Graph, outputs: str, count: int) -> str:
+        """Adds `mean` of so many views to an ONNX graph."""
+        logs = graph.node("LogSoftmax", outputs, axis=2)
+        total = graph.node("ReduceLogSumExp", logs, graph.constant([0]), keepdims=0)
+        return graph.node("Sub", total, graph.constant(float(np.log(count))))
 
 
 class SoftmaxCrossEntropy(_OfLogits):
@@ -74,6 +85,10 @@ class L2Loss(Weighting):
         excess = jnp.max((jnp.cumsum(ordered, axis=-1) - 1.0) / ranks, axis=-1, keepdims=True)  # (n, 1)
         return jax.nn.relu(outputs - excess)
 
+    def mean(self, outputs: jax.Array) -> jax.Array:
+        """Outputs (m, n, k) of m views of examples → (n, k): their mean."""
+        return jnp.mean(outputs.astype(jnp.float32), axis=0)
+
     def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
         """Adds `probabilities` to an ONNX graph."""
         ordered = graph.node("TopK", outputs, graph.constant([classes]), axis=1)
@@ -81,6 +96,10 @@ class L2Loss(Weighting):
         means = graph.node("Div", above, graph.constant(np.arange(1, classes + 1, dtype=np.float32)))
         excess = graph.node("ReduceMax", means, graph.constant([1]), keepdims=1)
         return graph.node("Relu", graph.node("Sub", outputs, excess))
+
+    def mean_nodes(self, graph: Graph, outputs: str, count: int) -> str:
+        """Adds `mean` of so many views to an ONNX graph."""
+        return graph.node("ReduceMean", outputs, graph.constant([0]), keepdims=0)
 
 
 class SoftmaxFocalLoss(_OfLogits):

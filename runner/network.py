@@ -122,16 +122,17 @@ class Network(Record):
 
     # Arrays -------------------------------------------------------------------------------------------------------
 
-    def fitted(self, images: jax.Array, black: ArrayLike) -> jax.Array:
+    def fitted(self, images: jax.Array, black: ArrayLike, margin: int = 0) -> jax.Array:
         """Images of the data, uint8 or float `(n, h, w, c)`, fitted to the input: float32, bytes scaled to 0 … 1.
 
-        Padding has the value `black`, one for each channel or one for all.
+        Padding has the value `black`, one for each channel or one for all. They are fitted to `margin` rows and
+        columns more than the input has.
         Tokens, int32 `(n, length, 1)`, are unchanged.
         """
         if self.fit is None:
-            return fit(images, (images.shape[1], images.shape[2]), black=black)
+            return fit(images, (images.shape[1] + margin, images.shape[2] + margin), black=black)
         height, width, _ = self.input_shape
-        return fit(images, (height, width), self.fit, black=black)
+        return fit(images, (height + margin, width + margin), self.fit, black=black)
 
     def init(self, key: jax.Array) -> tuple[Tree, Tree]:
         """Parameters drawn from `key`, and statistics. float32."""

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from runner import limits
 from runner.errors import Fault, must
@@ -14,6 +14,7 @@ from runner.metrics import ALWAYS, Direction, Name, metric, natural_direction
 from runner.ops.lowering import Choice
 from runner.optim import Clip
 from runner.records import TRACED, Record
+from runner.views import Views
 
 
 class Monitor(Record):
@@ -81,6 +82,8 @@ class KeepCheckpoints(Record):
 class Train(Record):
     """How a model is trained."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"mirrored_evaluation": "train.test_time.views"}
+
     epochs: Annotated[int, Ge(1)] = Field(description="Number of passes over the training images.")
     steps: Annotated[int, Ge(1)] | None = Field(None, description="Number of training steps; replaces `epochs`.")
     batch_size: Annotated[int, Ge(1)] = Field(description="Number of images in one step.")
@@ -140,9 +143,7 @@ class Train(Record):
     until_accuracy: Annotated[float, Gt(0), Le(1)] | None = Field(
         None, description="Training ends when train/accuracy reaches this value."
     )
-    mirrored_evaluation: bool = Field(
-        False, description="Evaluate the mean of the outputs for an image and its mirror image."
-    )
+    test_time: Views = Field(Views(), description="Test-time augmentation: the views of each image, for evaluation.")
     evaluation_batch_size: Annotated[int, Ge(1), Le(limits.EVALUATED_IMAGES)] = Field(
         256, description="Number of images that are evaluated at once."
     )
@@ -152,6 +153,14 @@ class Train(Record):
         "https://ui.perfetto.dev, is in the run's folder and in MLflow.",
     )
     debug_nans: bool = Field(False, description="Stop at the operation that made a NaN; slow.")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_earlier_versions(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Leaves out what runs of an earlier version have recorded for a setting that they did not use."""
+        if isinstance(value, dict) and value.get("mirrored_evaluation") is False:
+            value = {key: item for key, item in value.items() if key != "mirrored_evaluation"}
+        return handler(value)
 
     @property
     def saving(self) -> Every | None:
@@ -166,9 +175,10 @@ class Train(Record):
 
     def faults(self) -> list[Fault]:
         """What does not fit together in it."""
+        found = self.test_time.faults()
         if self.batch_size % self.accumulate:
-            return [must("train.accumulate", f"divide train.batch_size ({self.batch_size})", self.accumulate)]
-        return []
+            found.append(must("train.accumulate", f"divide train.batch_size ({self.batch_size})", self.accumulate))
+        return found
 
     def metric_faults(self, classes: int) -> list[Fault]:
         """The metrics that need more classes than the data have."""

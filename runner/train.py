@@ -18,6 +18,7 @@ import optax
 from jax import lax
 from jax.typing import ArrayLike
 
+from runner import views
 from runner.data.fit import are_tokens, normalise
 from runner.data.value_range import UNIT
 from runner.experiment import Program
@@ -190,16 +191,24 @@ def results(program: Program, params: Tree, statistics: Tree, inputs: jax.Array)
 
 
 def outputs(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
-    """The network's outputs (n, k), float32, for images as they come."""
-    images = _seen(program, inputs)
+    """The network's outputs (n, k), float32, for images as they come; of crops the logarithms of mean probabilities."""
+    test_time = program.test_time
+    images = _seen(program, inputs, test_time.margin or 0)
 
     def outputs_of(images: jax.Array) -> jax.Array:
         y, _ = program.network.apply(params, statistics, images, Pass(training=False, key=jax.random.key(0)))
         return y.astype(jnp.float32)
 
-    if program.mirrored_evaluation:
+    if test_time.views == "mirror":
         return (outputs_of(images) + outputs_of(jnp.flip(images, axis=2))) / 2
-    return outputs_of(images)
+    if test_time.margin is None:
+        return outputs_of(images)
+
+    def outputs_at(place: jax.Array) -> jax.Array:
+        return outputs_of(views.crop(images, place, test_time.margin or 0))
+
+    # One after another: the layers of ten crops at once would take ten times the memory.
+    return program.loss.mean(lax.map(outputs_at, jnp.asarray(test_time.places, jnp.int32)))
 
 
 def activations(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> dict[str, jax.Array]:
@@ -218,9 +227,9 @@ def activations(program: Program, params: Tree, statistics: Tree, inputs: jax.Ar
     return found
 
 
-def _seen(program: Program, inputs: jax.Array) -> jax.Array:
-    """What the first layer is given in evaluation of images as they come."""
-    return normalised(program, program.network.fitted(inputs, value_range_of(program)[0]))
+def _seen(program: Program, inputs: jax.Array, margin: int = 0) -> jax.Array:
+    """What the first layer is given in evaluation of images as they come, with `margin` more rows and columns."""
+    return normalised(program, program.network.fitted(inputs, value_range_of(program)[0], margin))
 
 
 def value_range_of(program: Program) -> Any:

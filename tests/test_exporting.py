@@ -27,9 +27,14 @@ NORMALISED = (
 )
 PLAIN = "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, flatten, classifier]"
 CASES: dict[str, tuple[str, ...]] = {
-    "resized and mirrored": (NORMALISED, "model.input={height: 11, width: 6}", "train.mirrored_evaluation=true"),
+    "resized and mirrored": (NORMALISED, "model.input={height: 11, width: 6}", "train.test_time.views=mirror"),
     "padded": (PLAIN, "model.input={height: 11, width: 9, fit: pad}", "data.mean=[0.5]"),
     "cropped": (PLAIN, "model.input={height: 5, width: 8, fit: crop}", "loss=squared_error"),
+    "ten crops": (
+        *(PLAIN, "model.input={height: 11, width: 9, fit: pad}"),
+        "train.test_time={views: ten_crops, margin: 3}",
+    ),
+    "five crops": (PLAIN, "train.test_time={views: five_crops, margin: 2}", "loss=squared_error"),
     "bfloat16": (NORMALISED, "train.precision=bfloat16"),
     "signals": (
         *("data=arrays", "data.root=signals.npz", "data.axes=lc", "data.range=[-2, 2]"),

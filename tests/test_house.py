@@ -61,6 +61,7 @@ FLOORS = {
     "runner.data.pixels": 2,
     "runner.ops": 2,
     "runner.schedule": 2,
+    "runner.views": 2,
     "runner.losses": 3,
     "runner.class_weights": 2,
     "runner.launchable": 2,

@@ -14,6 +14,7 @@ from trainings import SMOOTH, advanced, assert_close, assert_same, digits, start
 from runner import compiling, train
 from runner.experiment import Program
 from runner.layers.passes import Pass, Tap
+from runner.views import Views
 
 LENET_LIKE = (
     "model.layers=[{conv: {filters: 4, kernel_size: 3, padding: same}}, relu, {max_pool: {size: 2}}, "
@@ -118,7 +119,7 @@ LAYERED = (
 
 
 def test_the_activations_of_every_layer_are_computed_by_hand() -> None:
-    program, state, feed = started(tiny(LAYERED, "train.mirrored_evaluation=true"))
+    program, state, feed = started(tiny(LAYERED, "train.test_time.views=mirror"))
     state, _ = advanced(program, state, feed, [0.01, 0.01])  # statistics other than 0 and 1
     params, statistics, inputs = state.params, state.statistics, digits().test.inputs[:5]
     found = compiling.compiled(program, here()).activations(compiling.leaves(program), params, statistics, inputs)
@@ -163,8 +164,8 @@ def test_a_tap_may_change_what_the_next_layer_is_given_and_costs_nothing_where_t
 
 
 def test_a_mirrored_evaluation_is_the_mean_of_both_images() -> None:
-    program, state, _ = started(tiny("train.mirrored_evaluation=true"))
-    alone = program.model_copy(update={"mirrored_evaluation": False})
+    program, state, _ = started(tiny("train.test_time.views=mirror"))
+    alone = program.model_copy(update={"test_time": Views()})
     inputs = digits().test.inputs[:7]
     both = [train.outputs(alone, state.params, state.statistics, images) for images in (inputs, inputs[:, :, ::-1])]
     found = train.outputs(program, state.params, state.statistics, inputs)

@@ -46,7 +46,7 @@ def evaluated(training: Training, batches: list[Batch]) -> np.ndarray:
 
 CASES: dict[str, tuple[str, ...]] = {
     "layers of every sort": (NORMALISED, "train.ema_decay=0.9", "loss.label_smoothing=0.1"),
-    "resized and mirrored": (NORMALISED, "model.input={height: 11, width: 9}", "train.mirrored_evaluation=true"),
+    "resized and mirrored": (NORMALISED, "model.input={height: 11, width: 9}", "train.test_time.views=mirror"),
     "bfloat16": (NORMALISED, "train.precision=bfloat16", "train.evaluation_batch_size=17"),
     "squared error": (NORMALISED, "loss=squared_error", "data.mean=[0.5]", "data.std=[0.25]"),
     "signals": (

@@ -5,7 +5,7 @@
 >>> sight.probabilities(seen).shape
 (5, 10)
 
-A network that evaluates an image and its mirror image (`train.mirrored_evaluation`) is explained without the latter.
+Views of an image at evaluation (`train.test_time`) are left out: the image itself is explained.
 """
 
 import dataclasses

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from runner import train
+from runner import train, views
 from runner.data.fit import fit_nodes
 from runner.errors import ConfigError, Fault
 from runner.experiment import Program
@@ -124,16 +124,19 @@ def content(trained: Trained) -> bytes:
 def _probabilities(trained: Trained, graph: OnnxGraph, source: str) -> str:
     """Adds everything from the input to the probabilities."""
     program, network = trained.program, trained.program.network
-    x = _seen(program, graph.inside("input"), source, trained.input_dtype)
-    if program.mirrored_evaluation:
-        bounds = ([-1], [np.iinfo(np.int64).min], [3], [-1])
-        mirrored = graph.node("Slice", x, *map(graph.constant, bounds))
-        x = graph.node("Concat", x, mirrored, axis=0)
+    test_time = program.test_time
+    x = views.nodes(
+        graph, _seen(program, graph.inside("input"), source, trained.input_dtype), test_time, network.input_shape
+    )
     values = places.nested(places.dotted(trained.params) | places.dotted(trained.statistics))
     outputs = sequence.nodes(network.layers, graph, x, network.input_shape, values)
-    if program.mirrored_evaluation:
-        pairs = graph.node("Reshape", outputs, graph.constant([2, -1, network.classes]))
-        outputs = graph.node("ReduceMean", pairs, graph.constant([0]), keepdims=0)
+    if test_time.views != "one":
+        count = len(test_time.places) or 2
+        outputs = graph.node("Reshape", outputs, graph.constant([count, -1, network.classes]))
+        if test_time.views == "mirror":
+            outputs = graph.node("ReduceMean", outputs, graph.constant([0]), keepdims=0)
+        else:
+            outputs = program.loss.mean_nodes(graph, outputs, count)
     graph.node("Identity", outputs)
     graph.nodes[-1].output[0] = _OUTPUTS
     return program.loss.nodes(graph.inside("loss"), _OUTPUTS, network.classes)
@@ -149,10 +152,12 @@ def _seen(program: Program, graph: OnnxGraph, x: str, dtype: str) -> str:
     x = graph.node("Cast", x, to="float32") if dtype != "float32" else x
     if dtype == "uint8":
         x = graph.node("Div", x, graph.constant(255.0))
-    if program.network.fit is not None and len(shape) == 3:
+    if len(shape) == 3:
+        margin = program.test_time.margin or 0
         height, width, _ = program.network.input_shape
         black = np.asarray(train.value_range_of(program)[0], np.float32)
-        x = fit_nodes(graph, x, shape, (height, width), program.network.fit, black=black)
+        size = (height + margin, width + margin)
+        x = fit_nodes(graph, x, shape, size, program.network.fit or "resize", black=black)
     mean, std = (
         np.reshape(np.asarray(values, np.float32), (-1, *(1,) * (len(shape) - 1)))
         for values in (program.mean, program.std)

@@ -86,7 +86,7 @@ def described(trained: Trained, nodes: Sequence[Node]) -> dict[str, Any]:
         "loss": program.loss.name,
         "smoothing": getattr(program.loss, "label_smoothing", 0.0),
         "gamma": getattr(program.loss, "gamma", 0.0),
-        "mirrored": program.mirrored_evaluation,
+        "mirrored": program.test_time.views == "mirror",
         "input": {
             "shape": program.network.input_shape,
             "data_shape": program.network.data_shape,

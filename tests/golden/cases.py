@@ -40,7 +40,7 @@ ALONE: dict[str, tuple[str, ...]] = {
     "bfloat16": (NORMALISED, "train.precision=bfloat16", "optimizer=momentum", "optimizer.learning_rate=0.05"),
     "whitened": (
         layers("{conv: {filters: 6, kernel_size: 2, use_bias: false, kernel_init: whitening}}", "gelu", *HEAD),
-        "train.mirrored_evaluation=true",
+        "train.test_time.views=mirror",
     ),
     "stopped": (
         PLAIN,

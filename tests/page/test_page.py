@@ -198,7 +198,7 @@ def test_the_page_is_as_wide_as_the_window(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "layers",
-    [(BRANCHES,), TEXTS, ("train.mirrored_evaluation=true", "loss=squared_error")],
+    [(BRANCHES,), TEXTS, ("train.test_time.views=mirror", "loss=squared_error")],
     ids=["branches", "texts", "mirrored"],
 )
 def test_other_networks(browser: Page, tmp_path: Path, layers: tuple[str, ...]) -> None:
