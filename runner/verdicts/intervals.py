@@ -17,12 +17,12 @@ from runner.verdicts.classes import ByClass, of_counts
 
 Array = np.ndarray[Any, Any]
 RESAMPLES: Final = 1000
-_ENDS: Final = (2.5, 97.5)  # in per cent of the resamples
+ENDS: Final = (2.5, 97.5)  # in per cent of the resamples
 _Z: Final = 1.959963984540054  # between −z and z lie 95 % of a normal distribution
-_SEED: Final = 0
+SEED: Final = 0
 _TOGETHER: Final = 2**20  # numbers that are drawn at once
 _DRAWN: Final = 5_000_000  # numbers that are drawn in all: with many classes or examples there are fewer resamples
-_LEAST_RESAMPLES: Final = 100
+LEAST_RESAMPLES: Final = 100
 
 
 class Measured(NamedTuple):
@@ -55,8 +55,8 @@ def of_classes(counts: Array, values: Callable[[ByClass], Array], *, resamples: 
     cells = counts[rows, columns]
     right = rows == columns
     across = np.argsort(columns, kind="stable")
-    resamples = _bounded(resamples, len(cells))
-    generator, found = np.random.default_rng(_SEED), []
+    resamples = bounded(resamples, len(cells))
+    generator, found = np.random.default_rng(SEED), []
     for start in range(0, resamples, size := max(1, _TOGETHER // len(cells))):
         drawn = generator.multinomial(cells.sum(), cells / cells.sum(), size=min(size, resamples - start))
         hits, support, taken = (np.zeros((len(drawn), classes), np.int64) for _ in range(3))
@@ -65,7 +65,7 @@ def of_classes(counts: Array, values: Callable[[ByClass], Array], *, resamples: 
         _add(taken, drawn[:, across], columns[across])
         found.append(values(of_counts(hits, support, taken)))
     here = values(of_counts(np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)))
-    low, high = np.percentile(np.concatenate(found), _ENDS, axis=0)
+    low, high = np.percentile(np.concatenate(found), ENDS, axis=0)
     return [Measured(*map(float, each)) for each in zip(here, low, high, strict=True)]
 
 
@@ -86,14 +86,14 @@ def ece_by_chance(confidences: Array, *, resamples: int = RESAMPLES) -> float:
     order = np.argsort(bins, kind="stable")
     ordered, firsts = confidences[order], np.flatnonzero(np.diff(bins[order], prepend=-1))
     sums, count = np.add.reduceat(ordered, firsts), len(ordered)
-    resamples = _bounded(resamples, count)
-    generator, found = np.random.default_rng(_SEED), []
+    resamples = bounded(resamples, count)
+    generator, found = np.random.default_rng(SEED), []
     for start in range(0, resamples, size := max(1, _TOGETHER // count)):
         right = generator.random((min(size, resamples - start), count), dtype=np.float32) < ordered
         found.append(np.abs(np.add.reduceat(right, firsts, axis=1, dtype=np.int64) - sums).sum(axis=1) / count)
     return float(np.percentile(np.concatenate(found), 95))
 
 
-def _bounded(resamples: int, each: int) -> int:
+def bounded(resamples: int, each: int) -> int:
     """How many resamples are drawn, each of so many numbers."""
-    return min(resamples, max(_DRAWN // each, _LEAST_RESAMPLES))
+    return min(resamples, max(_DRAWN // each, LEAST_RESAMPLES))

@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from runner.verdicts import answers
+from runner.verdicts.areas import Areas, areas
 from runner.verdicts.baselines import Linear, Majority
 from runner.verdicts.calibration import BINS, Reliability, reliability, temperature, tempered
 from runner.verdicts.classes import ByClass, balanced_accuracy, by_class, confusion, macro, weighted
-from runner.verdicts.curves import curves
-from runner.verdicts.intervals import Measured, ece_by_chance, of_classes, wilson
+from runner.verdicts.intervals import RESAMPLES, Measured, bounded, ece_by_chance, of_classes, wilson
 
 Array = np.ndarray[Any, Any]
 FILE: Final = "verdict.json"
@@ -47,8 +47,7 @@ class Tempered(NamedTuple):
 class Verdict:
     """All that is measured of answers. `names` are those of the classes; arrays are (k,), or (k, k) for `counts`.
 
-    `roc_auc` and `average_precision` are NaN for a class without examples or without others; None: there are too many
-    examples and classes.
+    `areas` is None if there are too many examples and classes.
     """
 
     names: tuple[str, ...]
@@ -62,8 +61,7 @@ class Verdict:
     recalls: tuple[Measured, ...]
     f1s: tuple[Measured, ...]
     top_5: Measured | None
-    roc_auc: Array | None
-    average_precision: Array | None
+    areas: Areas | None
     reliability: Reliability
     ece_by_chance: float
     tempered: Tempered | None = None
@@ -92,7 +90,6 @@ def judged(
     found = by_class(counts)
     means = of_classes(counts, _values)
     k = len(names)
-    areas = _areas(labels, probabilities) if probabilities.size <= _SORTED else (None, None)
     hits = np.diagonal(counts)
     return Verdict(
         names=names,
@@ -109,8 +106,7 @@ def judged(
         ),
         f1s=_of_each(means[7 + k :], found.support),
         top_5=wilson(_among(labels, probabilities, 5), len(labels)) if len(names) >= LEAST_CLASSES else None,
-        roc_auc=areas[0],
-        average_precision=areas[1],
+        areas=areas(labels, np.nan_to_num(probabilities)) if probabilities.size <= _SORTED else None,
         reliability=reliability(right, confidences),
         ece_by_chance=ece_by_chance(confidences),
         tempered=_tempered(labels, probabilities, validation) if validation and len(validation[0]) else None,
@@ -137,25 +133,11 @@ def _among(labels: Array, probabilities: Array, count: int) -> int:
     return int(np.sum(before.sum(axis=1) < count))
 
 
-def _areas(labels: Array, probabilities: Array) -> tuple[Array, Array]:
-    found = curves(labels, np.nan_to_num(probabilities))
-    roc, precision = ([], []) if not found else zip(
-        *((np.nan, np.nan) if one is None else (one.area, one.average_precision) for one in found), strict=True
-    )  # fmt: skip
-    return np.array(roc), np.array(precision)
-
-
 def _tempered(labels: Array, probabilities: Array, validation: tuple[Array, Array]) -> Tempered:
     own, theirs = (np.nan_to_num(values) for values in (probabilities, validation[1]))
     found = temperature(validation[0], theirs)
     taken, confidences = answers(tempered(own, found))
     return Tempered(found, len(theirs), reliability(taken == labels, confidences))
-
-
-def mean_of(values: Array | None) -> float | None:
-    """The mean of what is known of classes; None if nothing is."""
-    known = values[np.isfinite(values)] if values is not None else np.zeros(0)
-    return float(known.mean()) if len(known) else None
 
 
 def mistakes(counts: Array, most: int = _MISTAKES) -> list[tuple[int, int, int]]:
@@ -177,8 +159,14 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "top_5_accuracy": _measured(verdict.top_5),
         "macro": dict(zip(_MEANS, map(_measured, verdict.macro), strict=True)),
         "weighted": dict(zip(_MEANS, map(_measured, verdict.weighted), strict=True)),
-        "roc_auc_macro": mean_of(verdict.roc_auc),
-        "average_precision_macro": mean_of(verdict.average_precision),
+        "roc_auc_macro": _known(verdict.areas and verdict.areas.macro_roc_auc),
+        "average_precision_macro": _known(verdict.areas and verdict.areas.macro_average_precision),
+        # Of the intervals by the bootstrap; all others are Wilson's.
+        "resamples": {
+            "classes_and_means": bounded(RESAMPLES, int(np.count_nonzero(verdict.counts))),
+            "areas": verdict.areas.resamples if verdict.areas else None,
+            "ece_by_chance": bounded(RESAMPLES, verdict.examples),
+        },
         "baselines": _baselines(verdict),
         "calibration": {
             "ece": found.ece,
@@ -209,13 +197,16 @@ def _of_class(verdict: Verdict, number: int) -> dict[str, Any]:
         "recall": _measured(verdict.recalls[number]),
         "f1": _measured(verdict.f1s[number]),
         "support": int(found.support[number]),
-        "roc_auc": _known(verdict.roc_auc, number),
-        "average_precision": _known(verdict.average_precision, number),
+        "roc_auc": _known(verdict.areas and verdict.areas.roc_auc[number]),
+        "average_precision": _known(verdict.areas and verdict.areas.average_precision[number]),
     }
 
 
-def _known(values: Array | None, number: int) -> float | None:
-    return float(values[number]) if values is not None and np.isfinite(values[number]) else None
+def _known(found: Measured | None) -> dict[str, float | None] | None:
+    """A number that may be NaN, with an interval that may be so."""
+    if found is None or not np.isfinite(found.value):
+        return None
+    return {name: value if np.isfinite(value) else None for name, value in found._asdict().items()}
 
 
 def _measured(found: Measured | None) -> dict[str, float] | None:

@@ -13,6 +13,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import RidgeClassifier
 
 from runner import verdicts
+from runner.verdicts.areas import areas
 from runner.verdicts.baselines import linear, majority, unread
 from runner.verdicts.calibration import reliability, temperature, tempered
 from runner.verdicts.curves import curve
@@ -65,17 +66,54 @@ def test_classes_and_their_means(case: Case) -> None:
 
 def test_areas_of_each_class(case: Case) -> None:
     labels, probabilities, found = case
-    assert found.roc_auc is not None
-    assert found.average_precision is not None
+    assert found.areas is not None
+    roc, precision = found.areas.roc_auc, found.areas.average_precision
     for number in range(probabilities.shape[1]):
         positive = labels == number
         if 0 < positive.sum() < len(labels):
-            assert found.roc_auc[number] == pytest.approx(sk.roc_auc_score(positive, probabilities[:, number]))
+            assert roc[number].value == pytest.approx(sk.roc_auc_score(positive, probabilities[:, number]))
             own = sk.average_precision_score(positive, probabilities[:, number])
-            assert found.average_precision[number] == pytest.approx(own)
+            assert precision[number].value == pytest.approx(own)
         else:
-            assert np.isnan(found.roc_auc[number])
-            assert np.isnan(found.average_precision[number])
+            assert np.isnan(roc[number]).all()
+            assert np.isnan(precision[number]).all()
+    known = [one.value for one in roc if not np.isnan(one.value)]
+    if known:
+        assert found.areas.macro_roc_auc.value == pytest.approx(np.mean(known))
+
+
+@pytest.mark.slow
+def test_intervals_of_areas_are_those_of_scikit_learn_s_areas_of_drawn_examples() -> None:
+    labels, probabilities = answered(120, 3, 3, 6)
+    found = areas(labels, probabilities)
+    assert found.resamples == 1000
+    generator = np.random.default_rng(1)
+    drawn = []
+    for _ in range(500):
+        which = generator.integers(0, 120, 120)
+        positive, scores = np.eye(3, dtype=bool)[labels[which]], probabilities[which]
+        drawn.append(
+            [
+                [measure(positive[:, number], scores[:, number]) for number in range(3)]
+                for measure in (sk.roc_auc_score, sk.average_precision_score)
+            ]
+        )
+    low, high = np.percentile(drawn, (2.5, 97.5), axis=0)  # (2, 3) each
+    for which, ours in enumerate((found.roc_auc, found.average_precision)):
+        np.testing.assert_allclose([one.low for one in ours], low[which], atol=0.025)
+        np.testing.assert_allclose([one.high for one in ours], high[which], atol=0.025)
+    means = np.percentile(np.mean(drawn, axis=2), (2.5, 97.5), axis=0)
+    np.testing.assert_allclose(found.macro_roc_auc[1:], means[:, 0], atol=0.02)
+    np.testing.assert_allclose(found.macro_average_precision[1:], means[:, 1], atol=0.02)
+
+
+def test_areas_of_many_examples_have_fewer_resamples_and_of_very_many_no_interval() -> None:
+    labels, probabilities = answered(5000, 10, 10, 0)
+    assert areas(labels, probabilities).resamples == 400
+    wide = areas(labels[:2500], np.tile(probabilities[:2500, :1], (1, 2001)))
+    assert wide.resamples == 0
+    assert np.isfinite(wide.roc_auc[0].value)
+    assert np.isnan(wide.roc_auc[0].low)
 
 
 def test_the_points_of_a_curve() -> None:
