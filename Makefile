@@ -34,7 +34,7 @@ test-versions: ## run the tests on the oldest and the newest Python and JAX; ARG
 
 oracle: $(installed) ## install PyTorch and onnxruntime, against which tests hold this project's numbers and else skip
 	@$(python) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --no-build-isolation \
-		--editable '.[oracle,onnx]'
+		--editable '.[oracle,onnx,depth]'
 
 native: $(installed) ## build the native convolutions, for which Linux on x86-64 and a C++ compiler are needed
 	@$(python) -c "import tomllib; print(*tomllib.load(open('native/pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" > $(venv)/native.txt

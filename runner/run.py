@@ -57,6 +57,8 @@ def _run(experiment: Experiment, context: Context, observers: Sequence[Observer]
             dataset = data.load(experiment.source, report=_log.info)
             if found := copies.summary(dataset.leaks):
                 _log.warning("%s (%s)", found, copies.ADVICE)
+            for line in dataset.remarks:
+                _log.warning("%s", line)
             plan = planned(experiment, dataset, here)
             snapshots.append(checkpointer.alone(member, plan))
         except (ConfigError, DataError):

@@ -100,6 +100,7 @@ class Trained:
             fit=getattr(self.experiment.data, "fit", "resize"),
             range=tuple(self.value_range) if floats else None,  # type: ignore[arg-type] # of its two parts
             vocabulary=self.vocabulary,
+            keeps_depth=getattr(self.experiment.data, "depth", "bytes") == "keep",
         )
 
     def on(self, placement: Placement) -> "Trained":

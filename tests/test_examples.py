@@ -242,6 +242,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.orientation": files_to_read,
     "runner.data.parquet": images_in_parquet,
     "runner.data.pixels": image_file,
+    "runner.data.pixels.depth": image_file,
     "runner.data.sealed": files_to_read,
     "runner.data.threads": files_to_read,
     "runner.compiling": training,

@@ -60,10 +60,15 @@ class Images:
         with without_warnings():
             return self.size or opened(self.tree, self.paths[0], size_of)
 
+    @property
+    def _stored_size(self) -> ImageSize:
+        """The size of one image as bytes."""
+        return self._fitted_size
+
     def __getitem__(self, index: Any, /) -> np.ndarray:
         """The images at these indices, uint8 (n, h, w, c). Raises DataError that names the file at fault."""
         chosen = [self.paths[place] for place in np.asarray(index)]
-        size = self._fitted_size
+        size = self._stored_size
         with without_warnings():
             return cached(
                 self._key(chosen, size),

@@ -89,7 +89,7 @@ NOTHING: Final = LeftOut()
 class Parts:
     """All parts of a source. If it has no validation or test set, one is held out of `train`.
 
-    `classes` is None if the files contain no class names.
+    `classes` is None if the files contain no class names. `remarks` are lines that a user should see.
     """
 
     train: Part
@@ -97,6 +97,7 @@ class Parts:
     test: Part | None = None
     val: Part | None = None
     left_out: LeftOut = NOTHING
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,8 @@ class Dataset:
     """Training, validation and test examples; `digest` identifies their content and split.
 
     For texts, `vocabulary[token]` is the word of a token. `declared_range` is the value of `data.range`. `left_out` are
-    files of the folder that are no examples; `leaks` are the examples that stand in two sets.
+    files of the folder that are no examples; `leaks` are the examples that stand in two sets. `remarks` are lines that
+    a user should see.
     """
 
     name: str
@@ -143,6 +145,7 @@ class Dataset:
     declared_range: Range | None = None
     left_out: LeftOut = NOTHING
     leaks: tuple[Leak, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @functools.cached_property
     def range(self) -> Range:

@@ -9,15 +9,19 @@ from pydantic import Field, PrivateAttr, model_validator
 from runner.data.broken import LISTED, BadFileError, BadSizeError, grouped
 from runner.data.class_folders import Labelled
 from runner.data.decode import Images, size_rule
+from runner.data.deep_images import DeepImages
 from runner.data.examples import NOTHING, LeftOut, Part, Parts, Report
 from runner.data.file_lists import by_lists, file_list
 from runner.data.files import FileTree
 from runner.data.pixels import MODES, FileFit
+from runner.data.pixels.depth import Depth
 from runner.data.source import ImageSize, Source, Undivided
-from runner.data.survey import Fact, survey
+from runner.data.survey import Fact, bits, survey
+from runner.data.value_range import Range
 from runner.errors import DataError, Fault, must, printable
 
 _Size = tuple[int, int, int]
+_LOOKED_AT = 10  # images whose depth is looked at
 _EXAMPLE = "{height: 224, width: 224, channels: 3}"
 
 
@@ -45,6 +49,18 @@ class ImageFiles(Undivided):
         description="How an image is brought to the size `image`: resize (scale to cover it, cut out the centre), pad "
         "(scale to fit inside, add zeros) or crop (cut out the centre without scaling).",
     )
+    depth: Depth = Field(
+        default="bytes",
+        description="bytes: images have 1 to 4 channels of 8 bits; 16 bits are cut to 8. keep: 8 or 16 bits and any "
+        "number of channels, unchanged, as float32; 16 bits in colour and more than 4 channels need "
+        "convrunner[depth].",
+    )
+    range: tuple[float, float] | None = Field(
+        default=None,
+        examples=[[0, 4095]],
+        description="The values of black and white with depth=keep; null = the minimum and maximum of each channel of "
+        "the training images.",
+    )
     on_bad_file: Literal["error", "skip"] = Field(
         default="error",
         description="What is done about images that cannot be decoded: error ends with a list of all of them; skip "
@@ -69,9 +85,17 @@ class ImageFiles(Undivided):
 
     @model_validator(mode="after")
     def _has_a_mode(self) -> Self:
-        if self.image is not None and self.image.channels not in MODES:
+        if self.image is not None and self.image.channels not in MODES and self.depth == "bytes":
             raise ValueError(must("", "have images of 1, 2, 3 or 4 channels", self.image.channels).text)
+        if self.range is not None and self.depth == "bytes":
+            raise ValueError(must("", "have a range with depth=keep only", self.range).text)
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(must("", "have a range that rises, [black, white]", self.range).text)
         return self
+
+    @property
+    def declared_range(self) -> Range | None:
+        return Range(*((value,) for value in self.range)) if self.range else None
 
     def for_input(self, height: int, width: int) -> Source:
         return self if self.image is not None else self._with(input=(height, width))
@@ -88,7 +112,7 @@ class ImageFiles(Undivided):
             raise error  # a file that changed in between; with `limit`, the other files may never be used
         found = self._divided(lambda line: None)
         tree, paths = found.tree, _paths(found.parts.values())
-        facts = survey(tree, paths, whole=True, report=report)
+        facts = self._survey(tree, paths, report)
         bad = _faults(tree, paths, facts)
         faults = _size_faults(tree, paths, facts) if self.image is None and self._input is None else []
         raise self._error(tree, faults, bad) if faults or bad else error
@@ -98,14 +122,14 @@ class ImageFiles(Undivided):
         found = self._divided(report)
         tree, paths, skip = found.tree, _paths(found.parts.values()), self.on_bad_file == "skip"
         if found.faults:
-            whole = [] if self.limit is not None else survey(tree, paths, whole=True, report=report)
+            whole = [] if self.limit is not None else self._survey(tree, paths, report)
             raise self._error(tree, found.faults, [] if skip else _faults(tree, paths, whole))
         size, bad = self.image, {}
         if skip or self._surveyed:
-            facts = survey(tree, paths, whole=skip, report=report)
+            facts = self._survey(tree, paths, report, whole=skip)
             bad = {path: fact.fault for path, fact in zip(paths, facts, strict=True) if fact.size is None}
             if bad and not skip:
-                raise self._error(tree, [], _faults(tree, paths, survey(tree, paths, whole=True, report=report)))
+                raise self._error(tree, [], _faults(tree, paths, self._survey(tree, paths, report)))
             found = _without(found, bad)
             size = size or self._common_size(tree, paths, facts)
         left_out = LeftOut(tuple(bad.items()), tuple(found.other))
@@ -115,7 +139,7 @@ class ImageFiles(Undivided):
             report(printable(f"skipped {path}: {fault}"))
         parts = {
             part: Part(
-                Images(tree, files.paths, size, self.fit, report),
+                (DeepImages if self.depth == "keep" else Images)(tree, files.paths, size, self.fit, report),
                 files.labels,
                 f"{tree.root}, {part}",
                 files=files.paths,
@@ -129,6 +153,7 @@ class ImageFiles(Undivided):
             test=parts.get("test"),
             classes=found.names,
             left_out=left_out,
+            remarks=self._remarks(tree, found.parts["train"].paths),
         )
 
     def tree(self) -> FileTree:
@@ -145,6 +170,18 @@ class ImageFiles(Undivided):
         lists = {part: file_list(f"data.{part}_list", file) for part, file in files.items() if file is not None}
         return found._replace(parts=by_lists(found.parts, lists)) if lists and not found.faults else found
 
+    def _survey(self, tree: FileTree, paths: Sequence[str], report: Report, *, whole: bool = True) -> list[Fact]:
+        return survey(tree, paths, whole=whole, report=report, keeps_depth=self.depth == "keep")
+
+    def _remarks(self, tree: FileTree, paths: Sequence[str]) -> tuple[str, ...]:
+        """Says if some training images have 16 bits, which are cut to 8."""
+        if self.depth == "keep":
+            return ()
+        some = paths[:: max(1, len(paths) // _LOOKED_AT)]
+        deep = [path for path, count in zip(some, bits(tree, some), strict=True) if count > 8]
+        rule = "has 16 bits for each channel, of which 8 are read; data.depth=keep keeps them"
+        return (printable(f"{tree.root}/{deep[0]} {rule}"),) if deep else ()
+
     def _with(self, *, input: tuple[int, int] | None = None, surveyed: bool = False) -> Self:
         copy = self.model_copy()
         copy._input, copy._surveyed = input or self._input, surveyed
@@ -153,9 +190,11 @@ class ImageFiles(Undivided):
     def _common_size(self, tree: FileTree, paths: Sequence[str], facts: Sequence[Fact]) -> ImageSize | None:
         """The size of all images, else the networks' input with the channels of all; in colour if these differ."""
         sizes = {fact.size for fact in facts if fact.size is not None}
+        channels = {size[2] for size in sizes}
+        if len(channels) > 1 and self.depth == "keep":
+            raise self._error(tree, _channel_faults(tree, paths, facts))
         if len(sizes) > 1 and self._input is None:
             raise self._error(tree, _size_faults(tree, paths, facts))
-        channels = {size[2] for size in sizes}
         height, width = self._input if len(sizes) > 1 and self._input else next(iter(sizes), (1, 1, 3))[:2]
         return ImageSize(height=height, width=width, channels=channels.pop() if len(channels) == 1 else 3)
 
@@ -189,6 +228,13 @@ def _size_faults(tree: FileTree, paths: Sequence[str], facts: Sequence[Fact]) ->
         rule = f"have images of one size, or be fitted to one by 'data.image={_EXAMPLE}' or by model.input"
         return [Fault(str(tree.root), f"must {rule}, got {len(set(dict(others).values())) + 1} sizes: {examples}, ...")]
     return [must(f"{tree.root}/{path}", size_rule(first), size) for path, size in others if first]
+
+
+def _channel_faults(tree: FileTree, paths: Sequence[str], facts: Sequence[Fact]) -> list[Fault]:
+    """The faults of images that have other channels than the first one, where channels are not converted."""
+    found = [(path, fact.size[2]) for path, fact in zip(paths, facts, strict=True) if fact.size is not None]
+    rule = f"have {found[0][1]} channels like the first image, for data.depth=keep"
+    return [must(f"{tree.root}/{path}", rule, count) for path, count in found if count != found[0][1]]
 
 
 def _size(shape: _Size) -> ImageSize:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runner.data.broken import BadFileError
 from runner.data.pixels import MODES, FileFit, decoded, floats_of, pixels_of
+from runner.data.pixels.depth import fitted, values_of
 from runner.data.vocabulary import tokens, words
 from runner.errors import DataError, Fault, must
 
@@ -25,7 +27,8 @@ class Inputs:
     """The form of a network's inputs: the shape and the type of one, as they were in the training data.
 
     `fit` is how an image comes to this size. `range` has the values of black and white for each channel or for all,
-    None for bytes, or if they are unknown. `vocabulary` is empty if inputs are not tokens.
+    None for bytes, or if they are unknown. `vocabulary` is empty if inputs are not tokens. If it
+    `keeps_depth`, values of files are not changed, as `data.depth=keep` reads them.
     """
 
     shape: tuple[int, ...]
@@ -33,6 +36,7 @@ class Inputs:
     fit: FileFit = "resize"
     range: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     vocabulary: tuple[str, ...] = ()
+    keeps_depth: bool = False
 
     @property
     def what(self) -> str:
@@ -58,12 +62,14 @@ class Inputs:
         arrays = f"arrays (n, {', '.join(map(str, self.shape))})"
         if self.vocabulary:
             return f"texts, or {arrays} of {self.rule}"
-        if self.what == "image" and self.shape[-1] in MODES:
+        if self.what == "image" and (self.keeps_depth or self.shape[-1] in MODES):
             return f"image files in base64, or arrays (n, height, width, {self.shape[-1]}) of {self.rule}"
         return f"{arrays} of {self.rule}"
 
     def of_file(self, content: bytes, place: str) -> np.ndarray:
         """The input (h, w, c) of an image file's content. Raises DataError that names `place` if it cannot be used."""
+        if self.keeps_depth:
+            return self._unchanged(values_of(content, place), place)
         shape = self._image_shape(place)
         return self._in_units(decoded(content, place, lambda image: pixels_of(image, shape, self.fit)))
 
@@ -158,6 +164,16 @@ class Inputs:
             return pixels
         black, white = (np.asarray(values, np.float32) for values in self.range or ((0.0,), (1.0,)))
         return (black + pixels.astype(np.float32) / 255 * (white - black)).astype(self.dtype)
+
+    def _unchanged(self, values: np.ndarray, place: str) -> np.ndarray:
+        """Values of a file in the size of the input. Raises DataError if they have less depth than in training."""
+        if (
+            values.dtype == np.uint8
+            and self.range is not None
+            and self._extremes(self.range)[1] > np.iinfo(np.uint8).max
+        ):
+            raise BadFileError(must(place, "have 16 bits for each channel, as the training images have", 8))
+        return self.checked(fitted(values, self.shape, self.fit, place), place)
 
     def _or_any(self) -> str:
         return " or another height and width" if len(self.shape) == 3 else ""

@@ -20,11 +20,12 @@ SPLITS: Final = ("train", "val", "test")
 
 
 class Divided(NamedTuple):
-    """The names of the classes, the training, validation and test examples, and the files that are none of them."""
+    """The names of the classes, the training, validation and test examples, the files that are none, and remarks."""
 
     classes: tuple[str, ...]
     examples: tuple[Examples, Examples, Examples]
     left_out: LeftOut
+    remarks: tuple[str, ...]
 
 
 def load(data: Source, *, report: Report | None = None) -> Dataset:
@@ -32,7 +33,7 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
 
     Raises DataError if files are missing or broken, or differ from what the record declares.
     """
-    classes, examples, left_out = divided(data, report=report)
+    classes, examples, left_out, remarks = divided(data, report=report)
     with _as_data_errors(data):
         found_twice = () if data.repeats else leaks(dict(zip(SPLITS, examples, strict=True)))
         if found_twice and data.on_leakage == "error":
@@ -47,7 +48,8 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
         if values is not None and len(values) != found[-1]:
             raise DataError(must(f"data.{name}", f"have one value per channel ({found[-1]})", values))
     digest = digest_of((*classes, *vocabulary), train, val, test)
-    return Dataset(data.name, train, val, test, classes, digest, vocabulary, data.declared_range, left_out, found_twice)
+    found_in = (left_out, found_twice, remarks)
+    return Dataset(data.name, train, val, test, classes, digest, vocabulary, data.declared_range, *found_in)
 
 
 def divided(data: Source, *, report: Report | None = None) -> Divided:
@@ -101,7 +103,7 @@ def _read(data: Source, report: Report) -> Divided:
     for part, index in ((parts.train, train), val, test):
         chosen = limited(part.labels[index], data.limit, seed=data.split_seed)
         examples.append(part.take(index[chosen]))
-    return Divided(classes, (examples[0], examples[1], examples[2]), parts.left_out)
+    return Divided(classes, (examples[0], examples[1], examples[2]), parts.left_out, parts.remarks)
 
 
 def _divided(

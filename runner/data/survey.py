@@ -8,17 +8,21 @@ A survey is cached by the content of its files, so that files which did not chan
 was mended is.
 """
 
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runner import cores
 from runner.data import sealed
 from runner.data.decode import decoder, opened, short_digest, size_of, without_warnings
+from runner.data.deep_images import read_values, size_of_values
 from runner.data.download import cache_folder
 from runner.data.examples import Report
 from runner.data.files import FileTree
+from runner.data.pixels.depth import bits_of
+from runner.data.source import ImageSize
 from runner.data.threads import in_tenths, in_threads
 from runner.errors import DataError
 
@@ -30,19 +34,48 @@ class Fact(NamedTuple):
     fault: str = ""
 
 
-def survey(tree: FileTree, paths: Sequence[str], *, whole: bool, report: Report) -> list[Fact]:
-    """The fact of each file. If `whole`, images are decoded to the end; else only their headers are read."""
+def survey(
+    tree: FileTree, paths: Sequence[str], *, whole: bool, report: Report, keeps_depth: bool = False
+) -> list[Fact]:
+    """The fact of each file. If `whole`, images are decoded to the end; else only their headers are read.
+
+    If images are to keep their depth (see `depth`), all are decoded.
+    """
+    sizes = _deep if keeps_depth else functools.partial(_seen, whole=whole)
+    how = (decoder(), whole, "depth: keep") if keeps_depth else (decoder(), whole)
+    found = _remembered(tree, paths, how, lambda: _surveyed(tree, paths, sizes, report))
+    return [Fact(None if size is None else tuple(size), fault) for size, fault in found]
+
+
+def bits(tree: FileTree, paths: Sequence[str]) -> list[int]:
+    """The bits of a channel in each file, 8 or 16; 0 for a file that cannot be read."""
+
+    def look(path: str) -> int:
+        try:
+            return opened(tree, path, bits_of)
+        except DataError:
+            return 0
+
+    def found() -> list[int]:
+        with without_warnings():
+            return [look(path) for path in paths]
+
+    return list(_remembered(tree, paths, (decoder(), "bits"), found))
+
+
+def _remembered(tree: FileTree, paths: Sequence[str], how: tuple[object, ...], find: Callable[[], Any]) -> Any:
+    """What `find` returns, as JSON has it, from the cache if the files are the same. `how` says what is found."""
     folder = cache_folder() / "surveys"
-    key = short_digest(repr((decoder(), whole, list(paths))).encode())
+    key = short_digest(repr((*how, list(paths))).encode())
     if any(folder.glob(f"{key}*.sealed")) and (name := _name(tree, paths, key)):
         content = sealed.read(folder / name)
         if content is not None:
-            return [Fact(None if size is None else tuple(size), fault) for size, fault in json.loads(content.tobytes())]
-    facts = _surveyed(tree, paths, whole=whole, report=report)
+            return json.loads(content.tobytes())
+    found = find()
     if name := _name(tree, paths, key):
         with suppress(OSError):  # without a cache the files are read again
-            sealed.write(folder / name, json.dumps(facts).encode())
-    return facts
+            sealed.write(folder / name, json.dumps(found).encode())
+    return found
 
 
 def _name(tree: FileTree, paths: Sequence[str], key: str) -> str:
@@ -53,12 +86,22 @@ def _name(tree: FileTree, paths: Sequence[str], key: str) -> str:
         return ""
 
 
-def _surveyed(tree: FileTree, paths: Sequence[str], *, whole: bool, report: Report) -> list[Fact]:
+def _seen(tree: FileTree, path: str, *, whole: bool) -> ImageSize:
+    return opened(tree, path, lambda image: size_of(image, whole=whole))
+
+
+def _deep(tree: FileTree, path: str) -> ImageSize:
+    return size_of_values(read_values(tree, path))
+
+
+def _surveyed(
+    tree: FileTree, paths: Sequence[str], size: Callable[[FileTree, str], ImageSize], report: Report
+) -> list[Fact]:
     found = [Fact(None)] * len(paths)
 
     def look(index: int) -> None:
         try:
-            found[index] = Fact(opened(tree, paths[index], lambda image: size_of(image, whole=whole)).shape)
+            found[index] = Fact(size(tree, paths[index]).shape)
         except DataError as error:
             found[index] = Fact(None, error.faults[0].text)
 

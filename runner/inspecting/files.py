@@ -9,6 +9,7 @@ from runner.data.decode import opened, without_warnings
 from runner.data.examples import Report
 from runner.data.files import FileTree
 from runner.data.pixels import shape_of
+from runner.data.pixels.depth import bits_of
 from runner.data.threads import in_tenths, in_threads
 from runner.errors import DataError
 
@@ -44,4 +45,5 @@ def kinds_of(tree: FileTree, paths: Sequence[str], *, report: Report) -> Kinds:
 
 def _kind(image: "Image") -> tuple[str, str, str]:
     # As `ImageSize` is written, whose validation would take a third of the time.
-    return image.format or "unknown", image.mode, "×".join(map(str, shape_of(image)))
+    mode = f"{image.mode} (16 bits)" if bits_of(image) > 8 and ";16" not in image.mode else image.mode
+    return image.format or "unknown", mode, "×".join(map(str, shape_of(image)))

@@ -23,6 +23,7 @@ MODULES: Final = (
     "data.inputs",
     "data.orientation",
     "data.pixels",
+    "data.pixels.depth",
     "data.threads",
     "data.vocabulary",
     "serving.model",
@@ -54,4 +55,5 @@ def loader(folder: Path) -> str:
 
 
 def _file(name: str) -> str:
-    return f"{name.replace('.', '/')}.py"
+    path = name.replace(".", "/")
+    return f"{path}/__init__.py" if (_ROOT / path).is_dir() else f"{path}.py"
