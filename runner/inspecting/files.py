@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from runner import cores
 from runner.data.decode import opened, without_warnings
+from runner.data.deep_images import read_values
 from runner.data.examples import Report
 from runner.data.files import FileTree
 from runner.data.pixels import shape_of
@@ -31,7 +32,7 @@ def kinds_of(tree: FileTree, paths: Sequence[str], *, report: Report) -> Kinds:
 
     def look(index: int) -> None:
         try:
-            found[index] = opened(tree, paths[index], _kind)
+            found[index] = _kind_of(tree, paths[index])
         except DataError:
             found[index] = None
 
@@ -41,6 +42,15 @@ def kinds_of(tree: FileTree, paths: Sequence[str], *, report: Report) -> Kinds:
     known = [kind for kind in found if kind is not None]
     columns = zip(*known, strict=True) if known else ((), (), ())
     return Kinds(*(dict(Counter(column).most_common()) for column in columns))
+
+
+def _kind_of(tree: FileTree, path: str) -> tuple[str, str, str]:
+    try:
+        return opened(tree, path, _kind)
+    except DataError:  # such as a TIFF of more channels than Pillow reads
+        values = read_values(tree, path)
+        mode = f"{values.shape[-1]} channels ({8 * values.dtype.itemsize} bits)"
+        return "TIFF", mode, "×".join(map(str, values.shape))
 
 
 def _kind(image: "Image") -> tuple[str, str, str]:

@@ -182,7 +182,9 @@ def test_seven_channels_are_read_fitted_and_described(tmp_path: Path) -> None:
     assert load(folder(tmp_path, files, depth="keep", on_bad_file="skip")).digest == dataset.digest
     sized = folder(tmp_path, files, depth="keep", image=ImageSize(height=4, width=4, channels=7))
     assert load(sized).shape == (4, 4, 7)
-    assert examined(data).parts["train"].inputs.shape[1:] == (9, 8, 7)
+    found = examined(data)
+    assert found.parts["train"].inputs.shape[1:] == (9, 8, 7)
+    assert found.kinds == ({"TIFF": 20}, {"7 channels (16 bits)": 20}, {"9×8×7": 20})
     assert load(data.for_input(6, 6)).shape == (9, 8, 7)
 
 
