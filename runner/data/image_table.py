@@ -25,6 +25,7 @@ from runner.data.splits import part_of
 from runner.data.tables import SUFFIXES, Table, read_table
 from runner.errors import DataError, Fault, must, printable
 
+_NAME_BYTES = 255  # of the name of a file, on every common file system
 _COLUMN = "null = found by the usual names"
 
 
@@ -202,12 +203,22 @@ def _places(path: str, root: Path, top: str) -> Iterator[str]:
     Tables of Windows have backslashes, and names may be in another Unicode form than on the disk.
     """
     for way in dict.fromkeys((path, path.replace("\\", "/"))):
+        if not all(map(_can_be_a_name, way.split("/"))):
+            continue
         absolute = way.startswith("/")
         place = os.path.relpath(way, os.path.abspath(root)) if absolute else posixpath.normpath(top + way)  # noqa: PTH100
         if place in ("..", ".") or place.startswith("../"):
             continue
         yield place
         yield from (unicodedata.normalize(form, place) for form in ("NFC", "NFD") if not place.isascii())
+
+
+def _can_be_a_name(name: str) -> bool:
+    """Whether a file can have this name."""
+    try:
+        return "\0" not in name and len(os.fsencode(name)) <= _NAME_BYTES
+    except UnicodeEncodeError:  # half of a character, which JSON can write
+        return False
 
 
 def _path_faults(

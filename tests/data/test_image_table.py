@@ -175,6 +175,12 @@ def changed(**changes: object) -> list[dict[str, object]]:
         (changed(file=""), {}, ["ROOT, line 5: must have a file, got nothing"]),
         (changed(file="../x.png"), {}, ["ROOT, line 5: must name an image below FOLDER, got ../x.png"]),
         (changed(file="/etc/x.png"), {}, ["ROOT, line 5: must name an image below FOLDER, got /etc/x.png"]),
+        (changed(file="img/\0.png"), {}, [r"ROOT, line 5: must name an image below FOLDER, got 'img/\x00.png'"]),
+        (
+            changed(file=f"img/{'x' * 300}.png"),
+            {},
+            [f"ROOT, line 5: must name an image below FOLDER, got img/{'x' * 53}..."],
+        ),
         (changed(file="img/x.png"), {}, ["ROOT, line 5: must name an image that exists in FOLDER, got img/x.png"]),
         (
             changed(file="img/0.png"),
@@ -200,6 +206,12 @@ def test_a_wrong_table_is_refused_in_a_line(
 ) -> None:
     root = on_disk(tmp_path, IMAGES | {"labels.csv": table(rows)}) / "labels.csv"
     assert [line.replace(str(tmp_path), "FOLDER") for line in refusal(root, **settings)] == lines
+
+
+def test_half_a_character_is_no_path(tmp_path: Path) -> None:
+    rows = table(ROWS, ".jsonl") + '{"file": "\\ud800.png", "label": "cat"}\n'
+    expected = r"ROOT/a.jsonl, line 31: must name an image below ROOT, got '\ud800.png'"
+    assert refusal(on_disk(tmp_path, IMAGES | {"a.jsonl": rows}), on_bad_file="skip") == [expected]
 
 
 def test_many_missing_files_are_counted(tmp_path: Path) -> None:
