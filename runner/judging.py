@@ -40,5 +40,5 @@ def _baselines(dataset: Dataset) -> Baselines:
     what = "texts have no pixels" if dataset.vocabulary else unread(dataset.shape, len(train), len(test))
     if what:
         return Baselines(most, None, what)
-    found = linear(train.inputs, train.labels, test.inputs, test.labels, classes=len(dataset.classes))
+    found = linear(train.inputs, train.labels, test.inputs[:], test.labels, classes=len(dataset.classes))
     return Baselines(most, found)

@@ -6,10 +6,11 @@ costs some 50,000 page faults in every step of a VGG-like network at batch 128, 
 
 import ctypes
 import gc
+import math
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,19 @@ def peak_bytes() -> float | None:
         return None
     peak = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
     return None if peak is None else float(peak) * 1024
+
+
+def available_bytes() -> float:
+    """The memory that processes may still take, in bytes, also within a container; infinite where it is not known."""
+    found = math.inf
+    with suppress(OSError, ValueError, IndexError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        found = 1024 * float(next(line.split()[1] for line in lines if line.startswith("MemAvailable:")))
+    with suppress(OSError, ValueError):  # "max" where a container has no limit
+        group = Path("/sys/fs/cgroup")
+        most, now = (float((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        found = min(found, max(most - now, 0.0))
+    return found
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from runner.errors import printable
 
 Report = Callable[[str], None]
 """A function to which a source reports its progress, one line at a time."""
+
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of each channel."""
 
 
 class Inputs(Protocol):
@@ -104,16 +109,22 @@ class Parts:
 class Examples:
     """Inputs and their class indices, `labels` int32 (n,).
 
-    `inputs` are uint8 or float32 (n, h, w, c) or (n, length, c); for texts they are tokens, int32 (n, length, 1).
-    `files` are their paths in the data set, if each is a file of its own.
+    `inputs` are uint8 or float32 (n, h, w, c) or (n, length, c); for texts they are tokens, int32 (n, length, 1). They
+    are an array, or images that are decoded when they are indexed (`data.streamed`). `files` are their paths in the
+    data set, if each is a file of its own.
     """
 
-    inputs: np.ndarray
+    inputs: Any
     labels: np.ndarray
     files: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether inputs are decoded when they are indexed: `data.residence=stream`."""
+        return not isinstance(self.inputs, np.ndarray)
 
 
 class Leak(NamedTuple):
@@ -158,9 +169,10 @@ class Dataset:
         return tuple(self.train.inputs.shape[1:])
 
     @functools.cached_property
-    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def statistics(self) -> Statistics:
         """Mean and standard deviation of each channel of the training images; see `statistics`."""
-        return statistics(self.train.inputs)
+        found: Statistics = self.train.inputs.statistics() if self.train.streamed else statistics(self.train.inputs)
+        return found
 
 
 def digest_of(names: tuple[str, ...], *parts: Examples) -> str:
@@ -173,7 +185,7 @@ def digest_of(names: tuple[str, ...], *parts: Examples) -> str:
     return sha.hexdigest()[:32]
 
 
-def statistics(inputs: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def statistics(inputs: Any) -> Statistics:
     """Mean and standard deviation of each channel of (n, …, c), as `normalise` takes them.
 
     Bytes are measured in units of 0 … 1. A constant channel has deviation 1; tokens have mean 0 and deviation 1.
@@ -181,28 +193,31 @@ def statistics(inputs: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]
     channels = inputs.shape[-1]
     if inputs.dtype == np.int32:
         return (0.0,) * channels, (1.0,) * channels
-    rows = inputs.reshape(len(inputs), -1)  # (n, k), k = pixels × channels
+    width = math.prod(inputs.shape[1:])  # pixels × channels
     scale = 255.0 if inputs.dtype == np.uint8 else 1.0
     # Subtract a value near the mean before squaring, so that data far from zero lose no precision.
-    origin = rows[:100].mean(axis=0, dtype=np.float64).reshape(-1, channels).mean(axis=0).astype(np.float32)
-    origins = np.tile(origin, rows.shape[1] // channels)
+    first = inputs[:100].reshape(-1, width)
+    origin = first.mean(axis=0, dtype=np.float64).reshape(-1, channels).mean(axis=0).astype(np.float32)
+    origins = np.tile(origin, width // channels)
     with np.errstate(over="ignore", invalid="ignore"):
-        total, squares = _sums(rows, origins)
+        total, squares = _sums(inputs, origins)
     if not np.isfinite(squares).all():  # beyond 10¹⁹ a square overflows float32
-        total, squares = _sums(rows, origins.astype(np.float64))
-    count = len(rows) * rows.shape[1] // channels
+        total, squares = _sums(inputs, origins.astype(np.float64))
+    count = len(inputs) * width // channels
     mean = total.reshape(-1, channels).sum(axis=0) / count
     deviation = np.sqrt(np.maximum(squares.reshape(-1, channels).sum(axis=0) / count - mean**2, 0))
     deviation = np.where(deviation > 1e-6 * scale, deviation / scale, 1.0)
     return tuple(((mean + origin) / scale).tolist()), tuple(deviation.tolist())
 
 
-def _sums(rows: np.ndarray, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each column of rows (n, k): the sum of value − origin, and the sum of its square."""
-    total, squares = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
-    step = max(1, 500_000 // rows.shape[1])  # two MB at a time, so that the float copies stay in the cache
-    for start in range(0, len(rows), step):
-        chunk = rows[start : start + step] - origins
-        total += chunk.sum(axis=0)
-        squares += np.einsum("nk,nk->k", chunk, chunk)
+def _sums(inputs: Any, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each value of an input, of inputs (n, …): the sum of value − origin, and the sum of its square."""
+    total, squares = np.zeros(len(origins)), np.zeros(len(origins))
+    step = max(1, 500_000 // len(origins))  # two MB at a time, so that the float copies stay in the cache
+    for block in [inputs] if isinstance(inputs, np.ndarray) else inputs.blocks(step):
+        rows = block.reshape(len(block), -1)
+        for start in range(0, len(rows), step):
+            chunk = rows[start : start + step] - origins
+            total += chunk.sum(axis=0)
+            squares += np.einsum("nk,nk->k", chunk, chunk)
     return total, squares

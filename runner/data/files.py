@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from runner import limits
 from runner.data.broken import BadFileError, broken
 from runner.data.digests import Digests, content_of, too_large
 from runner.data.download import cache_folder
@@ -41,6 +42,10 @@ class FileTree(Protocol):
 
     def digests(self, paths: Sequence[str]) -> list[bytes]:
         """A digest of each file: equal digests mean equal contents. Files that `read` has read are not read again."""
+        ...
+
+    def contents(self, paths: Sequence[str]) -> list[bytes]:
+        """The SHA-256 of each file: equal contents have equal digests, too."""
         ...
 
 
@@ -77,6 +82,8 @@ class NamedFiles:
     def digests(self, paths: Sequence[str]) -> list[bytes]:
         return [hashlib.sha256((self.root / path).read_bytes()).digest() for path in paths]
 
+    contents = digests
+
 
 class FolderTree:
     """A folder on disk: all of its files, or those of the paths `only` that exist, for which it is not searched."""
@@ -110,6 +117,8 @@ class FolderTree:
 
     def digests(self, paths: Sequence[str]) -> list[bytes]:
         return self._digests.of([f"{self._start}{path}" for path in paths])
+
+    contents = digests
 
 
 class ZipTree:
@@ -155,6 +164,9 @@ class ZipTree:
 
     def digests(self, paths: Sequence[str]) -> list[bytes]:
         return [self._digest + path.encode("utf-8", "surrogatepass") + b"\0" for path in paths]
+
+    def contents(self, paths: Sequence[str]) -> list[bytes]:
+        return [hashlib.sha256(self.read(path, max_bytes=limits.IMAGE_FILE_BYTES)).digest() for path in paths]
 
     @functools.cached_property
     def _digest(self) -> bytes:

@@ -41,6 +41,7 @@ class Listed(NamedTuple):
 class ImageFiles(Undivided):
     """A source that lists image files (JPEG, PNG, GIF, TIFF, BMP, WebP) and their labels."""
 
+    streams: ClassVar[bool] = True
     # What the files are listed by, in reports.
     listed_by: ClassVar[str]
 

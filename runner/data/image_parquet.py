@@ -62,6 +62,7 @@ class ImageParquet(ImageFiles):
     """Parquet files with the bytes of images in a column, and their labels in another one."""
 
     listed_by: ClassVar[str] = "the Parquet files"
+    streams: ClassVar[bool] = False  # a row group is read as a whole
 
     source: Literal["parquet"]
     name: Name = "parquet"

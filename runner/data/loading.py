@@ -9,8 +9,9 @@ import numpy as np
 from runner.data.agreement import checked_classes
 from runner.data.broken import BadFileError
 from runner.data.copies import leaks, summary
-from runner.data.examples import Dataset, Examples, LeftOut, Part, Report, digest_of
+from runner.data.examples import Dataset, Examples, LeftOut, Part, Report
 from runner.data.groups import check_apart, fold_out_groups, hold_out_groups
+from runner.data.residence import digest, identity, placed, taken
 from runner.data.source import Source, Undivided
 from runner.data.split import fold_out, hold_out, limited
 from runner.errors import DataError, Fault, must
@@ -35,7 +36,8 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
     """
     classes, examples, left_out, remarks = divided(data, report=report)
     with _as_data_errors(data):
-        found_twice = () if data.repeats else leaks(dict(zip(SPLITS, examples, strict=True)))
+        identities = list(map(identity, examples))
+        found_twice = () if data.repeats else leaks(dict(zip(SPLITS, identities, strict=True)))
         if found_twice and data.on_leakage == "error":
             text = f"must be warn to train all the same, got {summary(found_twice)}"
             raise DataError(Fault("data.on_leakage", text))
@@ -47,9 +49,9 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
         values = getattr(data, name)
         if values is not None and len(values) != found[-1]:
             raise DataError(must(f"data.{name}", f"have one value per channel ({found[-1]})", values))
-    digest = digest_of((*classes, *vocabulary), train, val, test)
+    known = digest((*classes, *vocabulary), (train, val, test), identities)
     found_in = (left_out, found_twice, remarks)
-    return Dataset(data.name, train, val, test, classes, digest, vocabulary, data.declared_range, *found_in)
+    return Dataset(data.name, train, val, test, classes, known, vocabulary, data.declared_range, *found_in)
 
 
 def divided(data: Source, *, report: Report | None = None) -> Divided:
@@ -92,7 +94,7 @@ def _as_data_errors(data: Source) -> Iterator[None]:
 
 
 def _read(data: Source, report: Report) -> Divided:
-    parts = data.read(report)
+    parts, streamed = placed(data, data.read(report), report)
     classes = checked_classes(data, parts)
     own = {"train": parts.train, "val": parts.val, "test": parts.test}
     check_apart({name: part.groups for name, part in own.items() if part is not None})
@@ -102,7 +104,7 @@ def _read(data: Source, report: Report) -> Divided:
     examples = []
     for part, index in ((parts.train, train), val, test):
         chosen = limited(part.labels[index], data.limit, seed=data.split_seed)
-        examples.append(part.take(index[chosen]))
+        examples.append(taken(part, index[chosen], streamed=streamed))
     return Divided(classes, (examples[0], examples[1], examples[2]), parts.left_out, parts.remarks)
 
 

@@ -16,6 +16,8 @@ from runner.records import Record
 if TYPE_CHECKING:
     from runner.data.files import FileTree
 
+Residence = Literal["auto", "device", "host", "stream"]
+
 
 class ImageSize(Record):
     """Height, width and channels of an image."""
@@ -37,6 +39,8 @@ class Source(Record):
 
     # Whether the validation and test sets hold training examples on purpose.
     repeats: ClassVar[bool] = False
+    # Whether the examples are files of their own, which can be read one by one in any order.
+    streams: ClassVar[bool] = False
 
     name: str = Field(min_length=1, description="Name of the data set in tables and in MLflow.")
     image: ImageSize | None = Field(
@@ -78,6 +82,13 @@ class Source(Record):
         description="Standard deviation per channel, of pixels in 0 … 1; null = measured on the training images.",
     )
 
+    residence: Residence = Field(
+        default="auto",
+        description="Where decoded examples are in training: device (in its memory; on a CPU in that of the machine), "
+        "host (in the machine's memory or mapped from its disk; batches are sent to the device), stream (nowhere: "
+        "image files are decoded for each batch), or auto (device if they fit, else host; stream if image files, "
+        "decoded, fit neither into memory nor into the cache).",
+    )
     on_leakage: Literal["warn", "error"] = Field(
         default="warn",
         description="What is done about examples that stand in two of the training, validation and test sets, value "

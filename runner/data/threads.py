@@ -3,9 +3,13 @@
 >>> in_threads(8, lambda index: decode(files[index]), threads=4)
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _LARGEST_CHUNK: Final = 500  # files that a thread takes at a time, which keeps the overhead small
 _REPORTED: Final = 500  # progress is reported in multiples of this, and at most once for each tenth
@@ -31,6 +35,23 @@ def in_threads(
     try:
         for done in pool.map(take, range(0, count, step)):
             progress(done)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def ahead(make: Callable[[T], R], items: Iterable[T], *, count: int = 2) -> Iterator[R]:
+    """`make` of each item, in order, while as many as `count` later ones are being made in threads of their own.
+
+    The first exception of `make` is raised in its place.
+    """
+    pool, coming = ThreadPoolExecutor(count, thread_name_prefix="ahead"), deque[Future[R]]()
+    try:
+        for item in items:
+            coming.append(pool.submit(make, item))
+            if len(coming) > count:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +21,8 @@ from runner import compiling, interrupts, train, trained, verdicts
 from runner.errors import Fault, NonFiniteError, shown
 from runner.losses import MetricSums
 from runner.training.ledger import Epoch, Ledger, after
-from runner.training.plan import Batch, Plan
+from runner.training.plan import Plan
+from runner.training.streams import Batch, paced
 
 # The sums are not read more often than a person can follow.
 SECONDS_BETWEEN_READINGS: Final = 0.25
@@ -161,8 +162,8 @@ class Training:
         judged = {f"test/{name}": value for name, value in verdicts.numbers(labels, self._answers).items()}
         return averages("test", [one.sums for one in found]) | judged
 
-    def _evaluated(self, state: train.State, batches: list[Batch]) -> Iterator[train.Evaluation]:
-        return (self._call("evaluate", state, *batch) for batch in batches)
+    def _evaluated(self, state: train.State, batches: Iterable[Batch]) -> Iterator[train.Evaluation]:
+        return paced(self._call("evaluate", state, *batch) for batch in batches)
 
     def _trained(self, number: int, report: Callable[[Chunk], None] | None) -> train.Sums:
         """The sums of an epoch, or of what is left of it."""

@@ -7,9 +7,12 @@ An accelerator holds the images and is told the order of an epoch, which it goes
 no memory of its own to save copies to: there a dispatch is given the images of its steps, so that the program knows
 nothing of how many there are. It takes several steps where they are so short that dispatching each would be felt
 (LeNet-5 at batch 32: 1.9 ms a step for 2.2), and where loops are no slower for what it computes.
+
+Images of `data.residence=host` or `stream` are copied or decoded by other threads, two dispatches ahead.
 """
 
 import functools
+import logging
 import math
 import zlib
 from collections.abc import Iterator
@@ -19,6 +22,8 @@ import jax
 import numpy as np
 
 from runner.data import Examples
+from runner.data.source import Residence
+from runner.data.threads import ahead
 from runner.experiment import Program
 from runner.layers import sequence
 from runner.placement import Placement
@@ -28,8 +33,13 @@ from runner.train import Feed
 _RESIDENT_SHARE: Final = 0.4
 # Steps in one dispatch where images do not fit: enough to hide the copying of the next.
 STREAMED_STEPS: Final = 16
+# Of large images, fewer: two dispatches more are being made meanwhile.
+_STREAMED_BYTES: Final = 256 * 2**20
 # The work of one dispatch on a CPU, in floating-point operations: a tenth of a second or less.
 DISPATCHED_WORK: Final = 10e9
+
+
+_log = logging.getLogger(__name__)
 
 
 class Chunk(NamedTuple):
@@ -79,28 +89,43 @@ class Feeder:
         batch_size: int,
         steps_per_epoch: int,
         steps_on_cpu: int = 1,
+        residence: Residence = "auto",
     ) -> None:
         self.examples, self.batch_size = examples, batch_size
         on_cpu, room = placement.platform == "cpu", _RESIDENT_SHARE * placement.memory_bytes
-        self.resident = not on_cpu and examples.inputs.nbytes < room
-        self.steps = steps_on_cpu if on_cpu else steps_per_epoch if self.resident else STREAMED_STEPS
+        fits = residence == "device" or (residence == "auto" and examples.inputs.nbytes < room)
+        self.resident = not on_cpu and fits and not examples.streamed
+        if not on_cpu and residence == "auto" and not fits and not examples.streamed:
+            _log.info("training images stay on the host, as they would take more than 40 % of the device's memory")
+        batch_bytes = max(1, batch_size * math.prod(examples.inputs.shape[1:]) * examples.inputs.dtype.itemsize)
+        streamed = max(1, min(STREAMED_STEPS, _STREAMED_BYTES // batch_bytes))
+        self.steps = steps_on_cpu if on_cpu else steps_per_epoch if self.resident else streamed
         self._held = _held(examples, placement) if self.resident else None
+        self._ahead = examples.streamed or residence == "host"
 
     def chunks(self, order: np.ndarray, steps: int, *, start: int = 0) -> Iterator[Chunk]:
         """The dispatches of an epoch of `steps` steps, of which `start` have been taken.
 
         `order` is (n,), or of several members (m, n).
         """
-        for first in range(start, steps, self.steps):
-            count = min(self.steps, steps - first)
-            if self._held is not None:
-                yield Chunk(self._held._replace(order=order), np.int32(first), count)
-                continue
-            chosen = order[..., first * self.batch_size : (first + count) * self.batch_size]
-            missing = (self.steps - count) * self.batch_size
-            if missing:  # of a size that the program knows; what fills it up is not looked at
-                chosen = np.concatenate([chosen, np.zeros((*chosen.shape[:-1], missing), np.int32)], axis=-1)
-            yield Chunk(Feed(self.examples.inputs[chosen], self.examples.labels[chosen], None), np.int32(0), count)
+        firsts = range(start, steps, self.steps)
+        if self._held is not None:
+            for first in firsts:
+                yield Chunk(self._held._replace(order=order), np.int32(first), min(self.steps, steps - first))
+            return
+
+        def made(first: int) -> Chunk:
+            return self._copied(order, first, min(self.steps, steps - first))
+
+        yield from ahead(made, firsts) if self._ahead else map(made, firsts)
+
+    def _copied(self, order: np.ndarray, first: int, count: int) -> Chunk:
+        """The images of `count` steps from step `first` on."""
+        chosen = order[..., first * self.batch_size : (first + count) * self.batch_size]
+        missing = (self.steps - count) * self.batch_size
+        if missing:  # of a size that the program knows; what fills it up is not looked at
+            chosen = np.concatenate([chosen, np.zeros((*chosen.shape[:-1], missing), np.int32)], axis=-1)
+        return Chunk(Feed(self.examples.inputs[chosen], self.examples.labels[chosen], None), np.int32(0), count)
 
 
 def steps_on_cpu(program: Program, multiply_adds: int) -> int:

@@ -24,6 +24,7 @@ from runner.errors import NonFiniteError
 from runner.training.alone import Chunk, Snapshot, Training, averages, epoch_of
 from runner.training.ledger import Epoch, Ledger, after
 from runner.training.plan import Plan
+from runner.training.streams import paced
 
 
 class MappedSnapshot(NamedTuple):
@@ -189,7 +190,8 @@ class Mapped:
     def _measured(self) -> list[dict[str, float]]:
         """The validation metrics of every row; of empty rows nothing."""
         batches = self._first.held_out.val
-        sums = jax.device_get([self._functions.evaluate(self._values, self._state, *batch) for batch in batches])
+        evaluate = self._functions.evaluate
+        sums = jax.device_get(list(paced(evaluate(self._values, self._state, *batch) for batch in batches)))
         return [
             {} if index is None else averages("val", [_of(row, each) for each in sums])
             for row, index in enumerate(self._rows)

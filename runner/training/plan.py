@@ -9,6 +9,7 @@ import functools
 import hashlib
 import math
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +28,7 @@ from runner.layers.base import Tree
 from runner.network import Network, Totals
 from runner.placement import Placement
 from runner.training.feed import Feeder, balanced_order, order, steps_on_cpu
+from runner.training.streams import Batch, Batches, filled
 
 # As many as the source of whitening takes.
 _IMAGES_TO_WHITEN: Final = 5_000
@@ -34,19 +36,11 @@ _IMAGES_TO_WHITEN: Final = 5_000
 _sharing = threading.Lock()
 
 
-class Batch(NamedTuple):
-    """Examples on the device; `weights` (n,) are 0 for those that only fill the batch up."""
-
-    inputs: jax.Array
-    labels: jax.Array
-    weights: jax.Array
-
-
 class HeldOut(NamedTuple):
-    """Batches of images that are not trained on."""
+    """Batches of images that are not trained on: on the device, or made when they are needed."""
 
-    val: list[Batch]
-    test: list[Batch]
+    val: Iterable[Batch]
+    test: Iterable[Batch]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +92,7 @@ class Plan:
             return Feeder(
                 self.dataset.train,
                 self.placement,
+                residence=self.experiment.data.residence,
                 batch_size=settings.batch_size,
                 steps_per_epoch=self.steps_per_epoch,
                 steps_on_cpu=1 if settings.debug_nans else steps_on_cpu(self.program, self.totals.multiply_adds),
@@ -108,6 +103,8 @@ class Plan:
         """The validation and the test images on the device."""
         count, most = max(len(self.dataset.val), len(self.dataset.test)), self.experiment.train.evaluation_batch_size
         size = self.program.network.evaluated_together(count, most)
+        if self.experiment.data.residence == "host" or self.dataset.train.streamed:
+            return HeldOut(*(Batches(part, size, self.placement) for part in (self.dataset.val, self.dataset.test)))
         with _sharing:
             return _held_out(self.dataset, self.placement, size)
 
@@ -134,12 +131,13 @@ class Plan:
 
 def planned(experiment: Experiment, dataset: Dataset, placement: Placement) -> Plan:
     """The plan of an experiment on its data. Raises ConfigError if they do not fit."""
-    mean, std = dataset.statistics
+    mean, std = experiment.data.mean, experiment.data.std
+    if mean is None or std is None:  # measuring reads every streamed image
+        measured = dataset.statistics
+        mean, std = mean or measured[0], std or measured[1]
     vocabulary = experiment.data.vocabulary_size or len(dataset.vocabulary) or None
     network = experiment.network(dataset.shape, len(dataset.classes), vocabulary)
-    program = experiment.program(
-        network, mean=experiment.data.mean or mean, std=experiment.data.std or std, values=dataset.range
-    )
+    program = experiment.program(network, mean=mean, std=std, values=dataset.range)
     steps_per_epoch, total_steps = _steps(experiment, len(dataset.train))
     return Plan(
         experiment=experiment,
@@ -157,17 +155,8 @@ def planned(experiment: Experiment, dataset: Dataset, placement: Placement) -> P
 
 def batches(examples: Examples, size: int, placement: Placement) -> list[Batch]:
     """Examples cut into batches of one size on a device, the last one filled up with zeros of weight 0."""
-    found = []
-    for start in range(0, len(examples), size):
-        inputs, labels = (array[start : start + size] for array in (examples.inputs, examples.labels))
-        missing = size - len(labels)
-        weights = np.ones(len(labels), np.float32)
-        padded = (
-            np.pad(array, ((0, missing),) + ((0, 0),) * (array.ndim - 1)) if missing else array
-            for array in (inputs, labels, weights)
-        )
-        found.append(Batch(*(jax.device_put(array, placement.device) for array in padded)))
-    return found
+    made = (filled(examples, start, size) for start in range(0, len(examples), size))
+    return [Batch(*(jax.device_put(array, placement.device) for array in arrays)) for arrays in made]
 
 
 def _steps(experiment: Experiment, images: int) -> tuple[int, int]:

@@ -24,13 +24,18 @@ class Cache(Record):
     """
 
     clear: Literal["images", "programs", "all"] | None = Field(
-        None, description="Deletes decoded images, compiled programs, or both; null = shows what there is."
+        None, description="Deletes decoded images, compiled programs, or all of both; null = shows what there is."
     )
 
 
-_PROGRAMS, _IMAGES = "programs", "images"
+_PROGRAMS, _IMAGES, _STATISTICS = "programs", "images", "statistics"
 # What is in the folders of the cache; others have the names of data sets that were downloaded.
-_KINDS: Final = {_IMAGES: "decoded images", _PROGRAMS: "compiled programs", "contents": "digests of files"}
+_KINDS: Final = {
+    _IMAGES: "decoded images",
+    _PROGRAMS: "compiled programs",
+    "contents": "digests of files",
+    _STATISTICS: "statistics",
+}
 _SHOWN: Final = 20
 
 
@@ -47,6 +52,7 @@ def show(settings: Cache, asked: Asked) -> int:
     if settings.clear is not None:
         freed = image_cache.clear() if settings.clear in (_IMAGES, "all") else 0
         freed += _cleared(folder / _PROGRAMS) if settings.clear in (_PROGRAMS, "all") else 0
+        freed += _cleared(folder / _STATISTICS) if settings.clear == "all" else 0
         print(f"{decimal(freed)} freed in {folder}")
         return 0
     console = Console(highlight=False, markup=False)

@@ -24,6 +24,10 @@ def check_strategy(members: Sequence[Member], strategy: Strategy) -> None:
     for member in members:
         if (name := _needs_sequence(member)) and strategy in ("parallel", "vmap"):
             raise ConfigError(must("sweep.strategy", f"be auto or loop with train.{name}", strategy))
+    streaming = [member.experiment for member in members if member.experiment.data.residence == "stream"]
+    if strategy == "vmap" and len({(one.seed, one.train.sampling) for one in streaming}) > 1:
+        rule = "be auto, device or host with sweep.strategy=vmap, whose members of other seeds read other images"
+        raise ConfigError(must("data.residence", rule, "stream"))
 
 
 def mode_of(strategy: Strategy, group: Group) -> Mode:

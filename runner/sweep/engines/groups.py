@@ -75,7 +75,17 @@ def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
         settings = experiment.train
         given = jax.tree.structure(plan.given)  # members with and without a weights file are mapped separately
         weighted = plan.class_weights is not None
-        steps = (id(plan.dataset), plan.total_steps, settings.evaluation_batch_size, settings.keep, given, weighted)
+        # Streamed images are decoded once for members that see them in one order.
+        order = (experiment.seed, settings.sampling) if plan.dataset.train.streamed else None
+        steps = (
+            id(plan.dataset),
+            plan.total_steps,
+            settings.evaluation_batch_size,
+            settings.keep,
+            given,
+            weighted,
+            order,
+        )
         found.setdefault(key, {}).setdefault(steps, []).append(member)
         costs[key] = plan.totals.multiply_adds * settings.batch_size
     faults.raise_any(len(members))

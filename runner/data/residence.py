@@ -1,0 +1,77 @@
+"""Where the decoded examples of a data set are: in arrays, or nowhere, because they are streamed.
+
+>>> parts, streamed = placed(data, data.read(print), print)
+>>> examples = taken(parts.train, np.arange(4), streamed=streamed)
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from runner import memory
+from runner.data import image_cache
+from runner.data.decode import Images
+from runner.data.examples import Examples, Part, Parts, Report, digest_of
+from runner.data.source import Source
+from runner.data.streamed import Streamed
+from runner.errors import DataError, must
+
+
+def placed(data: Source, parts: Parts, report: Report) -> tuple[Parts, bool]:
+    """The parts of a source, and whether its examples are streamed: because the user says so, or they are too large.
+
+    Raises DataError if they cannot be streamed.
+    """
+    if data.residence == "stream" and not data.streams:
+        raise DataError(must("data.residence", "be auto, device or host for data that are no image files", "stream"))
+    if data.residence in ("device", "host") or not data.streams:
+        return parts, False
+    if data.residence == "auto" and not (why := _too_large(data, parts)):
+        return parts, False
+    if data.residence == "auto":
+        report(f"streamed, as {why}; data.residence=host decodes them once, to the disk")
+    # Pillow warns of odd files in the threads that decode, whose warnings cannot be caught one by one.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    surveyed = data.surveyed()
+    return parts if surveyed is data else surveyed.read(report), True
+
+
+def taken(part: Part, index: np.ndarray, *, streamed: bool) -> Examples:
+    """The examples at these indices, decoded, or streamed."""
+    if not streamed or not isinstance(part.inputs, Images):
+        return part.take(index)
+    files = tuple(part.inputs.paths[place] for place in index)
+    return Examples(Streamed(part.inputs, files), part.labels[index].astype(np.int32), files)
+
+
+def identity(part: Examples) -> Examples:
+    """The examples with what tells them apart: their values, or of streamed ones the digests of their files."""
+    if not isinstance(part.inputs, Streamed):
+        return part
+    contents, _ = part.inputs.images.identity(part.inputs.paths)
+    return Examples(contents, part.labels, part.files)
+
+
+def digest(names: tuple[str, ...], parts: Sequence[Examples], identities: Sequence[Examples]) -> str:
+    """The digest of a data set: of values, or of streamed examples of their files and the way of decoding them."""
+    inputs = parts[0].inputs
+    if not isinstance(inputs, Streamed):
+        return digest_of(names, *parts)
+    _, how = inputs.images.identity(inputs.paths[:1])
+    return digest_of((*names, how), *identities)
+
+
+def _too_large(data: Source, parts: Parts) -> str:
+    """Why the decoded images can be kept neither in memory nor on the disk; empty if they can."""
+    from rich.filesize import decimal
+
+    counts = [len(part.labels) for part in (parts.train, parts.val, parts.test) if part is not None]
+    count = sum(min(one, data.limit or one) for one in counts)
+    needed = count * math.prod(parts.train.inputs.shape[1:])
+    room, free = image_cache.room(), memory.available_bytes()
+    if needed < room and needed < free:
+        return ""
+    where = "the cache has room for" if needed >= room else "of memory are free"
+    return f"{count:,} decoded images take {decimal(needed)} and {decimal(int(min(room, free)))} {where}"

@@ -1,0 +1,90 @@
+"""Images that are decoded when a batch of them is needed, and never kept.
+
+>>> inputs.shape, inputs[:2].shape, inputs[np.array([[3, 1], [1, 1]])].shape, inputs[-1].shape
+((8, 4, 4, 3), (2, 4, 4, 3), (2, 2, 4, 4, 3), (4, 4, 3))
+"""
+
+import functools
+import json
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from runner import atomic
+from runner.data import examples
+from runner.data.decode import Images, short_digest
+from runner.data.download import cache_folder
+from runner.data.threads import ahead
+
+FOLDER: Final = "statistics"
+_BLOCK_BYTES: Final = 16 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """Some image files, indexed as an array of their pixels, uint8 (n, h, w, c). Whoever indexes waits for decoding.
+
+    Raises DataError that names the file at fault.
+    """
+
+    images: Images
+    paths: tuple[str, ...]
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, ...]:
+        """(n, h, w, c)."""
+        return (len(self.paths), *self.images.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8."""
+        return self.images.dtype
+
+    @property
+    def ndim(self) -> int:
+        """4."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that the decoded images would take."""
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: Any, /) -> np.ndarray:
+        """The images at an index, a slice, or an array of indices of any shape; each file is decoded once."""
+        chosen = np.arange(len(self.paths))[index]
+        each, places = np.unique(chosen, return_inverse=True)
+        if chosen.ndim == 1 and len(each) == len(chosen):
+            return self.images.read([self.paths[place] for place in chosen])
+        found = self.images.read([self.paths[place] for place in each])
+        return found[places].reshape(*chosen.shape, *found.shape[1:])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+    def statistics(self) -> examples.Statistics:
+        """Those of `examples.statistics`, the same bits, in one pass of bounded memory; kept on disk for later runs."""
+        contents, how = self.images.identity(self.paths)
+        path = cache_folder() / FOLDER / f"{short_digest(how.encode() + contents.tobytes())}.json"
+        with suppress(OSError, ValueError, TypeError):
+            mean, std = json.loads(path.read_text(encoding="ascii"))
+            return tuple(map(float, mean)), tuple(map(float, std))
+        self.images.report(f"measuring mean and deviation of {len(self):,} images; data.mean and data.std give them")
+        found = examples.statistics(self)
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write(path, json.dumps(found).encode())
+        return found
+
+    def blocks(self, multiple: int) -> Iterator[np.ndarray]:
+        """All images in order, some megabytes at a time: each block but the last has a multiple of so many."""
+        each = math.prod(self.shape[1:]) * multiple
+        step = multiple * max(1, _BLOCK_BYTES // each)
+        yield from ahead(lambda start: self[start : start + step], range(0, len(self), step))
