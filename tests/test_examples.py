@@ -29,7 +29,9 @@ from test_house import files, module
 
 from runner import data, page, tracking, train
 from runner.composition.reading import read
+from runner.data import Folder
 from runner.data.files import open_tree
+from runner.data.streamed import Streamed
 from runner.experiment import Experiment
 from runner.explaining.sight import Sight
 from runner.geometry import ReceptiveField, Window
@@ -121,6 +123,18 @@ def photographs() -> dict[str, Any]:
     Image.new("RGB", (500, 375)).save("1.png")
     Path("2.png").write_bytes(b"")
     return {"tree": open_tree(Path.cwd())}
+
+
+def streamed_images() -> dict[str, Any]:
+    """A folder of images, as a source and as a streamed set."""
+    for number in range(8):
+        for label in "ab":
+            path = Path(label, f"{number}.png")
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (4, 4), (number, 0, 0)).save(path)
+    own = Folder(source="folder", root=".", residence="stream")
+    inputs = own.read(lambda line: None).train.inputs
+    return {"data": own, "inputs": Streamed(inputs, tuple(inputs.paths[:8]))}
 
 
 def images_in_parquet() -> dict[str, Any]:
@@ -237,6 +251,9 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.digests": files_to_read,
     "runner.data.image_cache": decoded_images,
     "runner.data.survey": photographs,
+    "runner.data.residence": streamed_images,
+    "runner.data.streamed": streamed_images,
+    "runner.training.streams": training,
     "runner.data.fit": pictures,
     "runner.data.npz": files_to_read,
     "runner.data.orientation": files_to_read,

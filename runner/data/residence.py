@@ -24,9 +24,11 @@ def placed(data: Source, parts: Parts, report: Report) -> tuple[Parts, bool]:
 
     Raises DataError if they cannot be streamed.
     """
-    if data.residence == "stream" and not data.streams:
-        raise DataError(must("data.residence", "be auto, device or host for data that are no image files", "stream"))
-    if data.residence in ("device", "host") or not data.streams:
+    can = data.streams and parts.train.inputs.dtype == np.uint8
+    if data.residence == "stream" and not can:
+        rule = "be auto, device or host for data other than image files of 8 bits"
+        raise DataError(must("data.residence", rule, "stream"))
+    if data.residence in ("device", "host") or not can:
         return parts, False
     if data.residence == "auto" and not (why := _too_large(data, parts)):
         return parts, False

@@ -145,7 +145,8 @@ def test_a_file_that_cannot_be_decoded_ends_the_training_in_one_line(photographs
 
 def test_what_is_no_file_of_its_own_is_not_streamed() -> None:
     with pytest.raises(
-        DataError, match=r"^data\.residence: must be auto, device or host for data that are no image files, got stream$"
+        DataError,
+        match=r"^data\.residence: must be auto, device or host for data other than image files of 8 bits, got stream$",
     ):
         data.load(tiny("data.residence=stream").source)
 
