@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES: Final = tuple(ROOT / name for name in ("README.md", "README.zh-CN.md", "docs/zoo.md"))
+PAGES: Final = tuple(ROOT / name for name in ("README.md", "README.zh-CN.md", "docs/zoo.md", "docs/data.md"))
 _MARK: Final = re.compile(r"<!-- (fill|when|rows): (.*?) -->(.*?)<!-- end -->", flags=re.DOTALL)
 # The workloads of throughput.json that the table shows, with the images on which they train.
 _WORKLOADS: Final = {
@@ -97,9 +97,40 @@ def _exported(one: dict[str, Any] | None) -> list[str]:
     return [f"{one['deviation']:.1e}", f"{one['size_bytes'] / 1e6:,.1f}", f"{one['seconds']:,.1f}"]
 
 
+def published_rows(found: dict[str, Any]) -> list[list[str]]:
+    """Experiment, published test error in per cent, ours with its 95 % interval, seeds, seconds for each, source."""
+    return [
+        [
+            f"`{name}`",
+            str(one["published"]),
+            f"{one['mean_error']:.2f} ({one['interval'][0]:.2f} … {one['interval'][1]:.2f})",
+            str(len(one["seeds"])),
+            f"{one['seconds'] / len(one['seeds']):,.0f}",
+            one["source"],
+        ]
+        for name, one in found["published"]["experiments"].items()
+    ]
+
+
+def imbalance_rows(found: dict[str, Any]) -> list[list[str]]:
+    """Way, test accuracy in per cent with its 95 % interval, difference from plain training, its p, what it means."""
+    rows = []
+    for name, one in found["imbalance"]["ways"].items():
+        low, high = (100 * end for end in one["interval"])
+        cells = [name, f"{100 * one['mean']:.1f} ({low:.1f} … {high:.1f})"]
+        if one["p"] is None:
+            rows.append([*cells, "", "", ""])
+        else:
+            differs = "yes" if one["p"] < 0.05 else "not distinguishable"
+            rows.append([*cells, f"{100 * one['from_plain']:+.1f}", f"{one['p']:.2g}", differs])
+    return rows
+
+
 _ROWS: Final[dict[str, Callable[[dict[str, Any]], list[list[str]]]]] = {
     "accuracy": accuracy_rows,
     "export": export_rows,
+    "imbalance": imbalance_rows,
+    "published": published_rows,
     "throughput": throughput_rows,
 }
 

@@ -138,7 +138,7 @@ def filled(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("page", [*LANGUAGES, "docs/zoo.md"])
+@pytest.mark.parametrize("page", [*LANGUAGES, "docs/zoo.md", "docs/data.md"])
 def test_measured_numbers_are_those_of_the_results(page: str) -> None:
     done = filled("--check", str(ROOT / page))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), "make readme writes them anew"
