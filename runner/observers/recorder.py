@@ -105,6 +105,12 @@ class Recorder(Observer):
         """Leaves no trace of a member in MLflow: its data or its configuration were rejected."""
         self._runs.pop(member.number).discard()
 
+    def adopt(self, found: Finished, run: tracking.Run) -> None:
+        """Takes a member that another process has trained and recorded as the best one so far."""
+        with self._lock:
+            self._runs[found.member.number] = run
+            self._best = found
+
     def run_of(self, number: int) -> tracking.Run | None:
         """The run of a member; None if it never began."""
         return self._runs.get(number)

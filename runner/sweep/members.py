@@ -1,7 +1,8 @@
-"""Validates the members of a batch together, and names them by the values that vary."""
+"""Validates the members of a batch together, names them by the values that vary, and tags their runs."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
@@ -9,7 +10,11 @@ from runner.observers.recorder import run_name
 from runner.path_names import short_names
 from runner.sweep.results import value_text, varied_text
 from runner.sweep.settings import Sweep
+from runner.sweep.tags import MEMBER, STATUS
+from runner.tracking import begun
 from runner.training.member import Context, Member, Value
+from runner.training.outcome import Outcome
+from runner.training.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,35 @@ def _member(one: Proposed, experiment: Experiment, names: Mapping[str, str]) -> 
     changes = tuple(f"{path}={value_text(value)}" for path, value in one.varied.items())
     title = run_name(experiment, changes, names)
     return Member(one.number, title, experiment, one.context, one.varied, varied_text(one.varied, names))
+
+
+def going_on(member: Member) -> Member:
+    """The member, and that it goes on, if an earlier process has begun it in its folder."""
+    found = begun.read(member.context.folder)
+    goes_on = found is not None and found.overrides == member.context.overrides
+    return replace(member, context=replace(member.context, goes_on=True)) if goes_on else member
+
+
+def identity_tags(member: Member, plan: Plan) -> dict[str, str]:
+    """The tag by which a killed sweep finds its member again. It must be stored together with the run."""
+    identity = {
+        "number": member.number,
+        "name": member.name,
+        "varied": member.varied,
+        "overrides": member.context.overrides,
+        "folder": str(member.context.folder),
+        "parameters": plan.totals.parameters,
+        "multiply_adds": plan.totals.multiply_adds,
+    }
+    return {MEMBER: json.dumps(identity)}
+
+
+def ending_tags(outcome: Outcome) -> dict[str, str]:
+    """The tags of a member's end; none for a killed member, which is trained again."""
+    if outcome.status == "KILLED":
+        return {}
+    reason = {"end_reason": outcome.reason} if outcome.reason and outcome.status != "FAILED" else {}
+    return {STATUS: outcome.status} | reason
 
 
 class Faults:

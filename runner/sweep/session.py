@@ -7,14 +7,11 @@ Batches that a search proposes are trained in one session.
 """
 
 import functools
-import json
 import logging
 import time
-import traceback
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,19 +29,20 @@ from runner.observers.repeatable import Repeatable
 from runner.path_names import short_names
 from runner.placement import Placement
 from runner.run_figures.settings import Figures
-from runner.sweep.engines import check_strategy, train_group
+from runner.sweep.elsewhere import Elsewhere, parent_of
+from runner.sweep.engines import check_strategy, note_errors, train_group
 from runner.sweep.engines.compiles import Compiles
-from runner.sweep.engines.groups import Datasets, grouped
-from runner.sweep.members import Proposed, validated
+from runner.sweep.engines.distributing import Engine
+from runner.sweep.engines.groups import Datasets, Group, grouped
+from runner.sweep.engines.starting import engine_of
+from runner.sweep.members import Proposed, ending_tags, going_on, identity_tags, validated
 from runner.sweep.report.announcing import Announcer
 from runner.sweep.report.publishing import present, publish, refresh
 from runner.sweep.report.refreshing import Refresher
 from runner.sweep.results import SweepResult
-from runner.sweep.settings import Objectives
-from runner.sweep.tags import MEMBER, STATUS, SWEEP, SWEEP_IDENTITY
+from runner.sweep.settings import Objectives, Sweep
+from runner.sweep.tags import SWEEP, SWEEP_IDENTITY
 from runner.sweep.tally import RUN_ID, Leader, Pruner, Search, Tally
-from runner.tracking import begun
-from runner.training.driver import Ended
 from runner.training.member import Member
 from runner.training.observer import Events, Observer
 from runner.training.outcome import Outcome
@@ -82,6 +80,7 @@ class Session:
         self._space: dict[str, str] = study.space if study else {}
         self._opened: _Opened | None = None
         self._activity = Activity(Console(highlight=False))
+        self._engine: Engine | None = None  # of members that train in other processes
 
     def train(self, proposed: Sequence[Proposed]) -> list[Outcome]:
         """Trains members, and returns the outcomes of those that ended, in the same order.
@@ -91,10 +90,14 @@ class Session:
         """
         # A search knows all that it varies; else the first batch tells it.
         self._space = self._space or _varied(proposed)
-        members = [_going_on(member) for member in validated(proposed, self._space)]
+        members = [going_on(member) for member in validated(proposed, self._space)]
         settings = proposed[0].sweep
         self._seconds = settings.seconds
         check_strategy(members, settings.strategy)
+        if self._engine is None and settings.engine != "local":
+            with self._activity as activity:
+                activity.now(f"starting {settings.engine}")
+                self._engine = engine_of(settings)
         opened = self._opened or self._open(members[0], proposed)
         try:
             groups = grouped(members, self._datasets)
@@ -111,16 +114,47 @@ class Session:
         # A pruned member of a mapped program has to be ended again where it was; others end by themselves.
         epochs = {number: len(own.history) if own.status == "PRUNED" else None for number, own in ended.items()}
         earlier = opened.checkpointer.earlier(epochs)
-        with self._compiles.counted():
-            for group in groups:
-                plan_of = functools.partial(self._plan_of, group.placement)
-                _note_errors(train_group(group, settings, plan_of, opened.events, earlier, self._may_begin))
+        if self._engine is not None:
+            self._train_elsewhere(self._engine, groups, settings)
+        else:
+            with self._compiles.counted():
+                for group in groups:
+                    plan_of = functools.partial(self._plan_of, group.placement)
+                    note_errors(train_group(group, settings, plan_of, opened.events, earlier, self._may_begin))
         with self._activity as activity:
             opened.tally.settle(wait=True, report=activity.now)
         outcomes = [opened.tally.outcomes.get(member.number) for member in waiting]
         if left := outcomes.count(None):
             self.leave(left)
         return [outcome for outcome in outcomes if outcome is not None]
+
+    def _train_elsewhere(self, engine: Engine, groups: Sequence[Group], settings: Sweep) -> None:
+        """Trains groups in processes of an engine."""
+        if self._opened is None:
+            return
+        _, parent, recorder, announcer, tally, *_, leader, refresher = self._opened
+        with self._activity as activity:
+            activity.now("opening the MLflow store")
+            opening = parent_of(parent)
+        elsewhere = Elsewhere(
+            engine=engine,
+            settings=settings,
+            objectives=self.objectives,
+            sweep=self.study.mark[1] if self.study else self.tags[SWEEP_IDENTITY],
+            folder=self.folder,
+            parent=parent,
+            opening=opening,
+            recorder=recorder,
+            events=Events([announcer, tally, refresher]),
+            leader=leader,
+            plan_of=self._plan_of,
+        )
+        left = None if self._seconds is None else self._seconds - (time.perf_counter() - self._began)
+        begins, self._has_begun = not self._has_begun, True
+        try:
+            elsewhere.train(groups, left, begins=begins)
+        finally:
+            self._opened.events.errors += elsewhere.events.errors
 
     def leave(self, count: int) -> None:
         """Leaves members to the next command, as the time is over."""
@@ -188,8 +222,8 @@ class Session:
             parent=parent,
             models=settings.log_models,
             is_best=leader.is_beaten_by,
-            begin_tags=_identity,
-            end_tags=_ending,
+            begin_tags=identity_tags,
+            end_tags=ending_tags,
         )
         announcer = Announcer(self.objectives[0][0], len(earlier))
         tally = Tally(recorder, parent, self.study)
@@ -197,7 +231,8 @@ class Session:
         refresher, checkpointer = Refresher(self._refresh), Checkpointer(self.folder)
         recording = [Repeatable(recorder), checkpointer, recorder, *pruners, announcer, tally, refresher]
         events = Events([NanSearch(), Profiler(), *recording])
-        return _Opened(name, parent, recorder, announcer, tally, checkpointer, events, first.context.figures)
+        figures = first.context.figures
+        return _Opened(name, parent, recorder, announcer, tally, checkpointer, events, figures, leader, refresher)
 
     def _name(self, proposed: Sequence[Proposed]) -> str:
         """The model, unless it varies, and what varies: `sweep lenet5: learning_rate × seed`."""
@@ -208,9 +243,11 @@ class Session:
 
     def close(self, error: BaseException | None) -> None:
         """Ends members that still train, writes the report, and ends the parent run."""
+        if self._engine is not None:
+            self._engine.close()
         if self._opened is None:
             return
-        _, parent, recorder, _, tally, checkpointer, events, figures = self._opened
+        _, parent, recorder, _, tally, checkpointer, events, figures, *_ = self._opened
         interrupted = error is not None and not isinstance(error, Exception)
         checkpointer.close()
         with self._activity as activity:
@@ -243,7 +280,7 @@ class Session:
         """Writes the report of the members that ended so far."""
         if self._opened is None:
             return
-        _, parent, recorder, *_, figures = self._opened
+        parent, recorder, figures = self._opened.parent, self._opened.recorder, self._opened.figures
         draws = bool(figures.draw) and time.perf_counter() - self._began > _SECONDS_UNTIL_DRAWN
         refresh(
             self.result(importances=False), parent, self.folder, recorder.best, recorder.best_network if draws else None
@@ -282,42 +319,8 @@ class _Opened(NamedTuple):
     checkpointer: Checkpointer
     events: Events
     figures: Figures
-
-
-def _going_on(member: Member) -> Member:
-    """The member, and that it goes on, if an earlier process has begun it in its folder."""
-    found = begun.read(member.context.folder)
-    goes_on = found is not None and found.overrides == member.context.overrides
-    return replace(member, context=replace(member.context, goes_on=True)) if goes_on else member
-
-
-def _identity(member: Member, plan: Plan) -> dict[str, str]:
-    """The tag by which a killed sweep finds its member again. It must be stored together with the run."""
-    identity = {
-        "number": member.number,
-        "name": member.name,
-        "varied": member.varied,
-        "overrides": member.context.overrides,
-        "folder": str(member.context.folder),
-        "parameters": plan.totals.parameters,
-        "multiply_adds": plan.totals.multiply_adds,
-    }
-    return {MEMBER: json.dumps(identity)}
-
-
-def _ending(outcome: Outcome) -> dict[str, str]:
-    """The tags of a member's end; none for a killed member, which is trained again."""
-    if outcome.status == "KILLED":
-        return {}
-    reason = {"end_reason": outcome.reason} if outcome.reason and outcome.status != "FAILED" else {}
-    return {STATUS: outcome.status} | reason
-
-
-def _note_errors(ended: Iterable[Ended]) -> None:
-    """Writes the tracebacks of unexpected errors to the log."""
-    for outcome, error in ended:
-        if error is not None and not isinstance(error, ConvrunnerError):
-            _log.info("%s\n%s", outcome.reason, withheld("".join(traceback.format_exception(error))))
+    leader: Leader
+    refresher: Refresher
 
 
 def _tags(folder: Path) -> dict[str, str]:

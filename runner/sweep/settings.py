@@ -11,6 +11,7 @@ from runner.metrics import Direction, natural_direction
 from runner.records import Record
 
 Strategy = Literal["auto", "vmap", "loop", "parallel"]
+Engine = Literal["local", "ray", "slurm"]
 Objectives = tuple[tuple[str, Direction], ...]  # (metric name, direction); members are ranked by the first
 COSTS = ("parameters", "multiply_adds", "seconds")
 
@@ -23,6 +24,14 @@ def _texts(value: Any) -> Any:
                 must("", "map paths to what they take, as on the command line: interval(0, 1)", value).text
             )
         return tuple((str(name), str(item)) for name, item in value.items())
+    return value
+
+
+def _options(value: Any) -> Any:
+    if isinstance(value, dict):
+        if not all(isinstance(item, str | int | float | bool) for item in value.values()):
+            raise ValueError(must("", "map names to texts, numbers or true and false", value).text)
+        return tuple((str(name), item) for name, item in value.items())
     return value
 
 
@@ -72,6 +81,12 @@ Texts = Annotated[
     BeforeValidator(_texts),
     PlainSerializer(dict, when_used="always"),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number"]}}),
+]
+Options = Annotated[
+    tuple[tuple[str, str | int | float | bool], ...],
+    BeforeValidator(_options),
+    PlainSerializer(dict, when_used="always"),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}),
 ]
 Conditions = Annotated[
     tuple[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]], ...],
@@ -181,6 +196,30 @@ class Sweep(Record):
         None,
         description="Largest number of members that vmap trains at once; null: as many as the device has memory for.",
     )
+    engine: Engine = Field(
+        "local",
+        description="Where members train: local (in this process), ray (in other processes, of this machine or of a "
+        "cluster; needs convrunner[ray]) or slurm (in jobs of SLURM; needs convrunner[slurm]).",
+    )
+    engine_address: Annotated[str, MinLen(1)] | None = Field(
+        None,
+        description="ray: the address of a cluster, such as auto; null: this machine alone. slurm: local runs jobs as "
+        "processes of this machine, as a trial; null: SLURM.",
+    )
+    engine_workers: Annotated[int, Ge(1)] | None = Field(
+        None,
+        description="Number of parts into which members of one structure are divided for other processes; null: as "
+        "many as Ray has room for, 8 with slurm.",
+    )
+    engine_cpus: Annotated[int, Ge(1)] = Field(1, description="Cores that the engine reserves for each process.")
+    engine_gpus: Annotated[float, Ge(0)] = Field(
+        0, description="GPUs that the engine reserves for each process, such as 1 or 0.5; 0: it trains on the CPU."
+    )
+    engine_options: Options = Field(
+        (),
+        description="slurm: parameters of submitit for each job, such as {slurm_partition: gpu, timeout_min: 240}; "
+        "without timeout_min, a job has 60 minutes.",
+    )
     log_models: Literal["best", "all", "none"] = Field(
         "best", description="The members whose model and figures are logged: the best, all, or none."
     )
@@ -210,6 +249,16 @@ class Sweep(Record):
             found.append(must("sweep.pruner.name", "be none where there are several metrics", self.pruner.name))
         if several and self.sampler in ("cmaes",):
             found.append(must("sweep.sampler", "be one for several metrics, such as nsga2 or tpe", self.sampler))
+        if self.engine != "local" and self.pruner.name != "none":
+            rule = "be none with sweep.engine=" + self.engine + ", whose processes do not compare members"
+            found.append(must("sweep.pruner.name", rule, self.pruner.name))
+        if self.engine == "local" and self.engine_address is not None:
+            found.append(must("sweep.engine_address", "be null with sweep.engine=local", self.engine_address))
+        if self.engine == "slurm" and self.engine_address not in (None, "local"):
+            found.append(must("sweep.engine_address", "be null or local with sweep.engine=slurm", self.engine_address))
+        if self.engine != "slurm" and self.engine_options:
+            rule = "be empty without sweep.engine=slurm"
+            found.append(must("sweep.engine_options", rule, dict(self.engine_options)))
         if self.pruner.name != "none" and self.metric[0] in COSTS:
             found.append(must("sweep.metric", "be measured every epoch where members are pruned", self.metric[0]))
         return found

@@ -20,7 +20,20 @@ from runner.training.plan import Plan
 RUN_ID: Final = "run_id"
 
 
-class Search(Protocol):
+class Told(Protocol):
+    """Whoever is told of outcomes once they are recorded."""
+
+    def earlier(self) -> list[Outcome]:
+        """The outcomes of members that ended in earlier sessions."""
+
+    def tell(self, outcome: Outcome) -> None:
+        """Stores the final outcome of a member."""
+
+    def remember(self, name: str, text: str) -> None:
+        """Stores a short text under a name."""
+
+
+class Search(Told, Protocol):
     """The search that proposes a sweep's members; see `runner.sweep.search`."""
 
     @property
@@ -37,12 +50,6 @@ class Search(Protocol):
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Reports a value of a member during training. Returns whether to prune it."""
 
-    def tell(self, outcome: Outcome) -> None:
-        """Stores the final outcome of a member."""
-
-    def earlier(self) -> list[Outcome]:
-        """The outcomes of members that ended in earlier sessions."""
-
     def ended_before(self) -> dict[int, Outcome]:
         """The members that had ended of the batch in which an earlier session was killed, by number."""
 
@@ -54,9 +61,6 @@ class Search(Protocol):
 
     def importances(self) -> dict[str, float]:
         """By path, the share of each varied value in the variance between members."""
-
-    def remember(self, name: str, text: str) -> None:
-        """Stores a short text under a name."""
 
     def recall(self, name: str) -> str | None:
         """The text stored under a name, if any."""
@@ -99,7 +103,7 @@ class Pruner(Observer):
 class Tally(Observer):
     """Collects outcomes. Comes after the recorder."""
 
-    def __init__(self, recorder: Recorder, parent: tracking.Run, search: Search | None) -> None:
+    def __init__(self, recorder: Recorder, parent: tracking.Run, search: Told | None) -> None:
         self._recorder, self._parent, self._search = recorder, parent, search
         earlier = search.earlier() if search else []
         self.outcomes = {outcome.number: outcome for outcome in earlier}  # by number, of earlier sessions too

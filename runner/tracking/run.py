@@ -76,6 +76,18 @@ class Run:
         self._ending = False
         self._outbox = Outbox(Journal(self.folder / UNTRACKED))
 
+    @classmethod
+    def of_another_process(
+        cls, opening: Opening, folder: Path, *, enabled: bool = True, parent: "Run | None" = None
+    ) -> "Run":
+        """The handle of a run that another process records, whose `opening.run_id` is known.
+
+        Runs can be listed under it, and `reopen` takes it.
+        """
+        run = cls(opening, folder, enabled=enabled, parent=parent, patient=True, reopened=True)
+        run._run_id = opening.run_id
+        return run
+
     # The beginning --------------------------------------------------------------------------------------------
 
     def create(self) -> None:

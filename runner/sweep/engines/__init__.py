@@ -1,15 +1,20 @@
 """How the members of a group share the device: in sequence, in threads on a CPU's cores, or as one mapped program."""
 
-from collections.abc import Callable, Sequence
+import logging
+import traceback
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from runner import cores
-from runner.errors import ConfigError, must
+from runner.errors import ConfigError, ConvrunnerError, must
 from runner.sweep.engines.groups import Group
 from runner.sweep.settings import Strategy, Sweep
 from runner.training.driver import Earlier, Ended, Mode, Planned, train
 from runner.training.member import Member
 from runner.training.observer import Events
+from runner.withheld import withheld
+
+_log = logging.getLogger(__name__)
 
 # With more multiply-adds, a single step uses all cores.
 _SMALL_STEP: Final = 2_000_000_000
@@ -61,6 +66,13 @@ def train_group(
         for part in parts
         for ended in train(part, plan_of, events, mode=mode, most=most, earlier=earlier, may_begin=may_begin)
     ]
+
+
+def note_errors(ended: Iterable[Ended]) -> None:
+    """Writes the tracebacks of unexpected errors to the log."""
+    for outcome, error in ended:
+        if error is not None and not isinstance(error, ConvrunnerError):
+            _log.info("%s\n%s", outcome.reason, withheld("".join(traceback.format_exception(error))))
 
 
 def _needs_sequence(member: Member) -> str:

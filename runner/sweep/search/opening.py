@@ -24,6 +24,7 @@ from runner.tracking.template import complete
 _BEGAN: Final = "began"
 _PLACE: Final = "place"
 _MOST_DIFFERENCES: Final = 8
+_ENGINE: Final = ("engine", "engine_address", "engine_workers", "engine_cpus", "engine_gpus", "engine_options")
 # Places that are compared with those stored in the study.
 _COMPARED: Final = ("tracking.uri",)
 # Settings that affect how a sweep runs, but not its identity.
@@ -33,7 +34,17 @@ _NO_IDENTITY: Final = (
     *("hydra", "train.save_every=", "train.keep_checkpoints"),
     *(
         f"sweep.{name}="
-        for name in ("strategy", "max_members", "log_models", "trials", "seconds", "batch", "resume", "storage")
+        for name in (
+            "strategy",
+            *_ENGINE,
+            "max_members",
+            "log_models",
+            "trials",
+            "seconds",
+            "batch",
+            "resume",
+            "storage",
+        )
     ),
 )
 
