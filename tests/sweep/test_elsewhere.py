@@ -46,7 +46,7 @@ def workers(driver: int, name: bytes) -> list[int]:
 
 def results() -> list[tuple[Any, ...]]:
     _, members = found()
-    names = ("val/accuracy", "val/loss", "test/accuracy", "train/loss")
+    names = ("val/accuracy", "val/loss", "train/loss")
     return [(varied(run)["seed"], run.info.status, *(run.data.metrics[name] for name in names)) for run in members]
 
 
@@ -54,7 +54,7 @@ def results() -> list[tuple[Any, ...]]:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found in /proc")
 @pytest.mark.parametrize(
     ("library", "engine", "strategy", "count"),
-    [("ray", "ray", "loop", 64), ("ray", "ray", "vmap", 64), ("submitit", "slurm", "loop", 16)],
+    [("ray", "ray", "loop", 64), ("ray", "ray", "vmap", 16), ("submitit", "slurm", "loop", 24)],
     ids=["ray-loop", "ray-vmap", "slurm-loop"],
 )
 def test_a_killed_process_costs_no_member(
@@ -79,7 +79,7 @@ def test_a_killed_process_costs_no_member(
         while not killed and process.poll() is None:
             runs = list((tmp_path / "other").glob("outputs/sweeps/*/*/*/run.json"))
             ended = list((tmp_path / "other").glob("outputs/sweeps/*/*/*/outcome.json"))
-            wanted = len(ended) >= 3 if strategy == "loop" else len(runs) >= count * 5 // 8
+            wanted = len(ended) >= 2 if strategy == "loop" else len(runs) >= count * 5 // 8
             if wanted and (pids := workers(process.pid, name)):
                 os.kill(pids[0], signal.SIGKILL)
                 killed = pids[0]
