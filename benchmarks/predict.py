@@ -81,7 +81,7 @@ def measured(folder: Path, count: int, rounds: int) -> tuple[dict[str, float], b
         assert sum(len(some) for some in network.files(str(folder))) == count
 
     def evaluated() -> None:
-        assert len(trained.probabilities(images, here)) == count
+        assert len(trained.answers(images, here)) == count
 
     contestants: dict[str, Callable[[], float]] = {
         "predict": lambda: timed(predicted),

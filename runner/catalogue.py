@@ -142,13 +142,22 @@ def _of_record(kind: str, name: str, record: type[Record], written: str) -> Entr
     return Entry(kind, name, usage, summary, notes.strip(), _arguments(record))
 
 
+def _tasks() -> Iterator[Entry]:
+    kinds = typing.get_args(Experiment.model_fields["task"].annotation)
+    records = {record.model_fields["name"].default: record for record in kinds}
+    for entry in _of_files("tasks", "task"):
+        taken = [argument for argument in _arguments(records[entry.name]) if argument.name != "name"]
+        yield replace(entry, arguments=tuple(taken))
+
+
 def _losses() -> Iterator[Entry]:
     kinds = typing.get_args(Experiment.model_fields["loss"].annotation)
     records = {record.model_fields["name"].default: record for record in kinds}
     for entry in _of_files("losses", "loss"):
         record = records.get(_content(entry).get("name"))
         taken = [argument for argument in _arguments(record) if argument.name != "name"] if record else []
-        yield replace(entry, arguments=tuple(taken))
+        others = "" if record is None or "classification" in record.tasks else f" task={min(record.tasks)}"
+        yield replace(entry, usage=f"{entry.usage}{others}", arguments=tuple(taken))
 
 
 def _arguments(record: type[Record]) -> tuple[Argument, ...]:
@@ -279,7 +288,9 @@ def _metrics() -> Iterator[Entry]:
     for name in metrics.names():
         module = inspect.getmodule(metrics.metric(name).per_example)
         summary = (inspect.getdoc(module) or "").partition("\n")[0]
-        yield Entry("metrics", name, f"train.metrics=[{name}]", summary)
+        task = metrics.metric(name).task
+        others = "" if task == "classification" else f" task={task}"
+        yield Entry("metrics", name, f"train.metrics=[{name}]{others}", summary)
 
 
 _KINDS: Final[Mapping[str, Callable[[], Iterator[Entry]]]] = {
@@ -288,6 +299,7 @@ _KINDS: Final[Mapping[str, Callable[[], Iterator[Entry]]]] = {
     "blocks": _blocks,
     "data": lambda: _of_files("data", "data"),
     "augmentations": _augmentations,
+    "tasks": _tasks,
     "losses": _losses,
     "optimizers": _optimizers,
     "schedules": _schedules,

@@ -62,7 +62,7 @@ class Layout(Experiment):
         return [
             must("sweep.metric", "be measured, by train.metrics", recorded)
             for recorded, name in names.items()
-            if name not in (None, *self.train.measured)
+            if name not in (None, *self.measured)
         ]
 
 

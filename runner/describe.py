@@ -60,8 +60,8 @@ def bound(experiment: Experiment, *, report: Report | None = None) -> Network:
     Raises ConfigError if the layers do not fit the data, and DataError if the files cannot be read.
     """
     data = experiment.source
-    if data.shape is not None and data.class_count is not None and not data.undeclared:
-        return experiment.network(data.shape, data.class_count, data.vocabulary_size)
+    if data.shape is not None and data.output_count is not None and not data.undeclared:
+        return experiment.network(data.shape, data.output_count, data.vocabulary_size)
     if data.folder is None:
         text = "must be given, since only the files tell it otherwise, got null"
         raise ConfigError(Fault(f"data.{data.undeclared}", text))

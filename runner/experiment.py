@@ -26,13 +26,16 @@ from runner.faults import fault, first_causes, unwritable, without_repeats
 from runner.layers import KINDS, places
 from runner.layers.base import Row, Shape, Step
 from runner.layers.repair import repaired
-from runner.losses import Loss, SoftmaxCrossEntropy, SoftmaxFocalLoss
+from runner.losses import KINDS as LOSSES
+from runner.losses import Loss, SoftmaxCrossEntropy
+from runner.metrics import metric_of
 from runner.model import Model
 from runner.network import FIRST_KERNEL, Network
 from runner.ops.lowering import Choice
 from runner.optim import Clip, Optimizer, Schedule
 from runner.records import TRACED, Record, frozen
 from runner.settings import Train
+from runner.tasks import Classification, Task
 from runner.tracking.messages import PARAM_CHARACTERS
 from runner.views import Views
 
@@ -51,6 +54,7 @@ class Program(Record):
     black: Annotated[tuple[float, ...] | None, TRACED]  # None, as `white`, for values in 0 … 1, such as bytes
     white: Annotated[tuple[float, ...] | None, TRACED]
     augment: Augment
+    task: Task
     loss: Loss
     optimizer: Optimizer
     clip: Clip
@@ -71,6 +75,7 @@ class Experiment(Record):
     model: Model = Field(description="The network.")
     data: Data = Field(description="The data set.")
     augment: Augment = Field(Augment(), description="Random changes to the training images.")
+    task: Task = Field(Classification(), description="What is learnt of each example: its class, labels or numbers.")
     loss: Loss = Field(SoftmaxCrossEntropy(), description="The loss that training minimizes.")
     optimizer: Optimizer = Field(description="The optimiser of the parameters.")
     schedule: Schedule = Field(Schedule(), description="How the learning rate changes from step to step.")
@@ -83,13 +88,13 @@ class Experiment(Record):
         faults = found.faults + _too_large(found.rows)
         last = self.model.layers[-1]
         path = f"model.layers[{len(self.model.layers) - 1}]"
-        doubled = last.kind == "softmax" and isinstance(self.loss, SoftmaxCrossEntropy | SoftmaxFocalLoss)
+        doubled = last.kind == self.loss.applies
         if doubled and not any(fault.path == path for fault in faults):
-            faults.append(Fault(path, f"must not be softmax under loss {self.loss.name}, which applies it itself"))
+            faults.append(Fault(path, f"must not be {last.kind} under loss {self.loss.name}, which applies it itself"))
         if not faults:
             network = self.model.bind(data_shape, classes, vocabulary)
             faults += self._fine_tuning_faults(network) + _whitening_faults(network)
-        faults += self.loss.weighting_faults(classes) + self.train.faults() + self.train.metric_faults(classes)
+        faults += self.train.faults() + self._task_faults(classes)
         if len(data_shape) != 3 and self.augment != Augment():
             faults.append(must("augment", "be empty for data that are not images", "augmentations"))
         faults += self._view_faults(data_shape)
@@ -97,10 +102,15 @@ class Experiment(Record):
         return faults + (self.augment.faults(input_shape) if len(input_shape) == 3 else [])
 
     @property
+    def measured(self) -> tuple[str, ...]:
+        """The names of all metrics that are measured, each once; the first compares runs."""
+        return tuple(dict.fromkeys((*self.task.measured, *self.train.metrics)))
+
+    @property
     def source(self) -> Source:
-        """The data source; images of several sizes are fitted to the model's input."""
-        size = self.model.input
-        return self.data if size is None else self.data.for_input(size.height, size.width)
+        """The data source, for the labels of the task; images of several sizes are fitted to the model's input."""
+        data, size = self.data.for_labels(self.task.form), self.model.input
+        return data if size is None else data.for_input(size.height, size.width)
 
     def network(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> Network:
         """The model bound to its data. Raises ConfigError with all faults."""
@@ -109,9 +119,18 @@ class Experiment(Record):
         return self.model.bind(data_shape, classes, vocabulary, self.train.precision)
 
     def program(
-        self, network: Network, *, mean: tuple[float, ...], std: tuple[float, ...], values: Range = UNIT
+        self,
+        network: Network,
+        *,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        values: Range = UNIT,
+        task: Task | None = None,
     ) -> Program:
-        """The program of this experiment, for inputs of this mean, standard deviation and range."""
+        """The program of this experiment, for inputs of this mean, standard deviation and range.
+
+        `task` is the experiment's, bound to training labels; a classification needs none.
+        """
         return Program(
             seed=self.seed,
             network=network,
@@ -120,7 +139,8 @@ class Experiment(Record):
             black=None if values == UNIT else values.black,
             white=None if values == UNIT else values.white,
             augment=self.augment,
-            loss=self.loss.model_copy(update=_ALIKE),
+            task=task or self.task,
+            loss=self.loss.model_copy(update=_ALIKE) if isinstance(self.loss, Weighting) else self.loss,
             optimizer=self.optimizer,
             clip=self.train.clip,
             ema_decay=self.train.ema_decay,
@@ -130,7 +150,7 @@ class Experiment(Record):
             lowering=self.train.lowering,
             freeze=network.resolved(self.train.freeze),
             test_time=self.train.test_time,
-            metrics=self.train.measured,
+            metrics=self.measured,
         )
 
     def _view_faults(self, data_shape: Shape) -> list[Fault]:
@@ -145,6 +165,30 @@ class Experiment(Record):
         if views.margin <= most or most < 0:  # the latter is a fault of model.input
             return []
         return [must("train.test_time.margin", f"be at most {most}, what fit=crop leaves out", views.margin)]
+
+    def _task_faults(self, outputs: int) -> list[Fault]:
+        """What does not suit the task, for data of so many classes, labels or numbers."""
+        faults = self.task.loss_faults(self.loss, LOSSES)
+        faults += self.task.metric_faults(self.train.metrics, outputs) + self.data.label_faults(self.task.form)
+        weights = self.loss if isinstance(self.loss, Weighting) else Weighting()
+        if self.task.form == "classes":
+            faults += weights.weighting_faults(outputs)
+        else:
+            if weights.class_weights != "none":
+                faults.append(self._only_of_classes("loss.class_weights", "none", weights.class_weights))
+            if self.train.sampling != "all":
+                faults.append(self._only_of_classes("train.sampling", "all", self.train.sampling))
+            if self.train.until_accuracy is not None:
+                faults.append(self._only_of_classes("train.until_accuracy", "null", self.train.until_accuracy))
+        name = metric_of(self.train.monitor.metric)
+        if name is not None and name not in self.measured:
+            known = ", ".join(f"val/{one}" for one in self.measured)
+            rule = f"be val/loss or one of {known}, which are measured"
+            faults.append(must("train.monitor.metric", rule, self.train.monitor.metric))
+        return faults
+
+    def _only_of_classes(self, path: str, rule: str, value: object) -> Fault:
+        return must(path, f"be {rule} for task {self.task.name}", value)
 
     def _fine_tuning_faults(self, network: Network) -> list[Fault]:
         """The faults of `train.freeze` and `model.weights_except`, for a model that fits its data."""
@@ -227,8 +271,8 @@ def _parsed(kind: type[E], raw: dict[str, Any], block_library: frozenset[str]) -
         faults += _further_faults(raw) + _train_faults(raw)
     else:
         data = experiment.data
-        if data.shape is not None and data.class_count is not None and not data.undeclared:
-            faults = faults or experiment.faults(data.shape, data.class_count, data.vocabulary_size)
+        if data.shape is not None and data.output_count is not None and not data.undeclared:
+            faults = faults or experiment.faults(data.shape, data.output_count, data.vocabulary_size)
     if faults:
         raise ConfigError(*without_repeats(_in_order(faults, list(kind.model_fields))))
     return experiment
@@ -243,7 +287,13 @@ def _block_meant(fault: Fault, blocks: frozenset[str]) -> Fault:
 def _further_faults(raw: dict[str, Any]) -> list[Fault]:
     """Faults of a model's layers if other parts of the experiment, or of the model, are invalid."""
     data, model = _readable(raw.get("data")), raw.get("model")
-    if data is None or data.shape is None or data.class_count is None or data.undeclared or not isinstance(model, dict):
+    if (
+        data is None
+        or data.shape is None
+        or data.output_count is None
+        or data.undeclared
+        or not isinstance(model, dict)
+    ):
         return []
     try:
         whole, guessed = Model.model_validate(model), False
@@ -254,7 +304,7 @@ def _further_faults(raw: dict[str, Any]) -> list[Fault]:
         except ValidationError:
             return []
         guessed = True
-    found = whole.survey(data.shape, data.class_count, vocabulary=data.vocabulary_size, guessed=guessed)
+    found = whole.survey(data.shape, data.output_count, vocabulary=data.vocabulary_size, guessed=guessed)
     return found.faults
 
 

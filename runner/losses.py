@@ -4,27 +4,35 @@
     >>> sums = metric_sums(loss, ("accuracy",), outputs, targets, weights)
     >>> accuracy = sums.metrics["accuracy"] / sums.weight
 
-Targets are distributions over the classes: one-hot, or mixed by mixup and cutmix. Losses are computed in float32,
-whatever the type of the network's outputs.
+Targets are distributions over the classes, one-hot or mixed by mixup and cutmix; or labels of 0 and 1; or numbers.
+Losses are computed in float32, whatever the type of the network's outputs.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 from pydantic import Field
 
 from runner.class_weights import Weighting
 from runner.graph import Graph
 from runner.metrics import metric
-from runner.records import TRACED
+from runner.records import TRACED, Record
+
+_CLASSES = frozenset({"classification"})
+_LABELS = frozenset({"multi_label"})
+_NUMBERS = frozenset({"regression"})
 
 
 class _OfLogits(Weighting):
     """A loss of outputs whose softmax are the class probabilities."""
+
+    tasks: ClassVar[frozenset[str]] = _CLASSES
+    applies: ClassVar[str | None] = "softmax"  # the layer that it has in itself
 
     def probabilities(self, outputs: jax.Array) -> jax.Array:
         """(n, k) logits → (n, k): their softmax."""
@@ -66,6 +74,9 @@ class SoftmaxCrossEntropy(_OfLogits):
 
 class L2Loss(Weighting):
     """½ Σ (target − output)², over the outputs: the usual squared error (`optax.l2_loss`, summed)."""
+
+    tasks: ClassVar[frozenset[str]] = _CLASSES | _NUMBERS
+    applies: ClassVar[str | None] = None
 
     name: Literal["l2_loss"] = Field(default="l2_loss", description="The loss, by its Optax name.")
 
@@ -127,6 +138,8 @@ class MulticlassHingeLoss(_OfLogits):
     The softmax of its scores ranks the classes, but is not calibrated.
     """
 
+    applies: ClassVar[str | None] = None
+
     name: Literal["multiclass_hinge_loss"] = Field(
         default="multiclass_hinge_loss", description="The loss, by its Optax name."
     )
@@ -145,7 +158,133 @@ class MulticlassHingeLoss(_OfLogits):
         return jnp.sum(targets.astype(jnp.float32) * hinges, axis=-1)
 
 
-Loss = Annotated[SoftmaxCrossEntropy | SoftmaxFocalLoss | L2Loss | MulticlassHingeLoss, Field(discriminator="name")]
+class _OfLabels(Record):
+    """A loss of outputs whose sigmoid are the probabilities of the labels, each on its own."""
+
+    tasks: ClassVar[frozenset[str]] = _LABELS
+    applies: ClassVar[str | None] = "sigmoid"
+
+    def probabilities(self, outputs: jax.Array) -> jax.Array:
+        """(n, k) logits → (n, k): their sigmoid."""
+        return jax.nn.sigmoid(outputs.astype(jnp.float32))
+
+    def mean(self, outputs: jax.Array) -> jax.Array:
+        """Logits (m, n, k) of m views of examples → (n, k), whose sigmoid is the mean of the views' probabilities."""
+        logits = outputs.astype(jnp.float32)
+        holds, not_ = (jax.nn.logsumexp(jax.nn.log_sigmoid(own), axis=0) for own in (logits, -logits))
+        return holds - not_
+
+    def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
+        """Adds `probabilities` to an ONNX graph."""
+        del classes
+        return graph.node("Sigmoid", outputs)
+
+    def mean_nodes(self, graph: Graph, outputs: str, count: int) -> str:
+        """Adds `mean` of views to an ONNX graph."""
+        del count
+        opposite = graph.node("Neg", outputs)
+        holds, not_ = (  # log sigmoid(x) = −softplus(−x)
+            graph.node(
+                "ReduceLogSumExp", graph.node("Neg", graph.node("Softplus", own)), graph.constant([0]), keepdims=0
+            )
+            for own in (opposite, outputs)
+        )
+        return graph.node("Sub", holds, not_)
+
+
+class SigmoidBinaryCrossEntropy(_OfLabels):
+    """−Σ log of the probability of what holds, over the labels (`optax.sigmoid_binary_cross_entropy`, summed)."""
+
+    name: Literal["sigmoid_binary_cross_entropy"] = Field(
+        default="sigmoid_binary_cross_entropy", description="The loss, by its Optax name."
+    )
+
+    def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        """(n, k) logits, (n, k) targets in 0 … 1 → (n,)."""
+        losses = optax.sigmoid_binary_cross_entropy(outputs.astype(jnp.float32), targets.astype(jnp.float32))
+        return jnp.sum(losses, axis=-1)
+
+
+class SigmoidFocalLoss(_OfLabels):
+    """Binary cross-entropy in which labels that are easy count little (`optax.sigmoid_focal_loss`, summed).
+
+    Source: Lin et al. 2017, arXiv:1708.02002.
+    """
+
+    name: Literal["sigmoid_focal_loss"] = Field(
+        default="sigmoid_focal_loss", description="The loss, by its Optax name."
+    )
+    alpha: Annotated[float, Ge(0), Le(1), TRACED] | None = Field(
+        default=None, description="The weight of labels that hold, beside 1 − alpha of others; null: both count alike."
+    )
+    gamma: Annotated[float, Ge(0), TRACED] = Field(
+        default=2.0, description="How little easy labels count; with 0 it is sigmoid_binary_cross_entropy."
+    )
+
+    def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        """(n, k) logits, (n, k) targets in 0 … 1 → (n,)."""
+        alpha = None if self.alpha is None else jnp.asarray(self.alpha, jnp.float32)
+        gamma = jnp.asarray(self.gamma, jnp.float32)
+        losses = optax.sigmoid_focal_loss(
+            outputs.astype(jnp.float32), targets.astype(jnp.float32), alpha=alpha, gamma=gamma
+        )
+        return jnp.sum(losses, axis=-1)
+
+
+class HuberLoss(Record):
+    """½ error² up to delta, and beyond it a straight line: outliers count less (`optax.huber_loss`, summed).
+
+    Source: Huber 1964, doi:10.1214/aoms/1177703732.
+    """
+
+    tasks: ClassVar[frozenset[str]] = _NUMBERS
+    applies: ClassVar[str | None] = None
+
+    name: Literal["huber_loss"] = Field(default="huber_loss", description="The loss, by its Optax name.")
+    delta: Annotated[float, Gt(0), TRACED] = Field(
+        default=1.0, description="The error from which on the loss is a straight line, in deviations of the target."
+    )
+
+    def per_example(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        """(n, k) estimates, (n, k) numbers → (n,)."""
+        delta = jnp.asarray(self.delta, jnp.float32)
+        losses = optax.huber_loss(outputs.astype(jnp.float32), targets.astype(jnp.float32), delta=delta)
+        return jnp.sum(losses, axis=-1)
+
+    def mean(self, outputs: jax.Array) -> jax.Array:
+        """Estimates (m, n, k) of m views of examples → (n, k): their mean."""
+        return jnp.mean(outputs.astype(jnp.float32), axis=0)
+
+    def mean_nodes(self, graph: Graph, outputs: str, count: int) -> str:
+        """Adds `mean` of views to an ONNX graph."""
+        del count
+        return graph.node("ReduceMean", outputs, graph.constant([0]), keepdims=0)
+
+    def probabilities(self, outputs: jax.Array) -> jax.Array:
+        """Estimates have none. Raises TypeError."""
+        raise TypeError("estimates have no probabilities")
+
+    def nodes(self, graph: Graph, outputs: str, classes: int) -> str:
+        """Estimates have no probabilities. Raises TypeError."""
+        raise TypeError("estimates have no probabilities")
+
+
+_Kinds = (
+    SoftmaxCrossEntropy
+    | SoftmaxFocalLoss
+    | L2Loss
+    | MulticlassHingeLoss
+    | SigmoidBinaryCrossEntropy
+    | SigmoidFocalLoss
+    | HuberLoss
+)
+KINDS: Final[tuple[Any, ...]] = get_args(_Kinds)
+Loss = Annotated[_Kinds, Field(discriminator="name")]
+Compared = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+def _as_they_are(outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return outputs, targets
 
 
 class MetricSums(NamedTuple):
@@ -157,13 +296,20 @@ class MetricSums(NamedTuple):
 
 
 def metric_sums(
-    loss: Loss, metrics: tuple[str, ...], outputs: jax.Array, targets: jax.Array, weights: jax.Array
+    loss: Loss,
+    metrics: tuple[str, ...],
+    outputs: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    compared: Compared = _as_they_are,
 ) -> MetricSums:
     """Sums over a batch of (n, k) outputs, (n, k) targets and (n,) weights, with the metrics of these names.
 
-    Examples that only pad the batch have weight 0 and add nothing, even if they contain NaN.
+    `compared` makes of outputs and targets what metrics take. Examples that only pad the batch have weight 0 and add
+    nothing, even if they contain NaN.
     """
-    values = {name: metric(name).per_example(outputs, targets) for name in metrics}  # (n,) each
+    seen = compared(outputs, targets)
+    values = {name: metric(name).per_example(*seen) for name in metrics}  # (n,) each
     losses = jnp.where(weights > 0, loss.per_example(outputs, targets), 0.0)
     return MetricSums(
         loss=jnp.sum(weights * losses),

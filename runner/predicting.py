@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from runner import cores, limits, placement
-from runner.answers import Choice, best
+from runner.answers import Choice, best, given
 from runner.data import files
 from runner.data.class_names import nfc
 from runner.data.decode import without_warnings
@@ -24,6 +24,7 @@ from runner.data.pixels import SUFFIXES
 from runner.data.text import text_of
 from runner.data.threads import in_threads
 from runner.errors import ConfigError, DataError, Fault, must
+from runner.tasks import MultiLabel
 from runner.trained import Trained
 from runner.verdicts.verdict import Verdict, judged
 
@@ -33,17 +34,18 @@ _AT_ONCE: Final = 1024  # inputs that are decoded and answered together
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one input: the classes with the largest probabilities, the largest first.
+    """The answer to one input: the classes with the largest probabilities, the largest first, or the labels given.
 
     `label` is the class of the folder that a file is in, if it is a class of the network. If a file cannot be used,
-    there are no classes, and `fault` says why. `probabilities` (k,) are those of all classes.
+    there are no classes, and `fault` says why. `values` (k,) are the probabilities of all classes or labels, or the
+    numbers of a regression, which has no `top`.
     """
 
     file: str
     top: tuple[Choice, ...] = ()
     label: str | None = None
     fault: str = ""
-    probabilities: np.ndarray | None = field(default=None, compare=False, repr=False)
+    values: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 class Predictor:
@@ -57,7 +59,8 @@ class Predictor:
         self._here = placement.choose(device)
         self.trained = trained.on(self._here)
         self.reads_texts = bool(trained.vocabulary)
-        self._classes = frozenset(trained.classes)
+        self.task = trained.program.task
+        self._classes = frozenset(trained.classes) if self.task.form == "classes" else frozenset()
         self._inputs = trained.inputs
 
     def predict(self, items: Sequence[Any], *, top_k: int = 1) -> list[Answer]:
@@ -131,14 +134,18 @@ class Predictor:
         return np.stack(inputs) if inputs else self._inputs.nothing()
 
     def _answers(self, names: list[str], inputs: np.ndarray, top_k: int) -> list[Answer]:
-        probabilities = self.trained.probabilities(inputs, self._here)
-        tops = best(probabilities, self.trained.classes, top_k=top_k)
-        found = zip(names, tops, probabilities, strict=True)
-        return [Answer(name, top, probabilities=each) for name, top, each in found]
+        answers, classes = self.trained.answers(inputs, self._here), self.trained.classes
+        tops: list[tuple[Choice, ...]] = [()] * len(answers)
+        if self.task.form == "classes":
+            tops = best(answers, classes, top_k=top_k)
+        elif isinstance(self.task, MultiLabel):
+            tops = [given(row, classes, self.task.threshold) for row in answers]
+        found = zip(names, tops, answers, strict=True)
+        return [Answer(name, top, values=each) for name, top, each in found]
 
     def verdict(self, answers: Sequence[Answer]) -> Verdict | None:
         """The verdict on the answers whose class is known, with the functions of a run; None if there are none."""
-        known = [(one.label, one.probabilities) for one in answers if one.label is not None]
+        known = [(one.label, one.values) for one in answers if one.label is not None]
         if not known:
             return None
         labels = np.array([self.trained.classes.index(label) for label, _ in known])

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, model_val
 from runner import limits
 from runner.errors import Fault, must
 from runner.layers.places import LayerNames
-from runner.metrics import ALWAYS, Direction, Name, metric, natural_direction
+from runner.metrics import Direction, Name, Validated, natural_direction
 from runner.ops.lowering import Choice
 from runner.optim import Clip
 from runner.records import TRACED, Record
@@ -20,12 +20,15 @@ from runner.views import Views
 class Monitor(Record):
     """The metric by which the epochs of a run are compared: for `keep`, `early_stopping` and the best epoch.
 
-    Of equal epochs the first is the best; epochs of equal val/accuracy are compared by val/loss.
+    Of equal epochs the first is the best; epochs that are equal in another metric are compared by val/loss.
     """
 
-    metric: Literal["val/accuracy", "val/loss"] = Field("val/accuracy", description="The metric that compares epochs.")
+    metric: Validated = Field(
+        "val/accuracy",
+        description="The metric that compares epochs: val/loss, or val/NAME of a metric that is measured.",
+    )
     direction: Direction | None = Field(
-        None, description="maximize or minimize; null: maximize accuracy, minimize loss."
+        None, description="maximize or minimize; null: loss is minimized, another metric has its own direction."
     )
 
     def cost(self, metrics: Mapping[str, float]) -> float:
@@ -126,7 +129,10 @@ class Train(Record):
         description="On a CPU, keep memory between steps instead of returning it to the system: faster, but more "
         "memory is used.",
     )
-    metrics: tuple[Name, ...] = Field((), description="Metrics that are measured in addition to loss and accuracy.")
+    metrics: tuple[Name, ...] = Field(
+        (),
+        description="Metrics that are measured in addition to loss, accuracy and what else the task always measures.",
+    )
     monitor: Monitor = Field(Monitor(), description="How the best epoch is chosen.")
     early_stopping: EarlyStopping | None = Field(
         None, description="When training ends before the last epoch; null: never."
@@ -168,23 +174,9 @@ class Train(Record):
         found = _EVERY.fullmatch(self.save_every) if self.save_every else None
         return Every(int(found[1]), found[2]) if found else None
 
-    @property
-    def measured(self) -> tuple[str, ...]:
-        """The names of all metrics that are measured, each once."""
-        return tuple(dict.fromkeys((*ALWAYS, *self.metrics)))
-
     def faults(self) -> list[Fault]:
         """What does not fit together in it."""
         found = self.test_time.faults()
         if self.batch_size % self.accumulate:
             found.append(must("train.accumulate", f"divide train.batch_size ({self.batch_size})", self.accumulate))
         return found
-
-    def metric_faults(self, classes: int) -> list[Fault]:
-        """The metrics that need more classes than the data have."""
-        least = {name: metric(name).least_classes for name in self.measured}
-        return [
-            must("train.metrics", f"contain {name} only for data of {count} classes or more", classes)
-            for name, count in least.items()
-            if classes < count
-        ]

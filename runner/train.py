@@ -57,14 +57,17 @@ class State(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What a network makes of a batch: sums of its loss and metrics, and the class probabilities (n, k)."""
+    """What a network makes of a batch: sums of its loss and metrics, and its answers (n, k).
+
+    Answers are the probabilities of classes or of labels, or numbers in the unit of the data.
+    """
 
     sums: MetricSums
-    probabilities: jax.Array
+    answers: jax.Array
 
 
 class Feed(NamedTuple):
-    """Training images, inputs uint8, float32 or int32 (n, …) and labels int32 (n,), in the order that is given.
+    """Training images, inputs uint8, float32 or int32 (n, …) and labels, int32 (n,) or float32 (n, k), in their order.
 
     `order` holds their indices, int32; without one they come in the order in which they lie. `class_weights`, float32
     (k,), multiply the losses of examples of each class.
@@ -131,7 +134,7 @@ def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, b
     inputs, labels = feed.batch(batch, program.batch_size)
     key = jax.random.fold_in(stream(program.seed, "step"), state.step)
     augment_key, dropout_key = jax.random.split(key)
-    targets = jax.nn.one_hot(labels, program.network.classes, dtype=jnp.float32)
+    targets = program.task.targets(labels, program.network.classes)
     values = value_range_of(program)
     fitted = program.network.fitted(inputs, values[0])
     images, targets = program.augment.apply(fitted, targets, key=augment_key, values=values)
@@ -166,10 +169,10 @@ def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, b
 
 def evaluate(program: Program, state: State, inputs: jax.Array, labels: jax.Array, weights: jax.Array) -> Evaluation:
     """Sums of loss and metrics, and the answers; `weights` (n,) are 0 where an example only fills the batch up."""
-    targets = jax.nn.one_hot(labels, program.network.classes, dtype=jnp.float32)
+    targets = program.task.targets(labels, program.network.classes)
     found = outputs(program, *evaluated(state), inputs)
-    sums = metric_sums(program.loss, program.metrics, found, targets, weights)
-    return Evaluation(sums, program.loss.probabilities(found))
+    sums = metric_sums(program.loss, program.metrics, found, targets, weights, program.task.compared)
+    return Evaluation(sums, program.task.answers(program.loss, found))
 
 
 def evaluated_sums(
@@ -180,14 +183,14 @@ def evaluated_sums(
 
 
 def predict(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
-    """Class probabilities (n, k) of images as they come."""
-    return program.loss.probabilities(outputs(program, params, statistics, inputs))
+    """Answers (n, k) to images as they come."""
+    return program.task.answers(program.loss, outputs(program, params, statistics, inputs))
 
 
 def results(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Class probabilities and the outputs of which they are made, both (n, k), of images as they come."""
+    """Answers and the outputs of which they are made, both (n, k), to images as they come."""
     found = outputs(program, params, statistics, inputs)
-    return program.loss.probabilities(found), found
+    return program.task.answers(program.loss, found), found
 
 
 def outputs(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
@@ -277,7 +280,8 @@ def _mean_loss(
         at = Pass(training=True, key=own, held=held)
         y, after = program.network.apply(params, statistics, x, at)
         weights = jnp.ones(x.shape[:1], jnp.float32)
-        sums = metric_sums(program.loss, program.metrics, y.astype(jnp.float32), wanted, weights)
+        outputs = y.astype(jnp.float32)
+        sums = metric_sums(program.loss, program.metrics, outputs, wanted, weights, program.task.compared)
         # A mixed target counts as the mixture of its classes.
         counts = None if class_weights is None else wanted @ jnp.asarray(class_weights)  # (n,)
         objective = sums.loss if counts is None else _weighted(program.loss.per_example(y, wanted), counts)

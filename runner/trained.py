@@ -2,7 +2,7 @@
 
 >>> trained.save(folder, config)
 >>> again = load(folder)
->>> again.probabilities(images, placement).shape     # (n, k), the bits of the run's own evaluation
+>>> again.answers(images, placement).shape     # (n, k), the bits of the run's own evaluation
 (5, 10)
 """
 
@@ -28,6 +28,7 @@ from runner.faults import fault
 from runner.layers.base import Tree
 from runner.placement import Placement
 from runner.records import Record, frozen
+from runner.tasks import Regression
 
 CONFIG: Final = "config.yaml"
 NETWORK: Final = "network.json"
@@ -58,6 +59,8 @@ class _Known(Record):
     std: tuple[float, ...]
     classes: tuple[str, ...]
     vocabulary: tuple[str, ...]
+    target_mean: tuple[float, ...] | None = None  # of the numbers of a regression, as its task has them, in training
+    target_std: tuple[float, ...] | None = None
     weights: str | None = None  # of runs recorded before it was written: not compared
 
 
@@ -82,7 +85,7 @@ class Trained:
     vocabulary: tuple[str, ...]  # the word of each token; empty if inputs are not tokens
     input_dtype: str  # of the data
     facts: Facts
-    tested: np.ndarray | None = None  # its probabilities (n, k) of the test examples, if it was just tested
+    tested: np.ndarray | None = None  # its answers (n, k) to the test examples, if it was just tested
 
     @property
     def value_range(self) -> Range:
@@ -120,6 +123,8 @@ class Trained:
             std=program.std,
             classes=self.classes,
             vocabulary=self.vocabulary,
+            target_mean=getattr(program.task, "mean", None),
+            target_std=getattr(program.task, "std", None),
             weights=hashlib.sha256(learnt).hexdigest(),
         )
         text = json.dumps(known.model_dump(), indent=1, ensure_ascii=False) + "\n"
@@ -127,8 +132,8 @@ class Trained:
         atomic.write(folder / WEIGHTS, learnt)
         atomic.write(folder / NETWORK, text.encode())
 
-    def probabilities(self, inputs: np.ndarray, placement: Placement) -> np.ndarray:
-        """Class probabilities (n, k), float32, of any number of inputs in the form of the data.
+    def answers(self, inputs: np.ndarray, placement: Placement) -> np.ndarray:
+        """Answers (n, k), float32, to any number of inputs in the form of the data: see `tasks`.
 
         Raises ConfigError if the inputs have another type or shape.
         """
@@ -189,7 +194,10 @@ def load(folder: Path, experiment: Experiment | None = None) -> Trained:
         len(known.classes),
         experiment.data.vocabulary_size or len(known.vocabulary) or None,
     )
-    program = experiment.program(network, mean=known.mean, std=known.std, values=Range(*known.input.range))
+    task = experiment.task
+    if isinstance(task, Regression):
+        task = task.model_copy(update={"mean": known.target_mean, "std": known.target_std})
+    program = experiment.program(network, mean=known.mean, std=known.std, values=Range(*known.input.range), task=task)
     try:
         params, statistics = weights.load(str(folder / WEIGHTS), network)
     except ConfigError as error:

@@ -95,12 +95,12 @@ def here() -> Placement:
 
 def begun(experiment: Experiment, dataset: Dataset | None = None) -> Training:
     """The training of an experiment before its first step, on its own data or those given."""
-    return Training(planned(experiment, dataset or data.load(experiment.data), here()))
+    return Training(planned(experiment, dataset or data.load(experiment.source), here()))
 
 
 def probabilities(training: Training, examples: Examples) -> np.ndarray:
     """The class probabilities (n, k) of examples by what a training kept."""
-    return training.trained({}).probabilities(examples.inputs, here())
+    return training.trained({}).answers(examples.inputs, here())
 
 
 def steps(path: str) -> list[int | str]:

@@ -40,6 +40,14 @@ numbers below are strengths: changing one does not compile the program again.
 
     python -m runner data=cifar10 model=cnn_3x augment=crop_flip
 """,
+    "tasks": """# Tasks
+
+`task=NAME` on a command line says what is learnt of each example. It brings a loss, the metrics of every run, the
+verdict and the figures with it; `classifier` has one unit for each class, label or number.
+
+    python -m runner experiment=digits_labels
+    python -m runner experiment=digits_numbers
+""",
     "losses": """# Losses
 
 The number that training makes smaller.

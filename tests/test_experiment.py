@@ -137,7 +137,11 @@ def test_every_data_set_goes_with_the_default_model(data: str) -> None:
 
 
 # What an option needs beside it, if it does not go with the digits.
-BESIDE = {"model=textcnn": ("data=text", "data.classes=2", "data.vocabulary=1000")}
+BESIDE = {
+    "model=textcnn": ("data=text", "data.classes=2", "data.vocabulary=1000"),
+    **dict.fromkeys(("loss=sigmoid_cross_entropy", "loss=sigmoid_focal"), ("task=multi_label",)),
+    "loss=huber": ("task=regression",),
+}
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -147,8 +151,9 @@ def test_every_shipped_option_composes_and_is_described(option: str) -> None:
 
 def test_every_option_goes_with_every_other() -> None:
     base, names = composed(), ("data", "augment", "loss", "optimizer", "schedule")
-    # The default model is one of images, and signals are none.
-    files = {name: [option(name, stem) for stem in group(name) if stem != "waves"] for name in names}
+    # The default model is one of images, and signals are none; the default task has its own losses.
+    others = {"waves", "sigmoid_cross_entropy", "sigmoid_focal", "huber"}
+    files = {name: [option(name, stem) for stem in group(name) if stem not in others] for name in names}
     for first, second in itertools.combinations(names, 2):
         for one, other in itertools.product(files[first], files[second]):
             assert parse(base | {first: one, second: other}).model.name == "lenet5"

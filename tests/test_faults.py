@@ -164,14 +164,24 @@ WRONG: list[tuple[str, Any, str]] = [
         "loss.name",
         "hinge",
         "loss.name: must be one of softmax_cross_entropy, softmax_focal_loss, l2_loss, multiclass_hinge_loss, "
-        "got hinge",
+        "sigmoid_binary_cross_entropy, sigmoid_focal_loss, huber_loss, got hinge",
     ),
     (
         "loss.name",
         None,
-        "loss.name: must be one of softmax_cross_entropy, softmax_focal_loss, l2_loss, multiclass_hinge_loss, got null",
+        "loss.name: must be one of softmax_cross_entropy, softmax_focal_loss, l2_loss, multiclass_hinge_loss, "
+        "sigmoid_binary_cross_entropy, sigmoid_focal_loss, huber_loss, got null",
     ),
     ("loss", {}, "loss.name: must be given, got nothing"),
+    ("task", "regression", "task: must be a mapping, got regression"),
+    ("task.name", "ranking", "task.name: must be one of classification, multi_label, regression, got ranking"),
+    ("task.threshold", 0.5, 'task.threshold: unknown key "threshold"; must be one of name'),
+    (
+        "data.targets",
+        {"tilt": {"rotation": 200}},
+        "data.targets: must make tilt of a list of classes, ink, or {rotation: DEGREES} from 1 to 180, got "
+        "{rotation: 200}",
+    ),
     ("loss.label_smoothing", 1.5, "loss.label_smoothing: must be ≤ 1, got 1.5"),
     ("loss.label_smoothing", "a", "loss.label_smoothing: must be a number, got a"),
     ("loss.label_smoothing", math.inf, "loss.label_smoothing: must be a finite number, got inf"),
@@ -230,7 +240,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "train.monitor.metric",
         "test/loss",
-        "train.monitor.metric: must be one of val/accuracy, val/loss, got test/loss",
+        'train.monitor.metric: unknown metric "test/loss"; did you mean "val/loss"?',
     ),
     (
         "train.monitor.direction",

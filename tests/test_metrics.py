@@ -117,7 +117,7 @@ def test_a_metric_is_added_by_one_short_file(runner: Runner) -> None:
     assert names <= set(run.data.metrics)
     digits, network = data.load(tiny().data), trained.load(Path("outputs/run"))
     for name, examples in (("val/confidence", digits.val), ("test_confidence", digits.test)):
-        probabilities = network.probabilities(examples.inputs, here())
+        probabilities = network.answers(examples.inputs, here())
         expected = probabilities[np.arange(len(examples)), examples.labels].mean()
         assert run.data.metrics[name] == pytest.approx(expected, rel=1e-5)
 

@@ -57,7 +57,7 @@ def test_files_are_decoded_as_in_training_bit_for_bit(photographs: tuple[Path, T
     paths = sorted((folder / "photos").rglob("*.*"))
     whole = data.load(trained.experiment.data)
     inputs = np.concatenate([part.inputs for part in (whole.train, whole.val, whole.test)])
-    expected = np.sort(trained.probabilities(inputs, here()), axis=1)[:, ::-1]
+    expected = np.sort(trained.answers(inputs, here()), axis=1)[:, ::-1]
     answers = Predictor(trained).predict(paths, top_k=2)
     found = [tuple(choice.probability for choice in answer.top) for answer in answers]
     assert len(found) == len(paths) == len(inputs)
@@ -70,7 +70,7 @@ def test_files_in_folders_of_classes_are_judged_as_the_test_images_of_a_run(
 ) -> None:
     folder, trained = photographs
     test = data.load(trained.experiment.data).test
-    probabilities = trained.probabilities(test.inputs, here())
+    probabilities = trained.answers(test.inputs, here())
     for name in test.files:
         path = tmp_path / "again" / "/".join(Path(name).parts[-2:])
         path.parent.mkdir(parents=True, exist_ok=True)

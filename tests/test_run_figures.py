@@ -109,7 +109,7 @@ def test_examples_of_a_large_network_are_chosen_from_few_images() -> None:
     class Untrained:
         program = SimpleNamespace(network=network)
 
-        def probabilities(self, inputs: np.ndarray, placement: object) -> np.ndarray:
+        def answers(self, inputs: np.ndarray, placement: object) -> np.ndarray:
             asked.append(len(inputs))
             return np.eye(10)[digits().val.labels[:1].repeat(len(inputs))]
 

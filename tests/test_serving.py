@@ -61,7 +61,7 @@ def test_the_folder_says_what_the_model_reads_and_answers(folder: Path) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 3, 256, 257, 600])
 def test_any_number_of_images_gives_what_the_function_gives(folder: Path, count: int) -> None:
-    answers = ServedModel(folder).probabilities(IMAGES[:count])
+    answers = ServedModel(folder).answers(IMAGES[:count])
     assert (answers.shape, answers.dtype) == ((count, 3), np.float32)
     if count:
         np.testing.assert_allclose(answers, network(variables(), jnp.asarray(IMAGES[:count])), rtol=2e-5, atol=1e-6)
@@ -69,7 +69,7 @@ def test_any_number_of_images_gives_what_the_function_gives(folder: Path, count:
 
 def test_an_answer_names_the_classes_with_the_largest_probabilities(folder: Path) -> None:
     served = ServedModel(folder)
-    rows, answers = served.probabilities(IMAGES[:5]), served.predict(IMAGES[:5], {"top_k": 9})
+    rows, answers = served.answers(IMAGES[:5]), served.predict(IMAGES[:5], {"top_k": 9})
     for row, answer in zip(rows, answers, strict=True):
         order = sorted(range(3), key=lambda place: -row[place])
         assert answer["top"] == [{"class": CLASSES[place], "probability": float(row[place])} for place in order]
@@ -135,7 +135,7 @@ def test_a_program_that_is_not_for_any_number_or_platform_is_saved_for_fewer(
         classes=("a", "b", "c"),
     )
     assert (facts.platforms, facts.batch_size) == (platforms, batch_size)
-    np.testing.assert_array_equal(ServedModel(tmp_path).probabilities(inputs), 2 * inputs)
+    np.testing.assert_array_equal(ServedModel(tmp_path).answers(inputs), 2 * inputs)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, TypeError, NotImplementedError])

@@ -53,6 +53,8 @@ CASES: dict[str, tuple[str, ...]] = {
         *("data=arrays", "data.root=signals.npz", "data.axes=lc", "data.range=[-2, 2]"),
         "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, global_avg_pool, classifier]",
     ),
+    "labels": (NORMALISED, "task=multi_label", "data.targets={is_even: [0, 2, 4, 6, 8], is_one: [1]}"),
+    "numbers": (NORMALISED, "task=regression", "data.targets={ink: ink, angle: {rotation: 45}}"),
     "texts": (
         *("data=text", "data.root=texts.csv", "data.length=6"),
         "model.layers=[{embedding: {dim: 6}}, {conv: {filters: 5, kernel_size: 2}}, global_max_pool, classifier]",
@@ -63,7 +65,9 @@ CASES: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow) if name in ("squared error", "resized and mirrored") else name
+        pytest.param(name, marks=pytest.mark.slow)
+        if name in ("squared error", "resized and mirrored", "labels")
+        else name
         for name in CASES
     ],
 )
@@ -75,7 +79,7 @@ def test_what_is_loaded_answers_as_the_run_did_bit_for_bit(
     write_texts(tmp_path)
     training, loaded = left(tmp_path, *CASES[name])
     dataset, metrics = training.plan.dataset, training.ledger.history[-1].metrics
-    found = loaded.probabilities(dataset.test.inputs, here())
+    found = loaded.answers(dataset.test.inputs, here())
     np.testing.assert_array_equal(found, evaluated(training, training.plan.held_out.test))
     assert loaded.program == training.plan.program
     assert loaded.classes == dataset.classes
@@ -92,7 +96,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Training, Tra
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17])
 def test_any_number_of_inputs_is_answered(saved: tuple[Path, Training, Trained], count: int) -> None:
     _, training, loaded = saved
-    found = loaded.probabilities(training.plan.dataset.val.inputs[:count], here())
+    found = loaded.answers(training.plan.dataset.val.inputs[:count], here())
     assert found.shape == (count, 10)
     np.testing.assert_array_equal(found, evaluated(training, training.plan.held_out.val)[:count])
 
@@ -100,9 +104,9 @@ def test_any_number_of_inputs_is_answered(saved: tuple[Path, Training, Trained],
 def test_inputs_are_answered_alike_alone_and_among_a_thousand(saved: tuple[Path, Training, Trained]) -> None:
     _, training, loaded = saved
     many = np.resize(training.plan.dataset.train.inputs, (1000, 8, 8, 1))
-    found = loaded.probabilities(many, here())
+    found = loaded.answers(many, here())
     for count in (1, 50):
-        np.testing.assert_array_equal(found[:count], loaded.probabilities(many[:count], here()))
+        np.testing.assert_array_equal(found[:count], loaded.answers(many[:count], here()))
 
 
 LARGE = "model.layers=[{conv: {filters: 4, kernel_size: 3, padding: same}}, flatten, classifier]"
@@ -127,7 +131,7 @@ def test_other_inputs_than_those_of_training_are_refused(
     saved: tuple[Path, Training, Trained], inputs: np.ndarray, got: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        saved[2].probabilities(inputs, here())
+        saved[2].answers(inputs, here())
     assert str(caught.value) == f"inputs: must be uint8 (n, 8, 8, 1) as in training, got {got}"
 
 
@@ -256,7 +260,7 @@ from runner import data, trained
 from runner.placement import Placement
 loaded = trained.load(Path("out"))
 examples = data.load(loaded.experiment.data).test
-answers = loaded.probabilities(examples.inputs, Placement(jax.devices()[0]))
+answers = loaded.answers(examples.inputs, Placement(jax.devices()[0]))
 print((answers.argmax(axis=1) == examples.labels).mean())
 """
     again = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

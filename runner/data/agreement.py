@@ -4,10 +4,12 @@ The training, validation and test inputs must have one shape and one type. Label
 of classes, and every class must have a training example.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
+from runner.data import targets
 from runner.data.class_names import check_recordable
 from runner.data.examples import Part, Parts
 from runner.data.source import Source
@@ -17,13 +19,53 @@ from runner.layers.base import shape_text
 Split = Literal["train", "val", "test"]
 
 
+def checked_labels(data: Source, parts: Parts) -> tuple[tuple[str, ...], Parts]:
+    """The names of classes, labels or numbers, and the parts with labels of the form that the task has.
+
+    Raises DataError that names the wrong part.
+    """
+    if data.label_form == "classes":
+        return checked_classes(data, parts), parts
+    rules, present = data.targets, _present(parts)
+    if rules and all(isinstance(rule, tuple) for _, rule in rules):
+        names = checked_classes(data, parts)
+        found = {split: targets.of_classes(part.labels, names, rules) for split, part in present.items()}
+    elif rules and not any(rule is None for _, rule in rules):
+        _check_inputs(data, present)
+        found = {
+            split: targets.drawn(len(part.inputs), rules, seed=data.split_seed, part=split)
+            for split, part in present.items()
+        }
+    else:
+        if parts.classes:
+            rule = f"say what is learnt of data with classes, such as {targets.EXAMPLES[data.label_form]}"
+            raise DataError(must("data.targets", rule, None if rules is None else [name for name, _ in rules]))
+        found = {
+            split: targets.checked_numbers(part, _labels_place(data, split, part), data.label_form)
+            for split, part in present.items()
+        }
+        _check_inputs(data, present)
+    place, count = _labels_place(data, "train", parts.train), found["train"].shape[1]
+    for split, labels in found.items():
+        if labels.shape[1] != count:
+            rule = f"hold {count} columns, as {place} does"
+            raise DataError(must(_labels_place(data, split, present[split]), rule, labels.shape[1]))
+    column_names = targets.column_names(rules, count, place)
+    changed = {split: replace(part, labels=found[split]) for split, part in present.items()}
+    return column_names, replace(parts, train=changed["train"], val=changed.get("val"), test=changed.get("test"))
+
+
+def _present(parts: Parts) -> dict[Split, Part]:
+    all_parts: dict[Split, Part | None] = {"train": parts.train, "val": parts.val, "test": parts.test}
+    return {split: part for split, part in all_parts.items() if part is not None}
+
+
 def checked_classes(data: Source, parts: Parts) -> tuple[str, ...]:
     """Returns the names of the classes, in the order of their labels.
 
     Raises DataError that names the wrong part: by its file if the source states it.
     """
-    all_parts: dict[Split, Part | None] = {"train": parts.train, "val": parts.val, "test": parts.test}
-    present = {split: part for split, part in all_parts.items() if part is not None}
+    present = _present(parts)
     for split, part in present.items():
         _check_labels(_labels_place(data, split, part), part)
     count = _class_count(data, parts)

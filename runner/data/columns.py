@@ -17,35 +17,50 @@ SPLITS: Final = ("split", "subset", "partition")
 
 
 class Wanted(NamedTuple):
-    """The columns that a record names; None: to be found. `group` None: none."""
+    """The columns that a record names; None: to be found. `group` None: none. `targets` are in place of `label`."""
 
     path: str | None
     label: str | None
     split: str | None
     group: str | None = None
+    targets: tuple[str, ...] = ()
 
 
 class Columns(NamedTuple):
-    """The columns of paths and of labels, and if they exist, those of the parts and of the groups."""
+    """The columns of paths and of labels, and if they exist, those of the parts and of the groups.
+
+    `targets` are those of several labels or numbers; `label` is then the first of them.
+    """
 
     path: str
     label: str
     split: str | None = None
     group: str | None = None
+    targets: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> list[str]:
+        """All columns, each once."""
+        named = (self.path, self.label, self.split, self.group, *self.targets)
+        return list(dict.fromkeys(column for column in named if column))
 
     def said(self) -> str:
         """The columns, in words."""
         parts = f", sets by {self.split}" if self.split else ""
-        return f"images by the column {self.path}, classes by {self.label}{parts}"
+        what = f"targets by {', '.join(self.targets)}" if self.targets else f"classes by {self.label}"
+        return f"images by the column {self.path}, {what}{parts}"
 
 
 def columns_of(header: Sequence[str], wanted: Wanted, place: str) -> Columns:
     """The columns of a header. Raises DataError if one is missing, or if none has a usual name."""
+    targets = tuple(named(header, column, place) for column in wanted.targets)
     return Columns(
         _named(header, wanted.path, place) or _usual(header, PATHS, place, "data.path_column"),
-        _named(header, wanted.label, place) or _usual(header, LABELS, place, "data.label_column"),
+        (targets[0] if targets else _named(header, wanted.label, place))
+        or _usual(header, LABELS, place, "data.label_column"),
         _named(header, wanted.split, place) or _first(header, SPLITS),
         _named(header, wanted.group, place),
+        targets,
     )
 
 

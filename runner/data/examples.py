@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
+from runner.data.forms import Form
 from runner.data.value_range import Range, measured
 from runner.errors import printable
 
@@ -46,7 +47,7 @@ class Inputs(Protocol):
 class Part:
     """The training, validation or test set of a source, before any example is held out or dropped.
 
-    `labels` are those of the files; `agreement.checked_classes` validates them. `place` and `labels_place` name the
+    `labels` are those of the files; `agreement` validates them. `place` and `labels_place` name the
     files of inputs and labels in messages; if they are empty, messages name the split. `files` are the paths of the
     inputs if each is a file of its own. Examples of one group, if `groups` has that of each, stay in one set.
     """
@@ -61,7 +62,11 @@ class Part:
     def take(self, index: np.ndarray) -> "Examples":
         """Reads the examples at these indices."""
         files = tuple(self.files[place] for place in index) if self.files else ()
-        return Examples(np.ascontiguousarray(self.inputs[index]), self.labels[index].astype(np.int32), files)
+        return Examples(np.ascontiguousarray(self.inputs[index]), self.labels_at(index), files)
+
+    def labels_at(self, index: np.ndarray) -> np.ndarray:
+        """The labels of the examples at these indices: int32 (n,), or float32 (n, k)."""
+        return np.asarray(self.labels[index], np.float32 if self.labels.dtype.kind == "f" else np.int32)
 
 
 class LeftOut(NamedTuple):
@@ -107,7 +112,7 @@ class Parts:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Inputs and their class indices, `labels` int32 (n,).
+    """Inputs and their labels: the numbers of their classes, int32 (n,), or of another form, float32 (n, k).
 
     `inputs` are uint8 or float32 (n, h, w, c) or (n, length, c); for texts they are tokens, int32 (n, length, 1). They
     are an array, or images that are decoded when they are indexed (`data.streamed`). `files` are their paths in the
@@ -141,9 +146,10 @@ class Leak(NamedTuple):
 class Dataset:
     """Training, validation and test examples; `digest` identifies their content and split.
 
-    For texts, `vocabulary[token]` is the word of a token. `declared_range` is the value of `data.range`. `left_out` are
-    files of the folder that are no examples; `leaks` are the examples that stand in two sets. `remarks` are lines that
-    a user should see.
+    `classes` are their names, or those of the k labels or numbers; `form` says which. For texts, `vocabulary[token]` is
+    the word of a token. `declared_range` is the value of `data.range`. `left_out` are files of the folder that are no
+    examples; `leaks` are the examples that stand in two sets; `remarks` are lines that a user
+    should see.
     """
 
     name: str
@@ -157,6 +163,7 @@ class Dataset:
     left_out: LeftOut = NOTHING
     leaks: tuple[Leak, ...] = ()
     remarks: tuple[str, ...] = ()
+    form: Form = "classes"
 
     @functools.cached_property
     def range(self) -> Range:
@@ -173,6 +180,12 @@ class Dataset:
         """Mean and standard deviation of each channel of the training images; see `statistics`."""
         found: Statistics = self.train.inputs.statistics() if self.train.streamed else statistics(self.train.inputs)
         return found
+
+
+def counts_of(examples: Examples, count: int) -> np.ndarray:
+    """How many examples have each class, or each label: int (k,)."""
+    labels = examples.labels
+    return np.bincount(labels, minlength=count) if labels.ndim == 1 else np.rint(labels.sum(axis=0)).astype(int)
 
 
 def digest_of(names: tuple[str, ...], *parts: Examples) -> str:

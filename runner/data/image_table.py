@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, NamedTuple
 
+import numpy as np
 from pydantic import Field
 
 from runner import limits
@@ -18,7 +19,7 @@ from runner.data.digests import content_of
 from runner.data.examples import Report
 from runner.data.files import FileTree, FolderTree, open_tree
 from runner.data.image_files import ImageFiles, Listed
-from runner.data.labels import LabelColumn, numbered
+from runner.data.labels import LabelColumn, number_column, numbered
 from runner.data.part_tables import PartTables, part_tables
 from runner.data.source import Name
 from runner.data.splits import part_of
@@ -60,7 +61,7 @@ class _Rows(NamedTuple):
 
 
 class ImageTable(ImageFiles):
-    """A table of images: a column has the path of each, another one its label."""
+    """A table of images: a column has the path of each, another one its label, or several have numbers."""
 
     listed_by: ClassVar[str] = "the table"
 
@@ -94,13 +95,7 @@ class ImageTable(ImageFiles):
         """Lists the images of the rows."""
         place = self._place()
         parts = self._parts(place, report)
-        classes, labels = numbered(
-            {
-                part: LabelColumn(rows.columns.label, rows.values(rows.columns.label), rows.at, _file(rows))
-                for part, rows in parts.items()
-            },
-            declared=self.class_names,
-        )
+        classes, labels = self._labels(parts)
         paths = {part: rows.values(rows.columns.path) for part, rows in parts.items()}
         wanted = {path for part in paths.values() for path in part}
         tree, top = self._images(place, wanted)
@@ -116,6 +111,30 @@ class ImageTable(ImageFiles):
             for part, rows in parts.items()
         }
         return Listed(tree, classes, listed)
+
+    def _labels(self, parts: Mapping[str, _Rows]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+        """The names of the classes, and the labels of each part; without classes the numbers of the columns (n, k)."""
+        if self.label_form == "classes" or self._of_classes:
+            columns = {
+                part: LabelColumn(rows.columns.label, rows.values(rows.columns.label), rows.at, _file(rows))
+                for part, rows in parts.items()
+            }
+            return numbered(columns, declared=self.class_names)
+        found, faults = {}, list[Fault]()
+        for part, rows in parts.items():
+            columns_of_part = [
+                number_column(column, rows.values(column), rows.at, faults)
+                for column in rows.columns.targets or (rows.columns.label,)
+            ]
+            found[part] = np.stack(columns_of_part, axis=1)
+        if faults:
+            raise DataError(*grouped(_file(next(iter(parts.values()))), faults))
+        return (), found
+
+    @property
+    def _of_classes(self) -> bool:
+        """Whether targets are made of classes or of images, and so no columns of their own."""
+        return self.targets is not None and any(rule is not None for _, rule in self.targets)
 
     def _place(self) -> _Place:
         root = self.folder
@@ -135,14 +154,15 @@ class ImageTable(ImageFiles):
         if self.split_column and len(place.tables) > 1:
             names = ", ".join(PurePosixPath(name).name for name, _ in place.tables.values())
             raise DataError(must("data.split_column", f"be null for tables of the parts ({names})", self.split_column))
-        wanted = Wanted(self.path_column, self.label_column, self.split_column, self.group_by)
+        targets = () if self.targets is None or self._of_classes else tuple(name for name, _ in self.targets)
+        wanted = Wanted(self.path_column, self.label_column, self.split_column, self.group_by, targets)
         parts, told, faults = {}, {}, []
         for part, (file, content) in place.tables.items():
             chosen: list[Columns] = []
 
             def choose(header: Sequence[str], file: str = file, chosen: list[Columns] = chosen) -> Iterable[str]:
                 chosen.append(columns_of(header, wanted, file))
-                return dict.fromkeys(column for column in chosen[0] if column)
+                return chosen[0].read
 
             table, columns = read_table(content, file, choose), chosen[0]
             if not table.lines:
@@ -150,7 +170,7 @@ class ImageTable(ImageFiles):
             if len(place.tables) > 1:
                 columns = columns._replace(split=None)
             told[columns.said()] = file
-            for column in filter(None, (columns.path, columns.label, columns.group)):
+            for column in (column for column in columns.read if column != columns.split):
                 faults += [fault for _, fault in table.empty(column)]
             parts[part] = _Rows(table, columns, range(len(table.lines)))
         if faults:

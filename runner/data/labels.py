@@ -12,7 +12,7 @@ import numpy as np
 
 from runner.data.broken import grouped
 from runner.data.class_names import class_order, nfc
-from runner.errors import DataError, must
+from runner.errors import DataError, Fault, must
 
 
 class LabelColumn(NamedTuple):
@@ -49,3 +49,20 @@ def numbered(
         raise DataError(*grouped(training, faults))
     labels = {part: np.array([number[value] for value in found], np.int32) for part, found in values.items()}
     return classes, labels
+
+
+def number_column(name: str, values: Sequence[str], at: Callable[[int], str], faults: list[Fault]) -> np.ndarray:
+    """The numbers of a column, float64 (n,); true and false are 1 and 0. Adds a fault for each value that is none."""
+    found = np.zeros(len(values))
+    for row, value in enumerate(values):
+        word = value.strip().casefold()
+        try:
+            found[row] = _WORDS[word] if word in _WORDS else float(word.replace("_", "x"))
+        except ValueError:
+            found[row] = np.nan
+        if not np.isfinite(found[row]):
+            faults.append(must(at(row), f"have a number in {name}", value))
+    return found
+
+
+_WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}

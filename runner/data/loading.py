@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from runner.data.agreement import checked_classes
+from runner.data import targets
+from runner.data.agreement import checked_labels
 from runner.data.broken import BadFileError
 from runner.data.copies import leaks, summary
 from runner.data.examples import Dataset, Examples, LeftOut, Part, Report
@@ -50,7 +51,7 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
         if values is not None and len(values) != found[-1]:
             raise DataError(must(f"data.{name}", f"have one value per channel ({found[-1]})", values))
     known = digest((*classes, *vocabulary), (train, val, test), identities)
-    found_in = (left_out, found_twice, remarks)
+    found_in = (left_out, found_twice, remarks, data.label_form)
     return Dataset(data.name, train, val, test, classes, known, vocabulary, data.declared_range, *found_in)
 
 
@@ -74,7 +75,7 @@ def form_of(data: Source, *, report: Report | None = None) -> tuple[tuple[int, .
     report = report or (lambda line: None)
     with _as_data_errors(data):
         parts = data.surveyed().read(report)
-        classes = checked_classes(data, parts)
+        classes, parts = checked_labels(data, parts)
         if parts.train.inputs.dtype != object:
             return tuple(parts.train.inputs.shape[1:]), len(classes), None
     texts = load(data, report=report)
@@ -95,7 +96,7 @@ def _as_data_errors(data: Source) -> Iterator[None]:
 
 def _read(data: Source, report: Report) -> Divided:
     parts, streamed = placed(data, data.read(report), report)
-    classes = checked_classes(data, parts)
+    classes, parts = checked_labels(data, parts)
     own = {"train": parts.train, "val": parts.val, "test": parts.test}
     check_apart({name: part.groups for name, part in own.items() if part is not None})
     train = np.arange(len(parts.train.labels))
@@ -103,9 +104,17 @@ def _read(data: Source, report: Report) -> Divided:
     train, val = _divided(data, parts.train, train, parts.val, "val")
     examples = []
     for part, index in ((parts.train, train), val, test):
-        chosen = limited(part.labels[index], data.limit, seed=data.split_seed)
-        examples.append(taken(part, index[chosen], streamed=streamed))
+        chosen = limited(targets.strata(part.labels[index]), data.limit, seed=data.split_seed)
+        found = taken(part, index[chosen], streamed=streamed)
+        examples.append(_measured(data, found) if data.label_form == "numbers" and data.targets else found)
     return Divided(classes, (examples[0], examples[1], examples[2]), parts.left_out, parts.remarks)
+
+
+def _measured(data: Source, examples: Examples) -> Examples:
+    """Examples with the numbers that are measured on them. Raises DataError where they are decoded for each batch."""
+    if examples.streamed and any(rule is not None for _, rule in data.targets or ()):
+        raise DataError(must("data.residence", "not be stream for targets that are measured on images", "stream"))
+    return targets.measured(examples, data.targets or ())
 
 
 def _divided(
@@ -119,7 +128,7 @@ def _divided(
         return available, (own, np.arange(len(own.labels)))
     if name == "test" and not isinstance(data, Undivided):
         raise NotImplementedError(f"{type(data).__name__} returns no test set and is not Undivided")
-    labels = train.labels[available]
+    labels = targets.strata(train.labels[available])
     field, value = f"data.{name}_fraction", getattr(data, f"{name}_fraction")
     if folds:
         field, value = "data.folds", folds
@@ -131,7 +140,7 @@ def _divided(
             must("data.group_by", f"leave {folds or 2} or more groups for {field}={value}", len(set(groups)))
         )
     kept, held = _held_out(data, labels, groups, name)
-    if len(np.unique(labels[kept])) < len(np.unique(labels)):
+    if data.label_form == "classes" and len(np.unique(labels[kept])) < len(np.unique(labels)):
         together = ", while groups stay together" if groups else ""
         raise DataError(must(field, f"leave training examples of every class{together}", value))
     return available[kept], (train, available[held])

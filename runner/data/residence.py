@@ -45,7 +45,7 @@ def taken(part: Part, index: np.ndarray, *, streamed: bool) -> Examples:
     if not streamed or not isinstance(part.inputs, Images):
         return part.take(index)
     files = tuple(part.inputs.paths[place] for place in index)
-    return Examples(Streamed(part.inputs, files), part.labels[index].astype(np.int32), files)
+    return Examples(Streamed(part.inputs, files), part.labels_at(index), files)
 
 
 def identity(part: Examples) -> Examples:

@@ -4,13 +4,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, WithJsonSchema, model_validator
 
 from runner.data.broken import BadFileError
 from runner.data.class_names import nfc
 from runner.data.examples import Examples, Parts, Report
+from runner.data.forms import Form
+from runner.data.targets import Targets, as_mapping, faults
 from runner.data.value_range import Range
-from runner.errors import must
+from runner.errors import Fault, must
 from runner.records import Record
 
 if TYPE_CHECKING:
@@ -89,11 +91,22 @@ class Source(Record):
         "image files are decoded for each batch), or auto (device if they fit, else host; stream if image files, "
         "decoded, fit neither into memory nor into the cache).",
     )
+    targets: Targets | None = Field(
+        default=None,
+        description="For the tasks multi_label and regression: by name, what each label or number is made of. A list "
+        "of classes: it holds of these; ink: the mean of the pixels in 0 … 1; {rotation: 45}: images are turned by up "
+        "to 45 degrees, and the angle is the number. Or the names of the columns of the files. null: they have none.",
+        examples=[{"is_even": [0, 2, 4, 6, 8]}],
+    )
+
     on_leakage: Literal["warn", "error"] = Field(
         default="warn",
         description="What is done about examples that stand in two of the training, validation and test sets, value "
         "for value: warn says how many in one line; error ends the command.",
     )
+
+    # What the labels are to be, by the task.
+    _form: Form = PrivateAttr("classes")
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -121,6 +134,33 @@ class Source(Record):
         """The declared number of classes; None if it is not declared."""
         return self.classes or (len(self.class_names) if self.class_names else None)
 
+    def implied(self) -> dict[str, Any]:
+        """Each target by its own path, as in YAML."""
+        own = {f"targets.{name}": written for name, written in as_mapping(self.targets).items()}
+        return {**super().implied(), "targets": None, **own} if own else super().implied()
+
+    @property
+    def output_count(self) -> int | None:
+        """The declared number of classes, labels or numbers; None if it is not declared."""
+        return len(self.targets) if self.targets is not None else self.class_count
+
+    @property
+    def label_form(self) -> Form:
+        """The form of the labels."""
+        return self._form
+
+    def for_labels(self, form: Form) -> Self:
+        """The same source, whose labels are to have this form."""
+        if form == self._form:
+            return self
+        copy = self.model_copy()
+        copy._form = form
+        return copy
+
+    def label_faults(self, form: Form) -> list[Fault]:
+        """What does not suit labels of this form."""
+        return faults(self.targets, form)
+
     @property
     def folder(self) -> Path | None:
         """`root` as a path, with ~ expanded to the home folder."""
@@ -146,7 +186,7 @@ class Source(Record):
         """A missing field without which `describe` must read the data; None if all are declared."""
         if self.shape is None:
             return "image"
-        return "classes" if self.class_count is None else None
+        return "classes" if self.output_count is None else None
 
     def encoded(self, parts: list[Examples]) -> tuple[list[Examples], tuple[str, ...]]:
         """The parts as network inputs, and the vocabulary, built from the first (the training) part only."""

@@ -6,6 +6,7 @@ Source: Mitchell et al. 2019, arXiv:1810.03993.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from runner.exporting.onnx_file import ANSWERS
 from runner.layers.base import shape_text
 from runner.trained import Trained
 
@@ -13,11 +14,11 @@ _MOST_CLASSES: Final = 100
 _LOADING: Final[Mapping[str, str]] = {
     "onnx": """import onnxruntime
 session = onnxruntime.InferenceSession("{file}")
-[probabilities] = session.run(["probabilities"], {{"{source}": {source}}})""",
+[{answers}] = session.run(["{answers}"], {{"{source}": {source}}})""",
     "stablehlo": """from pathlib import Path
 from jax import export
 network = export.deserialize(bytearray(Path("{file}").read_bytes()))
-probabilities, outputs = network.call({source})""",
+{answers}, outputs = network.call({source})""",
     "safetensors": """from safetensors.numpy import load_file
 weights = load_file("{file}")     # a dict of arrays""",
 }
@@ -31,15 +32,23 @@ def text(trained: Trained, form: str, file: str, compared: str) -> str:
 def _lines(trained: Trained, form: str, file: str, compared: str) -> Iterator[str]:
     network, name = trained.program.network, trained.experiment.model.name
     totals, facts = network.totals, trained.facts
-    source = "tokens" if trained.vocabulary else "images"
+    source, what = "tokens" if trained.vocabulary else "images", trained.program.task.form
+    answers = ANSWERS[what]
     yield from (f"# {name}", "", f"`{file}` is a network that was trained by convrunner {facts.version}.", "")
-    yield from ("## Load it", "", "```python", _LOADING[form].format(file=file, source=source), "```", "")
+    yield from (
+        "## Load it",
+        "",
+        "```python",
+        _LOADING[form].format(file=file, source=source, answers=answers),
+        "```",
+        "",
+    )
     if form == "safetensors":
         yield "The file has the learnt values alone, float32, under the paths of their layers (see *Weights*)."
     else:
         shape = ", ".join(map(str, network.data_shape))
         yield f"`{source}` is {trained.input_dtype} (n, {shape}) for any n: {_unit(trained)}."
-        yield f"`probabilities` is float32 (n, {network.classes}), in the order of the classes below; `outputs` has the"
+        yield f"`{answers}` is float32 (n, {network.classes}), in the order of the {what} below; `outputs` has the"
         yield "values of the last layer, of which they are made."
         yield "The preprocessing of the training, such as the normalisation, is inside."
         yield from ("", f"Outputs: {compared}.")
@@ -52,7 +61,7 @@ def _lines(trained: Trained, form: str, file: str, compared: str) -> Iterator[st
         yield f"| `{row.path.removeprefix('model.')}` | {shape_text(row.output.shape)} | {row.parameters:,} |"
     yield from ("", "## Data", "", f"- data set: {trained.experiment.data.name}, digest `{facts.digest}`")
     yield f"- mean {_numbers(trained.program.mean)} and standard deviation {_numbers(trained.program.std)} of a channel"
-    yield f"- {network.classes:,} classes: {_classes(trained.classes)}"
+    yield f"- {network.classes:,} {what}: {_classes(trained.classes)}"
     yield from ("", "## Numbers", "")
     if facts.metrics:
         yield from ("| metric | value |", "|---|---:|")

@@ -23,6 +23,8 @@ from runner.trained import Trained
 OPSET: Final = 20  # the first with Gelu; every onnxruntime since 1.17 reads it
 _IR_VERSION: Final = 9  # that of the opset
 _OUTPUTS: Final = "outputs"
+ANSWERS: Final = {"classes": "probabilities", "labels": "probabilities", "numbers": "estimates"}
+"""The name of what a network answers in exported files, by what it is."""
 
 
 @dataclass
@@ -91,11 +93,12 @@ def content(trained: Trained) -> bytes:
     network, graph = trained.program.network, OnnxGraph()
     source = "tokens" if trained.vocabulary else "images"
     try:
-        graph.node("Identity", _probabilities(trained, graph, source))
+        graph.node("Identity", _answers(trained, graph, source))
     except NotImplementedError as error:
         rule = f"must not be onnx for a network with the layer {error}, which has no nodes in ONNX"
         raise ConfigError(Fault("format", rule)) from error
-    graph.nodes[-1].output[0] = "probabilities"
+    answers = ANSWERS[trained.program.task.form]
+    graph.nodes[-1].output[0] = answers
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(trained.input_dtype))
     made = helper.make_model(
         helper.make_graph(
@@ -104,7 +107,7 @@ def content(trained: Trained) -> bytes:
             [helper.make_tensor_value_info(source, kind, ["n", *network.data_shape])],
             [
                 helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", network.classes])
-                for name in ("probabilities", _OUTPUTS)
+                for name in (answers, _OUTPUTS)
             ],
             initializer=list(graph.constants.values()),
         ),
@@ -113,7 +116,7 @@ def content(trained: Trained) -> bytes:
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=_IR_VERSION,
     )
-    facts = {"classes": json.dumps(trained.classes, ensure_ascii=False), "data": trained.facts.digest}
+    facts = {trained.program.task.form: json.dumps(trained.classes, ensure_ascii=False), "data": trained.facts.digest}
     if trained.vocabulary:
         facts["vocabulary"] = json.dumps(trained.vocabulary, ensure_ascii=False)
     helper.set_model_props(made, facts)
@@ -121,8 +124,8 @@ def content(trained: Trained) -> bytes:
     return bytes(made.SerializeToString())
 
 
-def _probabilities(trained: Trained, graph: OnnxGraph, source: str) -> str:
-    """Adds everything from the input to the probabilities."""
+def _answers(trained: Trained, graph: OnnxGraph, source: str) -> str:
+    """Adds everything from the input to the answers."""
     program, network = trained.program, trained.program.network
     test_time = program.test_time
     x = views.nodes(
@@ -139,7 +142,7 @@ def _probabilities(trained: Trained, graph: OnnxGraph, source: str) -> str:
             outputs = program.loss.mean_nodes(graph, outputs, count)
     graph.node("Identity", outputs)
     graph.nodes[-1].output[0] = _OUTPUTS
-    return program.loss.nodes(graph.inside("loss"), _OUTPUTS, network.classes)
+    return program.task.nodes(graph.inside("loss"), program.loss, _OUTPUTS, network.classes)
 
 
 def _seen(program: Program, graph: OnnxGraph, x: str, dtype: str) -> str:

@@ -10,16 +10,16 @@ from runner.figures.sheet import Sheet, line_height, wrapped
 from runner.figures.style import QUIET, RIGHT, TRAIN, VAL, WRONG, Array, percent, short_name
 
 _BARS: Final = 10
-_TEXT: Final = 7.5  # points
+TEXT: Final = 7.5  # points
 _OTHER, _EDGE = "#BBBBBB", "#B3B3B3"
 # Sizes in inches: an image, the names of classes beside it, the bars, the heading and the height of a bar.
-_IMAGE, _NAMES, _WIDE, _HEADING, _BAR = 1.9, 1.35, 2.0, 0.62, 0.215
+IMAGE, NAMES, WIDE, HEADING, BAR = 1.9, 1.35, 2.0, 0.62, 0.215
 
 
 class Answered(NamedTuple):
     """An image with its name, its true class if it is known, and the probabilities of the classes (k,).
 
-    `text` is what a network of texts reads, in place of the image.
+    `text` is what a network of texts reads, in place of the image. `said` is the answer in words, where it is no class.
     """
 
     image: Array
@@ -27,6 +27,7 @@ class Answered(NamedTuple):
     truth: int | None
     probabilities: Array
     text: str | None = None
+    said: str = ""
 
     @property
     def taken(self) -> int:
@@ -36,6 +37,8 @@ class Answered(NamedTuple):
 
 def verdict(one: Answered, classes: Sequence[str]) -> tuple[str, str]:
     """What the network answers, in a line, and the line's colour."""
+    if one.said:
+        return short_name(one.said, 90), "black"
     taken, share = short_name(classes[one.taken], 18), percent(float(one.probabilities[one.taken]))
     if one.truth is None:
         return f"{taken}, {share}", "black"
@@ -47,34 +50,34 @@ def verdict(one: Answered, classes: Sequence[str]) -> tuple[str, str]:
 def class_probabilities(answered: Sequence[Answered], classes: Sequence[str]) -> Sheet:
     """Each image or text with bars of its most probable classes, at most ten, and of the true one."""
     shown = [_shown(one) for one in answered]
-    wide = _IMAGE + _NAMES + _WIDE + 0.55
-    bars = max(map(len, shown)) * _BAR
-    texts = [None if one.text is None else wrapped(one.text, _TEXT, _IMAGE, max(bars, _IMAGE)) for one in answered]
-    high = max(bars, *(_IMAGE if lines is None else len(lines) * line_height(_TEXT) for lines in texts))
-    sheet = Sheet(wide * len(answered), _HEADING + high + 0.2)
+    wide = IMAGE + NAMES + WIDE + 0.55
+    bars = max(map(len, shown)) * BAR
+    texts = [None if one.text is None else wrapped(one.text, TEXT, IMAGE, max(bars, IMAGE)) for one in answered]
+    high = max(bars, *(IMAGE if lines is None else len(lines) * line_height(TEXT) for lines in texts))
+    sheet = Sheet(wide * len(answered), HEADING + high + 0.2)
     for place, (one, kept, lines) in enumerate(zip(answered, shown, texts, strict=True)):
         left = place * wide + 0.12
         text, colour = verdict(one, classes)
         sheet.write(left, 0.2, text, 10.5, colour=colour, bold=True)
         sheet.write(left, 0.41, short_name(one.name, 36), 8, colour=QUIET)
         if lines is None:
-            _input(sheet, one.image, left)
+            draw_input(sheet, one.image, left)
         else:
-            sheet.paragraph(left, _HEADING, lines, _TEXT)
-        _bars(sheet, one, kept, classes, left + _IMAGE + _NAMES)
+            sheet.paragraph(left, HEADING, lines, TEXT)
+        _bars(sheet, one, kept, classes, left + IMAGE + NAMES)
     return sheet
 
 
-def _input(sheet: Sheet, image: Array, left: float) -> None:
+def draw_input(sheet: Sheet, image: Array, left: float) -> None:
     """An image in its shape, or the curves of a signal (length, c)."""
     if image.ndim == 2:
-        sheet.curves(image.astype(np.float32), left, _HEADING, _IMAGE, _IMAGE, (TRAIN, VAL, QUIET))
-        sheet.frame(left, _HEADING, _IMAGE, _IMAGE, _EDGE)
+        sheet.curves(image.astype(np.float32), left, HEADING, IMAGE, IMAGE, (TRAIN, VAL, QUIET))
+        sheet.frame(left, HEADING, IMAGE, IMAGE, _EDGE)
         return
     longest = max(image.shape[:2])
-    high, wide = (size / longest * _IMAGE for size in image.shape[:2])
-    sheet.paste(pictured(image), left, _HEADING, wide, high)
-    sheet.frame(left, _HEADING, wide, high, _EDGE)
+    high, wide = (size / longest * IMAGE for size in image.shape[:2])
+    sheet.paste(pictured(image), left, HEADING, wide, high)
+    sheet.frame(left, HEADING, wide, high, _EDGE)
 
 
 def _shown(one: Answered) -> list[int]:
@@ -88,11 +91,11 @@ def _shown(one: Answered) -> list[int]:
 
 def _bars(sheet: Sheet, one: Answered, kept: Sequence[int], classes: Sequence[str], left: float) -> None:
     for row, place in enumerate(kept):
-        share, middle = float(one.probabilities[place]), _HEADING + (row + 0.5) * _BAR
+        share, middle = float(one.probabilities[place]), HEADING + (row + 0.5) * BAR
         colour = RIGHT if place == one.truth else WRONG if place == one.taken and one.truth is not None else _OTHER
         if one.truth is None and row == 0:
             colour = RIGHT
         sheet.write(left - 0.06, middle, short_name(classes[place], 18), 8, ha="right")
-        sheet.fill(left, middle - 0.36 * _BAR, share * _WIDE, 0.72 * _BAR, colour)
-        sheet.write(left + share * _WIDE + 0.04, middle, percent(share), 7.5, colour=QUIET)
-    sheet.fill(left, _HEADING, 0, len(kept) * _BAR, QUIET)
+        sheet.fill(left, middle - 0.36 * BAR, share * WIDE, 0.72 * BAR, colour)
+        sheet.write(left + share * WIDE + 0.04, middle, percent(share), 7.5, colour=QUIET)
+    sheet.fill(left, HEADING, 0, len(kept) * BAR, QUIET)

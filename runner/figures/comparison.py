@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from runner.figures.style import QUIET, empty_figure, short_name
+from runner.metrics import is_share
 
 # The colours of Okabe & Ito without yellow, which is hard to see on white.
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -37,7 +38,7 @@ def compared_curves(
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8, color=QUIET)
         axes.grid(alpha=0.25, linewidth=0.6)
-        if metric.endswith("accuracy"):
+        if is_share(metric):
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     handles, names = zip(*lines.values(), strict=True)
     figure.legend(handles, names, loc="outside lower left", frameon=False, fontsize=9)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from runner.figures.style import QUIET, TRAIN, VAL, empty_figure, percent
+from runner.metrics import is_share
 
 _FEW_EPOCHS = 12
 
@@ -30,7 +31,7 @@ def learning_curves(
         _curve(axes, history, f"train/{name}", TRAIN, "training")
         _curve(axes, history, f"val/{name}", VAL, "validation")
         _title(axes, name[:1].upper() + name[1:].replace("_", " "))
-        if name.endswith("accuracy"):
+        if is_share(f"val/{name}"):
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     _curve(rate, history, "learning_rate", QUIET, "learning rate")
     _title(rate, "Learning rate")
@@ -51,10 +52,10 @@ def learning_curves(
 
 
 def _metrics(history: Sequence[Mapping[str, float]]) -> list[str]:
-    """Loss and accuracy, then the other metrics of `train.metrics` in their order."""
+    """Loss, then the other metrics in their order: those of the task, and those of `train.metrics`."""
     found = (name.partition("/") for epoch in history for name in epoch)
     others = dict.fromkeys(name for part, _, name in found if part in ("train", "val"))
-    return list(dict.fromkeys(("loss", "accuracy", *others)))
+    return list(dict.fromkeys(("loss", *others)))
 
 
 def _title(axes: Axes, text: str) -> None:
@@ -95,6 +96,6 @@ def _mark_best(where: Mapping[str, Axes], row: Mapping[str, float], epoch: int, 
         axes.plot(
             [epoch], [row[name]], marker="o", markersize=7, markerfacecolor="white", markeredgecolor=VAL, zorder=5
         )
-        value = percent(row[name]) if name.endswith("accuracy") else f"{row[name]:.4g}"
+        value = percent(row[name]) if is_share(name) else f"{row[name]:.4g}"
         what = "best: epoch" if name == monitor else "epoch"
         axes.set_title(f"{what} {epoch}, {value} in validation", loc="right", fontsize=8, color=QUIET)

@@ -13,7 +13,8 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from runner.data.copies import first_copies, name_of
-from runner.data.examples import NOTHING, Examples, LeftOut, statistics
+from runner.data.examples import NOTHING, Examples, LeftOut, counts_of, statistics
+from runner.data.forms import Form
 from runner.inspecting.files import Kinds
 from runner.inspecting.looks import SMALLEST, alike, looks_of
 
@@ -37,6 +38,7 @@ class Examined:
     left_out: LeftOut = NOTHING
     kinds: Kinds | None = None
     repeats: bool = False
+    form: Form = "classes"  # of numbers `classes` are the names of their ranges, and labels say in which each lies
 
     @property
     def kind(self) -> Kind:
@@ -102,6 +104,7 @@ class Findings:
 
     name: str
     kind: Kind
+    form: Form
     classes: tuple[str, ...]
     shape: tuple[int, ...]
     splits: Mapping[str, Split]
@@ -152,7 +155,7 @@ def examined(data: Examined) -> Findings:
         at = int(splits[number])
         index = int(number - starts[at])
         part = parts[at]
-        return Place(names[at], index, name_of(part, names[at], index), data.classes[int(part.labels[index])])
+        return Place(names[at], index, name_of(part, names[at], index), _label(data.classes, part.labels[index]))
 
     groups = _groups(firsts)
     # First what matters most: the same example in two sets.
@@ -161,6 +164,7 @@ def examined(data: Examined) -> Findings:
     return Findings(
         name=data.name,
         kind=data.kind,
+        form=data.form,
         classes=data.classes,
         shape=() if data.kind == "texts" else tuple(parts[0].inputs.shape[1:]),
         splits={name: _split(part, len(data.classes)) for name, part in data.parts.items()},
@@ -172,6 +176,13 @@ def examined(data: Examined) -> Findings:
         not_searched=not_searched,
         shared=tuple(_shared(names, splits, firsts, pairs)),
     )
+
+
+def _label(names: Sequence[str], label: Array) -> str:
+    """The class of an example, or its labels."""
+    if label.ndim == 0:
+        return names[int(label)]
+    return ", ".join(name for name, holds in zip(names, label, strict=True) if holds) or "none"
 
 
 def _alike(kind: Kind, sets: Sequence[Examples], singles: Array) -> tuple[Array, str]:
@@ -216,7 +227,7 @@ def _shared(names: Sequence[str], splits: Array, firsts: Array, pairs: Array) ->
 
 
 def _split(part: Examples, classes: int) -> Split:
-    by_class = tuple(np.bincount(part.labels, minlength=classes).tolist())
+    by_class = tuple(counts_of(part, classes).tolist())
     inputs = part.inputs
     if inputs.dtype == object:
         words = sorted(len(str(text).split()) for text in inputs)

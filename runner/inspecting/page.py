@@ -19,6 +19,7 @@ from runner.errors import printable
 from runner.inspecting.changes import Row
 from runner.inspecting.findings import Examined, Findings, Place
 from runner.inspecting.pictures import strip
+from runner.inspecting.written import WORDS
 from runner.layers.base import shape_text
 
 _CLASSES: Final = 40  # of which examples are shown
@@ -54,7 +55,7 @@ def html(
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}: the data</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<h1>{title}</h1>\n<p>{found.kind}{shape} in {len(found.classes):,} classes</p>\n"
+        f"<h1>{title}</h1>\n<p>{found.kind}{shape} in {len(found.classes):,} {WORDS[found.form][1]}</p>\n"
         f"{_cards(found)}\n{''.join(sections)}</body>\n</html>\n"
     )
 
@@ -82,7 +83,7 @@ def _cards(found: Findings) -> str:
 
 
 def _classes(found: Findings) -> str:
-    largest = max(found.by_class)
+    largest, (one, several) = max(*found.by_class, 1), WORDS[found.form]
     rows = []
     for index, name in enumerate(found.classes):
         counts = {split: own.by_class[index] for split, own in found.splits.items()}
@@ -96,7 +97,7 @@ def _classes(found: Findings) -> str:
         )
     key = "".join(f'<i class="{name}"></i>{name}' for name in found.splits)
     heads = "".join(f"<th>{name}</th>" for name in found.splits)
-    return _section("Classes", f'<p class="key">{key}</p>{_table(f"<th>class</th>{heads}<th></th>", rows)}')
+    return _section(several.capitalize(), f'<p class="key">{key}</p>{_table(f"<th>{one}</th>{heads}<th></th>", rows)}')
 
 
 def _values(found: Findings) -> str:
@@ -127,12 +128,13 @@ def _examples(found: Findings, data: Examined) -> str:
     part = data.parts["train"]
     figures = []
     for label, name in list(enumerate(found.classes))[:_CLASSES]:
-        indices = np.flatnonzero(part.labels == label)
+        indices = np.flatnonzero(part.labels == label if part.labels.ndim == 1 else part.labels[:, label])
         chosen = indices[np.linspace(0, len(indices) - 1, min(_EXAMPLES, len(indices))).round().astype(int)]
         figures.append(_figure(f"<b>{escape(printable(name))}</b>", [part.inputs[index] for index in chosen]))
     more = len(found.classes) - _CLASSES
-    about = f"<p>The first {_CLASSES} classes; {more:,} more are not shown.</p>" if more > 0 else ""
-    return _section("Examples of each class", f'{about}<div class="rows wide">{"".join(figures)}</div>')
+    one, several = WORDS[found.form]
+    about = f"<p>The first {_CLASSES} {several}; {more:,} more are not shown.</p>" if more > 0 else ""
+    return _section(f"Examples of each {one}", f'{about}<div class="rows wide">{"".join(figures)}</div>')
 
 
 def _changes(changes: Sequence[Row], before: Any, changes_by: str) -> str:

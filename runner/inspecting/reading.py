@@ -1,6 +1,8 @@
 """Reads a source to examine it: files that cannot be decoded are a finding, and no reason to end."""
 
+import itertools
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +17,8 @@ from runner.inspecting.findings import Examined
 _SKIPS: Final = "on_bad_file"
 _SAMPLED: Final = 1_000
 _SAMPLED_BYTES: Final = 32 * 2**20
+_RANGES: Final = 10
+_NUMBERS: Final = 4  # of which ranges are shown
 
 
 def read(data: Source, *, report: Report | None = None) -> Examined:
@@ -32,7 +36,9 @@ def read(data: Source, *, report: Report | None = None) -> Examined:
         except DataError:
             raise error from None  # which names the files, where no readable one is left
     parts = dict(zip(SPLITS, found.examples, strict=True))
-    return Examined(data.name, found.classes, parts, found.left_out, _kinds(data, parts, report), data.repeats)
+    names, parts = _in_ranges(found.classes, parts) if data.label_form == "numbers" else (found.classes, parts)
+    kinds = _kinds(data, parts, report)
+    return Examined(data.name, names, parts, found.left_out, kinds, data.repeats, data.label_form)
 
 
 def of_dataset(dataset: Dataset, *, repeats: bool = False) -> Examined:
@@ -41,10 +47,29 @@ def of_dataset(dataset: Dataset, *, repeats: bool = False) -> Examined:
     Of streamed images it is a sample.
     """
     parts = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
+    name, names = dataset.name, dataset.classes
     if dataset.train.streamed:
-        sampled = {name: _sample(part) for name, part in parts.items()}
-        return Examined(f"{dataset.name} (a sample)", dataset.classes, sampled, dataset.left_out, repeats=repeats)
-    return Examined(dataset.name, dataset.classes, parts, dataset.left_out, repeats=repeats)
+        name, parts = f"{dataset.name} (a sample)", {split: _sample(part) for split, part in parts.items()}
+    if dataset.form == "numbers":
+        names, parts = _in_ranges(names, parts)
+    return Examined(name, names, parts, dataset.left_out, repeats=repeats, form=dataset.form)
+
+
+def _in_ranges(names: Sequence[str], parts: Mapping[str, Examples]) -> tuple[tuple[str, ...], dict[str, Examples]]:
+    """The names of ten ranges of each of the first numbers, and the examples with a 1 for the ranges they lie in."""
+    train = parts["train"].labels[:, :_NUMBERS]
+    told, columns = [], {split: [] for split in parts}  # type: ignore[var-annotated]
+    for number, name in enumerate(names[:_NUMBERS]):
+        edges = np.linspace(train[:, number].min(), train[:, number].max(), _RANGES + 1)
+        told += [f"{name} {low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
+        for split, part in parts.items():
+            place = np.clip(np.searchsorted(edges, part.labels[:, number], side="right") - 1, 0, _RANGES - 1)
+            columns[split].append(np.eye(_RANGES, dtype=np.float32)[place])
+    changed = {
+        split: Examples(part.inputs, np.concatenate(columns[split], axis=1), part.files)
+        for split, part in parts.items()
+    }
+    return tuple(told), changed
 
 
 def _sample(part: Examples) -> Examples:

@@ -18,6 +18,8 @@ _LISTED: Final = 5
 _CLASSES: Final = 24  # of more, the largest and the smallest are shown
 _BAR: Final = 24  # columns
 _LONGEST: Final = 28
+WORDS: Final = {"classes": ("class", "classes"), "labels": ("label", "labels"), "numbers": ("range", "ranges")}
+"""The words for what examples have, one and several, by the form of their labels."""
 
 
 def as_json(found: Findings) -> str:
@@ -35,6 +37,7 @@ def as_json(found: Findings) -> str:
         "name": found.name,
         "kind": found.kind,
         "shape": found.shape,
+        "form": found.form,
         "classes": found.classes,
         "splits": splits,
         "files": found.kinds._asdict() if found.kinds else None,
@@ -65,7 +68,7 @@ def as_text(found: Findings, width: int = 80) -> str:
 def _classes(found: Findings, width: int) -> str:
     """The classes with their number of examples in each set, and bars."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), show_footer=True)
-    table.add_column("class", footer="all", no_wrap=True)
+    table.add_column(WORDS[found.form][0], footer="all", no_wrap=True)
     for name, split in found.splits.items():
         table.add_column(name, footer=f"{split.count:,}", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)

@@ -11,7 +11,7 @@ import pkgutil
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import jax
 from pydantic import AfterValidator, WithJsonSchema
@@ -19,21 +19,23 @@ from pydantic import AfterValidator, WithJsonSchema
 from runner.errors import unknown
 
 Direction = Literal["maximize", "minimize"]
-ALWAYS: Final = ("accuracy",)  # measured by every run; `train.metrics` adds others
 
 
 @dataclass(frozen=True)
 class Metric:
     """A value of each example, whose mean over examples is recorded.
 
-    `per_example` takes (n, k) outputs and (n, k) targets, which are one-hot or mixed by mixup and cutmix, and returns
-    (n,): numbers, or truths whose share is recorded. `direction` says which values are better. Data of fewer than
-    `least_classes` classes are refused.
+    `per_example` takes (n, k) outputs and (n, k) targets, as the metric's `task` gives them to metrics, and returns
+    (n,): numbers, or truths whose share is recorded. Targets of classes are one-hot, or mixed by mixup and cutmix.
+    `direction` says which values are better, `form` how they are printed. Data of fewer than `least_classes` classes
+    are refused.
     """
 
     per_example: Callable[[jax.Array, jax.Array], jax.Array]
     direction: Direction = "maximize"
     least_classes: int = 1
+    task: str = "classification"
+    form: str = ".2%"
 
 
 def names() -> list[str]:
@@ -54,9 +56,25 @@ def natural_direction(recorded: str) -> Direction:
 
 
 def metric_of(recorded: str) -> str | None:
-    """The metric that is recorded as val/NAME or best/val_NAME; None for losses and costs."""
-    name = re.sub(r"^(val/|best/val_)", "", recorded)
+    """The metric that is recorded as train/NAME, val/NAME, test/NAME or best/val_NAME; None for losses and costs."""
+    name = re.sub(r"^(train/|val/|test/|best/val_)", "", recorded)
     return name if name in names() else None
+
+
+def printed(recorded: str, value: float, otherwise: str = ".4g") -> str:
+    """A value as it is printed, by the name under which it is recorded.
+
+    >>> printed("val/accuracy", 0.98765), printed("val/loss", 0.98765)
+    ('98.77%', '0.9877')
+    """
+    name = metric_of(recorded)
+    return format(value, metric(name).form if name else otherwise)
+
+
+def is_share(recorded: str) -> bool:
+    """Whether a value is a share that is printed in per cent, by the name under which it is recorded."""
+    name = metric_of(recorded)
+    return metric(name).form.endswith("%") if name else recorded.endswith("accuracy")
 
 
 def _known(name: str) -> str:
@@ -66,3 +84,16 @@ def _known(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_known), WithJsonSchema({"enum": names()})]
+
+
+def _validated(recorded: str) -> str:
+    known = ["val/loss", *(f"val/{name}" for name in names())]
+    if recorded not in known:
+        raise ValueError(unknown("", "metric", recorded, known).text)
+    return recorded
+
+
+Validated = Annotated[
+    str, AfterValidator(_validated), WithJsonSchema({"enum": ["val/loss", *(f"val/{name}" for name in names())]})
+]
+"""The name under which a value of the validation examples is recorded."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import jax
 
-from runner import endings, tracking, train
+from runner import endings, judging, tracking, train
 from runner.launchable import launchable
 from runner.run_figures.subject import Course, Subject, figure
 from runner.trained import NETWORK, WEIGHTS, Trained
 from runner.training.member import Member
 from runner.training.outcome import Outcome
 from runner.training.plan import Plan
-from runner.verdicts.verdict import FILE, as_json
+from runner.verdicts.verdict import FILE
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ def log_figures(recorded: tracking.Run, found: Finished) -> None:
     recorded.log_figure(FILE, lambda: _verdict(subject))
     for name in found.member.context.figures.draw:
         known = figure(name)
-        if known.suits(subject.network) and known.in_runs(subject.network):
+        if known.fits(subject) and known.in_runs(subject.network):
             recorded.log_figure(known.file(name), functools.partial(known.draw, subject))
 
 
 def _verdict(subject: Subject) -> bytes:
-    return (json.dumps(as_json(subject.verdict), indent=1, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(judging.as_json(subject.verdict), indent=1, ensure_ascii=False) + "\n").encode()
 
 
 @endings.warn_on_file_errors("the model")
@@ -65,16 +65,18 @@ def log_model(recorded: tracking.Run, found: Finished) -> None:
     log_weights(recorded, found)
     folder, dataset, program = found.member.context.folder / "model", found.plan.dataset, found.plan.program
 
-    def probabilities(variables: train.Variables, images: jax.Array) -> jax.Array:
+    def answers(variables: train.Variables, images: jax.Array) -> jax.Array:
         return train.predict(program, variables.params, variables.statistics, images)
 
     serving.save_model(
         folder,
-        function=probabilities,
+        function=answers,
         variables=train.Variables(found.trained.params, found.trained.statistics),
         images=dataset.val.inputs,
         classes=dataset.classes,
         inputs=found.trained.inputs,
+        form=program.task.form,
+        threshold=float(getattr(program.task, "threshold", 0.5)),
     )
     recorded.log_model(folder)
 

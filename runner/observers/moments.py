@@ -28,7 +28,7 @@ class MomentKeeper(Observer):
         self._kept: moments.Kept | None = None  # found once, as it takes milliseconds for a deep network; None: no page
 
     def begins(self, member: Member, plan: Plan) -> None:
-        if "page" not in member.context.figures.draw:
+        if "page" not in member.context.figures.draw or member.experiment.task.form != "classes":
             return
         self._kept = moments.kept(plan.program.network)
         if not member.context.goes_on:

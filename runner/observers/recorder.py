@@ -22,8 +22,10 @@ from runner.observers.artifacts import Finished, configuration, log_figures, log
 from runner.observers.profiler import TRACE
 from runner.path_names import short_names
 from runner.placement import Placement
+from runner.tasks import Task
 from runner.tracking import begun
 from runner.tracking.settings import absolute_uri, without_secrets
+from runner.tracking.view import METRIC_TAG
 from runner.trained import CONFIG, Trained
 from runner.training import checkpoints
 from runner.training.alone import Chunk
@@ -88,7 +90,7 @@ class Recorder(Observer):
         recorded = tracking.start(
             context.tracking,
             run_name=member.title,
-            tags=_tags(context, self._placement) | dict(tags or {}),
+            tags=_tags(context, self._placement) | task_tags(member.experiment.task) | dict(tags or {}),
             params=_as_written(params, context.from_environment) | _layer_overrides(context.overrides),
             folder=context.folder,
             parent=self.parent,
@@ -248,6 +250,11 @@ def run_name(experiment: Experiment, overrides: tuple[str, ...], names: Mapping[
     return withheld(" ".join([experiment.model.name, *changes]))
 
 
+def task_tags(task: Task) -> dict[str, str]:
+    """The tags of runs of another task than classification, by which the view of their experiment is made."""
+    return {} if task.form == "classes" else {"task": task.name, METRIC_TAG: task.measured[0]}
+
+
 def _tags(context: Context, placement: Placement) -> dict[str, str]:
     return (
         dict(context.tags)
@@ -321,10 +328,14 @@ def _found(data: Source, plan: Plan) -> dict[str, str]:
     """What the configuration leaves open, and the data or their statistics decide."""
     dataset, program = plan.dataset, plan.program
     found: dict[str, object] = {}
-    if data.classes is None:
-        found["data.classes"] = len(dataset.classes)
-    if data.class_names is None:
-        found["data.class_names"] = dataset.classes
+    if dataset.form != "classes":
+        if data.targets is None:
+            found["data.targets"] = dataset.classes
+    else:
+        if data.classes is None:
+            found["data.classes"] = len(dataset.classes)
+        if data.class_names is None:
+            found["data.class_names"] = dataset.classes
     if data.shape is None and not dataset.vocabulary:
         images = len(dataset.shape) == 3
         axes = ("image.height", "image.width", "image.channels") if images else ("signal.length", "signal.channels")
@@ -332,6 +343,10 @@ def _found(data: Source, plan: Plan) -> dict[str, str]:
     for name, own, values in (("mean", data.mean, program.mean), ("std", data.std, program.std)):
         if own is None and not dataset.vocabulary:
             found[f"data.{name}"] = tuple(float(f"{value:.6g}") for value in values)
+    for name in ("mean", "std"):
+        measured = getattr(program.task, name, None)
+        if measured is not None and getattr(plan.experiment.task, name) is None:
+            found[f"task.{name}"] = tuple(float(f"{value:.6g}") for value in measured)
     return {name: shown(value, longest=tracking.PARAM_CHARACTERS) for name, value in found.items()}
 
 
@@ -351,4 +366,5 @@ def _facts(source: str, dataset: Dataset) -> tracking.DatasetFacts:
         dtype=str(dataset.train.inputs.dtype),
         classes=dataset.classes,
         source=source,
+        form=dataset.form,
     )

@@ -1,6 +1,6 @@
 """The page of a trained network: one HTML file that holds the network with its weights and runs it in a browser.
 
->>> shown = examples(images, labels[:5], trained.probabilities(images, placement))
+>>> shown = examples(images, labels[:5], trained.answers(images, placement))
 >>> text = html(trained, shown, placement)     # a file of this text opens by double click, and loads nothing else
 """
 

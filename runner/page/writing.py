@@ -126,7 +126,7 @@ def _records(
         inputs = np.stack([np.asarray(example.data) for example in some])
         full = np.resize(inputs, (_AT_ONCE, *inputs.shape[1:]))
         values = activations(at, trained.params, trained.statistics, full)
-        for place, answers in enumerate(trained.probabilities(inputs, placement)):
+        for place, answers in enumerate(trained.answers(inputs, placement)):
             made = [next(values[path][place] for path in node.paths if path in values) for node in nodes[1:]]
             maps = [_recorded(np.asarray(one, np.float32), channels) for one in made]
             found.append({"maps": maps, "probabilities": [float(value) for value in answers]})

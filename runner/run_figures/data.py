@@ -1,6 +1,6 @@
 """The page of the data: classes, channels, examples, augmentations, doubtful images, copies and leakage."""
 
-from runner.run_figures.subject import RunFigure, Subject, has_numbers
+from runner.run_figures.subject import ALL, RunFigure, Subject, has_numbers
 
 
 def draw(subject: Subject) -> bytes:
@@ -17,5 +17,5 @@ def draw(subject: Subject) -> bytes:
 
 
 FIGURE = RunFigure(
-    draw, "the page of the data: examples, augmentations, copies", suits=has_numbers, place="{name}.html"
+    draw, "the page of the data: examples, augmentations, copies", suits=has_numbers, place="{name}.html", tasks=ALL
 )

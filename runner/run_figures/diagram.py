@@ -1,7 +1,7 @@
 """A diagram of the network: layers with their sizes, branches and shortcuts."""
 
 from runner.explaining.outline import outline
-from runner.run_figures.subject import RunFigure, Subject
+from runner.run_figures.subject import ALL, RunFigure, Subject
 
 
 def draw(subject: Subject) -> bytes:
@@ -15,4 +15,4 @@ def draw(subject: Subject) -> bytes:
     return diagram(found.input, found.parts, subject.trained.experiment.model.name, detail).encode()
 
 
-FIGURE = RunFigure(draw, "a diagram of the network", place="figures/{name}.svg")
+FIGURE = RunFigure(draw, "a diagram of the network", place="figures/{name}.svg", tasks=ALL)

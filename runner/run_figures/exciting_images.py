@@ -5,7 +5,7 @@ import numpy as np
 from runner.explaining.excitation import lively
 from runner.explaining.fields import theoretical
 from runner.explaining.layers import feature_map
-from runner.run_figures.subject import RunFigure, Subject, has_maps
+from runner.run_figures.subject import ALL, RunFigure, Subject, has_maps
 
 _FILTERS, _PARTS = 8, 9
 
@@ -34,4 +34,6 @@ def draw(subject: Subject) -> bytes:
     return png(exciting_images(rows, title=title, note=note))
 
 
-FIGURE = RunFigure(draw, "the parts of validation images that excite filters most", suits=has_maps, of_layer=True)
+FIGURE = RunFigure(
+    draw, "the parts of validation images that excite filters most", suits=has_maps, of_layer=True, tasks=ALL
+)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from runner.layers.passes import Located
-from runner.run_figures.subject import RunFigure, Subject, has_numbers
+from runner.run_figures.subject import ALL, RunFigure, Subject, has_numbers
 
 _MOST: Final = 24
 
@@ -62,4 +62,4 @@ def _depth(path: str) -> int:
     return sum(re.match(r"\d+_", part) is not None for part in path.split("."))
 
 
-FIGURE = RunFigure(draw, "the feature maps after every layer for each image", suits=has_numbers)
+FIGURE = RunFigure(draw, "the feature maps after every layer for each image", suits=has_numbers, tasks=ALL)

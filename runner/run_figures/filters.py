@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from runner.layers import places
-from runner.run_figures.subject import RunFigure, Subject, has_numbers
+from runner.run_figures.subject import ALL, RunFigure, Subject, has_numbers
 
 _MOST: Final = 60
 
@@ -23,5 +23,8 @@ def draw(subject: Subject) -> bytes:
 
 
 FIGURE = RunFigure(
-    draw, "the filters of every convolution", suits=lambda network: bool(network.kernels()) and has_numbers(network)
+    draw,
+    "the filters of every convolution",
+    suits=lambda network: bool(network.kernels()) and has_numbers(network),
+    tasks=ALL,
 )

@@ -1,7 +1,7 @@
 """The filters of the first convolution before and after training."""
 
 from runner.layers import places
-from runner.run_figures.subject import RunFigure, Subject, has_numbers
+from runner.run_figures.subject import ALL, RunFigure, Subject, has_numbers
 
 
 def draw(subject: Subject) -> bytes:
@@ -17,4 +17,5 @@ FIGURE = RunFigure(
     draw,
     "the filters of the first convolution before and after training",
     suits=lambda network: bool(network.kernels()) and has_numbers(network),
+    tasks=ALL,
 )

@@ -1,6 +1,6 @@
 """Loss, accuracy and learning rate over the epochs."""
 
-from runner.run_figures.subject import RunFigure, Subject
+from runner.run_figures.subject import ALL, RunFigure, Subject
 
 
 def draw(subject: Subject) -> bytes:
@@ -13,4 +13,4 @@ def draw(subject: Subject) -> bytes:
     return png(learning_curves(list(course.history), best_epoch=course.best_epoch, monitor=course.monitor))
 
 
-FIGURE = RunFigure(draw, "loss, accuracy and learning rate over the epochs", of_training=True)
+FIGURE = RunFigure(draw, "loss, accuracy and learning rate over the epochs", of_training=True, tasks=ALL)

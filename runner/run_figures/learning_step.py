@@ -47,7 +47,7 @@ def compared(subject: Subject) -> Compared:
     example = (subject.chosen or (subject.validation_example(0),))[0]
     trained = subject.trained
     target = np.zeros(len(trained.classes), np.float32)
-    answer = trained.probabilities(example.input[None], subject.placement)[0]
+    answer = trained.answers(example.input[None], subject.placement)[0]
     target[int(answer.argmax()) if example.label is None else example.label] = 1
     loss = trained.program.loss
 

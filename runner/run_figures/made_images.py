@@ -3,7 +3,7 @@
 from typing import Final
 
 from runner.explaining.excitation import lively, made
-from runner.run_figures.subject import RunFigure, Subject, has_maps
+from runner.run_figures.subject import ALL, RunFigure, Subject, has_maps
 
 _FILTERS: Final = 12
 _LARGE: Final = 128 * 128  # pixels from which fewer images are made
@@ -25,4 +25,4 @@ def draw(subject: Subject) -> bytes:
     return png(made_images(rows, title=title, note=note))
 
 
-FIGURE = RunFigure(draw, "images made to excite filters, by gradient ascent", suits=has_maps, of_layer=True)
+FIGURE = RunFigure(draw, "images made to excite filters, by gradient ascent", suits=has_maps, of_layer=True, tasks=ALL)

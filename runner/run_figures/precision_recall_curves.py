@@ -1,6 +1,6 @@
-"""Precision-recall curves of the test examples, each class against all others."""
+"""Precision-recall curves of the test examples, each class against all others, or of each label."""
 
-from runner.run_figures.subject import RunFigure, Subject
+from runner.run_figures.subject import CLASSES, LABELS, RunFigure, Subject
 from runner.verdicts.curves import curves
 
 
@@ -14,4 +14,6 @@ def draw(subject: Subject) -> bytes:
     return png(precision_recall_curves(lines, of=f"{len(subject.tested):,} {subject.of_test}"))
 
 
-FIGURE = RunFigure(draw, "precision-recall curves of each class, with their average precision")
+FIGURE = RunFigure(
+    draw, "precision-recall curves of each class or label, with their average precision", tasks=CLASSES | LABELS
+)

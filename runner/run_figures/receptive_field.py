@@ -7,7 +7,7 @@ import numpy as np
 from runner.explaining.fields import effective, theoretical
 from runner.explaining.layers import is_spatial, rows_by_path
 from runner.layers.base import shape_text
-from runner.run_figures.subject import RunFigure, Subject, has_maps
+from runner.run_figures.subject import ALL, RunFigure, Subject, has_maps
 
 _LAYERS: Final = 5
 
@@ -48,5 +48,9 @@ def layers_to(subject: Subject) -> list[str]:
 
 
 FIGURE = RunFigure(
-    draw, "the part of the image that a unit can see, and the part that it looks at", suits=has_maps, of_layer=True
+    draw,
+    "the part of the image that a unit can see, and the part that it looks at",
+    suits=has_maps,
+    of_layer=True,
+    tasks=ALL,
 )

@@ -2,6 +2,7 @@
 
 from runner.run_figures.subject import RunFigure, Subject
 from runner.verdicts.calibration import Reliability
+from runner.verdicts.verdict import Verdict
 
 
 def draw(subject: Subject) -> bytes:
@@ -13,6 +14,7 @@ def draw(subject: Subject) -> bytes:
         return Bins(found.counts, found.confidence, found.accuracy)
 
     found = subject.verdict
+    assert isinstance(found, Verdict), "a figure of classes fits no other task"
     error = f"calibration error {found.reliability.ece:.4f} (by chance up to {found.ece_by_chance:.4f})"
     diagrams = [(f"as trained\n{error}", bins(found.reliability))]
     if (tempered := found.tempered) is not None:

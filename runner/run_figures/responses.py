@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from runner import train
+from runner.data.targets import strata
 from runner.errors import shown
 from runner.geometry import Window
 from runner.layers import places, sequence
@@ -22,7 +23,7 @@ from runner.layers.initializers import InitializerRecord
 from runner.layers.merging import Auxiliary
 from runner.layers.passes import TOP, Located
 from runner.network import Network
-from runner.run_figures.subject import RunFigure, Subject, has_numbers
+from runner.run_figures.subject import ALL, RunFigure, Subject, has_numbers
 
 if TYPE_CHECKING:
     from runner.figures.responses import Look, Response, Seen
@@ -114,7 +115,7 @@ def _of_first_examples(subject: Subject) -> Subject:
         return subject
     val = subject.dataset.val
     if val.inputs.ndim == 3:
-        _, firsts = np.unique(val.labels, return_index=True)
+        _, firsts = np.unique(strata(val.labels), return_index=True)
         places = [int(place) for place in firsts[:_SIGNALS]]
     else:
         places = list(range(min(3 if _is_small(val.inputs) else 1, len(val))))
@@ -236,4 +237,4 @@ def suits(network: Network) -> bool:
     return has_numbers(network) and bool(list(reading(network.layers, network.input_shape)))
 
 
-FIGURE = RunFigure(draw, "an example beside the outputs of the layers that read it", suits=suits)
+FIGURE = RunFigure(draw, "an example beside the outputs of the layers that read it", suits=suits, tasks=ALL)

@@ -1,6 +1,6 @@
-"""ROC curves of the test examples, each class against all others."""
+"""ROC curves of the test examples, each class against all others, or of each label."""
 
-from runner.run_figures.subject import RunFigure, Subject
+from runner.run_figures.subject import CLASSES, LABELS, RunFigure, Subject
 from runner.verdicts.curves import curves
 
 
@@ -14,4 +14,4 @@ def draw(subject: Subject) -> bytes:
     return png(roc_curves(lines, of=f"{len(subject.tested):,} {subject.of_test}"))
 
 
-FIGURE = RunFigure(draw, "ROC curves of each class, with their areas")
+FIGURE = RunFigure(draw, "ROC curves of each class or label, with their areas", tasks=CLASSES | LABELS)

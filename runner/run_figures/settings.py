@@ -35,7 +35,10 @@ class Figures(Record):
     """Which figures are drawn of each run, in the background."""
 
     draw: tuple[Name, ...] = Field(
-        ("first_filters", "feature_maps", "class_probabilities", "worst_texts", "page", "data"),
-        description="The figures; those that do not suit the network are left out, and the page of a large one. "
-        "[]: none, also of sweeps.",
+        (
+            *("first_filters", "feature_maps", "class_probabilities", "label_probabilities", "estimates"),
+            *("worst_texts", "page", "data"),
+        ),
+        description="The figures; those that do not suit the network or its task are left out, and the page of a large "
+        "one. []: none, also of sweeps.",
     )

@@ -28,7 +28,6 @@ from runner.network import Network
 from runner.placement import Placement
 from runner.train import Variables
 from runner.trained import Trained
-from runner.verdicts.verdict import Verdict
 
 if TYPE_CHECKING:
     from runner.figures import Answered
@@ -40,11 +39,15 @@ _EXCITING: Final = 2000
 
 
 class Example(NamedTuple):
-    """An input in the form of the data, its class if it is known, and its name: `#12`, or that of a file."""
+    """An input in the form of the data, its class if it is known, and its name: `#12`, or that of a file.
+
+    `target` (k,) are its labels or numbers, if it has no class and they are known.
+    """
 
     input: np.ndarray
     label: int | None
     name: str
+    target: np.ndarray | None = None
 
 
 class Excitement(NamedTuple):
@@ -108,7 +111,7 @@ class Subject:
     @functools.cached_property
     def probabilities(self) -> np.ndarray:
         """Class probabilities (n, k) of the validation examples."""
-        return self.trained.probabilities(self.dataset.val.inputs, self.placement)
+        return self.trained.answers(self.dataset.val.inputs, self.placement)
 
     @functools.cached_property
     def judged(self) -> tuple[np.ndarray, np.ndarray]:
@@ -120,13 +123,13 @@ class Subject:
         if count >= len(self.dataset.val):
             return np.arange(len(self.dataset.val)), self.probabilities
         indices = self.some(max(count, _LEAST_JUDGED))
-        return indices, self.trained.probabilities(self.dataset.val.inputs[indices], self.placement)
+        return indices, self.trained.answers(self.dataset.val.inputs[indices], self.placement)
 
     @functools.cached_property
     def tested(self) -> np.ndarray:
         """Class probabilities (n, k) of the test examples: those of the run's own evaluation, if it just ended."""
         known = self.trained.tested
-        return self.trained.probabilities(self.dataset.test.inputs, self.placement) if known is None else known
+        return self.trained.answers(self.dataset.test.inputs, self.placement) if known is None else known
 
     @property
     def of_test(self) -> str:
@@ -134,10 +137,13 @@ class Subject:
         return "test texts" if self.trained.vocabulary else "test images" if has_images(self.network) else "test inputs"
 
     @functools.cached_property
-    def verdict(self) -> Verdict:
-        """The verdict on these answers, with a temperature that is fitted to the `judged` validation examples."""
+    def verdict(self) -> judging.AnyVerdict:
+        """The verdict on these answers; of classes with a temperature fitted to the `judged` validation examples."""
+        task = self.trained.experiment.task
+        if task.name not in CLASSES:
+            return judging.verdict(self.dataset, self.tested, task)
         indices, probabilities = self.judged
-        return judging.verdict(self.dataset, self.tested, (self.dataset.val.labels[indices], probabilities))
+        return judging.verdict(self.dataset, self.tested, task, (self.dataset.val.labels[indices], probabilities))
 
     @functools.cached_property
     def before(self) -> Variables:
@@ -153,6 +159,11 @@ class Subject:
             return self.chosen
         indices, probabilities = self.judged
         labels = self.dataset.val.labels[indices]
+        task = self.trained.program.task
+        if task.name not in CLASSES:
+            errors = task.errors(labels, probabilities)
+            ends = dict.fromkeys((int(np.argmin(errors)), int(np.argmax(errors))))
+            return tuple(self.validation_example(int(indices[place])) for place in ends)
         given = probabilities[np.arange(len(labels)), labels]
         is_right = probabilities.argmax(axis=1) == labels
         places = dict.fromkeys((int(np.argmax(np.where(is_right, given, -1))), int(np.argmin(given))))
@@ -162,12 +173,15 @@ class Subject:
         """The validation example at an index."""
         val = self.dataset.val
         name = val.files[index].rpartition("/")[2] if val.files else f"#{index}"
-        return Example(val.inputs[index], int(val.labels[index]), name)
+        label = val.labels[index]
+        if label.ndim:
+            return Example(val.inputs[index], None, name, label)
+        return Example(val.inputs[index], int(label), name)
 
     @functools.cached_property
     def answers(self) -> np.ndarray:
         """Class probabilities (n, k) of the examples."""
-        return self.trained.probabilities(np.stack([example.input for example in self.examples]), self.placement)
+        return self.trained.answers(np.stack([example.input for example in self.examples]), self.placement)
 
     @functools.cached_property
     def seen(self) -> np.ndarray:
@@ -190,11 +204,13 @@ class Subject:
         """The examples with their answers, as figures show them."""
         from runner.figures import Answered
 
-        words, pairs = self.trained.vocabulary, zip(self.examples, self.answers, strict=True)
-        return [
-            Answered(one.input, one.name, one.label, answer, token_text(one.input, words) if words else None)
-            for one, answer in pairs
-        ]
+        words, task = self.trained.vocabulary, self.trained.program.task
+        found = []
+        for one, answer in zip(self.examples, self.answers, strict=True):
+            text = token_text(one.input, words) if words else None
+            said = task.said(self.trained.classes, answer, one.target) if task.name not in CLASSES else ""
+            found.append(Answered(one.input, one.name, one.label, answer, text, said))
+        return found
 
     @functools.cached_property
     def activations(self) -> dict[str, np.ndarray]:
@@ -204,6 +220,12 @@ class Subject:
         inputs = np.stack([example.input for example in self.examples])
         found = functions.activations(values, trained.params, trained.statistics, inputs)
         return {path: np.asarray(output, np.float32) for path, output in jax.device_get(found).items()}
+
+
+CLASSES: Final = frozenset({"classification"})
+LABELS: Final = frozenset({"multi_label"})
+NUMBERS: Final = frozenset({"regression"})
+ALL: Final = CLASSES | LABELS | NUMBERS
 
 
 def always(network: Network) -> bool:
@@ -236,18 +258,23 @@ def has_texts(network: Network) -> bool:
 class RunFigure:
     """A figure of a run. `draw` returns the content of its file; it is called in the background when a run has ended.
 
-    It is drawn of networks that it `suits`, after a training only if `in_runs` agrees; the verb `explain` draws it of
-    each. `of_layer`: it looks at `Subject.path`. `of_training`: it needs the course
-    of the training, which only the run itself knows. `about` says in a few words what it shows.
+    It is drawn of networks that it `suits` and that learnt one of its `tasks`, after a training only if `in_runs`
+    agrees; the verb `explain` draws it of each. `of_layer`: it looks at `Subject.path`. `of_training`: it needs the
+    course of the training, which only the run itself knows. `about` says in a few words what it shows.
     """
 
     draw: Callable[[Subject], bytes]
     about: str
     suits: Callable[[Network], bool] = always
+    tasks: frozenset[str] = CLASSES
     in_runs: Callable[[Network], bool] = always
     of_training: bool = False
     of_layer: bool = False
     place: str = "figures/{name}.png"
+
+    def fits(self, subject: Subject) -> bool:
+        """Whether it can be drawn of this network."""
+        return subject.trained.experiment.task.name in self.tasks and self.suits(subject.network)
 
     def file(self, name: str) -> str:
         """The path of its file in the run's folder and among the run's artifacts."""

@@ -40,8 +40,12 @@ def save_model(
     images: "np.ndarray[Any, Any]",
     classes: tuple[str, ...],
     inputs: Inputs | None = None,
+    form: str = "classes",
+    threshold: float = 0.5,
 ) -> ModelFacts:
-    """Writes a function of (variables, images (n, h, w, c)) that returns probabilities (n, k) to a folder.
+    """Writes a function of (variables, images (n, h, w, c)) that returns answers (n, k) to a folder.
+
+    Answers are probabilities of classes, or of labels, which are given from `threshold` on, or numbers, as `form` says.
 
     `images` give the size and type of inputs; the first is the model's input example. `inputs` says how files and texts
     become inputs. The program is lowered for CPU, CUDA and TPU and any number of images, if possible; else for this
@@ -59,6 +63,8 @@ def save_model(
         classes=tuple(classes),
         platforms=tuple(made.platforms),
         batch_size=batch_size,
+        form=form,
+        threshold=threshold,
     )
     write(folder, facts, bytes(made.serialize()), list(map(np.asarray, leaves)), images[:1])
     shipping.write(folder)

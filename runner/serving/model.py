@@ -21,7 +21,7 @@ import numpy as np
 from jax import export
 
 from runner import cores
-from runner.answers import as_json, best
+from runner.answers import as_json, best, labels_as_json, numbers_as_json
 from runner.data.inputs import Inputs
 from runner.data.pixels import MODES
 from runner.data.threads import in_threads
@@ -37,9 +37,10 @@ _PROGRAM, _VARIABLES, _FACTS, _EXAMPLE = "model.jax_export", "variables.npz", "m
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a saved model reads and answers: one probability for each class.
+    """What a saved model reads and answers: one probability for each class or label, or numbers, as `form` says.
 
-    `batch_size` is None if the program accepts any number of inputs.
+    A label is given from the probability `threshold` on. `batch_size` is None if the program accepts any number of
+    inputs.
     """
 
     inputs: Inputs
@@ -47,6 +48,8 @@ class ModelFacts:
     classes: tuple[str, ...]
     platforms: tuple[str, ...]
     batch_size: int | None = None
+    form: str = "classes"
+    threshold: float = 0.5
 
 
 def write(folder: Path, facts: ModelFacts, program: bytes, leaves: list[np.ndarray], example: np.ndarray) -> None:
@@ -113,16 +116,24 @@ class ServedModel:
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The answers to files in base64, texts or arrays, in any of the forms of `requests.items`.
 
-        `params["top_k"]` is the number of classes in each. Raises DataError if an input cannot be used.
+        `params["top_k"]` is the number of classes in each, where the answers are classes.
+        Raises DataError if an input cannot be used.
         """
         top_k = (params or {}).get("top_k", 1)
         if top_k < 1:
             raise DataError(must("top_k", "be ≥ 1", top_k))
         found = self._read(requests.items(data, self.facts.inputs))
-        return [as_json(top) for top in best(self.probabilities(found), self.facts.classes, top_k=int(top_k))]
+        answers, names = self.answers(found), self.facts.classes
+        if self.facts.form == "classes":
+            return [as_json(top) for top in best(answers, names, top_k=int(top_k))]
+        if top_k != 1:
+            raise DataError(must("top_k", f"be 1 for a model that answers {self.facts.form}", top_k))
+        if self.facts.form == "labels":
+            return [labels_as_json(row, names, self.facts.threshold) for row in answers]
+        return [numbers_as_json(row, names) for row in answers]
 
-    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
-        """Probabilities (n, k) of inputs in the form of the training data."""
+    def answers(self, inputs: np.ndarray) -> np.ndarray:
+        """Answers (n, k) to inputs in the form of the training data: probabilities, or numbers."""
         answers = [self._block(inputs[start : start + BLOCK]) for start in range(0, len(inputs), BLOCK)]
         return np.concatenate([np.zeros((0, len(self.facts.classes)), self.facts.output_dtype), *answers])
 

@@ -24,7 +24,7 @@ from runner.observers.activity import Activity
 from runner.observers.checkpointer import Checkpointer
 from runner.observers.nan_search import NanSearch
 from runner.observers.profiler import Profiler
-from runner.observers.recorder import Recorder
+from runner.observers.recorder import Recorder, task_tags
 from runner.observers.repeatable import Repeatable
 from runner.path_names import short_names
 from runner.placement import Placement
@@ -205,6 +205,7 @@ class Session:
             run_name=name,
             tags={
                 **self.tags,
+                **task_tags(experiment.task),
                 "mlflow.source.name": self.command,
                 "device": str(here),
             },

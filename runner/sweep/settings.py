@@ -60,7 +60,7 @@ def _conditions(value: Any) -> Any:
 
 def _comparable() -> list[str]:
     """What members can be compared by: metrics of validation images, and costs."""
-    measured = ("accuracy", "loss", *(name for name in metrics.names() if name not in metrics.ALWAYS))
+    measured = ("accuracy", "loss", *(name for name in metrics.names() if name != "accuracy"))
     return [*(f"{of}{name}" for of in ("val/", "best/val_") for name in measured), *COSTS]
 
 

@@ -23,6 +23,7 @@ class DatasetFacts:
     dtype: str
     classes: tuple[str, ...]
     source: str = ""
+    form: str = "classes"  # what `classes` are the names of
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,12 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from runner.tracking.summaries import own_name
+
+if TYPE_CHECKING:
+    from runner.serving.model import ModelFacts
 
 METRICS_PER_CALL: Final = 800  # MLflow's limit
 _NAME_CHARACTERS: Final = 250
@@ -42,9 +45,9 @@ def log_model(client: Any, experiment_id: str, run_id: str, folder: Path) -> Non
                 run_id=run_id,
                 model_uuid=logged.model_id,
                 model_id=logged.model_id,
-                metadata={"classes": list(facts.classes), "inputs": facts.inputs.described},
+                metadata={facts.form: list(facts.classes), "inputs": facts.inputs.described},
             ),
-            signature=_signature(),
+            signature=_signature(facts),
             input_example=sent_example(folder),
             # Given here, because MLflow would otherwise load the model in a new process to find them.
             pip_requirements=_requirements(),
@@ -57,12 +60,19 @@ def log_model(client: Any, experiment_id: str, run_id: str, folder: Path) -> Non
     client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(logged.model_id, step=0)])
 
 
-def _signature() -> Any:
-    """The signature: any input, as one model reads files, texts and arrays; answers; and `top_k`."""
+def _signature(facts: "ModelFacts") -> Any:
+    """The signature: any input, as one model reads files, texts and arrays; answers; and `top_k` for classes."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, DataType, Object, Property
 
+    if facts.form == "numbers":
+        return ModelSignature(outputs=Schema([ColSpec(DataType.double, name) for name in facts.classes]))
+    if facts.form == "labels":
+        each = Object([Property(name, DataType.double) for name in facts.classes])
+        return ModelSignature(
+            outputs=Schema([ColSpec(Array(DataType.string), "labels"), ColSpec(each, "probabilities")])
+        )
     choice = [Property("class", DataType.string), Property("probability", DataType.double)]
     return ModelSignature(
         outputs=Schema(

@@ -3,6 +3,7 @@
 All calls go through MlflowClient, so that nothing depends on MLflow's one active run per thread.
 """
 
+import itertools
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.data.download import cache_folder
+from runner.metrics import names
 from runner.processes import Process
 from runner.tracking.creating import alone
 from runner.tracking.faults import not_opened, not_recorded, reason
@@ -35,7 +37,7 @@ from runner.tracking.models import METRICS_PER_CALL, chunks, log_model, register
 from runner.tracking.reaching import UnreachableError, is_server, reach
 from runner.tracking.settings import Tracking, absolute_uri, artifact_root, database_file
 from runner.tracking.template import prepare
-from runner.tracking.view import NO_DEBUG_RUNS, VIEW_TAG, experiment_tags, next_colour
+from runner.tracking.view import ACCURACY, METRIC_TAG, NO_DEBUG_RUNS, VIEW_TAG, experiment_tags, next_colour
 
 # Environment variables for MLflow: no telemetry, no progress bars, and short timeouts. MLflow must not retry by itself:
 # after a timeout it would create a run twice; the writer first looks for the run that a slow server may have created.
@@ -127,7 +129,7 @@ class Store:
             self.client.update_run(opening.run_id, "RUNNING")
             self.client.set_tag(opening.run_id, PROCESS, Process.here().text)
             return str(self.client.get_run(opening.run_id).info.experiment_id), opening.run_id
-        experiment_id = self._experiment(opening.experiment)
+        experiment_id = self._experiment(opening.experiment, opening.tags.get(METRIC_TAG, ACCURACY))
         if seek and opening.identity and (found := self._with_identity(experiment_id, opening.identity)):
             self._identities[found[0]] = opening.identity
             if opening.repeats:
@@ -198,11 +200,11 @@ class Store:
             self._ids[run.identity] = found
         return found
 
-    def _experiment(self, name: str) -> str:
+    def _experiment(self, name: str, metric: str) -> str:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                tags = experiment_tags(self._condition())
+                tags = experiment_tags(self._condition(), metric)
                 return str(self.client.create_experiment(name, artifact_root(self.uri), tags))
             except self.mlflow.MlflowException:
                 # Another process may have created it in the meantime.
@@ -212,15 +214,17 @@ class Store:
         if found.lifecycle_stage == "deleted":
             # The name of a deleted experiment stays in use, so a new one cannot be created.
             self.client.restore_experiment(found.experiment_id)
-        self._renew_view(found)
+        self._renew_view(found, metric)
         return str(found.experiment_id)
 
-    def _renew_view(self, experiment: Any) -> None:
+    def _renew_view(self, experiment: Any, metric: str) -> None:
         """Replaces a view that an earlier version of this program made."""
         known = experiment.tags.get(VIEW_TAG)
-        if known is None or known in (experiment_tags(condition)[VIEW_TAG] for condition in (NO_DEBUG_RUNS, "")):
+        ours = itertools.product((NO_DEBUG_RUNS, ""), {ACCURACY, metric, *names()})
+        if known is None or known in (experiment_tags(*both)[VIEW_TAG] for both in ours):
             return
-        self.client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, experiment_tags(self._condition())[VIEW_TAG])
+        tags = experiment_tags(self._condition(), metric)
+        self.client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, tags[VIEW_TAG])
 
     def _condition(self) -> str:
         """The condition of the view; none on a server of an earlier MLflow, which does not understand it."""
@@ -279,7 +283,10 @@ class Store:
         entities = self.mlflow.entities
         shape = [-1, *facts.shape]
         features = [{"name": "images", "type": "tensor", "tensor-spec": {"dtype": facts.dtype, "shape": shape}}]
-        targets = [{"name": "labels", "type": "tensor", "tensor-spec": {"dtype": "int32", "shape": [-1]}}]
+        spec = {"dtype": "int32", "shape": [-1]}
+        if facts.form != "classes":
+            spec = {"dtype": "float32", "shape": [-1, len(facts.classes)]}
+        targets = [{"name": "labels", "type": "tensor", "tensor-spec": spec}]
         # The two lists are JSON texts inside the JSON text, the format of MLflow's own data sets and of its UI.
         schema = {"mlflow_tensorspec": {"features": json.dumps(features), "targets": json.dumps(targets)}}
         inputs = []
@@ -290,7 +297,7 @@ class Store:
                 source_type="local",
                 source=json.dumps({"uri": facts.source or facts.name}),
                 schema=json.dumps(schema),
-                profile=json.dumps({"num_rows": count, "classes": list(facts.classes)}),
+                profile=json.dumps({"num_rows": count, facts.form: list(facts.classes)}),
             )
             context = entities.InputTag("mlflow.data.context", split)
             inputs.append(entities.DatasetInput(dataset, [context]))

@@ -8,44 +8,22 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from runner.metrics import natural_direction
+
 _KEY: Final = "runner"
 VIEW_TAG: Final = f"mlflow.sharedViewState.{_KEY}"
 # The choices of conf/debug/ set this tag.
 NO_DEBUG_RUNS: Final = "tags.debug IS NULL"
-# By column, its width in pixels, in the order of the view. The UI's own columns have names of their own.
-_COLUMNS: Final = {
-    "attributes.`Run Name`": 300,
-    "metrics.`best_val_accuracy`": 150,
-    "metrics.`test_accuracy`": 120,
-    "metrics.`parameters`": 100,
-    "metrics.`multiply_adds`": 110,
-    "metrics.`seconds_train`": 115,
-    "params.`model.name`": 120,
-    "params.`optimizer.name`": 120,
-    "params.`optimizer.learning_rate`": 180,
-    "params.`train.batch_size`": 130,
-    "params.`seed`": 70,
-    "runDateAndNestInfo": 150,
-    "duration": 80,
-}
-_CURVES: Final = {
-    "val": ("val/accuracy", "val/loss"),
-    "train": ("train/accuracy", "train/loss"),
-}
+METRIC_TAG: Final = "task.metric"
+"""The tag of a run with the metric by which the runs of its task are compared; without it, accuracy."""
+ACCURACY: Final = "accuracy"
+_SPLITS: Final = ("val", "train")
 _RESULTS: Final = "results and costs"
-_BARS: Final = (
-    "test_accuracy",
-    "best_val_accuracy",
-    "multiply_adds",
-    "parameters",
-    "seconds_train",
-    "peak_memory_mb",
-)
 _DIFFERENCES: Final = "differences"
 # Of each section, how many charts stand side by side, and how high they are in pixels. The last one is the UI's own, of
 # the metrics that the others lack.
 _SECTIONS: Final = {
-    **dict.fromkeys(_CURVES, (2, 360)),
+    **dict.fromkeys(_SPLITS, (2, 360)),
     _RESULTS: (3, 300),
     _DIFFERENCES: (1, 480),
     "Model metrics": (3, 300),
@@ -66,39 +44,62 @@ _COLOURS = (
 _COLOUR_TAG = "mlflow.runColor"
 
 
-def experiment_tags(condition: str) -> dict[str, str]:
+def experiment_tags(condition: str, metric: str = ACCURACY) -> dict[str, str]:
     """The tags of an experiment: its view, and its kind, because the UI expects language models by default.
 
-    The view lists the runs for which the condition, in MLflow's filter language, is true; the best by validation first.
+    The view lists the runs for which the condition, in MLflow's filter language, is true; the best by the metric in
+    validation first.
     """
+    columns = _columns(metric)
     state = {"display": True, "isReordered": True, "deleted": False, "isGenerated": False}
     sections = [
-        {"uuid": name, "name": name, "columns": columns, "cardHeight": height, **state}
-        for name, (columns, height) in _SECTIONS.items()
+        {"uuid": name, "name": name, "columns": across, "cardHeight": height, **state}
+        for name, (across, height) in _SECTIONS.items()
     ]
     view = {
         "searchFilter": condition,
-        "orderByKey": "metrics.`best_val_accuracy`",
-        "orderByAsc": False,
-        "selectedColumns": ["attributes.`Created`", *(name for name in _COLUMNS if "." in name)],
-        "columnOrder": list(_COLUMNS),
-        "columnWidths": _COLUMNS,
+        "orderByKey": f"metrics.`best_val_{metric}`",
+        "orderByAsc": natural_direction(f"val/{metric}") == "minimize",
+        "selectedColumns": ["attributes.`Created`", *(name for name in columns if "." in name)],
+        "columnOrder": list(columns),
+        "columnWidths": columns,
         "compareRunSections": sections,
-        "compareRunCharts": _charts(),
+        "compareRunCharts": _charts(metric),
         "isAccordionReordered": True,
     }
     return {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: json.dumps(view, separators=(",", ":"))}
 
 
-def _charts() -> list[dict[str, Any]]:
+def _columns(metric: str) -> dict[str, int]:
+    """By column, its width in pixels, in the order of the view. The UI's own columns have names of their own."""
+    return {
+        "attributes.`Run Name`": 300,
+        f"metrics.`best_val_{metric}`": 150,
+        f"metrics.`test_{metric}`": 120,
+        "metrics.`parameters`": 100,
+        "metrics.`multiply_adds`": 110,
+        "metrics.`seconds_train`": 115,
+        "params.`model.name`": 120,
+        "params.`optimizer.name`": 120,
+        "params.`optimizer.learning_rate`": 180,
+        "params.`train.batch_size`": 130,
+        "params.`seed`": 70,
+        "runDateAndNestInfo": 150,
+        "duration": 80,
+    }
+
+
+def _charts(metric: str) -> list[dict[str, Any]]:
+    test = f"test_{metric}"
     curves = [
-        _chart("LINE", section, name, metricKey=name, useGlobalXaxisKey=True, useGlobalLineSmoothing=True)
-        for section, names in _CURVES.items()
-        for name in names
+        _chart("LINE", split, name, metricKey=name, useGlobalXaxisKey=True, useGlobalLineSmoothing=True)
+        for split in _SPLITS
+        for name in (f"{split}/{metric}", f"{split}/loss")
     ]
-    bars = [_chart("BAR", _RESULTS, name, metricKey=name) for name in _BARS]
-    axes = {"xaxis": _axis("multiply_adds"), "yaxis": _axis("test_accuracy")}
-    scatter = _chart("SCATTER", _RESULTS, "test_accuracy by multiply_adds", **axes)
+    named = (test, f"best_val_{metric}", "multiply_adds", "parameters", "seconds_train", "peak_memory_mb")
+    bars = [_chart("BAR", _RESULTS, name, metricKey=name) for name in named]
+    axes = {"xaxis": _axis("multiply_adds"), "yaxis": _axis(test)}
+    scatter = _chart("SCATTER", _RESULTS, f"{test} by multiply_adds", **axes)
     differences = _chart(
         "DIFFERENCE",
         _DIFFERENCES,

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from runner import compiling, interrupts, train, trained, verdicts
+from runner import compiling, interrupts, train, trained
 from runner.errors import Fault, NonFiniteError, shown
 from runner.losses import MetricSums
 from runner.training.ledger import Epoch, Ledger, after
@@ -37,7 +37,7 @@ class Reading(NamedTuple):
 
     step: int
     loss: float
-    accuracy: float
+    measured: float  # the first metric of the task
     images_per_second: float
 
 
@@ -149,17 +149,16 @@ class Training:
         self.ledger = replace(self.ledger, end_reason=reason)
 
     def validated(self) -> dict[str, float]:
-        """`val/loss`, `val/accuracy` and the other metrics of the present state."""
+        """`val/loss`, and the metrics as `val/NAME`, of the present state."""
         return averages("val", [found.sums for found in self._evaluated(self.state, self.plan.held_out.val)])
 
     def test(self) -> dict[str, float]:
-        """`test/loss`, `test/accuracy` and all other numbers of what was kept. Asked once, at the end."""
+        """`test/loss`, the metrics as `test/NAME`, and all other numbers of what was kept. Asked once, at the end."""
         labels = self.plan.dataset.test.labels
         found = jax.device_get(list(self._evaluated(self._kept, self.plan.held_out.test)))
-        self._answers = np.concatenate([one.probabilities for one in found])[
-            : len(labels)
-        ]  # the last batch is filled up
-        judged = {f"test/{name}": value for name, value in verdicts.numbers(labels, self._answers).items()}
+        self._answers = np.concatenate([one.answers for one in found])[: len(labels)]  # the last batch is filled up
+        numbers = self.plan.experiment.task.numbers(labels, self._answers)
+        judged = {f"test/{name}": value for name, value in numbers.items()}
         return averages("test", [one.sums for one in found]) | judged
 
     def _evaluated(self, state: train.State, batches: Iterable[Batch]) -> Iterator[train.Evaluation]:
@@ -196,7 +195,8 @@ class Training:
                 if report and time.perf_counter() - read_at > SECONDS_BETWEEN_READINGS:
                     means, count = checked(plan, self.ledger, finished)
                     speed = count / max(seconds(), 1e-9)
-                    reading = Reading(step, means["train/loss"], means["train/accuracy"], speed)
+                    first = means[f"train/{plan.program.metrics[0]}"]
+                    reading = Reading(step, means["train/loss"], first, speed)
                     read_at = time.perf_counter()
             self._seconds = seconds()
             if report:
@@ -241,7 +241,8 @@ def checked(plan: Plan, ledger: Ledger, sums: train.Sums) -> tuple[dict[str, flo
         good = f"last finite loss {last:.4g}" if math.isfinite(last) else "no loss was finite before"
         if ledger.history:
             past = ledger.history[-1]
-            good += f", epoch {past.number}: val/accuracy {past.metrics['val/accuracy']:.4f}"
+            first = f"val/{plan.program.metrics[0]}"
+            good += f", epoch {past.number}: {first} {past.metrics[first]:.4f}"
         rate = shown(float(f"{plan.learning_rates[step]:.6g}"))
         text = f"must stay finite, was not at step {step + 1} under learning rate {rate} ({good})"
         raise NonFiniteError(Fault("loss", text))

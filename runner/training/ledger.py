@@ -88,7 +88,7 @@ def retold(ledger: Ledger, settings: Train) -> Iterator[Ledger]:
 def better(monitor: Monitor, metrics: Metrics, than: Metrics | None) -> bool:
     """Whether an epoch is better than the best one before, if there was one; the first of equals stays the best.
 
-    Epochs of equal val/accuracy are compared by val/loss. A value that is not finite is never the best.
+    Epochs that are equal in another metric are compared by val/loss. A value that is not finite is never the best.
     """
     if not math.isfinite(metrics[monitor.metric]):
         return False
@@ -97,5 +97,5 @@ def better(monitor: Monitor, metrics: Metrics, than: Metrics | None) -> bool:
 
 def _costs(monitor: Monitor, metrics: Metrics) -> tuple[float, float]:
     """Two costs to compare in this order, the smaller the better: of the monitored metric, and of the loss."""
-    loss = metrics["val/loss"] if monitor.metric == "val/accuracy" else 0.0
+    loss = 0.0 if monitor.metric == "val/loss" else metrics["val/loss"]
     return monitor.cost(metrics), math.inf if math.isnan(loss) else loss

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from runner import compiling, limits, weights
+from runner.class_weights import Weighting
 from runner.class_weights import weights as weights_of_classes
 from runner.data import Dataset, Examples
 from runner.data.fit import normalise
@@ -76,8 +77,11 @@ class Plan:
     @functools.cached_property
     def class_weights(self) -> np.ndarray | None:
         """What multiplies the losses of each class, float32 (k,); None where all count alike."""
+        loss = self.experiment.loss
+        if not isinstance(loss, Weighting) or loss.class_weights == "none":
+            return None
         counts = np.bincount(self.dataset.train.labels, minlength=len(self.dataset.classes))
-        return weights_of_classes(self.experiment.loss, counts)
+        return weights_of_classes(loss, counts)
 
     def rates(self, first: int, count: int) -> np.ndarray:
         """The learning rates of `count` steps from step `first` on; zeros after the last step: float32 (count,)."""
@@ -137,7 +141,8 @@ def planned(experiment: Experiment, dataset: Dataset, placement: Placement) -> P
         mean, std = mean or measured[0], std or measured[1]
     vocabulary = experiment.data.vocabulary_size or len(dataset.vocabulary) or None
     network = experiment.network(dataset.shape, len(dataset.classes), vocabulary)
-    program = experiment.program(network, mean=mean, std=std, values=dataset.range)
+    task = experiment.task.bound(dataset.train.labels)
+    program = experiment.program(network, mean=mean, std=std, values=dataset.range, task=task)
     steps_per_epoch, total_steps = _steps(experiment, len(dataset.train))
     return Plan(
         experiment=experiment,

@@ -110,13 +110,13 @@ def _curve(sides: Sequence["Side"], metric: str) -> list[tuple[str, ...]]:
 
 
 def _number(name: str, value: float | None) -> str:
-    from runner import verdicts  # NumPy takes its time
+    from runner import metrics, verdicts  # NumPy takes its time
 
     if value is None:
         return "–"
     if (told := verdicts.shown(name, value)) is not None:
         return told
-    return f"{value:.2%}" if "accuracy" in name else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:.2%}" if metrics.is_share(name) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _blocks(heading: str, rows: Sequence[tuple[str, ...]], width: int) -> Iterator[list[int]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # In the order of a lesson; figures that were added come after them.
 _ORDER: Final = (
-    *("diagram", "filters", "feature_maps", "class_probabilities"),
+    *("diagram", "filters", "feature_maps", "class_probabilities", "label_probabilities", "estimates"),
     *("grad_cam", "occlusion", "saliency", "integrated_gradients"),
     *("receptive_field", "exciting_images", "made_images", "embedding", "page"),
 )
@@ -60,9 +60,9 @@ def _explained(folder: Path, settings: Explain, asked: Asked) -> int:
 
     known = {name: figure(name) for name in settings.what}
     subject = _subject(trained.load(folder), settings, folder)
-    chosen = {name: one for name, one in known.items() if one.suits(subject.network) and not one.of_training}
+    chosen = {name: one for name, one in known.items() if one.fits(subject) and not one.of_training}
     if others := [name for name in known if name not in chosen]:
-        print(f"does not apply to this network: {', '.join(others)}")
+        print(f"does not apply to this network and task: {', '.join(others)}")
     if any(one.of_layer for one in chosen.values()):
         print(f"layer: {subject.place(subject.path)}")
     into = Path(_FOLDER, *(_file_name(example.name) for example in subject.chosen))

@@ -1,4 +1,4 @@
-"""`runner predict run=RUN images=FILES`: the classes of new images or texts, by a trained network."""
+"""`runner predict run=RUN images=FILES`: what a trained network answers to new images or texts."""
 
 import csv
 import json
@@ -6,16 +6,19 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from annotated_types import Ge
 from pydantic import Field
 
-from runner.errors import ConfigError, Fault, printable
+from runner.errors import ConfigError, Fault, must, printable
 from runner.verb import Asked, RunSettings, SettingsVerb
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from runner.predicting import Answer
+    from runner.tasks import Task
 
 _LEAST_JUDGED: Final = 20  # files whose class is known: what fewer come to, their table says
 
@@ -23,7 +26,8 @@ _LEAST_JUDGED: Final = 20  # files whose class is known: what fewer come to, the
 class Predict(RunSettings):
     """What is predicted, and how the answers are printed.
 
-    If the files are in folders with the names of classes, the answers are scored.
+    The answers are classes, labels or numbers, as the network learnt them. If the files are in folders with the names
+    of classes, the answers are scored.
     """
 
     images: str | None = Field(None, min_length=1, description="A file, a folder, a .zip, or a pattern: '*.jpg'.")
@@ -45,6 +49,8 @@ def predict(settings: Predict, asked: Asked) -> int:
     what, other = ("texts", settings.images) if network.reads_texts else ("images", settings.texts)
     if named is None or other is not None:
         raise ConfigError(Fault(what, f"must name the files for this network, which reads {what}"))
+    if settings.top_k != 1 and network.task.form != "classes":
+        raise ConfigError(must("top_k", f"be 1 for a network that answers {network.task.form}", settings.top_k))
     began = time.perf_counter()
     answers = [answer for some in network.files(named, top_k=settings.top_k) for answer in some]
     seconds = time.perf_counter() - began
@@ -52,7 +58,8 @@ def predict(settings: Predict, asked: Asked) -> int:
         if answer.fault:
             print(f"passed over: {answer.fault}", file=sys.stderr)
     good = [answer for answer in answers if not answer.fault]
-    {"table": _print_table, "csv": _print_csv, "json": _print_json}[settings.format](good)
+    printers = {"table": _print_table, "csv": _print_csv, "json": _print_json}
+    printers[settings.format](good, network.task, network.trained.classes)
     labelled = [answer for answer in good if answer.label is not None]
     print(_summary(good, len(answers) - len(good), what, seconds), file=sys.stderr)
     if len(labelled) >= _LEAST_JUDGED and (verdict := network.verdict(labelled)) is not None:
@@ -61,12 +68,17 @@ def predict(settings: Predict, asked: Asked) -> int:
     return 0 if good else 1
 
 
-def _print_table(answers: list["Answer"]) -> None:
+def _print_table(answers: list["Answer"], task: "Task", names: tuple[str, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     table.add_column("file", overflow="fold")
+    if task.form != "classes":
+        _fill(table, answers, task, names)
+        if answers:
+            Console(highlight=False, markup=False).print(table)
+        return
     for number in range(len(answers[0].top) if answers else 0):
         table.add_column("class" if number == 0 else f"{number + 1}.", overflow="fold")
         table.add_column("", justify="right", no_wrap=True)
@@ -77,24 +89,54 @@ def _print_table(answers: list["Answer"]) -> None:
         Console(highlight=False, markup=False).print(table)
 
 
+def _fill(table: "Table", answers: list["Answer"], task: "Task", names: tuple[str, ...]) -> None:
+    """Adds the labels that are given to each input, or a column for each number."""
+    if task.form == "labels":
+        table.add_column("labels", overflow="fold")
+        for answer in answers:
+            given = ", ".join(f"{printable(choice.name)} {choice.probability:.1%}" for choice in answer.top)
+            table.add_row(printable(_short(answer.file)), given or "none")
+        return
+    for name in names:
+        table.add_column(printable(name), justify="right")
+    for answer in answers:
+        table.add_row(printable(_short(answer.file)), *(f"{value:.4g}" for value in _values(answer)))
+
+
+def _values(answer: "Answer") -> list[float]:
+    return [] if answer.values is None else [float(value) for value in answer.values]
+
+
 def _short(file: str) -> str:
     here = Path.cwd()
     return str(Path(file).relative_to(here)) if Path(file).is_relative_to(here) else file
 
 
-def _print_csv(answers: list["Answer"]) -> None:
+def _print_csv(answers: list["Answer"], task: "Task", names: tuple[str, ...]) -> None:
     writer = csv.writer(sys.stdout)
+    if task.form != "classes":  # a column for the probability of each label, or for each number
+        writer.writerow(["file", *names])
+        writer.writerows([answer.file, *_values(answer)] for answer in answers)
+        return
     count = len(answers[0].top) if answers else 1
-    names = [name for number in range(1, count + 1) for name in (f"class_{number}", f"probability_{number}")]
-    writer.writerow(["file", "class", "probability", *names[2:]])
+    heads = [name for number in range(1, count + 1) for name in (f"class_{number}", f"probability_{number}")]
+    writer.writerow(["file", "class", "probability", *heads[2:]])
     for answer in answers:
         writer.writerow([answer.file, *(value for choice in answer.top for value in choice)])
 
 
-def _print_json(answers: list["Answer"]) -> None:
-    from runner.answers import as_json
+def _print_json(answers: list["Answer"], task: "Task", names: tuple[str, ...]) -> None:
+    from runner.answers import as_json, labels_as_json, numbers_as_json
+    from runner.tasks import MultiLabel
 
-    objects = [{"file": answer.file, **as_json(answer.top)} for answer in answers]
+    def told(answer: "Answer") -> dict[str, Any]:
+        if task.form == "classes" or answer.values is None:
+            return as_json(answer.top)
+        if isinstance(task, MultiLabel):
+            return labels_as_json(answer.values, names, task.threshold)
+        return {"numbers": numbers_as_json(answer.values, names)}
+
+    objects = [{"file": answer.file, **told(answer)} for answer in answers]
     print(json.dumps(objects, indent=1, ensure_ascii=False))
 
 

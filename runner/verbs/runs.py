@@ -123,6 +123,7 @@ def _table(runs: list["Listed"], left_out: Collection[str]) -> Any:
 def _row(run: "Listed") -> list[str]:
     from rich.filesize import decimal
 
+    from runner.metrics import is_share
     from runner.tracking.listing import age_text
 
     reason = f" ({run.reason})" if run.reason and run.status in ("KILLED", "FAILED") else ""
@@ -130,7 +131,7 @@ def _row(run: "Listed") -> list[str]:
         epochs = f"{run.members} member{'s' * (run.members != 1)}"
     else:
         epochs = f"{run.epochs}" + (f" of {run.of_epochs}" if run.of_epochs else "")
-    value = "" if run.value is None else f"{run.value:.2%}" if "accuracy" in run.metric else f"{run.value:.4g}"
+    value = "" if run.value is None else f"{run.value:.2%}" if is_share(run.metric) else f"{run.value:.4g}"
     return [
         run.run_id[:8],
         run.name + reason,

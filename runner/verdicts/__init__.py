@@ -1,4 +1,5 @@
-"""How good the answers of a classifier are: the one room that knows what is measured of single labels.
+"""How good answers are: the one room that knows what is measured of them; of classes here,
+of several labels in `of_labels`, of numbers in `of_numbers`.
 
     >>> labels, probabilities = np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]])
     >>> numbers(labels, probabilities)["balanced_accuracy"]
@@ -33,11 +34,16 @@ NUMBERS: Final[Mapping[str, Number]] = {
     "balanced_accuracy": Number("maximize", ".2%"),
     "f1_macro": Number("maximize", ".4f"),
     "ece": Number("minimize", ".4f"),
+    "f1_micro": Number("maximize", ".4f"),
+    "label_accuracy": Number("maximize", ".2%"),
+    "mean_average_precision": Number("maximize", ".4f"),
+    "rmse": Number("minimize", ".4g"),
+    "r2": Number("maximize", ".4f"),
 }
 
 
 def numbers(labels: Array, probabilities: Array) -> dict[str, float]:
-    """The values of `NUMBERS`, from labels (n,) and probabilities (n, k); nothing if there are no examples."""
+    """What every run records besides its metrics, from labels (n,) and probabilities (n, k); nothing of no examples."""
     if not len(labels):
         return {}
     taken, confidences = answers(probabilities)

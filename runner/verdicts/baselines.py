@@ -28,6 +28,15 @@ class Majority(NamedTuple):
     accuracy: float
 
 
+class Fitted(NamedTuple):
+    """What a linear model answers, (m, k), learnt from so many training examples of so many values each."""
+
+    answers: Array
+    examples: int
+    values: int
+    block: int
+
+
 class Linear(NamedTuple):
     """What a linear classifier got right, of how many training examples it learnt from how many values each.
 
@@ -53,7 +62,13 @@ def unread(shape: tuple[int, ...], count: int, tested: int) -> str:
 
 
 def linear(inputs: Array, labels: Array, tested: Array, tested_labels: Array, *, classes: int) -> Linear:
-    """Fits inputs (n, …) to their labels, and counts the right answers for the inputs (m, …) of the test.
+    """Fits inputs (n, …) to their labels, and counts the right answers for the inputs (m, …) of the test."""
+    found = fitted(inputs, np.eye(classes, dtype=np.float32)[labels], tested)
+    return Linear(int(np.sum(found.answers.argmax(axis=1) == tested_labels)), *found[1:])
+
+
+def fitted(inputs: Array, wanted: Array, tested: Array) -> Fitted:
+    """Fits inputs (n, …) to targets (n, k) by least squares, and answers the inputs (m, …) of the test.
 
     At most 5,000 inputs, from all over the set; images of more than 1,024 values as the means of squares of pixels.
     """
@@ -64,13 +79,13 @@ def linear(inputs: Array, labels: Array, tested: Array, tested_labels: Array, *,
     x = _means(inputs[some], block)  # (n, d)
     centre = x.mean(axis=0)
     x -= centre
-    targets = np.eye(classes, dtype=np.float32)[labels[some]]  # (n, k)
+    targets = wanted[some]  # (n, k)
     offset = targets.mean(axis=0)
     gram = x.T @ x
     np.fill_diagonal(gram, np.diagonal(gram) + _RIDGE * (float(np.diagonal(gram).mean()) or 1.0))
     weights = np.linalg.solve(gram, x.T @ (targets - offset))  # (d, k)
     answers = _means(tested, block) @ weights + (offset - centre @ weights)  # (m, k)
-    return Linear(int(np.sum(answers.argmax(axis=1) == tested_labels)), len(x), x.shape[1], block)
+    return Fitted(answers, len(x), x.shape[1], block)
 
 
 def _size(shape: tuple[int, ...], side: int) -> int:

@@ -54,5 +54,7 @@ def curve(positive: Array, scores: Array) -> Curve | None:
 
 
 def curves(labels: Array, probabilities: Array) -> list[Curve | None]:
-    """The curve of each class, from labels (n,) and probabilities (n, k)."""
-    return [curve(labels == number, probabilities[:, number]) for number in range(probabilities.shape[1])]
+    """The curve of each class or label, from labels, (n,) or (n, k), and probabilities (n, k)."""
+    each = range(probabilities.shape[1])
+    truths = [labels == number for number in each] if labels.ndim == 1 else list((labels > 0).T)
+    return [curve(truths[number], probabilities[:, number]) for number in each]

@@ -69,6 +69,24 @@ def of_classes(counts: Array, values: Callable[[ByClass], Array], *, resamples: 
     return [Measured(*map(float, each)) for each in zip(here, low, high, strict=True)]
 
 
+def of_sums(each: Array, values: Callable[[Array], Array], *, resamples: int = RESAMPLES) -> list[Measured]:
+    """The intervals of numbers (m,) that `values` computes from the mean (q,) of what examples have, `each` (n, q).
+
+    `values` takes means (…, q) and returns (…, m). Examples are drawn with replacement.
+    """
+    count = len(each)
+    resamples = bounded(resamples, count)
+    generator, found = np.random.default_rng(SEED), []
+    for start in range(0, resamples, size := max(1, _TOGETHER // count)):
+        drawn = generator.multinomial(count, np.full(count, 1 / count), size=min(size, resamples - start))
+        found.append(values(drawn @ each / count))
+    drawn_values = np.concatenate(found)
+    known = np.isfinite(drawn_values).all(axis=0)
+    low, high = np.percentile(np.where(known, drawn_values, 0.0), ENDS, axis=0)
+    low, high = np.where(known, (low, high), np.nan)
+    return [Measured(*map(float, own)) for own in zip(values(each.mean(axis=0)), low, high, strict=True)]
+
+
 def _add(sums: Array, drawn: Array, places: Array) -> None:
     """Adds columns (…, m) to the columns of `sums` at ascending places (m,)."""
     firsts = np.flatnonzero(np.diff(places, prepend=-1))

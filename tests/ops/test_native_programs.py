@@ -105,7 +105,7 @@ def test_an_exported_model_runs_without_it(tmp_path: Path) -> None:
         compiling.leaves(training.plan.program), *variables, training.plan.dataset.val.inputs
     )
     np.testing.assert_allclose(
-        ServedModel(tmp_path / "model").probabilities(training.plan.dataset.val.inputs), ours, atol=1e-5
+        ServedModel(tmp_path / "model").answers(training.plan.dataset.val.inputs), ours, atol=1e-5
     )
 
 

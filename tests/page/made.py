@@ -24,7 +24,7 @@ def written(folder: Path, *overrides: str) -> tuple[Path, Training, Trained]:
     """A page with examples of the test images."""
     training, network = trained(*overrides)
     test = training.plan.dataset.test
-    probabilities = network.probabilities(test.inputs, here())
+    probabilities = network.answers(test.inputs, here())
     chosen = page.examples(test.inputs, np.asarray(test.labels), probabilities)
     path = folder / "page.html"
     path.write_text(page.html(network, chosen, here()), encoding="utf-8")

@@ -130,7 +130,7 @@ def test_the_slider_runs_the_network_of_each_epoch(browser: Page, runner: Runner
             own = {name: np.asarray(found[epoch].values[name], np.float32) for name in order}
             then = trained.Trained(**{**vars(network), "params": nested(own)})
             shown = browser.value("[...page.probabilities]")
-            np.testing.assert_allclose(shown, then.probabilities(data, here())[0], atol=1e-4)
+            np.testing.assert_allclose(shown, then.answers(data, here())[0], atol=1e-4)
             kernel = np.asarray(found[epoch].values[order[0]], np.float32)
             np.testing.assert_allclose(browser.value("[...page.filters.values()]"), kernel.ravel(), atol=1e-6)
     # The button plays from the beginning, and stops at the end.

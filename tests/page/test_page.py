@@ -83,7 +83,7 @@ def test_a_drawing_is_answered_as_by_the_compiled_program(page: Page, digits: tu
     page.until(f"String([...page.probabilities]) !== '{','.join(map(str, before))}'")
     pixels = np.asarray(page.value("[...page.data]"), np.float32).astype(network.input_dtype)
     assert pixels.max() > 0
-    expected = network.probabilities(pixels.reshape(1, *network.program.network.data_shape), here())[0]
+    expected = network.answers(pixels.reshape(1, *network.program.network.data_shape), here())[0]
     np.testing.assert_allclose(probabilities(page), expected, atol=1e-4)
     shown = page.texts(".bar.top .name")
     assert shown == [network.classes[expected.argmax()]]
@@ -119,7 +119,7 @@ def test_every_example_is_answered_as_by_the_compiled_program(page: Page, digits
     inputs = (
         np.asarray(data, np.float32).astype(network.input_dtype).reshape(count, *network.program.network.data_shape)
     )
-    expected = network.probabilities(inputs, here())
+    expected = network.answers(inputs, here())
     for number in range(count):
         page.click(".example", number)
         np.testing.assert_allclose(probabilities(page), expected[number], atol=1e-4)
@@ -207,7 +207,7 @@ def test_other_networks(browser: Page, tmp_path: Path, layers: tuple[str, ...]) 
     browser.open(path.as_uri(), width=1400)
     data: Any = np.asarray(browser.value("page.examples.map(e => [...e.data])"), np.float32)
     inputs = data.astype(network.input_dtype).reshape(-1, *network.program.network.data_shape)
-    expected = network.probabilities(inputs, here())
+    expected = network.answers(inputs, here())
     for number in range(len(inputs)):
         browser.value(f"page.show(page.examples[{number}].data, {number})")
         np.testing.assert_allclose(probabilities(browser), expected[number], atol=1e-4)

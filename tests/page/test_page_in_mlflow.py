@@ -54,7 +54,7 @@ def test_the_page_answers_inside_the_mlflow_ui(browser: Page, runner: Runner, tm
                 1, *network.program.network.data_shape
             )
             shown = browser.value("[...page.probabilities]")
-            np.testing.assert_allclose(shown, network.probabilities(pixels, here())[0], atol=1e-4)
+            np.testing.assert_allclose(shown, network.answers(pixels, here())[0], atol=1e-4)
             browser.value(
                 "(e => { e.value = 0; e.dispatchEvent(new Event('input')); })(document.querySelector('#epoch'))"
             )

@@ -39,7 +39,7 @@ def test_the_page_of_a_run_has_right_and_wrong_examples_and_the_network_before_t
     assert [snapshot["epoch"] for snapshot in model["snapshots"]] == [0]
     labels = [example["label"] for example in model["examples"]]
     data = [np.frombuffer(base64.b64decode(example["data"]), np.uint8) for example in model["examples"]]
-    answers = subject.trained.probabilities(np.stack(data).reshape(-1, 8, 8, 1), here()).argmax(axis=1)
+    answers = subject.trained.answers(np.stack(data).reshape(-1, 8, 8, 1), here()).argmax(axis=1)
     right = [label for label, answer in zip(labels, answers, strict=True) if label == answer]
     assert right[: len(set(right))] == sorted(set(right))  # one of each class before any comes twice
     assert any(label != answer for label, answer in zip(labels, answers, strict=True))

@@ -160,7 +160,9 @@ def test_an_epoch_has_the_metrics_of_the_design() -> None:
             "train/loss", "train/accuracy", "val/loss", "val/accuracy", "learning_rate", "images_per_second",
         }  # fmt: skip
         assert all(np.isfinite(value) for value in epoch.metrics.values())
-    assert set(training.test()) == {"test/loss", "test/accuracy", *(f"test/{name}" for name in verdicts.NUMBERS)}
+    once = training.test()
+    assert {"test/loss", "test/accuracy", "test/f1_macro", "test/ece"} <= set(once)
+    assert set(once) <= {"test/loss", "test/accuracy", *(f"test/{name}" for name in verdicts.NUMBERS)}
     assert training.ledger.train_seconds > 0
     assert training.ledger.compile_seconds > 0
     assert all(0 < report.step <= training.plan.total_steps for report in reports)
@@ -178,7 +180,7 @@ def test_readings_follow_the_device_and_are_those_of_a_training_that_ends_there(
     assert [reading.step for reading in readings] == [1, 2, 3]  # two dispatches behind the host
     for reading in readings:
         ended = trained(*one_step_each, f"train.steps={reading.step}").ledger.history[-1].metrics
-        assert (reading.loss, reading.accuracy) == (ended["train/loss"], ended["train/accuracy"])
+        assert (reading.loss, reading.measured) == (ended["train/loss"], ended["train/accuracy"])
 
 
 def test_what_only_fills_a_batch_up_counts_nothing() -> None:

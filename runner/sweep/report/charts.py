@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from runner.charts import Axis, Chart, Look, Mark, Parallel, Section, scale
 from runner.charts.axes import Place, has_place
+from runner.metrics import is_share
 from runner.sweep.report.repeats import Mean, against_best, repeated
 from runner.sweep.report.terminal import compared_text, measured, ordered_means
 from runner.sweep.results import SweepResult, curve_names, objective, ranked, varied_text
@@ -240,4 +241,4 @@ def _known(member: Outcome, name: str) -> float | None:
 
 
 def _is_share(name: str) -> bool:
-    return name.endswith("accuracy")
+    return is_share(name)

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.launchable import single
+from runner.metrics import is_share
 from runner.sweep.report.choosing import leaders, optimism, tested
 from runner.sweep.report.repeats import SIGNIFICANT, Comparison, Mean, against_best, over_repeats, repeated
 from runner.sweep.results import SweepResult, objective, ranked, value_text
@@ -25,11 +26,17 @@ def terminal(result: SweepResult, width: int) -> RenderableType:
     if best:
         parts.append(_leaderboard(result, best))
     metric = result.objectives[0][0]
-    for name in dict.fromkeys((metric, "test/accuracy")):
+    for name in dict.fromkeys((metric, _test_of(result))):
         if means := ordered_means(result, name):
             parts += [Text(), _means(means, name, result.names)]
     parts += [Text(), *(Text(line, overflow="fold") for line in _facts(result))]
     return Group(*parts)
+
+
+def _test_of(result: SweepResult) -> str:
+    """The metric of the test images that is shown beside the first objective."""
+    is_classes = any("test/accuracy" in member.metrics for member in result.members)
+    return "test/accuracy" if is_classes else tested(result.objectives[0][0])
 
 
 def ordered_means(result: SweepResult, name: str) -> list[Mean]:
@@ -45,7 +52,7 @@ def measured(name: str, value: float | None) -> str:
     """Formats a metric: accuracies in per cent, counts with thousands separators."""
     if value is None:
         return ""
-    if name.endswith("accuracy"):
+    if is_share(name):
         return f"{value:.2%}"
     if name == "seconds":
         return f"{value:,.2f}"
@@ -100,7 +107,7 @@ def _means(means: list[Mean], metric: str, names: Mapping[str, str]) -> Table:
         table.caption_justify = "left"
     for index, mean in enumerate(means):
         low, high = mean.mean - mean.interval, mean.mean + mean.interval
-        if metric.endswith("accuracy"):  # an accuracy lies in 0 … 1
+        if is_share(metric):  # it lies in 0 … 1
             low, high = max(low, 0.0), min(high, 1.0)
         table.add_row(
             *(value_text(value) for value in mean.varied.values()),

@@ -136,9 +136,14 @@ def _default_place(path: str) -> str | None:
     return absolute_uri(Tracking().uri) if path == "tracking.uri" else None
 
 
+# Settings that files did not name in earlier versions, with what sweeps had in their place.
+_ADDED: Final = {"task.name": "classification"}
+
+
 def _differences(began: Mapping[str, str], now: Mapping[str, str]) -> list[Fault]:
     """Faults for the settings that changed since the sweep started; only the first few."""
     faults = []
+    began = {**_ADDED, **began}
     for path in sorted({*began, *now}):
         if began.get(path) != now.get(path):
             rule = f"be the value with which the sweep started ({began.get(path, 'nothing')})"
