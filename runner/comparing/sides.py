@@ -19,6 +19,7 @@ from runner.tracking.listing import members_of
 from runner.tracking.locating import artifacts, latest_in, named
 from runner.tracking.reading import Recorded, history, monitored, recorded
 from runner.tracking.store import Store
+from runner.tracking.view import ACCURACY, METRIC_TAG
 from runner.trained import CONFIG, NETWORK
 
 _SUFFIXES: Final = (".yaml", ".yml")
@@ -53,7 +54,8 @@ class Side:
 def read(name: str, store: Callable[[], Store], curves: tuple[str, ...] = ()) -> Side:
     """The side that a user names: an id or its beginning, a folder, models:/NAME@ALIAS, or a YAML file.
 
-    `store` opens the store, which a file does not need. `curves` names the metrics whose history is read.
+    `store` opens the store, which a file does not need. `curves` names the metrics whose history is read; none: that by
+    which runs of its task are compared, and the loss.
     Raises ConfigError and TrackingError in one line each.
     """
     path = Path(name)
@@ -98,6 +100,7 @@ def _of_run(name: str, store: Store, run: Any, curves: tuple[str, ...]) -> Side:
     with artifacts(store, run) as folder:
         known = _known(folder / NETWORK)
         settings, layers = _configuration(folder / CONFIG) if (folder / CONFIG).is_file() else (run.data.params, ())
+    curves = curves or (f"val/{own.tags.get(METRIC_TAG, ACCURACY)}", "val/loss")
     return Side(name, settings, layers, _facts(known, own.tags), own.metrics, history(store, own.run_id, curves))
 
 

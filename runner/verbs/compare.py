@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SHOWN_EPOCHS: Final = 10
 _MOST_SETTINGS: Final = 12
+_OF_NO_RUN: Final = ("val/accuracy", "val/loss")
 
 
 class Compare(Record):
@@ -25,8 +26,10 @@ class Compare(Record):
     A run is an id or its beginning, an output folder, or models:/NAME@ALIAS.
     """
 
-    metrics: tuple[str, ...] = Field(
-        ("val/accuracy", "val/loss"), min_length=1, description="The metrics whose curves are shown."
+    metrics: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="The metrics whose curves are shown; null: val/accuracy, or that of another task, and val/loss.",
     )
     file: str | None = Field(None, min_length=1, description="A PNG or SVG file for the curves, drawn over each other.")
     format: Literal["table", "json"] = Field("table", description="A table for people, or a JSON list.")
@@ -42,7 +45,9 @@ def compare(settings: Compare, asked: Asked) -> int:
     if settings.file and Path(settings.file).suffix not in (".png", ".svg"):
         raise ConfigError(Fault("file", f"must end in .png or .svg, got {settings.file}"))
     store = cache(lambda: opened(asked.tracking()))
-    sides = [read(name, store, settings.metrics) for name in asked.words]
+    sides = [read(name, store, settings.metrics or ()) for name in asked.words]
+    known = (metric for side in sides for row in side.history.values() for metric in row)
+    metrics = settings.metrics or tuple(dict.fromkeys(known)) or _OF_NO_RUN
     titles = [f"{number} {side.name}" for number, side in enumerate(sides, start=1)]
     if settings.format == "json":
         _print_json(sides)
@@ -50,8 +55,8 @@ def compare(settings: Compare, asked: Asked) -> int:
         console = Console(highlight=False, markup=False)
         for heading, rows in (
             ("settings that differ", _settings(sides)),
-            ("results", _results(sides)),
-            *((f"{metric} by epoch", _curve(sides, metric)) for metric in settings.metrics),
+            ("results", _results(sides, metrics)),
+            *((f"{metric} by epoch", _curve(sides, metric)) for metric in metrics),
         ):
             for columns in _blocks(heading, rows, console.width):
                 numbers = [str(column) for column in columns]
@@ -61,7 +66,7 @@ def compare(settings: Compare, asked: Asked) -> int:
                 console.print()
         console.print("\n".join(titles))
     if settings.file:
-        _draw(titles, sides, settings)
+        _draw(titles, sides, settings.file, metrics)
     return 0
 
 
@@ -79,7 +84,7 @@ def _settings(sides: Sequence["Side"]) -> list[tuple[str, ...]]:
     return found[:_MOST_SETTINGS] + ([(f"and {more} more: see diff", *[""] * len(sides))] if more > 0 else [])
 
 
-def _results(sides: Sequence["Side"]) -> list[tuple[str, ...]]:
+def _results(sides: Sequence["Side"], metrics: Sequence[str]) -> list[tuple[str, ...]]:
     rows = []
     if any(side.members for side in sides):
         rows.append(("members", *(str(len(side.members) or "") for side in sides)))
@@ -89,15 +94,22 @@ def _results(sides: Sequence["Side"]) -> list[tuple[str, ...]]:
         if name.startswith(("train/", "members/")) or name == "learning_rate":
             continue
         rows.append((name, *(_number(name, side.metrics.get(name)) for side in sides)))
-        if name == "test/accuracy" and any(len(side.members) > 1 for side in sides):
-            rows.append(("test/accuracy of all", *(_spread(side, name) for side in sides)))
+        is_result = name in ("test/accuracy", *(f"test/{metric.removeprefix('val/')}" for metric in metrics))
+        if is_result and name != "test/loss" and any(len(side.members) > 1 for side in sides):
+            rows.append((f"{name} of all", *(_spread(side, name) for side in sides)))
     return rows
 
 
 def _spread(side: "Side", name: str) -> str:
     """The mean and the standard deviation over the members of a sweep."""
+    from runner.metrics import is_share
+
     values = [member.metrics[name] for member in side.members if name in member.metrics]
-    return f"{fmean(values):.2%} ± {stdev(values) * 100:.2f}" if len(values) > 1 else ""
+    if len(values) < 2:
+        return ""
+    if is_share(name):
+        return f"{fmean(values):.2%} ± {stdev(values) * 100:.2f}"
+    return f"{fmean(values):.4g} ± {stdev(values):.2g}"
 
 
 def _curve(sides: Sequence["Side"], metric: str) -> list[tuple[str, ...]]:
@@ -156,17 +168,14 @@ def _print_json(sides: Sequence["Side"]) -> None:
     print(json.dumps(found, indent=1, ensure_ascii=False))
 
 
-def _draw(titles: Sequence[str], sides: Sequence["Side"], settings: Compare) -> None:
+def _draw(titles: Sequence[str], sides: Sequence["Side"], file: str, metrics: Sequence[str]) -> None:
     from runner.figures.comparison import compared_curves
 
-    assert settings.file is not None
     histories = [(title, side.history) for title, side in zip(titles, sides, strict=True)]
     try:
-        compared_curves(histories, settings.metrics).savefig(settings.file)
+        compared_curves(histories, metrics).savefig(file)
     except OSError as error:
-        raise ConfigError(
-            Fault("file", f"must be a file that can be written, got {settings.file} ({error})")
-        ) from error
+        raise ConfigError(Fault("file", f"must be a file that can be written, got {file} ({error})")) from error
 
 
 VERB = SettingsVerb(
