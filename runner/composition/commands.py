@@ -86,6 +86,7 @@ def _run(
     """
     statuses: list[int] = []
     raised: list[BaseException] = []
+    here = os.getpid()
 
     def task(config: DictConfig) -> Any:
         try:
@@ -98,6 +99,8 @@ def _run(
             if error.exit_status == 2:  # nothing was trained; a corrected command may use the same folder
                 folders.release(Path(HydraConfig.get().runtime.output_dir))
             statuses.append(endings.report_error(error))
+            if os.getpid() != here:  # another launcher runs it in a process of its own, whose statuses are lost
+                raise
             return None
         except BaseException as error:
             raised.append(error)

@@ -1,7 +1,7 @@
 """Runs a sweep for Hydra: reads the search space, and launches the proposed members batch by batch."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from runner.composition.resolving import named
 from runner.composition.spelling import as_typed, for_hydra
 from runner.composition.train_command import Launch, TrainCommand
 from runner.configuration import part
-from runner.errors import ConfigError, must, shown
+from runner.errors import ConfigError, ConvrunnerError, Fault, TrainingError, must, shown
 from runner.path_names import short_names
 from runner.sweep.report.publishing import announce_reuse, present
 from runner.sweep.results import varied_text
@@ -56,16 +56,17 @@ def sweep(
         failed: list[JobReturn] = []
         with opened(session), training.during(session):
             while session.has_time() and (asked := study.ask(own.get("max_batch_size"))):
-                returns.append(launch([one.overrides for one in asked], asked[0].number))
+                with _reporting_a_death(study, session, asked, own_launcher=training.is_launcher(config)):
+                    returns.append(launch([one.overrides for one in asked], asked[0].number))
                 if session.is_cut_short:  # no launcher ran what is left
                     break
-                failed += _report_others(study, asked, returns[-1])
+                failed += _report_others(study, session, asked, returns[-1])
             if not session.is_cut_short and not session.has_time() and (left := study.left()):
                 session.leave(left)
         if not returns:
             present(session.result(), folder)
     for job in failed:
-        _ = job.return_value  # raises the error of the member
+        raise _error_of(job)
     return returns
 
 
@@ -152,13 +153,50 @@ def _flat(value: Any, varied: Mapping[str, object], path: str = "") -> dict[str,
     return found
 
 
-def _report_others(study: Study, asked: Sequence[Suggestion], returns: Sequence[JobReturn]) -> list[JobReturn]:
+@contextmanager
+def _reporting_a_death(
+    study: Study, session: Session, asked: Sequence[Suggestion], *, own_launcher: bool
+) -> Iterator[None]:
+    """Has the members of a batch fail if another launcher gives up, as when a process of it dies."""
+    try:
+        yield
+    except ConvrunnerError:
+        raise
+    except Exception as error:
+        if own_launcher:
+            raise
+        reason = withheld(f"{type(error).__name__}: {error}".split("\n")[0])
+        lost = [JobReturn(status=JobStatus.FAILED) for _ in asked]
+        for job in lost:
+            job.return_value = error
+        _report_others(study, session, asked, lost)
+        rule = f"must run every member, but gave up ({reason}); the same command trains this batch again"
+        raise TrainingError(Fault("hydra/launcher", rule)) from error
+
+
+def _report_others(
+    study: Study, session: Session, asked: Sequence[Suggestion], returns: Sequence[JobReturn]
+) -> list[JobReturn]:
     """Reports members that another launcher ran to the search. Returns the jobs that failed."""
     others = [(one, job) for one, job in zip(asked, returns, strict=False) if study.is_waiting_for(one.number)]
     names = short_names(study.space)
     for one, job in others:
-        study.tell(_result(one, job, study.objectives, names))
+        outcome = _result(one, job, study.objectives, names)
+        study.tell(outcome)
+        session.note(outcome)
     return [job for _, job in others if job.status is JobStatus.FAILED]
+
+
+def _error_of(job: JobReturn) -> ConvrunnerError:
+    """The error of a job that failed, in words for its user."""
+    try:
+        _ = job.return_value
+    except ConvrunnerError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - any error of a member
+        reason = withheld(f"{type(error).__name__}: {error}".split("\n")[0])
+        return TrainingError(Fault("a member", f"ended with an unexpected error ({reason})"))
+    return TrainingError(Fault("a member", "failed without an error"))
 
 
 def _result(one: Suggestion, job: JobReturn, objectives: Objectives, names: Mapping[str, str]) -> Outcome:
@@ -175,6 +213,6 @@ def _result(one: Suggestion, job: JobReturn, objectives: Objectives, names: Mapp
         name=varied_text(one.varied, names),
         overrides=as_typed(one.overrides),
         varied=one.varied,
-        folder=str(job.working_dir or ""),
+        folder=str(OmegaConf.select(job.hydra_cfg, "hydra.runtime.output_dir") or "") if job.hydra_cfg else "",
         **own,
     )

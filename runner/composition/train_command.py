@@ -30,6 +30,11 @@ class TrainCommand:
         """Without the session: another launcher may send the task to another process."""
         return vars(self) | {"session": None}
 
+    @staticmethod
+    def is_launcher(config: DictConfig) -> bool:
+        """Whether a configuration has the launcher of this program, and not one of Hydra or of a plugin."""
+        return str(config.hydra.launcher.get("_target_")).startswith("hydra_plugins.convrunner_launcher.")
+
     @contextmanager
     def during(self, session: "Session") -> Iterator[None]:
         """Makes `launch` train batches in this session while the block runs."""

@@ -77,6 +77,11 @@ class InstalledPackages(ImportlibResourcesConfigSource):
             raise ConfigError(must("hydra.searchpath", rule, path))
 
 
+# A launcher may send Hydra's registry to another process, where Hydra keeps a source that has the name of its own.
+StrictFiles.__name__ = FileConfigSource.__name__
+InstalledPackages.__name__ = ImportlibResourcesConfigSource.__name__
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file, read strictly. Raises ConfigError with the short path of the file."""
     return strict_yaml.read(read_text(path), own_name(path))

@@ -37,7 +37,7 @@ from runner.sweep.engines.groups import Datasets, Group, grouped
 from runner.sweep.engines.starting import engine_of
 from runner.sweep.members import Proposed, ending_tags, going_on, identity_tags, validated
 from runner.sweep.report.announcing import Announcer
-from runner.sweep.report.publishing import present, publish, refresh
+from runner.sweep.report.publishing import present, publish, publish_others, refresh
 from runner.sweep.report.refreshing import Refresher
 from runner.sweep.results import SweepResult
 from runner.sweep.settings import Objectives, Sweep
@@ -81,6 +81,7 @@ class Session:
         self._opened: _Opened | None = None
         self._activity = Activity(Console(highlight=False))
         self._engine: Engine | None = None  # of members that train in other processes
+        self._others: dict[int, Outcome] = {}  # by number, of members that another launcher ran
 
     def train(self, proposed: Sequence[Proposed]) -> list[Outcome]:
         """Trains members, and returns the outcomes of those that ended, in the same order.
@@ -185,7 +186,13 @@ class Session:
     @property
     def outcomes(self) -> dict[int, Outcome]:
         """The outcomes of all members that ended, by number."""
-        return self._opened.tally.outcomes if self._opened else {}
+        return self._opened.tally.outcomes if self._opened else dict(self._others)
+
+    def note(self, outcome: Outcome) -> None:
+        """Notes a member that another launcher ran, for the report."""
+        if not self._others and self.study is not None:
+            self._others |= {own.number: own for own in self.study.earlier()}
+        self._others[outcome.number] = outcome
 
     def _plan_of(self, here: Placement, member: Member) -> Plan:
         return planned(member.experiment, self._datasets.of(member.experiment), here)
@@ -247,6 +254,9 @@ class Session:
         if self._engine is not None:
             self._engine.close()
         if self._opened is None:
+            if self._others:
+                publish_others(self.result(), self.folder)
+                present(self.result(), self.folder)
             return
         _, parent, recorder, _, tally, checkpointer, events, figures, *_ = self._opened
         interrupted = error is not None and not isinstance(error, Exception)

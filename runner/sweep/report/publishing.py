@@ -11,7 +11,7 @@ from runner import atomic, endings, folders, tracking
 from runner.launchable import launchable
 from runner.sweep import report
 from runner.sweep.results import SweepResult, objective, ranked
-from runner.trained import Trained
+from runner.trained import CONFIG, Trained
 from runner.training.member import Member
 from runner.training.outcome import Outcome
 
@@ -56,6 +56,18 @@ def publish(
             parent.set_tags({_BEST_RUN: leaders[0].run_id})
         elif best is not None and best_run is not None and best.number == leaders[0].number:
             parent.tag_run(_BEST_RUN, best_run)
+
+
+def publish_others(result: SweepResult, folder: Path) -> None:
+    """Writes the results of members that another launcher ran, each as a run of its own, to the sweep's folder."""
+    leaders = ranked(result.members, result.objectives)
+    if leaders and (config := Path(leaders[0].folder) / CONFIG).is_file():
+        with endings.warn_on_file_errors(BEST):
+            (folder / BEST).write_text(config.read_text(encoding="utf-8"), encoding="utf-8")
+    page = report.html(result, report.sections(result), None)
+    for name, text in (("members.csv", report.table_csv(result)), ("report.html", page)):
+        with endings.warn_on_file_errors(name):
+            atomic.write(folder / name, text.encode())
 
 
 def refresh(
