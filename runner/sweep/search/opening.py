@@ -143,7 +143,7 @@ _ADDED: Final = {"task.name": "classification"}
 def _differences(began: Mapping[str, str], now: Mapping[str, str]) -> list[Fault]:
     """Faults for the settings that changed since the sweep started; only the first few."""
     faults = []
-    began = {**_ADDED, **began}
+    began = {path: value for path, value in _ADDED.items() if path in now} | dict(began)
     for path in sorted({*began, *now}):
         if began.get(path) != now.get(path):
             rule = f"be the value with which the sweep started ({began.get(path, 'nothing')})"
