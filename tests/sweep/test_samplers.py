@@ -4,7 +4,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from studies import WIDE, came, opened
+from studies import WIDE, came, opened, waiting
 
 from runner.errors import ConfigError
 
@@ -43,6 +43,25 @@ def test_every_sampler_proposes_the_same_from_the_same_seed(tmp_path: Path, samp
         proposals.append(found)
     assert proposals[0] == proposals[1]
     assert proposals[0] != proposals[2]
+
+
+@pytest.mark.parametrize("sampler", ["grid", "random", "tpe"])
+def test_every_row_of_zipped_paths_is_tried_once_also_after_a_kill(tmp_path: Path, sampler: str) -> None:
+    arguments, rows = ("++a=16,16,32", "++b=1,2,1", "++c=5,6"), [(16, 1), (16, 2), (32, 1)]
+    fields = {"sampler": sampler, "trials": None if sampler == "grid" else 50, "batch": 4, "zip": [["a", "b"]]}
+    seen = []
+    while asked := opened(tmp_path, arguments, **fields).ask():
+        study = opened(tmp_path, arguments, **fields)  # as after a kill: the first one told nothing
+        assert [one.varied for one in study.ask()] == [one.varied for one in asked]
+        seen += [tuple(one.varied.values()) for one in asked[:3]]
+        for one in asked[:3]:
+            study.tell(came(one, float(one.varied["b"] or 0)))
+        study = opened(tmp_path, arguments, **fields)
+        for one in waiting(study) if len(asked) > 3 else []:
+            seen.append(tuple(one.varied.values()))
+            study.tell(came(one, float(one.varied["b"] or 0)))
+    assert sorted(seen) == [(*row, c) for row in rows for c in (5, 6)]
+    assert list(opened(tmp_path, arguments, **fields).importances()) == ["a", "c"]
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "cmaes", "nsga2"])

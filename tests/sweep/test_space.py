@@ -83,6 +83,11 @@ def test_zipped_paths_vary_together() -> None:
     ]
 
 
+def test_zipped_paths_may_repeat_values() -> None:
+    space = read(["++a=16,16,32,16", "++b=1,2,1,1"], settings(zip=[["a", "b"]]))  # its last row repeats the first
+    assert [tuple(chosen.values()) for chosen in space.grid()] == [("16", "1"), ("16", "2"), ("32", "1")]
+
+
 def test_a_path_is_left_out_if_its_condition_does_not_hold() -> None:
     conditions = {"optimizer.momentum": {"optimizer": ["momentum", "rmsprop"]}}
     space = read(["optimizer=adam,momentum", "++optimizer.momentum=0.8,0.9"], settings(conditions=conditions))

@@ -75,9 +75,9 @@ def suggest(trial: Trial, dimension: Dimension) -> str:
 
 def fixed(space: Space, chosen: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
     """Converts written values to Optuna's parameters; returns also their distributions."""
-    dimensions = [space.dimensions[path] for path in space.leaders() if path in chosen]
-    return {own.path: _param(own, chosen[own.path]) for own in dimensions}, {
-        own.path: distribution(own) for own in dimensions
+    leading = {path: own for path, own in space.leading.items() if path in chosen}
+    return {own.path: _param(own, space.chosen_of(path, chosen)) for path, own in leading.items()}, {
+        own.path: distribution(own) for own in leading.values()
     }
 
 

@@ -218,7 +218,7 @@ class Study:
             self._study.sampler = sampler
 
     def _suggested(self, trial: Trial, path: str) -> str:
-        return proposals.suggest(trial, self._space.dimensions[path])
+        return proposals.suggest(trial, self._space.leading[path])
 
     def _fixed_trial(self, chosen: Mapping[str, str]) -> Trial:
         """A trial of exactly these values."""
@@ -330,7 +330,8 @@ class Study:
             )
         except (RuntimeError, ValueError):  # all values are equal, or too few members share a path
             return {}
-        return {path: float(share) for path, share in shares.items()}
+        paths = {own.path: path for path, own in self._space.leading.items()}
+        return {paths.get(name, name): float(share) for name, share in shares.items()}
 
     def remember(self, name: str, text: str) -> None:
         """Stores a short text with the sweep."""

@@ -3,9 +3,10 @@
 import functools
 import graphlib
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from runner import limits
@@ -73,16 +74,34 @@ class Space:
         """The paths whose values are chosen; the values of paths zipped with them follow."""
         return [path for path in self.dimensions if path not in zip_leaders(self.zipped)]
 
+    @functools.cached_property
+    def leading(self) -> dict[str, Dimension]:
+        """What is chosen for each leader: its values, or those of its group together if its own repeat."""
+        groups = {group[0]: group for group in self.zipped}
+        return {path: self._leading(groups.get(path, (path,))) for path in self.leaders()}
+
+    def _leading(self, group: tuple[str, ...]) -> Dimension:
+        own = self.dimensions[group[0]]
+        if len(group) == 1 or len(set(own.written)) == len(own.written):
+            return own
+        rows = zip(*(self.dimensions[path].written for path in group), strict=True)
+        keys = tuple(dict.fromkeys(map(_together, rows)))
+        return replace(own, path=", ".join(group), values=Choice(keys), written=keys)
+
+    def chosen_of(self, path: str, chosen: Mapping[str, str]) -> str:
+        """What is chosen for a leader, from the value of each path."""
+        own, group = self.leading[path], next((group for group in self.zipped if group[0] == path), (path,))
+        return chosen[path] if own.path == path else _together(chosen[other] for other in group)
+
     def assigned(self, value: Callable[[str], str]) -> dict[str, str]:
-        """The value of each path that varies; `value` returns those of the leaders.
+        """The value of each path that varies; `value` returns what is chosen for the leaders, see `leading`.
 
         Calls `value` for a path after the paths in its condition, and only if the condition holds.
         """
         chosen: dict[str, str] = {}
         for path in self._ordered_leaders:
             if self._applies(path, chosen):
-                chosen[path] = value(path)
-                chosen |= self._following(path, chosen[path])
+                chosen |= self._values(path, value(path))
         return {path: chosen[path] for path in self.dimensions if path in chosen}
 
     @functools.cached_property
@@ -96,13 +115,15 @@ class Space:
             left = [path for path in left if path not in ordered]
         return ordered
 
-    def _following(self, path: str, value: str) -> dict[str, str]:
-        """The values of the paths zipped with `path`."""
-        others = next((others for first, *others in self.zipped if first == path), [])
-        if not others:
-            return {}
+    def _values(self, path: str, value: str) -> dict[str, str]:
+        """The values of a leader and of the paths zipped with it, by what is chosen for it."""
+        group = next((group for group in self.zipped if group[0] == path), (path,))
+        if len(group) == 1:
+            return {path: value}
+        if self.leading[path].path != path:
+            return dict(zip(group, json.loads(value), strict=True))
         index = self.dimensions[path].written.index(value)
-        return {other: self.dimensions[other].written[index] for other in others}
+        return {other: self.dimensions[other].written[index] for other in group}
 
     def _applies(self, path: str, chosen: Mapping[str, str]) -> bool:
         """Whether a path varies, given the values of the paths in its condition."""
@@ -153,14 +174,18 @@ class Space:
 
     def grid(self) -> Iterator[dict[str, str]]:
         """All combinations, in the order of Hydra's own sweeper: the last path changes first."""
-        leaders = self.leaders()
         seen = set()
-        for values in itertools.product(*(self.dimensions[path].written for path in leaders)):
-            chosen = self.assigned(dict(zip(leaders, values, strict=True)).__getitem__)
+        for values in itertools.product(*(own.written for own in self.leading.values())):
+            chosen = self.assigned(dict(zip(self.leading, values, strict=True)).__getitem__)
             key = tuple(sorted(chosen.items()))
             if key not in seen and self.allows(chosen):
                 seen.add(key)
                 yield chosen
+
+
+def _together(values: Iterable[str]) -> str:
+    """The values of a group as one text, different for every row of values."""
+    return json.dumps(list(values), ensure_ascii=False)
 
 
 def zip_leaders(zipped: Iterable[Sequence[str]]) -> dict[str, str]:
