@@ -17,6 +17,7 @@ import numpy as np
 from runner import train
 from runner.experiment import Program
 from runner.ops.lowering import lowered
+from runner.ops.spreading import over, spread
 from runner.placement import Placement
 
 
@@ -110,9 +111,22 @@ def _jitted(
 ) -> Any:
     def call(values: tuple[Any, ...], *args: Any) -> Any:
         program = jax.tree.unflatten(structure, values)
-        with lowered(placement.lowering(program.lowering)):
+        mesh = placement.mesh if in_axes is None else None  # members together are divided, not their batches
+        with lowered(placement.lowering(program.lowering)), over(mesh):
             return function(program, *args)
 
     call.__name__ = call.__qualname__ = function.__name__
-    over_members = call if in_axes is None else jax.vmap(call, in_axes=in_axes)
-    return jax.jit(over_members, compiler_options=compiler_options(placement), **options)
+    if in_axes is None:
+        if placement.mesh is not None:
+            options["out_shardings"] = placement.everywhere
+        return jax.jit(call, compiler_options=compiler_options(placement), **options)
+    mapped_call = jax.vmap(call, in_axes=in_axes)
+
+    def over_members(values: tuple[Any, ...], state: Any, *args: Any) -> Any:
+        with over(placement.mesh):
+            values, state = jax.tree.map(spread, (values, state))
+        return mapped_call(values, state, *args)
+
+    over_members.__name__ = over_members.__qualname__ = function.__name__
+    several = mapped_call if placement.mesh is None or function is train.init else over_members
+    return jax.jit(several, compiler_options=compiler_options(placement), **options)

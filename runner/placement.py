@@ -1,30 +1,51 @@
-"""The device of programs, with its platform and memory; chosen once and passed as an argument.
+"""The devices of programs, with their platform and memory; chosen once and passed as an argument.
 
 >>> here = choose("auto")
 >>> here.platform     # and str(here) is such as cpu (8 threads)
 'cpu'
 """
 
+import functools
 import math
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from runner import cores, memory, programs
 from runner.data.download import cache_folder
 from runner.errors import ConfigError, must
 from runner.ops.lowering import Choice
+from runner.ops.spreading import AXIS
 
+_MORE_OF_A_CPU = " (XLA_FLAGS=--xla_force_host_platform_device_count=8 simulates 8)"
 _PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The device that a program runs on."""
+    """The device that a program runs on, and others of its kind among which each batch is divided."""
 
     device: jax.Device
+    others: tuple[jax.Device, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """The number of devices."""
+        return 1 + len(self.others)
+
+    @functools.cached_property
+    def mesh(self) -> Mesh | None:
+        """The devices as a mesh; None for one alone."""
+        return Mesh(np.array([self.device, *self.others]), (AXIS,)) if self.others else None
+
+    @property
+    def everywhere(self) -> jax.Device | NamedSharding:
+        """Where arrays are put that each device needs whole."""
+        return self.device if self.mesh is None else NamedSharding(self.mesh, PartitionSpec())
 
     @property
     def platform(self) -> str:
@@ -44,8 +65,21 @@ class Placement:
         return None if peak is None else float(peak)
 
     def lowering(self, choice: Choice) -> Choice:
-        """The lowering to use here: `choice` on a CPU, else `reference`, as all others are made for a CPU."""
-        return choice if self.platform == "cpu" else "reference"
+        """The lowering to use here: `choice` on a CPU, else `reference`, as all others are made for a CPU.
+
+        Native code knows nothing of several devices.
+        """
+        if self.platform != "cpu":
+            return "reference"
+        return "portable" if self.others and choice == "auto" else choice
+
+    @property
+    def remark(self) -> str:
+        """What a user should know of several devices, in one line; empty for one alone."""
+        if not self.others:
+            return ""
+        portable = "; convolutions are portable ones, as native ones run on one device" * (self.platform == "cpu")
+        return f"each batch is divided among {self.count} devices{portable}"
 
     def use(self) -> None:
         """Makes JAX compute here."""
@@ -54,14 +88,14 @@ class Placement:
     def __str__(self) -> str:
         """The device as text: `cpu (8 threads)`, `gpu (NVIDIA H100)`."""
         detail = f"{cores.available()} threads" if self.platform == "cpu" else str(self.device.device_kind)
-        return f"{self.platform} ({detail})"
+        return f"{self.platform} ({detail})" + (f" × {self.count}" if self.others else "")
 
 
-def choose(name: str, *, keep_memory: bool = False) -> Placement:
-    """Makes JAX use the device of this name (auto, cpu, gpu, tpu) and keep compiled programs for later runs.
+def choose(name: str, *, count: int | Literal["all"] = 1, keep_memory: bool = False) -> Placement:
+    """Makes JAX use so many devices of this name (auto, cpu, gpu, tpu) and keep compiled programs for later runs.
 
     With `keep_memory` the process keeps its memory as well; this call must then come before JAX is used.
-    Raises ConfigError if JAX finds no such device.
+    Raises ConfigError if JAX finds no such device, or fewer.
     """
     _keep_programs()
     if keep_memory:
@@ -73,7 +107,12 @@ def choose(name: str, *, keep_memory: bool = False) -> Placement:
             kinds = ", ".join(sorted({Placement(device).platform for device in found}))
             raise ConfigError(must("train.device", f"be a device that JAX finds here ({kinds})", name))
         found = chosen
-    here = Placement(found[0])
+    wanted = len(found) if count == "all" else count
+    if wanted > len(found):
+        platform = Placement(found[0]).platform
+        rule = f"be at most {len(found)}, the {platform} devices here" + _MORE_OF_A_CPU * (platform == "cpu")
+        raise ConfigError(must("train.device_count", rule, count))
+    here = Placement(found[0], tuple(found[1:wanted]))
     here.use()
     return here
 

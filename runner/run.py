@@ -45,7 +45,11 @@ def run(experiment: Experiment, context: Context, observers: Sequence[Observer] 
 
 def _run(experiment: Experiment, context: Context, observers: Sequence[Observer]) -> Outcome:
     display = Display()
-    here = placement.choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
+    here = placement.choose(
+        experiment.train.device,
+        count=experiment.train.device_count,
+        keep_memory=experiment.train.keep_memory,
+    )
     member = Member(0, run_name(experiment, context.overrides), experiment, context)
     recorder, checkpointer = Recorder(here), Checkpointer()
     # Now, so that MLflow is imported while the data are read.
@@ -64,6 +68,8 @@ def _run(experiment: Experiment, context: Context, observers: Sequence[Observer]
         except (ConfigError, DataError):
             recorder.discard(member)
             raise
+        if here.remark:
+            display.say([here.remark])
         if context.goes_on:
             line = _beginning(snapshots[0], plan)
             recorded.set_tags({"resumed": line, **context.tags})

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ModelWrapValidatorHandler, WithJsonSchema, model_validator
 
 from runner import limits
 from runner.errors import Fault, must
@@ -73,6 +73,15 @@ def _every(value: str | None) -> str | None:
     return value
 
 
+_COUNT: Final = {"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]}
+
+
+def _count(value: Any) -> Any:
+    if value == "all" or (type(value) is int and value >= 1):
+        return value
+    raise ValueError(must("", "be a whole number from 1 on, or all", value).text)
+
+
 class KeepCheckpoints(Record):
     """How many checkpoints of a training are kept."""
 
@@ -123,6 +132,11 @@ class Train(Record):
     )
     device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
         "auto", description="The device; auto: the best that is available."
+    )
+    device_count: Annotated[int | Literal["all"], BeforeValidator(_count), WithJsonSchema(_COUNT)] = Field(
+        1,
+        description="Number of devices of this kind, among which each batch is divided, or the members of a mapped "
+        "sweep; batch statistics are those of the whole batch. all: every one.",
     )
     keep_memory: bool = Field(
         True,

@@ -26,6 +26,7 @@ from runner.layers import places
 from runner.layers.base import Tree
 from runner.layers.passes import Pass
 from runner.losses import MetricSums, metric_sums
+from runner.ops.spreading import spread
 
 
 class Sums(NamedTuple):
@@ -131,7 +132,7 @@ def advance(
 
 def step(program: Program, state: State, feed: Feed, learning_rate: jax.Array, batch: jax.Array) -> State:
     """One step of training on one batch of `feed`."""
-    inputs, labels = feed.batch(batch, program.batch_size)
+    inputs, labels = map(spread, feed.batch(batch, program.batch_size))
     key = jax.random.fold_in(stream(program.seed, "step"), state.step)
     augment_key, dropout_key = jax.random.split(key)
     targets = program.task.targets(labels, program.network.classes)
@@ -196,7 +197,7 @@ def results(program: Program, params: Tree, statistics: Tree, inputs: jax.Array)
 def outputs(program: Program, params: Tree, statistics: Tree, inputs: jax.Array) -> jax.Array:
     """The network's outputs (n, k), float32, for images as they come; of crops the logarithms of mean probabilities."""
     test_time = program.test_time
-    images = _seen(program, inputs, test_time.margin or 0)
+    images = _seen(program, spread(inputs), test_time.margin or 0)
 
     def outputs_of(images: jax.Array) -> jax.Array:
         y, _ = program.network.apply(params, statistics, images, Pass(training=False, key=jax.random.key(0)))
@@ -275,7 +276,7 @@ def _mean_loss(
     def part(
         statistics: Tree, piece: tuple[jax.Array, jax.Array, jax.Array]
     ) -> tuple[Tree, tuple[MetricSums, jax.Array]]:
-        x, wanted, number = piece
+        x, wanted, number = spread(piece[0]), *piece[1:]
         own, held = jax.random.fold_in(key, number), places.owners(statistics, program.freeze)
         at = Pass(training=True, key=own, held=held)
         y, after = program.network.apply(params, statistics, x, at)

@@ -108,7 +108,7 @@ class Trained:
 
     def on(self, placement: Placement) -> "Trained":
         """The same network with its values on a device: arrays of NumPy, as of files, are copied at every call."""
-        params, statistics = jax.device_put((self.params, self.statistics), placement.device)
+        params, statistics = jax.device_put((self.params, self.statistics), placement.everywhere)
         return replace(self, params=params, statistics=statistics)
 
     def save(self, folder: Path, config: str) -> None:

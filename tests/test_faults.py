@@ -15,6 +15,8 @@ SOURCES = "digits, idx, cifar, folder, table, parquet, arrays, text, photograph,
 
 WRONG: list[tuple[str, Any, str]] = [
     ("seed", -1, "seed: must be ≥ 0, got -1"),
+    ("train.device_count", 0, "train.device_count: must be a whole number from 1 on, or all, got 0"),
+    ("train.device_count", "two", "train.device_count: must be a whole number from 1 on, or all, got two"),
     ("seed", 4294967296, "seed: must be ≤ 4294967295, got 4294967296"),
     ("seed", 1.5, "seed: must be a whole number, got 1.5"),
     ("seed", "zero", "seed: must be a whole number, got zero"),

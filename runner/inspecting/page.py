@@ -51,11 +51,12 @@ def html(
         _files(found),
     ]
     title = escape(printable(found.name))
+    within = " in" if found.form == "classes" else " with"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}: the data</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<h1>{title}</h1>\n<p>{found.kind}{shape}{' in' if found.form == 'classes' else ' with'} {len(found.classes):,} {WORDS[found.form][1]}</p>\n"
+        f"<h1>{title}</h1>\n<p>{found.kind}{shape}{within} {len(found.classes):,} {WORDS[found.form][1]}</p>\n"
         f"{_cards(found)}\n{''.join(sections)}</body>\n</html>\n"
     )
 

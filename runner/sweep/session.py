@@ -204,7 +204,11 @@ class Session:
             self.objectives = settings.objectives
         self.folder.mkdir(parents=True, exist_ok=True)
         # Keeps memory from here on: this must happen before JAX starts.
-        here = placement.choose(experiment.train.device, keep_memory=experiment.train.keep_memory)
+        here = placement.choose(
+            experiment.train.device,
+            count=experiment.train.device_count,
+            keep_memory=experiment.train.keep_memory,
+        )
         name = withheld(first.context.tracking.run_name or self._name(proposed))  # reports and best.yaml repeat it
         known = self.study.recall(RUN_ID) if self.study else None
         parent = tracking.start(

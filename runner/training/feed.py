@@ -146,5 +146,5 @@ def _held(examples: Examples, placement: Placement) -> Feed:
     missing = -count % grain
     arrays = (examples.inputs, examples.labels)
     padded = (np.pad(array, ((0, missing),) + ((0, 0),) * (array.ndim - 1)) for array in arrays)
-    inputs, labels = (jax.device_put(array, placement.device) for array in padded)
+    inputs, labels = (jax.device_put(array, placement.everywhere) for array in padded)
     return Feed(inputs, labels, None)

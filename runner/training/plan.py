@@ -143,6 +143,10 @@ def planned(experiment: Experiment, dataset: Dataset, placement: Placement) -> P
     network = experiment.network(dataset.shape, len(dataset.classes), vocabulary)
     task = experiment.task.bound(dataset.train.labels)
     program = experiment.program(network, mean=mean, std=std, values=dataset.range, task=task)
+    together, batch = placement.count * experiment.train.accumulate, experiment.train.batch_size
+    if placement.others and batch % together:
+        rule = f"be a multiple of {together}, which are the devices and the parts of a batch"
+        raise ConfigError(must("train.batch_size", rule, batch))
     steps_per_epoch, total_steps = _steps(experiment, len(dataset.train))
     return Plan(
         experiment=experiment,
@@ -161,7 +165,7 @@ def planned(experiment: Experiment, dataset: Dataset, placement: Placement) -> P
 def batches(examples: Examples, size: int, placement: Placement) -> list[Batch]:
     """Examples cut into batches of one size on a device, the last one filled up with zeros of weight 0."""
     made = (filled(examples, start, size) for start in range(0, len(examples), size))
-    return [Batch(*(jax.device_put(array, placement.device) for array in arrays)) for arrays in made]
+    return [Batch(*(jax.device_put(array, placement.everywhere) for array in arrays)) for arrays in made]
 
 
 def _steps(experiment: Experiment, images: int) -> tuple[int, int]:

@@ -38,7 +38,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         for arrays in ahead(self._made, range(0, len(self.examples), self.size)):
-            yield Batch(*(jax.device_put(array, self.placement.device) for array in arrays))
+            yield Batch(*(jax.device_put(array, self.placement.everywhere) for array in arrays))
 
     def _made(self, start: int) -> tuple[np.ndarray, ...]:
         return filled(self.examples, start, self.size)

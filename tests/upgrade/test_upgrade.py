@@ -99,7 +99,7 @@ def test_the_command_of_an_old_run_gives_what_it_gave(runner: Runner) -> None:
     added = [name for name in new.data.params if name not in known and not name.startswith(("optimizer", "schedule"))]
     since = {"train.metrics", "train.save_every", "train.keep_checkpoints.last", "train.keep_checkpoints.best"}
     since |= {"train.sampling", "loss.class_weights", "loss.effective_number_beta", "data.fold", "data.on_leakage"}
-    since |= {"train.test_time.views", "task.name", "data.residence"}
+    since |= {"train.test_time.views", "task.name", "data.residence", "train.device_count"}
     assert set(added) == {"data.class_names", "data.mean", "data.std"} | since
     assert set(new.data.tags) >= set(old.data.tags)
 

@@ -75,7 +75,7 @@ def _train(work: Work) -> None:
         if member.number not in ended:
             forget(member)
     settings = first.experiment.train
-    here = placement.choose(settings.device, keep_memory=settings.keep_memory)
+    here = placement.choose(settings.device, count=settings.device_count, keep_memory=settings.keep_memory)
     parent = tracking.Run.of_another_process(work.parent, work.folder, enabled=first.context.tracking.enabled)
     recorder = Recorder(
         here,
