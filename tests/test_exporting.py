@@ -40,8 +40,14 @@ CASES: dict[str, tuple[str, ...]] = {
         *("data=arrays", "data.root=signals.npz", "data.axes=lc", "data.range=[-2, 2]"),
         "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, global_avg_pool, classifier]",
     ),
-    "labels": (PLAIN, "task=multi_label", "data.targets={is_even: [0, 2, 4, 6, 8], is_one: [1]}"),
-    "numbers": (PLAIN, "task=regression", "data.targets={ink: ink, angle: {rotation: 45}}"),
+    "labels": (
+        *(PLAIN, "task=multi_label", "data.targets={is_even: [0, 2, 4, 6, 8], is_one: [1]}"),
+        "train.test_time={views: five_crops, margin: 2}",
+    ),
+    "numbers": (
+        *(PLAIN, "task=regression", "loss=huber", "data.targets={ink: ink, angle: {rotation: 45}}"),
+        "train.test_time={views: five_crops, margin: 2}",
+    ),
     "texts": (
         *("data=text", "data.root=texts.csv", "data.length=6"),
         "model.layers=[{embedding: {dim: 6}}, {conv: {filters: 5, kernel_size: 2}}, global_max_pool, classifier]",

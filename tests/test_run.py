@@ -14,7 +14,7 @@ from configurations import TINY, UNTRACKED, begun, composed, configured, parse, 
 from mlflow.entities import Run
 from PIL import Image
 
-from runner import data, describe, verdicts
+from runner import data, describe
 from runner.configuration import Configuration
 from runner.errors import DataError, NonFiniteError, TrainingError
 from runner.observers.recorder import run_name
@@ -25,6 +25,7 @@ from runner.training.outcome import Outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's affair with SQLAlchemy
 
+OF_CLASSES = ("accuracy_low", "accuracy_high", "balanced_accuracy", "f1_macro", "ece")
 OVERRIDES = ("data=digits", *TINY, "optimizer=momentum", "seed=3", "model.layers.0.conv.filters=5")
 
 
@@ -111,7 +112,7 @@ def test_metrics_have_the_names_of_the_design(finished: Recorded) -> None:
     once = {
         "test_loss": "test/loss",
         "test_accuracy": "test/accuracy",
-        **{f"test_{name}": f"test/{name}" for name in verdicts.NUMBERS},
+        **{f"test_{name}": f"test/{name}" for name in OF_CLASSES},
         "best_val_accuracy": "best/val_accuracy",
         "best_val_loss": "best/val_loss",
         "best_epoch": "best/epoch",

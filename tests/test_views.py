@@ -70,7 +70,7 @@ def test_a_run_is_tested_by_its_views_and_predicts_by_them_from_its_folder(tmp_p
     tested, network = training.test(), training.trained({})
     network.save(tmp_path, as_yaml(composed(*TINY, CROPS)))
     examples = digits().test
-    probabilities = load(tmp_path).probabilities(examples.inputs, here())
+    probabilities = load(tmp_path).answers(examples.inputs, here())
     right = probabilities.argmax(axis=1) == examples.labels
     assert tested["test/accuracy"] == pytest.approx(right.mean())
     losses = -np.log(probabilities[np.arange(len(examples)), examples.labels])

@@ -87,6 +87,14 @@ def test_losses_by_their_formulas_and_finite_differences() -> None:
         assert float(gradient[3, 1]) == pytest.approx(float(ahead - behind) / 2e-2, abs=2e-3)
 
 
+def test_of_several_views_the_probabilities_of_labels_are_averaged_and_the_estimates() -> None:
+    logits = DRAW.normal(scale=4, size=(5, 7, 3)).astype(np.float32)
+    mean = SigmoidBinaryCrossEntropy().mean(jnp.asarray(logits))
+    expected = (1 / (1 + np.exp(-logits.astype(np.float64)))).mean(axis=0)
+    np.testing.assert_allclose(SigmoidBinaryCrossEntropy().probabilities(mean), expected, rtol=1e-5)
+    np.testing.assert_allclose(HuberLoss().mean(jnp.asarray(logits)), logits.mean(axis=0), rtol=1e-4, atol=1e-6)
+
+
 def test_verdicts_of_labels_are_those_of_scikit_learn() -> None:
     names, given = ("a", "b", "c", "d"), PROBABILITIES >= 0.5
     found = of_labels.judged(WANTED, PROBABILITIES, names, 0.5)
