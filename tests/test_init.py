@@ -31,6 +31,7 @@ def said(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("#")]
 
 
+@pytest.mark.slow
 def test_the_first_command_trains_on_the_users_images(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     images = photographs(Path("2024: my, images"))
     (images / "dog #1" / "broken.png").write_bytes(b"no image")

@@ -66,7 +66,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "name",
     [
         pytest.param(name, marks=pytest.mark.slow)
-        if name in ("squared error", "resized and mirrored", "labels")
+        if name in ("squared error", "resized and mirrored", "labels", "numbers", "bfloat16")
         else name
         for name in CASES
     ],

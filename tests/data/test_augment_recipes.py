@@ -93,6 +93,7 @@ def test_quarter_turns_are_numpy_s_and_equally_often():
     assert np.mean([np.array_equal(one, other) for one, other in zip(few, np.asarray(many), strict=True)]) > 0.78
 
 
+@pytest.mark.slow
 def test_resized_windows_are_those_of_pillow():
     image = np.random.default_rng(2).uniform(size=(20, 26)).astype(np.float32)
     part = RandomResizedCrop()

@@ -86,6 +86,7 @@ def test_principal_components_are_those_of_scikit_learn(shape: tuple[int, int]) 
     np.testing.assert_allclose(np.abs(found[:, : expected.shape[1]]), np.abs(expected), atol=1e-8)
 
 
+@pytest.mark.slow
 def test_neighbours_keep_groups_apart() -> None:
     generator = np.random.default_rng(0)
     values = np.concatenate([generator.normal(centre, 0.1, (20, 5)) for centre in (0, 5)])

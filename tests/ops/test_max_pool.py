@@ -139,6 +139,7 @@ def test_many_taps_use_the_reduction() -> None:
     assert "reduce_window" in str(jax.make_jaxpr(lambda x: remembered(x, slid))(x))
 
 
+@pytest.mark.slow
 @given(windows(), st.integers(0, 2**32 - 1))
 @settings(max_examples=15)
 def test_adjacent_windows_in_bfloat16_have_the_same_gradient(

@@ -231,6 +231,7 @@ def test_the_last_good_epoch_is_named_too() -> None:
 # It learns
 
 
+@pytest.mark.slow
 def test_textbook_gradient_descent_on_squared_errors_learns_the_digits() -> None:
     textbook = (
         "model.layers=[flatten, {dense: {units: 32}}, sigmoid, classifier, sigmoid]",
@@ -255,6 +256,7 @@ def test_it_learns_also_with(overrides: tuple[str, ...]) -> None:
     assert {leaf.dtype.name for leaf in jax.tree.leaves(training.state.params)} == {"float32"}
 
 
+@pytest.mark.slow
 def test_one_dimensional_signals_are_learnt(tmp_path: Path) -> None:
     signals = tiny(
         "data=arrays", f"data.root={arrays_file(tmp_path)}", "data.axes=lc", "optimizer.learning_rate=0.02",
