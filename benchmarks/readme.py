@@ -97,15 +97,20 @@ def _exported(one: dict[str, Any] | None) -> list[str]:
     return [f"{one['deviation']:.1e}", f"{one['size_bytes'] / 1e6:,.1f}", f"{one['seconds']:,.1f}"]
 
 
+def _over_seeds(interval: list[float] | None) -> str:
+    """The interval of a mean over seeds; nothing of one seed."""
+    return "" if interval is None else f" ({interval[0]:.2f} … {interval[1]:.2f})"
+
+
 def published_rows(found: dict[str, Any]) -> list[list[str]]:
     """Experiment, published test error in per cent, ours with its 95 % interval, seeds, seconds for each, source."""
     return [
         [
             f"`{name}`",
             str(one["published"]),
-            f"{one['mean_error']:.2f} ({one['interval'][0]:.2f} … {one['interval'][1]:.2f})",
+            f"{one['mean_error']:.2f}" + _over_seeds(one["interval"]),
             str(len(one["seeds"])),
-            f"{one['seconds'] / len(one['seeds']):,.0f}",
+            _MISSING if one["seconds"] is None else f"{one['seconds'] / len(one['seeds']):,.0f}",
             one["source"],
         ]
         for name, one in found["published"]["experiments"].items()
