@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 
 from runner.data.examples import Part, Parts, Report
 from runner.data.npz import read_npz
-from runner.data.source import Name, Undivided
-from runner.data.value_range import Range
+from runner.data.source import Name, Ranged
 from runner.errors import DataError, must
 from runner.records import Record
 
@@ -23,7 +22,7 @@ class SignalSize(Record):
     channels: int = Field(ge=1, examples=[1], description="Values per sample.")
 
 
-class Arrays(Undivided):
+class Arrays(Ranged):
     """An .npz of uint8 or float32 inputs and integer labels."""
 
     source: Literal["arrays"]
@@ -32,22 +31,6 @@ class Arrays(Undivided):
         default="hwc", description="Images (n, h, w[, c]), or one-dimensional inputs (n, length[, c])."
     )
     signal: SignalSize | None = Field(default=None, description="Size of one-dimensional inputs; replaces `image`.")
-
-    range: tuple[float, float] | None = Field(
-        default=None,
-        description="The float values of black and white, e.g. [-1, 1]; null = 0 and 1 if all training values lie "
-        "between them, else the minimum and maximum of each channel.",
-    )
-
-    @model_validator(mode="after")
-    def _has_a_range(self) -> Self:
-        if self.range is not None and not self.range[0] < self.range[1]:
-            raise ValueError(must("", "have a range that rises, [black, white]", self.range).text)
-        return self
-
-    @property
-    def declared_range(self) -> Range | None:
-        return Range(*((value,) for value in self.range)) if self.range else None
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:

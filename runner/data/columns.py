@@ -6,7 +6,9 @@
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import Field
 
 from runner.data.tables import named
 from runner.errors import DataError, must
@@ -14,6 +16,16 @@ from runner.errors import DataError, must
 PATHS: Final = ("path", "file", "file_name", "filename", "image", "image_path", "file_path", "filepath", "img")
 LABELS: Final = ("label", "class", "category", "target", "class_name", "label_name")
 SPLITS: Final = ("split", "subset", "partition")
+
+GroupColumn = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        examples=["patient"],
+        description="The column of images that belong together, such as those of one patient, and so stay in one set.",
+    ),
+]
+"""The field `group_by` of images in rows."""
 
 
 class Wanted(NamedTuple):

@@ -15,9 +15,8 @@ from runner.data.file_lists import by_lists, file_list
 from runner.data.files import FileTree
 from runner.data.pixels import MODES, FileFit
 from runner.data.pixels.depth import Depth
-from runner.data.source import ImageSize, Source, Undivided
+from runner.data.source import ImageSize, Ranged, Source
 from runner.data.survey import Fact, bits, survey
-from runner.data.value_range import Range
 from runner.errors import DataError, Fault, must, printable
 
 _Size = tuple[int, int, int]
@@ -38,7 +37,7 @@ class Listed(NamedTuple):
     other: Sequence[str] = ()
 
 
-class ImageFiles(Undivided):
+class ImageFiles(Ranged):
     """A source that lists image files (JPEG, PNG, GIF, TIFF, BMP, WebP) and their labels."""
 
     streams: ClassVar[bool] = True
@@ -55,12 +54,6 @@ class ImageFiles(Undivided):
         description="bytes: images have 1 to 4 channels of 8 bits; 16 bits are cut to 8. keep: 8 or 16 bits and any "
         "number of channels, unchanged, as float32; 16 bits in colour and more than 4 channels need "
         "convrunner[depth].",
-    )
-    range: tuple[float, float] | None = Field(
-        default=None,
-        examples=[[0, 4095]],
-        description="The values of black and white with depth=keep; null = the minimum and maximum of each channel of "
-        "the training images.",
     )
     on_bad_file: Literal["error", "skip"] = Field(
         default="error",
@@ -90,13 +83,7 @@ class ImageFiles(Undivided):
             raise ValueError(must("", "have images of 1, 2, 3 or 4 channels", self.image.channels).text)
         if self.range is not None and self.depth == "bytes":
             raise ValueError(must("", "have a range with depth=keep only", self.range).text)
-        if self.range is not None and not self.range[0] < self.range[1]:
-            raise ValueError(must("", "have a range that rises, [black, white]", self.range).text)
         return self
-
-    @property
-    def declared_range(self) -> Range | None:
-        return Range(*((value,) for value in self.range)) if self.range else None
 
     def for_input(self, height: int, width: int) -> Source:
         return self if self.image is not None else self._with(input=(height, width))

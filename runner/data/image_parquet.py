@@ -13,7 +13,7 @@ from pydantic import Field
 from runner.data.broken import broken, grouped
 from runner.data.class_folders import Labelled
 from runner.data.class_names import class_order, nfc
-from runner.data.columns import LABELS, PATHS
+from runner.data.columns import LABELS, PATHS, GroupColumn
 from runner.data.examples import Report
 from runner.data.files import FolderTree
 from runner.data.image_files import ImageFiles, Listed
@@ -75,12 +75,7 @@ class ImageParquet(ImageFiles):
         description="The column of the classes; null = the one whose classes the file names, or found by the usual "
         "names: label, class, category.",
     )
-    group_by: str | None = Field(
-        default=None,
-        min_length=1,
-        examples=["patient"],
-        description="The column of images that belong together, such as those of one patient, and so stay in one set.",
-    )
+    group_by: GroupColumn = None
 
     def listed(self, report: Report) -> Listed:
         """Lists the rows of the files; labels are read, images are not."""

@@ -14,7 +14,7 @@ from pydantic import Field
 from runner import limits
 from runner.data.broken import grouped
 from runner.data.class_folders import Labelled
-from runner.data.columns import Columns, Wanted, columns_of
+from runner.data.columns import Columns, GroupColumn, Wanted, columns_of
 from runner.data.digests import content_of
 from runner.data.examples import Report
 from runner.data.files import FileTree, FolderTree, open_tree
@@ -83,13 +83,7 @@ class ImageTable(ImageFiles):
         min_length=1,
         description=f"The column that says train, val or test; {_COLUMN} (split, subset, partition), or none.",
     )
-
-    group_by: str | None = Field(
-        default=None,
-        min_length=1,
-        examples=["patient"],
-        description="The column of images that belong together, such as those of one patient, and so stay in one set.",
-    )
+    group_by: GroupColumn = None
 
     def listed(self, report: Report) -> Listed:
         """Lists the images of the rows."""

@@ -234,3 +234,24 @@ class Undivided(Source):
     test_fraction: float = Field(
         default=0.2, gt=0, lt=1, description="Share of each class held out for testing if there is no test set."
     )
+
+
+class Ranged(Undivided):
+    """A source that may have float values in any unit, whose black and white can be declared."""
+
+    range: tuple[float, float] | None = Field(
+        default=None,
+        examples=[[-1, 1], [0, 4095]],
+        description="The float values of black and white; null = 0 and 1 if all training values lie between them, else "
+        "the minimum and maximum of each channel. Bytes have none.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_range_that_rises(self) -> Self:
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(must("", "have a range that rises, [black, white]", self.range).text)
+        return self
+
+    @property
+    def declared_range(self) -> Range | None:
+        return Range(*((value,) for value in self.range)) if self.range else None

@@ -100,8 +100,8 @@ def test_a_single_file_with_texts_as_classes_and_plain_bytes(tmp_path: Path) -> 
 
 
 def test_bad_images_are_named_by_file_and_row_or_skipped(tmp_path: Path) -> None:
-    images = [{"bytes": IMAGES[row], "path": "a.png"} for row in range(20)]
-    images[3], images[5], images[6] = {"bytes": b"", "path": ""}, {"bytes": None, "path": "b.png"}, None  # type: ignore
+    images: list[dict[str, bytes | str | None] | None] = [{"bytes": IMAGES[row], "path": "a.png"} for row in range(20)]
+    images[3], images[5], images[6] = {"bytes": b"", "path": ""}, {"bytes": None, "path": "b.png"}, None
     path = written(tmp_path / "a.parquet", range(20), image=images)
     rule = "must be a JPEG, PNG, GIF, TIFF, BMP or WebP image"
     assert refusal(path) == [
