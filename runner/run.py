@@ -14,11 +14,12 @@ from runner.data import copies
 from runner.errors import ConfigError, DataError
 from runner.experiment import Experiment
 from runner.observers.checkpointer import Checkpointer
+from runner.observers.contents import run_name
 from runner.observers.display import Display
 from runner.observers.moments import MomentKeeper
 from runner.observers.nan_search import NanSearch
 from runner.observers.profiler import Profiler
-from runner.observers.recorder import Recorder, run_name
+from runner.observers.recorder import Recorder
 from runner.observers.repeatable import Repeatable
 from runner.tracking import begun
 from runner.training import checkpoints

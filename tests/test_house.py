@@ -113,6 +113,7 @@ FLOORS = {
     "runner.sweep.report": 13,
     "runner.sweep.engines": 14,
     "runner.sweep.search": 14,
+    "runner.sweep.recording": 14,
     "runner.sweep": 15,
     "runner.composition": 16,
     "runner.catalogue": 17,

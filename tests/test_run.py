@@ -17,7 +17,7 @@ from PIL import Image
 from runner import data, describe
 from runner.configuration import Configuration
 from runner.errors import DataError, NonFiniteError, TrainingError
-from runner.observers.recorder import run_name
+from runner.observers.contents import run_name
 from runner.run import run
 from runner.training.alone import Training
 from runner.training.member import Context

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from runner.errors import ConfigError, Fault
 from runner.experiment import Experiment
-from runner.observers.recorder import run_name
+from runner.observers.contents import run_name
 from runner.path_names import short_names
 from runner.sweep.results import value_text, varied_text
 from runner.sweep.settings import Sweep

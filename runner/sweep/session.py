@@ -13,38 +13,28 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
 
-from runner import folders, placement, tracking
+from runner import folders
 from runner.errors import ConvrunnerError, Fault, TrainingError
-from runner.experiment import Experiment
 from runner.observers.activity import Activity
-from runner.observers.checkpointer import Checkpointer
-from runner.observers.nan_search import NanSearch
-from runner.observers.profiler import Profiler
-from runner.observers.recorder import Recorder, task_tags
-from runner.observers.repeatable import Repeatable
-from runner.path_names import short_names
 from runner.placement import Placement
-from runner.run_figures.settings import Figures
 from runner.sweep.elsewhere import Elsewhere, parent_of
 from runner.sweep.engines import check_strategy, note_errors, train_group
 from runner.sweep.engines.compiles import Compiles
 from runner.sweep.engines.distributing import Engine
 from runner.sweep.engines.groups import Datasets, Group, grouped
 from runner.sweep.engines.starting import engine_of
-from runner.sweep.members import Proposed, ending_tags, going_on, identity_tags, validated
-from runner.sweep.report.announcing import Announcer
+from runner.sweep.members import Proposed, going_on, validated
+from runner.sweep.recording import Recording, recording_of, sweep_name
 from runner.sweep.report.publishing import present, publish, publish_others, refresh
-from runner.sweep.report.refreshing import Refresher
 from runner.sweep.results import SweepResult
 from runner.sweep.settings import Objectives, Sweep
 from runner.sweep.tags import SWEEP, SWEEP_IDENTITY
-from runner.sweep.tally import RUN_ID, Leader, Pruner, Search, Tally
+from runner.sweep.tally import Search
 from runner.training.member import Member
-from runner.training.observer import Events, Observer
+from runner.training.observer import Events
 from runner.training.outcome import Outcome
 from runner.training.plan import Plan, planned
 from runner.withheld import withheld
@@ -52,8 +42,6 @@ from runner.withheld import withheld
 _log = logging.getLogger(__name__)
 # matplotlib takes a second to import, so that the report of a short sweep has pictures only at its end.
 _SECONDS_UNTIL_DRAWN = 60.0
-# A sweep over one of them has no model of its own, even if its first batch has only one.
-_CHOOSE_MODELS = {"model", "model.name", "experiment"}
 
 
 class Session:
@@ -78,7 +66,7 @@ class Session:
         self._datasets = Datasets(_log.info)
         self._compiles = Compiles()
         self._space: dict[str, str] = study.space if study else {}
-        self._opened: _Opened | None = None
+        self._recording: Recording | None = None
         self._activity = Activity(Console(highlight=False))
         self._engine: Engine | None = None  # of members that train in other processes
         self._others: dict[int, Outcome] = {}  # by number, of members that another launcher ran
@@ -99,55 +87,55 @@ class Session:
             with self._activity as activity:
                 activity.now(f"starting {settings.engine}")
                 self._engine = engine_of(settings)
-        opened = self._opened or self._open(members[0], proposed)
+        recording = self._recording or self._record(members[0], proposed)
         try:
             groups = grouped(members, self._datasets)
-            opened.parent.create()
-            opened.parent.await_server()
+            recording.parent.create()
+            recording.parent.await_server()
         except ConvrunnerError:
-            if self._opened is None:
-                opened.parent.discard()
+            if self._recording is None:
+                recording.parent.discard()
             raise
-        self._opened = opened
+        self._recording = recording
         ended = self.study.ended_before() if self.study else {}
         waiting = [member for member in members if member.number not in ended]
-        opened.announcer.expect(waiting)
+        recording.announcer.expect(waiting)
         # A pruned member of a mapped program has to be ended again where it was; others end by themselves.
         epochs = {number: len(own.history) if own.status == "PRUNED" else None for number, own in ended.items()}
-        earlier = opened.checkpointer.earlier(epochs)
+        earlier = recording.checkpointer.earlier(epochs)
         if self._engine is not None:
             self._train_elsewhere(self._engine, groups, settings)
         else:
             with self._compiles.counted():
                 for group in groups:
                     plan_of = functools.partial(self._plan_of, group.placement)
-                    note_errors(train_group(group, settings, plan_of, opened.events, earlier, self._may_begin))
+                    note_errors(train_group(group, settings, plan_of, recording.events, earlier, self._may_begin))
         with self._activity as activity:
-            opened.tally.settle(wait=True, report=activity.now)
-        outcomes = [opened.tally.outcomes.get(member.number) for member in waiting]
+            recording.tally.settle(wait=True, report=activity.now)
+        outcomes = [recording.tally.outcomes.get(member.number) for member in waiting]
         if left := outcomes.count(None):
             self.leave(left)
         return [outcome for outcome in outcomes if outcome is not None]
 
     def _train_elsewhere(self, engine: Engine, groups: Sequence[Group], settings: Sweep) -> None:
         """Trains groups in processes of an engine."""
-        if self._opened is None:
+        if self._recording is None:
             return
-        _, parent, recorder, announcer, tally, *_, leader, refresher = self._opened
+        recording = self._recording
         with self._activity as activity:
             activity.now("opening the MLflow store")
-            opening = parent_of(parent)
+            opening = parent_of(recording.parent)
         elsewhere = Elsewhere(
             engine=engine,
             settings=settings,
             objectives=self.objectives,
             sweep=self.study.mark[1] if self.study else self.tags[SWEEP_IDENTITY],
             folder=self.folder,
-            parent=parent,
+            parent=recording.parent,
             opening=opening,
-            recorder=recorder,
-            events=Events([announcer, tally, refresher]),
-            leader=leader,
+            recorder=recording.recorder,
+            events=Events([recording.announcer, recording.tally, recording.refresher]),
+            leader=recording.leader,
             plan_of=self._plan_of,
         )
         left = None if self._seconds is None else self._seconds - (time.perf_counter() - self._began)
@@ -155,13 +143,13 @@ class Session:
         try:
             elsewhere.train(groups, left, begins=begins)
         finally:
-            self._opened.events.errors += elsewhere.events.errors
+            recording.events.errors += elsewhere.events.errors
 
     def leave(self, count: int) -> None:
         """Leaves members to the next command, as the time is over."""
         self.is_cut_short = True
-        if self._opened is not None:
-            self._opened.announcer.leaves(count, self._seconds or 0)
+        if self._recording is not None:
+            self._recording.announcer.leaves(count, self._seconds or 0)
 
     def _may_begin(self) -> bool:
         """Whether another member may begin, which it then does."""
@@ -180,13 +168,13 @@ class Session:
     @property
     def ended_here(self) -> dict[int, Outcome]:
         """The outcomes of the members that this session trained, by number."""
-        before = self._opened.tally.earlier if self._opened else frozenset()
+        before = self._recording.tally.earlier if self._recording else frozenset()
         return {number: own for number, own in self.outcomes.items() if number not in before}
 
     @property
     def outcomes(self) -> dict[int, Outcome]:
         """The outcomes of all members that ended, by number."""
-        return self._opened.tally.outcomes if self._opened else dict(self._others)
+        return self._recording.tally.outcomes if self._recording else dict(self._others)
 
     def note(self, outcome: Outcome) -> None:
         """Notes a member that another launcher ran, for the report."""
@@ -197,74 +185,37 @@ class Session:
     def _plan_of(self, here: Placement, member: Member) -> Plan:
         return planned(member.experiment, self._datasets.of(member.experiment), here)
 
-    def _open(self, first: Member, proposed: Sequence[Proposed]) -> "_Opened":
+    def _record(self, first: Member, proposed: Sequence[Proposed]) -> Recording:
         """Starts the parent run, or continues that of an interrupted sweep."""
-        experiment, settings = first.experiment, proposed[0].sweep
+        settings = proposed[0].sweep
         if self.study is None:  # another sweeper proposes the members, which are compared by sweep.metric
             self.objectives = settings.objectives
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # Keeps memory from here on: this must happen before JAX starts.
-        here = placement.choose(
-            experiment.train.device,
-            count=experiment.train.device_count,
-            keep_memory=experiment.train.keep_memory,
-        )
-        name = withheld(first.context.tracking.run_name or self._name(proposed))  # reports and best.yaml repeat it
-        known = self.study.recall(RUN_ID) if self.study else None
-        parent = tracking.start(
-            first.context.tracking,
-            run_name=name,
-            tags={
-                **self.tags,
-                **task_tags(experiment.task),
-                "mlflow.source.name": self.command,
-                "device": str(here),
-            },
-            params={} if known else {f"space.{path}": text for path, text in self._space.items()},
+        return recording_of(
+            first,
+            # Withheld, as reports and best.yaml repeat it.
+            name=withheld(first.context.tracking.run_name or sweep_name(proposed, self._space)),
             folder=self.folder,
-            run_id=known,
-            continues=True,
-            held=True,
-            patient=True,  # members' outcomes are kept in the sweep's folder even if the store fails
-        )
-        earlier = self.study.earlier() if self.study else []
-        leader = Leader(self.objectives, earlier)
-        recorder = Recorder(
-            here,
-            parent=parent,
+            tags={**self.tags, "mlflow.source.name": self.command},
+            space=self._space,
+            objectives=self.objectives,
+            study=self.study,
             models=settings.log_models,
-            is_best=leader.is_beaten_by,
-            begin_tags=identity_tags,
-            end_tags=ending_tags,
+            refresh=self._refresh,
         )
-        announcer = Announcer(self.objectives[0][0], len(earlier))
-        tally = Tally(recorder, parent, self.study)
-        pruners: list[Observer] = [Pruner(self.study)] if self.study else []
-        refresher, checkpointer = Refresher(self._refresh), Checkpointer(self.folder)
-        recording = [Repeatable(recorder), checkpointer, recorder, *pruners, announcer, tally, refresher]
-        events = Events([NanSearch(), Profiler(), *recording])
-        figures = first.context.figures
-        return _Opened(name, parent, recorder, announcer, tally, checkpointer, events, figures, leader, refresher)
-
-    def _name(self, proposed: Sequence[Proposed]) -> str:
-        """The model, unless it varies, and what varies: `sweep lenet5: learning_rate × seed`."""
-        models = {one.experiment.model.name for one in proposed if isinstance(one.experiment, Experiment)}
-        model = "" if len(models) > 1 or _CHOOSE_MODELS & set(self._space) else f" {models.pop()}"
-        varied = " × ".join(short_names(self._space).values())
-        return f"sweep{model}" + (f": {varied}" if varied else "")
 
     def close(self, error: BaseException | None) -> None:
         """Ends members that still train, writes the report, and ends the parent run."""
         if self._engine is not None:
             self._engine.close()
-        if self._opened is None:
+        if self._recording is None:
             if self._others:
                 publish_others(self.result(), self.folder)
                 present(self.result(), self.folder)
             return
-        _, parent, recorder, _, tally, checkpointer, events, figures, *_ = self._opened
+        recording = self._recording
+        parent, recorder, tally, events = recording.parent, recording.recorder, recording.tally, recording.events
         interrupted = error is not None and not isinstance(error, Exception)
-        checkpointer.close()
+        recording.checkpointer.close()
         with self._activity as activity:
             recorder.wait(activity.now)
             tally.settle(wait=True, report=activity.now)
@@ -281,7 +232,7 @@ class Session:
                     best,
                     best_run,
                     network=recorder.best_network,
-                    figures=bool(figures.draw),
+                    figures=bool(recording.figures.draw),
                 )
                 activity.over()
                 present(result, self.folder)
@@ -293,9 +244,9 @@ class Session:
 
     def _refresh(self) -> None:
         """Writes the report of the members that ended so far."""
-        if self._opened is None:
+        if self._recording is None:
             return
-        parent, recorder, figures = self._opened.parent, self._opened.recorder, self._opened.figures
+        parent, recorder, figures = self._recording.parent, self._recording.recorder, self._recording.figures
         draws = bool(figures.draw) and time.perf_counter() - self._began > _SECONDS_UNTIL_DRAWN
         refresh(
             self.result(importances=False), parent, self.folder, recorder.best, recorder.best_network if draws else None
@@ -303,39 +254,24 @@ class Session:
 
     def result(self, *, importances: bool = True) -> SweepResult:
         """The result of the sweep so far; the importances of 1,000 members take seconds."""
-        opened, outcomes = self._opened, dict(self.outcomes)
-        spent = [list(own) for own in list(opened.tally.compile_seconds.values())] if opened else []
+        recording, outcomes = self._recording, dict(self.outcomes)
+        spent = [list(own) for own in list(recording.tally.compile_seconds.values())] if recording else []
         return SweepResult(
-            name=opened.name if opened else "sweep",
+            name=recording.name if recording else "sweep",
             command=self.command,
             places=self.places,
             objectives=self.objectives,
             space=self._space,
             members=tuple(outcomes[number] for number in sorted(outcomes)),
-            earlier=len(opened.tally.earlier) if opened else len(outcomes),
+            earlier=len(recording.tally.earlier) if recording else len(outcomes),
             importances=self.study.importances() if self.study and importances else {},
             seconds=time.perf_counter() - self._began,
             groups=len({outcome.group for outcome in outcomes.values() if outcome.group}),
             compiles=self._compiles.count,
             # Alone, each member would have compiled, or read back, the program of its group.
             seconds_saved=sum(max(own) * len(own) - sum(own) for own in spent),
-            run_id=opened.parent.known_id if opened else "",
+            run_id=recording.parent.known_id if recording else "",
         )
-
-
-class _Opened(NamedTuple):
-    """The parts of a session that exist once its first batch is valid."""
-
-    name: str
-    parent: tracking.Run
-    recorder: Recorder
-    announcer: Announcer
-    tally: Tally
-    checkpointer: Checkpointer
-    events: Events
-    figures: Figures
-    leader: Leader
-    refresher: Refresher
 
 
 def _tags(folder: Path) -> dict[str, str]:

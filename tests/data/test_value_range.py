@@ -17,7 +17,7 @@ from runner import train
 from runner.data import Arrays, Augment, Dataset, fit, load
 from runner.data.value_range import UNIT, Range, measured, value_range
 from runner.errors import DataError
-from runner.observers.recorder import shown_range
+from runner.observers.contents import shown_range
 
 # Mean and deviation of ImageNet's channels, as torchvision standardises: each channel's black is another number.
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from runner.errors import ConfigError, must
 from runner.sweep.results import objective
 from runner.sweep.search import proposals
+from runner.sweep.search.importances import shares
 from runner.sweep.search.keeping import StoredMember, packed, renumbered, unpacked
 from runner.sweep.settings import Objectives, Sweep
 from runner.sweep.space import Space
@@ -38,7 +39,6 @@ _TRIALS: Final = 20
 _OWN_ATTEMPTS: Final = 10  # of the sampler, before random proposals
 _MOST_ATTEMPTS: Final = 1000
 _MOST_REPEATS: Final = 10
-_FEW: Final = 200  # members that a forest of Optuna's default size can fit in a second
 Key = tuple[tuple[str, str], ...]
 T = TypeVar("T")
 
@@ -318,20 +318,8 @@ class Study:
         return dict(self._ended_before)
 
     def importances(self) -> dict[str, float]:
-        """The importance of each path for the first metric, as a share; empty if it cannot be computed."""
-        done = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state is TrialState.COMPLETE]
-        if len(self._space.leaders()) < 2 or len(done) < 4:
-            return {}
-        trees = 64 if len(done) <= _FEW else 16
-        try:
-            evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=trees, max_depth=16, seed=0)
-            shares = optuna.importance.get_param_importances(
-                self._study, evaluator=evaluator, target=lambda trial: trial.values[0]
-            )
-        except (RuntimeError, ValueError):  # all values are equal, or too few members share a path
-            return {}
-        paths = {own.path: path for path, own in self._space.leading.items()}
-        return {paths.get(name, name): float(share) for name, share in shares.items()}
+        """The importance of each path for the first metric; see `importances.shares`."""
+        return shares(self._study, self._space)
 
     def remember(self, name: str, text: str) -> None:
         """Stores a short text with the sweep."""
