@@ -1,6 +1,6 @@
 """What a network answers to an image: a line that says whether it is right, and the probabilities of the classes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -10,10 +10,10 @@ from runner.figures.sheet import Sheet, line_height, wrapped
 from runner.figures.style import QUIET, RIGHT, TRAIN, VAL, WRONG, Array, percent, short_name
 
 _BARS: Final = 10
-TEXT: Final = 7.5  # points
+_TEXT: Final = 7.5  # points
 _OTHER, _EDGE = "#BBBBBB", "#B3B3B3"
 # Sizes in inches: an image, the names of classes beside it, the bars, the heading and the height of a bar.
-IMAGE, NAMES, WIDE, HEADING, BAR = 1.9, 1.35, 2.0, 0.62, 0.215
+_IMAGE, _NAMES, WIDE, HEADING, BAR = 1.9, 1.35, 2.0, 0.62, 0.215
 
 
 class Answered(NamedTuple):
@@ -50,32 +50,56 @@ def verdict(one: Answered, classes: Sequence[str]) -> tuple[str, str]:
 def class_probabilities(answered: Sequence[Answered], classes: Sequence[str]) -> Sheet:
     """Each image or text with bars of its most probable classes, at most ten, and of the true one."""
     shown = [_shown(one) for one in answered]
-    wide = IMAGE + NAMES + WIDE + 0.55
-    bars = max(map(len, shown)) * BAR
-    texts = [None if one.text is None else wrapped(one.text, TEXT, IMAGE, max(bars, IMAGE)) for one in answered]
-    high = max(bars, *(IMAGE if lines is None else len(lines) * line_height(TEXT) for lines in texts))
-    sheet = Sheet(wide * len(answered), HEADING + high + 0.2)
-    for place, (one, kept, lines) in enumerate(zip(answered, shown, texts, strict=True)):
+    inputs = [Input(one.image, one.name, one.text, *verdict(one, classes)) for one in answered]
+    return inputs_beside_bars(
+        inputs,
+        list(map(len, shown)),
+        lambda sheet, place, left: _bars(sheet, answered[place], shown[place], classes, left),
+    )
+
+
+class Input(NamedTuple):
+    """An image, or a text in place of it, with its name, and a line above it in a colour."""
+
+    image: Array
+    name: str
+    text: str | None
+    said: str
+    colour: str
+
+
+def inputs_beside_bars(
+    inputs: Sequence[Input], bars: Sequence[int], draw: Callable[[Sheet, int, float], None], *, foot: float = 0.0
+) -> Sheet:
+    """A sheet with inputs beside each other, each with so many bars, and `foot` inches below.
+
+    `draw` draws the bars of an input by its number, from so many inches on.
+    """
+    wide = _IMAGE + _NAMES + WIDE + 0.55
+    room = max(bars) * BAR
+    texts = [None if one.text is None else wrapped(one.text, _TEXT, _IMAGE, max(room, _IMAGE)) for one in inputs]
+    high = max(room, *(_IMAGE if lines is None else len(lines) * line_height(_TEXT) for lines in texts))
+    sheet = Sheet(wide * len(inputs), HEADING + high + 0.2 + foot)
+    for place, (one, lines) in enumerate(zip(inputs, texts, strict=True)):
         left = place * wide + 0.12
-        text, colour = verdict(one, classes)
-        sheet.write(left, 0.2, text, 10.5, colour=colour, bold=True)
+        sheet.write(left, 0.2, one.said, 10.5, colour=one.colour, bold=True)
         sheet.write(left, 0.41, short_name(one.name, 36), 8, colour=QUIET)
         if lines is None:
-            draw_input(sheet, one.image, left)
+            _input(sheet, one.image, left)
         else:
-            sheet.paragraph(left, HEADING, lines, TEXT)
-        _bars(sheet, one, kept, classes, left + IMAGE + NAMES)
+            sheet.paragraph(left, HEADING, lines, _TEXT)
+        draw(sheet, place, left + _IMAGE + _NAMES)
     return sheet
 
 
-def draw_input(sheet: Sheet, image: Array, left: float) -> None:
+def _input(sheet: Sheet, image: Array, left: float) -> None:
     """An image in its shape, or the curves of a signal (length, c)."""
     if image.ndim == 2:
-        sheet.curves(image.astype(np.float32), left, HEADING, IMAGE, IMAGE, (TRAIN, VAL, QUIET))
-        sheet.frame(left, HEADING, IMAGE, IMAGE, _EDGE)
+        sheet.curves(image.astype(np.float32), left, HEADING, _IMAGE, _IMAGE, (TRAIN, VAL, QUIET))
+        sheet.frame(left, HEADING, _IMAGE, _IMAGE, _EDGE)
         return
     longest = max(image.shape[:2])
-    high, wide = (size / longest * IMAGE for size in image.shape[:2])
+    high, wide = (size / longest * _IMAGE for size in image.shape[:2])
     sheet.paste(pictured(image), left, HEADING, wide, high)
     sheet.frame(left, HEADING, wide, high, _EDGE)
 

@@ -5,12 +5,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from runner.figures.answers import BAR, HEADING, IMAGE, NAMES, TEXT, WIDE, draw_input
-from runner.figures.sheet import Sheet, line_height, wrapped
+from runner.figures.answers import BAR, HEADING, WIDE, Input, inputs_beside_bars
+from runner.figures.sheet import DPI, Sheet
 from runner.figures.style import QUIET, RIGHT, WRONG, Array, percent, short_name
 
 _BARS: Final = 12
-_FOOT: Final = 0.3
+_FOOT: Final = 0.2
 
 
 class Labelled(NamedTuple):
@@ -29,23 +29,15 @@ class Labelled(NamedTuple):
 def label_probabilities(examples: Sequence[Labelled], names: Sequence[str], threshold: float) -> Sheet:
     """Each example with bars of its labels; of many the most probable and those that hold."""
     shown = [_shown(one) for one in examples]
-    wide = IMAGE + NAMES + WIDE + 0.55
-    bars = max(map(len, shown)) * BAR
-    texts = [None if one.text is None else wrapped(one.text, TEXT, IMAGE, max(bars, IMAGE)) for one in examples]
-    high = max(bars, *(IMAGE if lines is None else len(lines) * line_height(TEXT) for lines in texts))
-    sheet = Sheet(wide * len(examples), HEADING + high + _FOOT + 0.1)
-    for place, (one, kept, lines) in enumerate(zip(examples, shown, texts, strict=True)):
-        left = place * wide + 0.12
-        text, colour = _verdict(one, threshold)
-        sheet.write(left, 0.2, text, 10.5, colour=colour, bold=True)
-        sheet.write(left, 0.41, short_name(one.name, 36), 8, colour=QUIET)
-        if lines is None:
-            draw_input(sheet, one.image, left)
-        else:
-            sheet.paragraph(left, HEADING, lines, TEXT)
-        _bars(sheet, one, kept, names, threshold, left + IMAGE + NAMES)
+    inputs = [Input(one.image, one.name, one.text, *_verdict(one, threshold)) for one in examples]
+    sheet = inputs_beside_bars(
+        inputs,
+        list(map(len, shown)),
+        lambda sheet, place, left: _bars(sheet, examples[place], shown[place], names, threshold, left),
+        foot=_FOOT,
+    )
     note = f"bold: the label holds; blue: given or left out rightly, orange: wrongly; line: the threshold {threshold:g}"
-    sheet.write(0.12, HEADING + high + _FOOT - 0.05, note, 7.5, colour=QUIET)
+    sheet.write(0.12, sheet.size[1] / DPI - 0.15, note, 7.5, colour=QUIET)
     return sheet
 
 

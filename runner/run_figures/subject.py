@@ -110,12 +110,12 @@ class Subject:
 
     @functools.cached_property
     def probabilities(self) -> np.ndarray:
-        """Class probabilities (n, k) of the validation examples."""
+        """The answers (n, k) to the validation examples: class probabilities, or those of another task."""
         return self.trained.answers(self.dataset.val.inputs, self.placement)
 
     @functools.cached_property
     def judged(self) -> tuple[np.ndarray, np.ndarray]:
-        """Validation examples to choose from, as indices (n,), and their class probabilities (n, k).
+        """Validation examples to choose from, as indices (n,), and the answers (n, k) to them.
 
         All of them unless that would cost much: the figures of each run choose from them.
         """
@@ -127,7 +127,7 @@ class Subject:
 
     @functools.cached_property
     def tested(self) -> np.ndarray:
-        """Class probabilities (n, k) of the test examples: those of the run's own evaluation, if it just ended."""
+        """The answers (n, k) to the test examples: those of the run's own evaluation, if it just ended."""
         known = self.trained.tested
         return self.trained.answers(self.dataset.test.inputs, self.placement) if known is None else known
 
@@ -180,7 +180,7 @@ class Subject:
 
     @functools.cached_property
     def answers(self) -> np.ndarray:
-        """Class probabilities (n, k) of the examples."""
+        """The answers (n, k) to the examples."""
         return self.trained.answers(np.stack([example.input for example in self.examples]), self.placement)
 
     @functools.cached_property

@@ -21,10 +21,7 @@ class Learning(Record):
     form: ClassVar[Form]  # of the labels of the data
     measured: ClassVar[tuple[str, ...]]  # the metrics of every run; the first compares runs
 
-    @property
-    def title(self) -> str:
-        """The name of the task in messages."""
-        return str(getattr(self, "name"))  # noqa: B009 - a field of each kind, which its YAML names
+    name: str
 
     def bound(self, labels: np.ndarray) -> Self:
         """The same task with all that it measures on training labels (n, …)."""
@@ -64,8 +61,8 @@ class Learning(Record):
         faults = []
         for name in chosen:
             known = metric(name)
-            if known.task != self.title:
-                faults.append(must("train.metrics", f"contain {name} only for task {known.task}", self.title))
+            if known.task != self.name:
+                faults.append(must("train.metrics", f"contain {name} only for task {known.task}", self.name))
             elif outputs < known.least_classes:
                 rule = f"contain {name} only for data of {known.least_classes} classes or more"
                 faults.append(must("train.metrics", rule, outputs))
@@ -73,10 +70,10 @@ class Learning(Record):
 
     def loss_faults(self, loss: Loss, known: Sequence[Any]) -> list[Fault]:
         """The fault of a loss that does not suit the task; `known` are all kinds of losses."""
-        if self.title in loss.tasks:
+        if self.name in loss.tasks:
             return []
-        names = [kind.model_fields["name"].default for kind in known if self.title in kind.tasks]
-        rule = f"be one of {', '.join(names)} for task {self.title}"
+        names = [kind.model_fields["name"].default for kind in known if self.name in kind.tasks]
+        rule = f"be one of {', '.join(names)} for task {self.name}"
         return [must("loss.name", rule, loss.name)]
 
 

@@ -35,7 +35,6 @@ NUMBERS: Final[Mapping[str, Number]] = {
     "f1_macro": Number("maximize", ".4f"),
     "ece": Number("minimize", ".4f"),
     "f1_micro": Number("maximize", ".4f"),
-    "label_accuracy": Number("maximize", ".2%"),
     "mean_average_precision": Number("maximize", ".4f"),
     "rmse": Number("minimize", ".4g"),
     "r2": Number("maximize", ".4f"),

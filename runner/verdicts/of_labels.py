@@ -60,7 +60,7 @@ def numbers(labels: Array, probabilities: Array, threshold: float) -> dict[str, 
     wanted, given = labels > 0, probabilities >= np.float32(threshold)
     values = _values(_each(wanted, given).mean(axis=0))
     areas = [one.average_precision for one in curves(wanted, np.nan_to_num(probabilities)) if one is not None]
-    found = dict(zip(_MEANS[1:], map(float, values[1:]), strict=True))
+    found = dict(zip(_MEANS[1:3], map(float, values[1:3]), strict=True))
     return found | ({"mean_average_precision": float(np.mean(areas))} if areas else {})
 
 

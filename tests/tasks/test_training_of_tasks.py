@@ -115,7 +115,6 @@ def test_verdicts_of_labels_are_those_of_scikit_learn() -> None:
         {
             "f1_micro": metrics.f1_score(WANTED, given, average="micro"),
             "f1_macro": metrics.f1_score(WANTED, given, average="macro"),
-            "label_accuracy": 1 - metrics.hamming_loss(WANTED, given),
             "mean_average_precision": metrics.average_precision_score(WANTED, PROBABILITIES),
         }
     )
@@ -137,11 +136,7 @@ def test_a_label_that_all_or_none_have_has_no_area() -> None:
     found = of_labels.judged(wanted, np.full((2, 3), 0.6), ("all", "none", "one"), 0.5)
     assert np.isnan(found.average_precision).tolist() == [True, True, False]
     assert of_labels.as_json(found)["labels"][0]["roc_auc"] is None
-    assert set(of_labels.numbers(wanted[:, :2], np.full((2, 2), 0.6), 0.5)) == {
-        "f1_micro",
-        "f1_macro",
-        "label_accuracy",
-    }
+    assert set(of_labels.numbers(wanted[:, :2], np.full((2, 2), 0.6), 0.5)) == {"f1_micro", "f1_macro"}
     assert of_labels.numbers(wanted[:0], np.zeros((0, 3)), 0.5) == {}
 
 
