@@ -144,9 +144,6 @@ class ImageFiles(Ranged):
             remarks=self._remarks(tree, found.parts["train"].paths),
         )
 
-    def tree(self) -> FileTree:
-        return self.listed(lambda line: None).tree
-
     def listed(self, report: Report) -> Listed:
         """The image files with their labels. Raises DataError if nothing can be listed; other faults are returned."""
         raise NotImplementedError

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from runner.data import targets
 from runner.data.agreement import checked_labels
 from runner.data.broken import BadFileError
 from runner.data.copies import leaks, summary
+from runner.data.decode import Images
 from runner.data.examples import Dataset, Examples, LeftOut, Part, Report
 from runner.data.groups import check_apart, fold_out_groups, hold_out_groups
 from runner.data.residence import digest, identity, placed, taken
@@ -18,16 +19,23 @@ from runner.data.split import fold_out, hold_out, limited
 from runner.errors import DataError, Fault, must
 from runner.layers.base import shape_text
 
+if TYPE_CHECKING:
+    from runner.data.files import FileTree
+
 SPLITS: Final = ("train", "val", "test")
 
 
 class Divided(NamedTuple):
-    """The names of the classes, the training, validation and test examples, the files that are none, and remarks."""
+    """The names of the classes, the training, validation and test examples, the files that are none, and remarks.
+
+    `tree` has the files of the examples; None if each is no file of its own.
+    """
 
     classes: tuple[str, ...]
     examples: tuple[Examples, Examples, Examples]
     left_out: LeftOut
     remarks: tuple[str, ...]
+    tree: "FileTree | None"
 
 
 def load(data: Source, *, report: Report | None = None) -> Dataset:
@@ -35,7 +43,7 @@ def load(data: Source, *, report: Report | None = None) -> Dataset:
 
     Raises DataError if files are missing or broken, or differ from what the record declares.
     """
-    classes, examples, left_out, remarks = divided(data, report=report)
+    classes, examples, left_out, remarks, _ = divided(data, report=report)
     with _as_data_errors(data):
         identities = list(map(identity, examples))
         found_twice = () if data.repeats else leaks(dict(zip(SPLITS, identities, strict=True)))
@@ -107,7 +115,8 @@ def _read(data: Source, report: Report) -> Divided:
         chosen = limited(targets.strata(part.labels[index]), data.limit, seed=data.split_seed)
         found = taken(part, index[chosen], streamed=streamed)
         examples.append(_measured(data, found) if data.label_form == "numbers" and data.targets else found)
-    return Divided(classes, (examples[0], examples[1], examples[2]), parts.left_out, parts.remarks)
+    tree = parts.train.inputs.tree if isinstance(parts.train.inputs, Images) else None
+    return Divided(classes, (examples[0], examples[1], examples[2]), parts.left_out, parts.remarks, tree)
 
 
 def _measured(data: Source, examples: Examples) -> Examples:

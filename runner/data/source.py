@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, WithJsonSchema, model_validator
 
@@ -14,9 +14,6 @@ from runner.data.targets import Targets, as_mapping, faults
 from runner.data.value_range import Range
 from runner.errors import Fault, must
 from runner.records import Record
-
-if TYPE_CHECKING:
-    from runner.data.files import FileTree
 
 Residence = Literal["auto", "device", "host", "stream"]
 
@@ -203,10 +200,6 @@ class Source(Record):
     def after(self, error: BadFileError, report: Report) -> "Source":
         """What is read instead, after a file could not be used. Raises DataError with the faults of all files."""
         raise error
-
-    def tree(self) -> "FileTree | None":
-        """The files of the examples; None if each is no file of its own."""
-        return None
 
     def read(self, report: Report) -> Parts:
         """Reads the parts. Raises DataError that names a missing or broken file."""

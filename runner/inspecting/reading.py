@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from runner.data import Dataset, Examples, Source
 from runner.data.examples import Report
 from runner.data.loading import SPLITS, divided
 from runner.errors import DataError
-from runner.inspecting.files import Kinds, kinds_of
+from runner.inspecting.files import kinds_of
 from runner.inspecting.findings import Examined
 
 _SKIPS: Final = "on_bad_file"
@@ -37,7 +37,8 @@ def read(data: Source, *, report: Report | None = None) -> Examined:
             raise error from None  # which names the files, where no readable one is left
     parts = dict(zip(SPLITS, found.examples, strict=True))
     names, parts = _in_ranges(found.classes, parts) if data.label_form == "numbers" else (found.classes, parts)
-    kinds = _kinds(data, parts, report)
+    paths = [path for part in parts.values() for path in part.files]
+    kinds = kinds_of(found.tree, paths, report=report) if found.tree is not None else None
     return Examined(data.name, names, parts, found.left_out, kinds, data.repeats, data.label_form)
 
 
@@ -77,10 +78,3 @@ def _sample(part: Examples) -> Examples:
     count = max(1, min(len(part), _SAMPLED, _SAMPLED_BYTES // math.prod(part.inputs.shape[1:])))
     some = np.linspace(0, len(part) - 1, count).round().astype(int)
     return Examples(part.inputs[some], part.labels[some], tuple(part.files[place] for place in some))
-
-
-def _kinds(data: Source, parts: dict[str, Any], report: Report) -> Kinds | None:
-    """The kinds of image files that the examples are; None if they are no files of their own."""
-    paths = [path for part in parts.values() for path in part.files]
-    tree = data.tree() if paths else None
-    return None if tree is None else kinds_of(tree, paths, report=report)

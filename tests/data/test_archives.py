@@ -20,6 +20,7 @@ from runner.data import Dataset, Folder, ImageSize, Text, load
 from runner.data.files import FolderTree, ZipTree
 from runner.data.idx import read_idx
 from runner.errors import DataError, Fault
+from runner.inspecting import read as inspected
 
 Members = list[tuple[str, bytes]]
 
@@ -298,6 +299,16 @@ def test_an_idx_file_is_unpacked_as_far_as_its_header_says(
     with pytest.raises(DataError, match=f"^{path}: must {rule}$"):
         read_idx(path, axes=3)
     assert sum(taken) <= 25
+
+
+def test_data_are_described_with_one_listing_of_the_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, plain = list[object](), zipfile.ZipFile
+    root = zipped(tmp_path, members())
+    monkeypatch.setattr(zipfile, "ZipFile", lambda file: opened.append(file) or plain(file))
+    found = inspected(Folder(source="folder", root=str(root)))
+    assert found.kinds is not None
+    assert found.kinds.formats == {"PNG": 12}
+    assert opened == [root]
 
 
 def test_digests_of_members_depend_on_the_zip(tmp_path: Path) -> None:
