@@ -11,18 +11,24 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from runner import limits
+from runner.data import sealed
 from runner.data.broken import BadFileError, broken
 from runner.data.digests import Digests, content_of, too_large
 from runner.data.download import cache_folder
+from runner.data.threads import in_threads
 from runner.errors import DataError, must
 
+_CONTENTS: Final = "contents"  # the folder of the cache for digests
+_THREADS: Final = 16
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 _LOCAL_HEADER_BYTES = 30
 _STORED, _DEFLATED = 0, 8
+_UNKNOWN: Final = bytes(hashlib.sha256().digest_size)
 _ENCRYPTED = 0x1
 
 
@@ -56,6 +62,12 @@ def open_tree(root: Path, *, key: str = "data.root") -> FileTree:
     if root.is_file():
         return ZipTree(root)
     raise DataError(must(key, "be a folder or a .zip that exists", str(root)))
+
+
+def digests_below(root: Path, *, files: int) -> Digests:
+    """The digests of so many files in a folder, or of one file, kept on disk for later starts."""
+    name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
+    return Digests("sha256", cache_folder() / _CONTENTS / f"{name}.sealed", files=files)
 
 
 def content(tree: FileTree, path: str, *, max_bytes: int) -> bytes:
@@ -97,8 +109,7 @@ class FolderTree:
             self._search(root)
         else:
             self.files = sorted({path for path in only if Path(f"{self._start}{path}").is_file()})
-        name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
-        self._digests = Digests("sha256", cache_folder() / "contents" / f"{name}.sealed", files=len(self.files))
+        self._digests = digests_below(root, files=len(self.files))
 
     def _search(self, root: Path) -> None:
         for place, folders, files in os.walk(root, followlinks=True):
@@ -166,13 +177,42 @@ class ZipTree:
         return [self._digest + path.encode("utf-8", "surrogatepass") + b"\0" for path in paths]
 
     def contents(self, paths: Sequence[str]) -> list[bytes]:
-        return [hashlib.sha256(self.read(path, max_bytes=limits.IMAGE_FILE_BYTES)).digest() for path in paths]
+        known = self._contents
+        unknown = [path for path in dict.fromkeys(paths) if path not in known]
+
+        def look(index: int) -> None:
+            known[unknown[index]] = hashlib.sha256(
+                self.read(unknown[index], max_bytes=limits.IMAGE_FILE_BYTES)
+            ).digest()
+
+        in_threads(len(unknown), look, threads=_THREADS)
+        if unknown:
+            with suppress(OSError):  # without a cache the entries are read again
+                sealed.write(self._contents_file, b"".join(known.get(path, _UNKNOWN) for path in self.files))
+        return [known[path] for path in paths]
+
+    @functools.cached_property
+    def _contents(self) -> dict[str, bytes]:
+        """The SHA-256 of entries, by path, as far as this start or an earlier one has read them."""
+        found = sealed.read(self._contents_file)
+        if found is None or len(found) != len(_UNKNOWN) * len(self.files):
+            return {}
+        rows = (found[start : start + len(_UNKNOWN)].tobytes() for start in range(0, len(found), len(_UNKNOWN)))
+        return {path: row for path, row in zip(self.files, rows, strict=True) if row != _UNKNOWN}
+
+    @functools.cached_property
+    def _contents_file(self) -> Path:
+        """Where the SHA-256 of each entry is kept, by what the archive's directory says, with checksums of entries."""
+        told = hashlib.sha256()
+        for path in self.files:
+            entry = self._entries[path]
+            told.update(repr((path, entry.CRC, entry.file_size, entry.header_offset)).encode())
+        return cache_folder() / _CONTENTS / f"zip-{told.hexdigest()[:32]}.sealed"
 
     @functools.cached_property
     def _digest(self) -> bytes:
-        """The digest of the whole archive; takes 0.6 s for a GB."""
-        with self.root.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        """The digest of the whole archive, kept for later starts; takes 0.6 s for a GB."""
+        return digests_below(self.root, files=1).of([self.root])[0]
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         place = f"{self.root}/{path}"

@@ -10,7 +10,6 @@ Only the row groups from which threads are reading are in memory, one for each t
 import bisect
 import hashlib
 import itertools
-import os
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runner import limits
 from runner.data.broken import broken
-from runner.data.digests import Digests, too_large
-from runner.data.download import cache_folder
+from runner.data.digests import too_large
+from runner.data.files import digests_below
 from runner.errors import DataError, must
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ class ParquetTree:
         self._shards = {path: _Shard(root / path, column) for path, column in columns.items()}
         self.files = [f"{path}/{row}" for path, shard in self._shards.items() for row in range(shard.rows)]
         self.folders: set[str] = set()
-        name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
-        self._digests = Digests("sha256", cache_folder() / "contents" / f"{name}.sealed", files=len(columns))
+        self._digests = digests_below(root, files=len(columns))
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         shard, _, row = path.rpartition("/")

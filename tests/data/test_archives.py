@@ -1,6 +1,7 @@
 """Archives and files that are hostile or unlucky: odd names, sizes that lie, work without an end."""
 
 import gzip
+import hashlib
 import io
 import os
 import tarfile
@@ -309,6 +310,19 @@ def test_data_are_described_with_one_listing_of_the_zip(tmp_path: Path, monkeypa
     assert found.kinds is not None
     assert found.kinds.formats == {"PNG": 12}
     assert opened == [root]
+
+
+def test_contents_of_members_are_read_once_for_all_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, read = zipped(tmp_path, members()), list[int]()
+    plain = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, start: read.append(start) or plain(file, size, start))
+    for paths, others in ((["cat/0.png"], 1), (["dog/1.png", "cat/0.png", "dog/1.png"], 1), (["cat/0.png"], 0)):
+        del read[:]
+        expected = [hashlib.sha256(dict(members())[path]).digest() for path in paths]
+        assert ZipTree(root).contents(paths) == expected
+        assert len(read) == 2 * others, "the local header, and the content"
+    changed = [(name, png(99) if name == "cat/0.png" else content) for name, content in members()]
+    assert ZipTree(zipped(tmp_path, changed)).contents(["cat/0.png"]) == [hashlib.sha256(png(99)).digest()]
 
 
 def test_digests_of_members_depend_on_the_zip(tmp_path: Path) -> None:
