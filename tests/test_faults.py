@@ -181,7 +181,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "data.targets",
         {"tilt": {"rotation": 200}},
-        "data.targets: must make tilt of a list of classes, ink, or {rotation: DEGREES} from 1 to 180, got "
+        "data.targets: must make tilt of a list of classes, ink, or {rotation: DEGREES} above 0 and up to 180, got "
         "{rotation: 200}",
     ),
     ("loss.label_smoothing", 1.5, "loss.label_smoothing: must be ≤ 1, got 1.5"),

@@ -37,7 +37,7 @@ def checked_labels(data: Source, parts: Parts) -> tuple[tuple[str, ...], Parts]:
             for split, part in present.items()
         }
     else:
-        if parts.classes:
+        if parts.classes and parts.train.labels.ndim == 1:
             rule = f"say what is learnt of data with classes, such as {targets.EXAMPLES[data.label_form]}"
             raise DataError(must("data.targets", rule, None if rules is None else [name for name, _ in rules]))
         found = {
@@ -50,7 +50,7 @@ def checked_labels(data: Source, parts: Parts) -> tuple[tuple[str, ...], Parts]:
         if labels.shape[1] != count:
             rule = f"hold {count} columns, as {place} does"
             raise DataError(must(_labels_place(data, split, present[split]), rule, labels.shape[1]))
-    column_names = targets.column_names(rules, count, place)
+    column_names = targets.column_names(rules, parts.classes, count, place)
     changed = {split: replace(part, labels=found[split]) for split, part in present.items()}
     return column_names, replace(parts, train=changed["train"], val=changed.get("val"), test=changed.get("test"))
 

@@ -1,8 +1,8 @@
 """The columns of a table of images: those that a record names, else those of usual names.
 
 >>> found = columns_of(["Filename", "class"], Wanted(None, None, None), "a.csv")
->>> found.path, found.label, found.split
-('Filename', 'class', None)
+>>> found.path, found.labels, found.split
+('Filename', ('class',), None)
 """
 
 from collections.abc import Sequence
@@ -41,38 +41,35 @@ class Wanted(NamedTuple):
 class Columns(NamedTuple):
     """The columns of paths and of labels, and if they exist, those of the parts and of the groups.
 
-    `targets` are those of several labels or numbers; `label` is then the first of them.
+    `labels` is the column of the classes, or those of several labels or numbers.
     """
 
     path: str
-    label: str
+    labels: tuple[str, ...]
     split: str | None = None
     group: str | None = None
-    targets: tuple[str, ...] = ()
 
     @property
     def read(self) -> list[str]:
         """All columns, each once."""
-        named = (self.path, self.label, self.split, self.group, *self.targets)
+        named = (self.path, *self.labels, self.split, self.group)
         return list(dict.fromkeys(column for column in named if column))
 
-    def said(self) -> str:
-        """The columns, in words."""
+    def said(self, learnt: str) -> str:
+        """The columns, in words; `learnt` are classes or targets."""
         parts = f", sets by {self.split}" if self.split else ""
-        what = f"targets by {', '.join(self.targets)}" if self.targets else f"classes by {self.label}"
-        return f"images by the column {self.path}, {what}{parts}"
+        return f"images by the column {self.path}, {learnt} by {', '.join(self.labels)}{parts}"
 
 
 def columns_of(header: Sequence[str], wanted: Wanted, place: str) -> Columns:
     """The columns of a header. Raises DataError if one is missing, or if none has a usual name."""
-    targets = tuple(named(header, column, place) for column in wanted.targets)
+    label = () if wanted.label is None else (wanted.label,)
+    labels = tuple(named(header, column, place) for column in wanted.targets or label)
     return Columns(
         _named(header, wanted.path, place) or _usual(header, PATHS, place, "data.path_column"),
-        (targets[0] if targets else _named(header, wanted.label, place))
-        or _usual(header, LABELS, place, "data.label_column"),
+        labels or (_usual(header, LABELS, place, "data.label_column"),),
         _named(header, wanted.split, place) or _first(header, SPLITS),
         _named(header, wanted.group, place),
-        targets,
     )
 
 

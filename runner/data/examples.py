@@ -99,7 +99,8 @@ NOTHING: Final = LeftOut()
 class Parts:
     """All parts of a source. If it has no validation or test set, one is held out of `train`.
 
-    `classes` is None if the files contain no class names. `remarks` are lines that a user should see.
+    `classes` are the names of the classes, or of the columns of labels (n, k); None if the files contain no names.
+    `remarks` are lines that a user should see.
     """
 
     train: Part

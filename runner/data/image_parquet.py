@@ -17,7 +17,7 @@ from runner.data.columns import LABELS, PATHS, GroupColumn
 from runner.data.examples import Report
 from runner.data.files import FolderTree
 from runner.data.image_files import ImageFiles, Listed
-from runner.data.labels import LabelColumn, numbered
+from runner.data.labels import LabelColumn, labels_of
 from runner.data.parquet import ParquetTree, image_columns, opened
 from runner.data.source import Name
 from runner.data.splits import part_of
@@ -34,26 +34,31 @@ _LABELS: Final = (*LABELS, "labels", "fine_label")
 
 
 class _Shard(NamedTuple):
-    """The columns of one file that are in memory: of each row the label, and the group if there are groups.
+    """The columns of one file that are in memory: of each row the labels, and the group if there are groups.
 
-    `names` are those of the classes if labels are numbers of classes.
+    `labels` has the column of the classes, or those of the targets. `names` are those of the classes if labels are
+    numbers of classes.
     """
 
     path: str
     image: str
-    label: str
-    labels: list[Any]
+    labels: dict[str, list[Any]]
     groups: list[str]
     names: tuple[str, ...] | None
 
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.labels.values())))
+
     def faults(self, root: Path, group: str | None) -> Iterator[Fault]:
         """The faults of rows without a label, with one that is no class, or without a group."""
-        for row, value in enumerate(self.labels):
+        for row, values in enumerate(zip(*self.labels.values(), strict=True)):
             place = f"{root}/{self.path}, row {row}"
-            if value is None or (isinstance(value, str) and not value.strip()):
-                yield must(place, f"have a {self.label}", value)
-            elif self.names and not (isinstance(value, int) and 0 <= value < len(self.names)):
-                yield must(place, f"have a {self.label} from 0 to {len(self.names) - 1}", value)
+            for column, value in zip(self.labels, values, strict=True):
+                if value is None or (isinstance(value, str) and not value.strip()):
+                    yield must(place, f"have a {column}", value)
+                elif self.names and not (isinstance(value, int) and 0 <= value < len(self.names)):
+                    yield must(place, f"have a {column} from 0 to {len(self.names) - 1}", value)
             if group and not self.groups[row]:
                 yield Fault(place, f"must have a {group}, got nothing")
 
@@ -85,15 +90,17 @@ class ImageParquet(ImageFiles):
         if faults := [fault for shard in every for fault in shard.faults(root, self.group_by)]:
             raise DataError(*grouped(root, faults))
         if self.image_column is None or self.label_column is None:
-            report(printable(f"{root}: images in the column {every[0].image}, classes in {every[0].label}"))
-        classes, labels = self._classes(root, shards)
+            what = "classes" if self.has_classes or every[0].names else "targets"
+            columns = ", ".join(every[0].labels)
+            report(printable(f"{root}: images in the column {every[0].image}, {what} in {columns}"))
+        names, labels = self._labels(root, shards)
         tree = ParquetTree(root, {shard.path: shard.image for shard in every})
         return Listed(
             tree,
-            classes,
+            names,
             {
                 part: Labelled(
-                    [f"{shard.path}/{row}" for shard in found for row in range(len(shard.labels))],
+                    [f"{shard.path}/{row}" for shard in found for row in range(shard.rows)],
                     labels[part],
                     [group for shard in found for group in shard.groups],
                 )
@@ -120,22 +127,22 @@ class ImageParquet(ImageFiles):
         place = f"{root}/{path}"
         file = opened(root / path)
         header = file.schema_arrow.names
-        names = _class_names(file)
         image = named(header, self.image_column, place) if self.image_column else _image_column(file, place)
-        label = named(header, self.label_column, place) if self.label_column else _label_column(header, names, place)
+        labels = self._label_columns(file, place)
         group = named(header, self.group_by, place) if self.group_by else None
         try:
-            table = file.read(columns=list(dict.fromkeys([label, *([group] if group else [])])), use_threads=False)
+            table = file.read(columns=list(dict.fromkeys([*labels, *([group] if group else [])])), use_threads=False)
         except (pyarrow.ArrowException, OSError) as error:
             raise broken(place, "be a whole Parquet file", error) from error
         groups = ["" if value is None else str(value).strip() for value in table[group].to_pylist()] if group else []
-        return _Shard(path, image, label, table[label].to_pylist(), groups, names.get(label))
+        values = {column: table[column].to_pylist() for column in labels}
+        names = None if self.target_columns else _class_names(file).get(labels[0])
+        return _Shard(path, image, values, groups, names)
 
-    def _classes(
+    def _labels(
         self, root: Path, shards: Mapping[str, Sequence[_Shard]]
     ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-        """The names of the classes, and the labels of each part."""
-        labels = {part: [value for shard in found for value in shard.labels] for part, found in shards.items()}
+        """The names of the classes, or of the columns of numbers, and the labels of each part."""
         first = shards["train"][0]
         if names := first.names:
             for shard in (shard for found in shards.values() for shard in found):
@@ -143,22 +150,35 @@ class ImageParquet(ImageFiles):
                     raise DataError(must(f"{root}/{shard.path}", f"have the classes of {first.path}", shard.names))
             classes = class_order(names, self.class_names)
             number = np.array([classes.index(name) for name in names], np.int32)
-            return classes, {part: number[np.array(values, int)] for part, values in labels.items()}
-        return numbered(
-            {part: _label_column_of(root, shards[part], [str(value) for value in labels[part]]) for part in shards},
-            declared=self.class_names,
-        )
+            return classes, {
+                part: number[np.array([value for shard in found for value in next(iter(shard.labels.values()))], int)]
+                for part, found in shards.items()
+            }
+        columns = {part: _columns(root, found) for part, found in shards.items()}
+        return labels_of(columns, of_classes=self.has_classes, declared=self.class_names)
+
+    def _label_columns(self, file: "ParquetFile", place: str) -> tuple[str, ...]:
+        """The names of the columns of the targets, else that of the classes."""
+        if columns := self.target_columns or (self.label_column and (self.label_column,)):
+            return tuple(named(file.schema_arrow.names, column, place) for column in columns)
+        return (_label_column(file.schema_arrow.names, _class_names(file), place),)
 
 
-def _label_column_of(root: Path, shards: Sequence[_Shard], values: list[str]) -> LabelColumn:
+def _columns(root: Path, shards: Sequence[_Shard]) -> list[LabelColumn]:
+    """The columns of the labels of one part, with the values of all its files one after the other."""
+
     def at(row: int) -> str:
         for shard in shards:
-            if row < len(shard.labels):
+            if row < shard.rows:
                 return f"{root}/{shard.path}, row {row}"
-            row -= len(shard.labels)
+            row -= shard.rows
         raise IndexError(row)
 
-    return LabelColumn(shards[0].label, values, at, PurePosixPath(shards[0].path).name)
+    of_shards = zip(*(shard.labels.values() for shard in shards), strict=True)
+    return [
+        LabelColumn(name, [str(value) for values in column for value in values], at, PurePosixPath(shards[0].path).name)
+        for name, column in zip(shards[0].labels, of_shards, strict=True)
+    ]
 
 
 def _by_part(root: Path, files: Sequence[str]) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from runner.data.digests import content_of
 from runner.data.examples import Report
 from runner.data.files import FileTree, FolderTree, open_tree
 from runner.data.image_files import ImageFiles, Listed
-from runner.data.labels import LabelColumn, number_column, numbered
+from runner.data.labels import LabelColumn, labels_of
 from runner.data.part_tables import PartTables, part_tables
 from runner.data.source import Name
 from runner.data.splits import part_of
@@ -107,28 +107,12 @@ class ImageTable(ImageFiles):
         return Listed(tree, classes, listed)
 
     def _labels(self, parts: Mapping[str, _Rows]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-        """The names of the classes, and the labels of each part; without classes the numbers of the columns (n, k)."""
-        if self.label_form == "classes" or self._of_classes:
-            columns = {
-                part: LabelColumn(rows.columns.label, rows.values(rows.columns.label), rows.at, _file(rows))
-                for part, rows in parts.items()
-            }
-            return numbered(columns, declared=self.class_names)
-        found, faults = {}, list[Fault]()
-        for part, rows in parts.items():
-            columns_of_part = [
-                number_column(column, rows.values(column), rows.at, faults)
-                for column in rows.columns.targets or (rows.columns.label,)
-            ]
-            found[part] = np.stack(columns_of_part, axis=1)
-        if faults:
-            raise DataError(*grouped(_file(next(iter(parts.values()))), faults))
-        return (), found
-
-    @property
-    def _of_classes(self) -> bool:
-        """Whether targets are made of classes or of images, and so no columns of their own."""
-        return self.targets is not None and any(rule is not None for _, rule in self.targets)
+        """The names of the classes, or of the columns of numbers, and the labels of each part."""
+        columns = {
+            part: [LabelColumn(column, rows.values(column), rows.at, _file(rows)) for column in rows.columns.labels]
+            for part, rows in parts.items()
+        }
+        return labels_of(columns, of_classes=self.has_classes, declared=self.class_names)
 
     def _place(self) -> _Place:
         root = self.folder
@@ -148,8 +132,7 @@ class ImageTable(ImageFiles):
         if self.split_column and len(place.tables) > 1:
             names = ", ".join(PurePosixPath(name).name for name, _ in place.tables.values())
             raise DataError(must("data.split_column", f"be null for tables of the parts ({names})", self.split_column))
-        targets = () if self.targets is None or self._of_classes else tuple(name for name, _ in self.targets)
-        wanted = Wanted(self.path_column, self.label_column, self.split_column, self.group_by, targets)
+        wanted = Wanted(self.path_column, self.label_column, self.split_column, self.group_by, self.target_columns)
         parts, told, faults = {}, {}, []
         for part, (file, content) in place.tables.items():
             chosen: list[Columns] = []
@@ -163,7 +146,7 @@ class ImageTable(ImageFiles):
                 raise DataError(Fault(file, "must hold rows, got only a header"))
             if len(place.tables) > 1:
                 columns = columns._replace(split=None)
-            told[columns.said()] = file
+            told[columns.said("classes" if self.has_classes else "targets")] = file
             for column in (column for column in columns.read if column != columns.split):
                 faults += [fault for _, fault in table.empty(column)]
             parts[part] = _Rows(table, columns, range(len(table.lines)))

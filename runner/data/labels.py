@@ -1,4 +1,4 @@
-"""Classes of a column of labels: each value is a class, and its number is the label of an example.
+"""Labels of the columns of files: of one column the classes, each by its number, or of several columns the numbers.
 
 >>> column = LabelColumn("label", ["dog", "cat"], ["a.csv, line 2", "a.csv, line 3"].__getitem__, "a.csv")
 >>> numbered({"train": column}, declared=None)
@@ -51,17 +51,35 @@ def numbered(
     return classes, labels
 
 
-def number_column(name: str, values: Sequence[str], at: Callable[[int], str], faults: list[Fault]) -> np.ndarray:
+def labels_of(
+    parts: Mapping[str, Sequence[LabelColumn]], *, of_classes: bool, declared: Sequence[str] | None
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The classes of the only column as `numbered` has them, else the names of the columns and float64 (n, k).
+
+    Raises DataError for a value that is no number.
+    """
+    if of_classes:
+        return numbered({part: column for part, (column,) in parts.items()}, declared=declared)
+    faults: list[Fault] = []
+    found = {
+        part: np.stack([_numbers(column, faults) for column in columns], axis=1) for part, columns in parts.items()
+    }
+    if faults:
+        raise DataError(*grouped(parts["train"][0].file, faults))
+    return tuple(column.name for column in parts["train"]), found
+
+
+def _numbers(column: LabelColumn, faults: list[Fault]) -> np.ndarray:
     """The numbers of a column, float64 (n,); true and false are 1 and 0. Adds a fault for each value that is none."""
-    found = np.zeros(len(values))
-    for row, value in enumerate(values):
+    found = np.zeros(len(column.values))
+    for row, value in enumerate(column.values):
         word = value.strip().casefold()
         try:
-            found[row] = _WORDS[word] if word in _WORDS else float(word.replace("_", "x"))
+            found[row] = _WORDS[word] if word in _WORDS else float(word.replace("_", "x"))  # 1_000 is Python's only
         except ValueError:
             found[row] = np.nan
         if not np.isfinite(found[row]):
-            faults.append(must(at(row), f"have a number in {name}", value))
+            faults.append(must(column.at(row), f"have a number in {column.name}", value))
     return found
 
 

@@ -146,6 +146,16 @@ class Source(Record):
         """The form of the labels."""
         return self._form
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether the files have a class for each example, which the targets may be made of; else they have numbers."""
+        return self._form == "classes" or bool(as_mapping(self.targets))
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """The columns of the files that `targets` names; empty if it names none."""
+        return () if self.has_classes else tuple(name for name, _ in self.targets or ())
+
     def for_labels(self, form: Form) -> Self:
         """The same source, whose labels are to have this form."""
         if form == self._form:

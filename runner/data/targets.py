@@ -36,7 +36,7 @@ counter-clockwise and at most so many either way, by which an image is turned; N
 
 EXAMPLES: Final = {"labels": "{first_two: [0, 1]}", "numbers": "{ink: ink}"}
 """Targets of classes and of images, for messages, by the form of labels."""
-_MAKES: Final = "a list of classes, ink, or {rotation: DEGREES}"
+_MAKES: Final = "a list of classes, ink, or {rotation: DEGREES} above 0 and up to 180"
 
 
 def _rules(value: Any) -> Any:
@@ -56,7 +56,7 @@ def _rule(name: str, value: Any) -> Rule:
     degrees = value.get("rotation") if isinstance(value, dict) and set(value) == {"rotation"} else None
     if isinstance(degrees, int | float) and not isinstance(degrees, bool) and 0 < degrees <= 180:
         return Rotation(rotation=float(degrees))
-    raise ValueError(must("", f"make {name} of {_MAKES} from 1 to 180", value).text)
+    raise ValueError(must("", f"make {name} of {_MAKES}", value).text)
 
 
 def as_mapping(targets: Sequence[tuple[str, Rule]] | None) -> dict[str, Any]:
@@ -167,15 +167,29 @@ def checked_numbers(part: Part, place: str, form: Form) -> Array:
         raise DataError(must(place, "hold numbers", "none"))
     if not np.isfinite(rows).all():
         raise DataError(must(place, "be finite", "NaN or infinite values"))
-    if form == "labels" and not np.isin(rows, (0, 1)).all():
-        wrong = rows[~np.isin(rows, (0, 1))][0]
-        raise DataError(must(place, "hold a 0 or a 1 for each label, or data.targets that make them", f"{wrong:g}"))
+    if (large := np.abs(rows) > _LARGEST).any():
+        raise DataError(must(place, f"hold numbers of at most ±{_LARGEST:g}", _first(rows, large)))
+    if form == "labels" and (wrong := ~np.isin(rows, (0, 1))).any():
+        rule = "hold a 0 or a 1 for each label, or data.targets that make them"
+        raise DataError(must(place, rule, _first(rows, wrong)))
     return rows.astype(np.float32)
 
 
-def column_names(targets: Sequence[tuple[str, Rule]] | None, count: int, place: str) -> tuple[str, ...]:
-    """The names of the columns of the files. Raises DataError if there are more or fewer."""
-    names = tuple(name for name, _ in targets) if targets else tuple(f"target_{number}" for number in range(count))
+def _first(rows: Array, wrong: Array) -> str:
+    """The first wrong number of (n, k), and where it is."""
+    row, column = np.argwhere(wrong)[0]
+    return f"{rows[row, column]:g} (example {row}, column {column}, counted from 0)"
+
+
+def column_names(
+    targets: Sequence[tuple[str, Rule]] | None, found: Sequence[str] | None, count: int, place: str
+) -> tuple[str, ...]:
+    """The names of the targets, else those that were found in the files, else numbers.
+
+    Raises DataError if there are more or fewer names than columns.
+    """
+    named = [name for name, _ in targets] if targets else found
+    names = tuple(named or (f"target_{number}" for number in range(count)))
     if len(names) != count:
         raise DataError(must("data.targets", f"name the {count} columns of {place}", names))
     check_recordable(names, "data.targets")
@@ -193,6 +207,7 @@ def strata(labels: Array) -> Array:
 
 
 _TENTHS: Final = 10
+_LARGEST: Final = 1e18  # whose square float32 can hold
 
 
 def _turned(images: Array, angles: Array) -> Array:

@@ -14,7 +14,7 @@ from runner.data.class_names import nfc
 from runner.data.digests import content_of
 from runner.data.examples import Examples, Part, Parts, Report
 from runner.data.files import FileTree, content, open_tree
-from runner.data.labels import LabelColumn, numbered
+from runner.data.labels import LabelColumn, labels_of
 from runner.data.part_tables import part_tables
 from runner.data.source import Name, Undivided
 from runner.data.splits import first_names, part_of
@@ -26,7 +26,7 @@ _TEXTS = Kind("texts", (".txt",))
 
 
 class _Texts(NamedTuple):
-    """The texts and labels of each part, and the classes in the order of their labels."""
+    """The texts and labels of each part, and the names of the classes, or of the columns of numbers."""
 
     parts: dict[str, Part]
     classes: tuple[str, ...]
@@ -100,20 +100,26 @@ class Text(Undivided):
 
     def _of_tables(self, files: dict[str, tuple[str, bytes]]) -> _Texts:
         tables = {part: self._table(content, place) for part, (place, content) in files.items()}
-        label = nfc(self.label_column)
         columns = {
-            part: LabelColumn(label, table.columns[label], table.at, Path(table.place).name)
+            part: [
+                LabelColumn(column, table.columns[column], table.at, Path(table.place).name)
+                for column in map(nfc, self._label_columns)
+            ]
             for part, table in tables.items()
         }
-        classes, labels = numbered(columns, declared=self.class_names)
+        classes, labels = labels_of(columns, of_classes=self.has_classes, declared=self.class_names)
         texts = nfc(self.text_column)
         return _Texts(
             {part: _part(table.columns[texts], labels[part], table.place) for part, table in tables.items()}, classes
         )
 
+    @property
+    def _label_columns(self) -> tuple[str, ...]:
+        return self.target_columns or (self.label_column,)
+
     def _table(self, content: bytes, place: str) -> Table:
         """The columns of the texts and of their labels."""
-        columns = (self.text_column, self.label_column)
+        columns = (self.text_column, *self._label_columns)
         found = read_table(content, place, lambda header: [named(header, column, place) for column in columns])
         if not found.lines:
             raise DataError(Fault(place, "must hold texts, got only a header"))

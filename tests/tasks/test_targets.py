@@ -1,14 +1,17 @@
 """Labels and numbers that YAML makes of classes and images, and those that files have."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 from configurations import composed, experiment, report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet
 
 from runner import data
 from runner.data import Dataset
@@ -115,11 +118,65 @@ def test_columns_of_a_table_are_targets(tmp_path: Path) -> None:
         index = int(image[0, 0, 0]) // 8
         assert labels.tolist() == [index % 2 == 0, index % 3 == 0]
     alone = data.load(experiment(*root, "task=regression", "data.label_column=age").source)
-    assert alone.train.labels.shape == (len(alone.train), 1)
+    assert (alone.classes, alone.train.labels.shape) == (("age",), (len(alone.train), 1))
     with pytest.raises(ConvrunnerError, match=r"own\.csv, line 2: must have a number in file, got 0\.png"):
         data.load(experiment(*root, "task=regression", "data.targets=[file]", "data.path_column=file").source)
     with pytest.raises(ConvrunnerError, match=r'must have a column wait in its header.*did you mean "weight"'):
         data.load(experiment(*root, "task=regression", "data.targets=[wait]").source)
+
+
+def test_columns_of_parquet_files_are_targets(tmp_path: Path) -> None:
+    images = []
+    for index in range(30):
+        Image.fromarray(np.full((6, 6), 8 * index, np.uint8)).save(stream := io.BytesIO(), "PNG")
+        images.append(stream.getvalue())
+    columns: dict[str, list[Any]] = {
+        "image": images,
+        "age": list(range(20, 50)),
+        "ill": [index % 2 == 0 for index in range(30)],
+        "label": ["1"] * 20 + ["oak"] * 10,
+    }
+    for shard, rows in (("train-00000-of-00002", slice(0, 14)), ("train-00001-of-00002", slice(14, 30))):
+        parquet.write_table(
+            pyarrow.table({name: values[rows] for name, values in columns.items()}), tmp_path / f"{shard}.parquet"
+        )
+    root = ("data=parquet", f"data.root={tmp_path}")
+    told: list[str] = []
+    found = data.load(experiment(*root, "task=regression", "data.targets=[ill, age]").source, report=told.append)
+    assert told[0] == f"{tmp_path}: images in the column image, targets in ill, age"
+    assert found.classes == ("ill", "age")
+    for part in (found.train, found.val, found.test):
+        for image, labels in zip(part.inputs, part.labels, strict=True):
+            index = int(image[0, 0, 0]) // 8
+            assert labels.tolist() == [index % 2 == 0, 20 + index]
+    alone = data.load(experiment(*root, "task=regression", "data.label_column=age").source)
+    assert (alone.classes, alone.train.labels.shape) == (("age",), (len(alone.train), 1))
+    place = f"{tmp_path}/train-00001-of-00002.parquet, row"
+    with pytest.raises(ConvrunnerError, match=f"{place} 6: must have a number in label, got oak"):
+        data.load(experiment(*root, "task=multi_label", "data.targets=[ill, label]").source)
+    parquet.write_table(
+        pyarrow.table({"image": images[:2], "age": [1, None], "ill": [True, False]}),
+        tmp_path / "train-00001-of-00002.parquet",
+    )
+    with pytest.raises(ConvrunnerError, match=f"{place} 1: must have a age, got null"):
+        data.load(experiment(*root, "task=regression", "data.targets=[age]").source)
+
+
+def test_columns_of_a_table_of_texts_are_targets(tmp_path: Path) -> None:
+    rows = "".join(f"word {index},{index / 8},{index % 2},{index % 3 == 0}\n" for index in range(30))
+    (tmp_path / "own.csv").write_text(f"text,price,new,good\n{rows}")
+    root = ("model=textcnn", "data=text", f"data.root={tmp_path / 'own.csv'}")
+    found = data.load(experiment(*root, "task=regression", "data.label_column=price").source)
+    assert found.classes == ("price",)
+    known = {f"{index}": index / 8 for index in range(30)}
+    for tokens, (price,) in zip(found.train.inputs, found.train.labels, strict=True):
+        assert price == known[found.vocabulary[tokens[1, 0]]]
+    labelled = data.load(experiment(*root, "task=multi_label", "data.targets=[new, good]").source)
+    for tokens, labels in zip(labelled.train.inputs, labelled.train.labels, strict=True):
+        index = int(labelled.vocabulary[tokens[1, 0]])
+        assert labels.tolist() == [index % 2, index % 3 == 0]
+    with pytest.raises(ConvrunnerError, match=r"own\.csv, line 2: must have a number in text, got word 0"):
+        data.load(experiment(*root, "task=regression", "data.targets=[text]").source)
 
 
 def arrays(folder: Path, labels: Any) -> str:
@@ -169,7 +226,8 @@ def test_what_the_data_do_not_have_is_one_line(overrides: tuple[str, ...], expec
 @pytest.mark.parametrize(
     ("labels", "task", "expected"),
     [
-        (np.full((40, 2), 0.5), "multi_label", "must hold a 0 or a 1 for each label"),
+        (np.full((40, 2), 0.5), "multi_label", r"must hold a 0 or a 1 for each .*, got 0.5 \(example 0, column 0, cou"),
+        (np.array([*[0.5] * 39, -1e19]), "regression", r"at most ±1e\+18, got -1e\+19 \(example 39, column 0, counted"),
         (np.full(40, np.nan), "regression", "must be finite, got NaN or infinite values"),
         (np.zeros((40, 2, 2)), "regression", "must hold 40 rows of numbers, one for each input"),
     ],
