@@ -129,6 +129,8 @@ ONLY_IMPORTER = {
     "onnxruntime": "runner.exporting",
     "optuna": "runner.sweep.search",
     "hydra": "runner.composition",
+    "ray": "runner.sweep.engines.on_ray",
+    "submitit": "runner.sweep.engines.on_slurm",
 }
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "base2"}
 

@@ -77,7 +77,8 @@ class InstalledPackages(ImportlibResourcesConfigSource):
             raise ConfigError(must("hydra.searchpath", rule, path))
 
 
-# A launcher may send Hydra's registry to another process, where Hydra keeps a source that has the name of its own.
+# A launcher such as joblib sends Hydra's registry to another process. Hydra registers its own sources there again, and
+# raises ValueError if a source for the same scheme is there under another name.
 StrictFiles.__name__ = FileConfigSource.__name__
 InstalledPackages.__name__ = ImportlibResourcesConfigSource.__name__
 

@@ -213,7 +213,8 @@ class Sweep(Record):
     )
     engine_cpus: Annotated[int, Ge(1)] = Field(1, description="Cores that the engine reserves for each process.")
     engine_gpus: Annotated[float, Ge(0)] = Field(
-        0, description="GPUs that the engine reserves for each process, such as 1 or 0.5; 0: it trains on the CPU."
+        0,
+        description="GPUs that the engine reserves for each process, such as 1, or 0.5 with ray; 0: it trains on the CPU.",
     )
     engine_options: Options = Field(
         (),
@@ -256,6 +257,8 @@ class Sweep(Record):
             found.append(must("sweep.engine_address", "be null with sweep.engine=local", self.engine_address))
         if self.engine == "slurm" and self.engine_address not in (None, "local"):
             found.append(must("sweep.engine_address", "be null or local with sweep.engine=slurm", self.engine_address))
+        if self.engine == "slurm" and self.engine_gpus % 1:
+            found.append(must("sweep.engine_gpus", "be whole with sweep.engine=slurm", self.engine_gpus))
         if self.engine != "slurm" and self.engine_options:
             rule = "be empty without sweep.engine=slurm"
             found.append(must("sweep.engine_options", rule, dict(self.engine_options)))

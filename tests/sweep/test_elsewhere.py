@@ -123,3 +123,5 @@ def test_processes_that_do_not_compare_members_cannot_prune_them(runner: Runner)
     )
     done = runner("-m", *UNTRACKED, "seed=1,2", "sweep.engine_address=auto")
     assert done.err == "sweep.engine_address: must be null with sweep.engine=local, got auto\n"
+    done = runner("-m", *UNTRACKED, "seed=1,2", "sweep.engine=slurm", "sweep.engine_gpus=0.5")
+    assert done.err == "sweep.engine_gpus: must be whole with sweep.engine=slurm, got 0.5\n"

@@ -9,14 +9,15 @@ from typing import Final, Protocol
 from runner.errors import ConfigError
 from runner.sweep.engines.groups import Group
 from runner.sweep.engines.handover import forget, read
-from runner.sweep.engines.work import Work, done
+from runner.sweep.engines.work import Work
 from runner.sweep.settings import Sweep
 from runner.training.member import Member
 from runner.training.outcome import Outcome, outcome_of
 from runner.withheld import withheld
 
 MOST_RETRIES: Final = 2
-_SECONDS: Final = 0.3  # between two looks at the outcomes
+_SECONDS: Final = 0.3  # between two looks at the outcomes, at least
+_SHARE: Final = 0.1  # of the time that looks take: with 10,000 members one takes as long as the pause
 _log = logging.getLogger(__name__)
 
 
@@ -83,15 +84,19 @@ def distribute(
     running = [_Running(work, task, members) for (work, members), task in zip(left, tasks, strict=True)]
     try:
         while running:
+            looked = 0.0
             for one in list(running):
                 is_over = one.task.has_ended()  # before the outcomes are read
-                for member, outcome in list(_new(one)):
+                began = time.perf_counter()
+                new = list(_new(one))
+                looked += time.perf_counter() - began
+                for member, outcome in new:
                     ended(member, outcome)
                 if is_over:
                     running.remove(one)
                     running += _after(one, settings, engine, ended)
             if running:
-                time.sleep(_SECONDS)
+                time.sleep(max(_SECONDS, looked / _SHARE))
     except BaseException:
         for one in running:
             one.task.cancel()
@@ -99,10 +104,14 @@ def distribute(
 
 
 def _waiting(work: Work, ended: Callable[[Member, Outcome], None]) -> dict[int, Member]:
-    """The members to train, by number; others ended while the command was killed, and their outcomes are taken."""
+    """The members to train, by number, those that failed among them.
+
+    Others finished while the command was killed, and their outcomes are taken.
+    """
     found = {}
     for member in work.members:
-        if outcome := done(member, work.sweep):
+        outcome = read(member, work.sweep)
+        if outcome is not None and outcome.status == "FINISHED":
             ended(member, outcome)
         else:
             forget(member)

@@ -1,6 +1,5 @@
 """Trains parts of a sweep as tasks of Ray, on this machine or on a cluster. Only this module imports Ray."""
 
-import importlib
 import io
 import os
 import sys
@@ -25,7 +24,7 @@ class OnRay:
         """Raises ConfigError if Ray is not installed, or no cluster answers at the address."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine
         try:
-            ray: Any = importlib.import_module("ray")
+            import ray
         except ImportError:
             rule = "be an engine that is installed: pip install 'convrunner[ray]'"
             raise ConfigError(must("sweep.engine", rule, settings.engine)) from None

@@ -1,6 +1,5 @@
 """Trains parts of a sweep as array jobs of SLURM, by submitit. Only this module imports submitit."""
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from runner.sweep.settings import Sweep
 
 _WORKERS: Final = 8
 _MINUTES: Final = 60  # of a job; submitit's own 5 are over before most sweeps are
+_TIMEOUTS: Final = 100  # of a job; after submitit's own 3, a member of the fourth would fail
 _FOLDER: Final = "jobs"
 
 
@@ -24,7 +24,9 @@ class Resumed:
 
     def checkpoint(self, work: Work) -> Any:
         """What submitit submits when the time of a job is over, or another one takes its place."""
-        return importlib.import_module("submitit").helpers.DelayedSubmission(self, work)
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self, work)
 
 
 class OnSlurm:
@@ -35,10 +37,11 @@ class OnSlurm:
         self._settings, self._jobs = settings, list[_Task]()
         self.workers = settings.engine_workers or _WORKERS
         try:
-            self._submitit: Any = importlib.import_module("submitit")
+            import submitit
         except ImportError:
             rule = "be an engine that is installed: pip install 'convrunner[slurm]'"
             raise ConfigError(must("sweep.engine", rule, settings.engine)) from None
+        self._submitit: Any = submitit
         self._executor: Any = None
 
     def start(self, works: Sequence[Work]) -> list[Task]:
@@ -63,7 +66,7 @@ class OnSlurm:
         folder.chmod(0o700)  # the work holds what the configuration holds
         own = {"slurm_array_parallelism": self.workers} if cluster == "slurm" else {}
         try:
-            executor = self._submitit.AutoExecutor(folder=folder, cluster=cluster)
+            executor = self._submitit.AutoExecutor(folder=folder, cluster=cluster, slurm_max_num_timeout=_TIMEOUTS)
         except Exception as error:
             reason = str(error).split("\n")[0]
             rule = f"be slurm on a machine that submits jobs of SLURM ({reason})"

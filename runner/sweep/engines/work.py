@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import jax
+
 from runner import placement, tracking
 from runner.experiment import Experiment
 from runner.observers.checkpointer import Checkpointer
@@ -24,18 +26,16 @@ from runner.observers.repeatable import Repeatable
 from runner.placement import Placement
 from runner.sweep.engines import note_errors, train_group
 from runner.sweep.engines.groups import Datasets, grouped
-from runner.sweep.engines.handover import Handover, forget, read
+from runner.sweep.engines.handover import Handover, read
 from runner.sweep.members import ending_tags, going_on, identity_tags
 from runner.sweep.settings import Objectives, Sweep
 from runner.sweep.tally import Leader, Tally
 from runner.tracking.messages import Opening
 from runner.training.member import Member
 from runner.training.observer import Events
-from runner.training.outcome import Outcome
 from runner.training.plan import Plan, planned
 
 LOG: Final = "sweep.log"
-_DONE: Final = ("FINISHED", "PRUNED")
 _log = logging.getLogger(__name__)
 
 
@@ -54,14 +54,11 @@ class Work:
     begins: bool = False  # the first member begins even then
 
 
-def done(member: Member, sweep: str) -> Outcome | None:
-    """The outcome of a member that need not be trained again."""
-    outcome = read(member, sweep)
-    return outcome if outcome is not None and outcome.status in _DONE else None
-
-
 def train_work(work: Work) -> None:
     """Trains and records the members that have not ended; an earlier process may have been killed with this work."""
+    if not work.settings.engine_gpus:
+        # Ray and SLURM may leave GPUs visible, and each process would take the memory of the first one.
+        jax.config.update("jax_platforms", "cpu")
     os.chdir(work.working_folder)
     with _logged(work.folder / LOG):
         _train(work)
@@ -70,10 +67,7 @@ def train_work(work: Work) -> None:
 def _train(work: Work) -> None:
     members = [going_on(member) for member in work.members]
     first = members[0]
-    ended = {member.number: own for member in members if (own := done(member, work.sweep))}
-    for member in members:
-        if member.number not in ended:
-            forget(member)
+    ended = {member.number: own for member in members if (own := read(member, work.sweep))}
     settings = first.experiment.train
     here = placement.choose(settings.device, count=settings.device_count, keep_memory=settings.keep_memory)
     parent = tracking.Run.of_another_process(work.parent, work.folder, enabled=first.context.tracking.enabled)
@@ -88,11 +82,9 @@ def _train(work: Work) -> None:
     tally = Tally(recorder, parent, Handover(work.sweep, ended.values()))
     checkpointer, datasets = Checkpointer(work.folder), Datasets(_log.info)
     events = Events([NanSearch(), Profiler(), Repeatable(recorder), checkpointer, recorder, tally])
-    # A pruned member of a mapped program has to be ended again where it was; others end by themselves.
-    epochs = {number: len(own.history) if own.status == "PRUNED" else None for number, own in ended.items()}
     may_begin = functools.partial(_may_begin, work, [work.begins and not ended])
     try:
-        earlier = checkpointer.earlier(epochs)
+        earlier = checkpointer.earlier(dict.fromkeys(ended))  # no member is pruned
         for group in grouped(members, datasets):
             plan_of = functools.partial(_plan_of, datasets, group.placement)
             alone = _alone(work.settings, group.placement)
