@@ -87,6 +87,7 @@ def described(trained: Trained, nodes: Sequence[Node]) -> dict[str, Any]:
         "smoothing": getattr(program.loss, "label_smoothing", 0.0),
         "gamma": getattr(program.loss, "gamma", 0.0),
         "mirrored": program.test_time.views == "mirror",
+        "crops": len(program.test_time.places),
         "input": {
             "shape": program.network.input_shape,
             "data_shape": program.network.data_shape,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from browser import Page
@@ -15,8 +16,10 @@ from golden.cases import write_texts
 from page.made import written
 from PIL import Image
 
+from runner import train
 from runner.data.pixels import pixels_of
 from runner.trained import Trained
+from runner.views import Views
 
 BRANCHES = (
     "model.layers=[{conv: {filters: 6, kernel_size: 3, padding: 1}}, batch_norm, relu, {residual: {layers: "
@@ -192,6 +195,26 @@ def test_the_page_is_as_wide_as_the_window(
     assert browser.value("document.documentElement.scrollWidth") <= width
     texts = json.dumps(browser.texts("button, h3, p"), ensure_ascii=False)
     assert ("undefined" in texts, "NaN" in texts) == (False, False)
+    assert browser.faults == []
+
+
+def test_answers_that_are_not_the_mean_over_crops_are_said_to_be_of_the_whole_image(
+    browser: Page, tmp_path: Path
+) -> None:
+    crops = "train.test_time={views: ten_crops, margin: 3}"
+    path, _, network = written(tmp_path, crops)
+    browser.open(f"{path.as_uri()}#lang=en", width=400)
+    [intro] = browser.texts("header p")
+    assert intro.endswith(
+        "mean over 10 windows of a larger image; this page computes the whole image alone, and may answer otherwise."
+    )
+    assert browser.value("document.documentElement.scrollWidth") <= 400
+    inputs = np.asarray(browser.value("[...page.data]"), np.float32).astype(network.input_dtype)
+    alone = network.program.model_copy(update={"test_time": Views()})
+    whole = train.outputs(
+        alone, network.params, network.statistics, inputs.reshape(1, *network.program.network.data_shape)
+    )
+    np.testing.assert_allclose(probabilities(browser), jax.nn.softmax(whole)[0], atol=1e-4)
     assert browser.faults == []
 
 

@@ -246,7 +246,7 @@ async function main() {
     const [given, examples] = inputPanel(page);
     document.querySelectorAll("header, main").forEach((old) => old.remove());
     document.body.append(
-      el("header", {}, el("h1", {}, model.name, accuracy === undefined ? "" : el("small", {}, ` ${(100 * accuracy).toFixed(2)} %`)), el("p", { class: page.recorded ? "wide" : "" }, intro, model.precision === "bfloat16" ? ` ${say("bfloat16")}` : ""),
+      el("header", {}, el("h1", {}, model.name, accuracy === undefined ? "" : el("small", {}, ` ${(100 * accuracy).toFixed(2)} %`)), el("p", { class: page.recorded ? "wide" : "" }, intro, model.precision === "bfloat16" ? ` ${say("bfloat16")}` : "", model.crops ? ` ${say(page.recorded ? "cropsRecorded" : "crops", model.crops)}` : ""),
         timeControl(page),
         el("label", { class: "gain" }, say("scale"), gain),
         el("button", { id: "language", onclick: () => {

@@ -21,6 +21,14 @@ const TEXTS = {
   megabytes: ["{0} MB of weights", "权重 {0} MB"],
   unknownLayers: ["layers: {0}", "层：{0}"],
   bfloat16: ["Computed here in float32; the run computed in bfloat16.", "本页用 float32 计算；训练时用的是 bfloat16。"],
+  crops: [
+    "The run answers with the mean over {0} windows of a larger image; this page computes the whole image alone, and may answer otherwise.",
+    "运行时的答案是较大图像上 {0} 个窗口的平均；本页只计算整幅图像，答案可能不同。",
+  ],
+  cropsRecorded: [
+    "The answers are the run's, the mean over {0} windows of a larger image; the maps are of the whole image.",
+    "答案与运行时相同，是较大图像上 {0} 个窗口的平均；特征图则来自整幅图像。",
+  ],
   input: ["Input", "输入"],
   clear: ["Clear", "清除"],
   centre: ["centre the drawing", "绘制内容居中"],
