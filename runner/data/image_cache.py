@@ -102,7 +102,7 @@ def room() -> float:
     folder = cache_folder()
     while not folder.exists():
         folder = folder.parent
-    return min(_limit() or math.inf, *_space(folder, entries()))
+    return _most(folder, entries(), _limit())
 
 
 def entries() -> list[Entry]:
@@ -188,17 +188,16 @@ def _limit() -> int | None:
         raise ConfigError(must(LIMIT, "be a size such as 20GB", given)) from None
 
 
-def _space(folder: Path, known: Sequence[Entry]) -> tuple[float, float]:
-    """The bytes that all entries may take by default, and those of the largest that the disk has room for."""
-    free, taken = shutil.disk_usage(folder).free, sum(entry.size_bytes for entry in known)
-    return _SHARE * (free + taken), _FILLED * (free + taken)
+def _most(folder: Path, known: Sequence[Entry], limit: int | None) -> float:
+    """The bytes that all entries may take: `limit`, if the disk has so much, or else a share of the disk."""
+    space = shutil.disk_usage(folder).free + sum(entry.size_bytes for entry in known)
+    return _SHARE * space if limit is None else min(limit, _FILLED * space)
 
 
 def _make_room(folder: Path, size_bytes: int, most: int | None) -> bool:
     """Deletes the entries that were used least recently until one of this size fits. Returns whether it does."""
     known = entries()
-    share, whole = _space(folder, known)
-    limit = share if most is None else min(most, whole)
+    limit = _most(folder, known, most)
     if size_bytes > limit:
         return False
     taken = sum(entry.size_bytes for entry in known)

@@ -7,6 +7,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from runner.data.examples import Examples, Part, Parts, Report, digest_of
 from runner.data.source import Source
 from runner.data.streamed import Streamed
 from runner.errors import DataError, must
+
+_SETS: Final = 3  # training, validation and test, of which `limit` limits each
 
 
 def placed(data: Source, parts: Parts, report: Report) -> tuple[Parts, bool]:
@@ -30,10 +33,10 @@ def placed(data: Source, parts: Parts, report: Report) -> tuple[Parts, bool]:
         raise DataError(must("data.residence", rule, "stream"))
     if data.residence in ("device", "host") or not can:
         return parts, False
-    if data.residence == "auto" and not (why := _too_large(data, parts)):
-        return parts, False
     if data.residence == "auto":
-        report(f"streamed, as {why}; data.residence=host decodes them once, to the disk")
+        if not (why := _too_large(data, parts)):
+            return parts, False
+        report(f"streamed: {why}")
     # Pillow warns of odd files in the threads that decode, whose warnings cannot be caught one by one.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     surveyed = data.surveyed()
@@ -66,14 +69,18 @@ def digest(names: tuple[str, ...], parts: Sequence[Examples], identities: Sequen
 
 
 def _too_large(data: Source, parts: Parts) -> str:
-    """Why the decoded images can be kept neither in memory nor on the disk; empty if they can."""
+    """Why the decoded images are not kept: they exceed the free memory or the room in the cache; else empty."""
     from rich.filesize import decimal
 
     counts = [len(part.labels) for part in (parts.train, parts.val, parts.test) if part is not None]
-    count = sum(min(one, data.limit or one) for one in counts)
-    needed = count * math.prod(parts.train.inputs.shape[1:])
+    count = min(sum(counts), _SETS * (data.limit or math.inf))
+    needed = int(count * math.prod(parts.train.inputs.shape[1:]))
     room, free = image_cache.room(), memory.available_bytes()
-    if needed < room and needed < free:
-        return ""
-    where = "the cache has room for" if needed >= room else "of memory are free"
-    return f"{count:,} decoded images take {decimal(needed)} and {decimal(int(min(room, free)))} {where}"
+    lacks, advice = [], ""
+    if needed >= free:
+        lacks.append(f"{decimal(int(free))} of memory are free")
+        advice = "; data.residence=host decodes them once, to the disk"
+    if needed >= room:
+        lacks.append(f"the cache has room for {decimal(int(room))}")
+        advice = "" if advice else "; data.residence=host decodes them into memory at each start"
+    return f"{count:,} images, decoded, take {decimal(needed)}; {' and '.join(lacks)}{advice}" if lacks else ""

@@ -1,7 +1,9 @@
 """`runner cache [clear=images|programs|all]`: what is kept on disk to start faster, and clears it."""
 
+import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,24 +19,27 @@ if TYPE_CHECKING:
 class Cache(Record):
     """What is cleared.
 
-    Decoded images and compiled programs are made again when they are needed. Downloaded data sets are kept.
+    What is cleared is made again when it is needed. Downloaded data sets are kept.
 
     CONVRUNNER_CACHE names the folder. CONVRUNNER_CACHE_SIZE, such as 20GB, limits the decoded images; without it they
     take at most a fifth of the free disk space. Those that were used least recently are deleted first.
     """
 
     clear: Literal["images", "programs", "all"] | None = Field(
-        None, description="Deletes decoded images, compiled programs, or all of both; null = shows what there is."
+        None,
+        description="Deletes decoded images, compiled programs, or all, with what was measured on files (digests, "
+        "sizes, statistics); null = shows what there is.",
     )
 
 
-_PROGRAMS, _IMAGES, _STATISTICS = "programs", "images", "statistics"
-# What is in the folders of the cache; others have the names of data sets that were downloaded.
+_PROGRAMS, _IMAGES = "programs", "images"
+# What is in the folders of the cache, and is made again; others have the names of data sets that were downloaded.
 _KINDS: Final = {
     _IMAGES: "decoded images",
     _PROGRAMS: "compiled programs",
     "contents": "digests of files",
-    _STATISTICS: "statistics",
+    "surveys": "sizes and faults of files",
+    "statistics": "means and deviations",
 }
 _SHOWN: Final = 20
 
@@ -50,9 +55,8 @@ def show(settings: Cache, asked: Asked) -> int:
     del asked
     folder = cache_folder()
     if settings.clear is not None:
-        freed = image_cache.clear() if settings.clear in (_IMAGES, "all") else 0
-        freed += _cleared(folder / _PROGRAMS) if settings.clear in (_PROGRAMS, "all") else 0
-        freed += _cleared(folder / _STATISTICS) if settings.clear == "all" else 0
+        chosen = list(_KINDS) if settings.clear == "all" else [settings.clear]
+        freed = sum(image_cache.clear() if kind == _IMAGES else _cleared(folder / kind) for kind in chosen)
         print(f"{decimal(freed)} freed in {folder}")
         return 0
     console = Console(highlight=False, markup=False)
@@ -88,7 +92,7 @@ def _table(found: "list[Entry]") -> Any:
 def _kinds(folder: Path) -> Iterator[tuple[str, int, int]]:
     """What is in the cache: the name of each kind, its files, and their bytes."""
     for place in sorted(path for path in folder.glob("*") if path.is_dir()):
-        sizes = [path.stat().st_size for path in place.rglob("*") if path.is_file()]
+        sizes = [size for _, size in _files(place)]
         if sizes:
             yield _KINDS.get(place.name, place.name), len(sizes), sum(sizes)
 
@@ -96,11 +100,22 @@ def _kinds(folder: Path) -> Iterator[tuple[str, int, int]]:
 def _cleared(folder: Path) -> int:
     """Deletes the files of a folder. Returns the bytes that were freed."""
     freed = 0
-    for path in [path for path in folder.rglob("*") if path.is_file()]:
-        size = path.stat().st_size
-        path.unlink(missing_ok=True)
-        freed += size
+    for path, size in list(_files(folder)):
+        with suppress(OSError):  # another process has just deleted it, or may alone
+            path.unlink()
+            freed += size
     return freed
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, int]]:
+    """The files of a folder with their sizes, without those that another process deletes meanwhile."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            try:
+                size = path.stat().st_size
+            except OSError:
+                continue
+            yield path, size
 
 
 VERB = SettingsVerb(Cache, show, reads_store=False, examples=("", "clear=images"))

@@ -276,6 +276,15 @@ def test_the_least_recently_used_entries_make_room(monkeypatch):
     assert [entry.shape for entry in image_cache.entries()][:1] == [(2, 1000, 1000, 1)]
 
 
+def test_a_size_may_be_more_than_the_share_of_the_disk_or_nothing(monkeypatch):
+    monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10_000_000}))
+    for size, room in (("8 MB", 8e6), ("10 MB", 9e6), ("0", 0), ("", 2e6)):
+        monkeypatch.setenv("CONVRUNNER_CACHE_SIZE", size)
+        assert image_cache.room() == room
+        assert isinstance(_entry(f"of {size}", 5).base, np.memmap) == (room > 5e6)
+        image_cache.clear()
+
+
 def test_a_size_that_is_none_is_told(monkeypatch):
     monkeypatch.setenv("CONVRUNNER_CACHE_SIZE", "much")
     with pytest.raises(ConfigError, match=r"^CONVRUNNER_CACHE_SIZE: must be a size such as 20GB, got much$"):
@@ -333,5 +342,17 @@ def test_the_verb_shows_entries_and_clears_them(capsys, tmp_path):
     assert _command("clear=images") == 0
     assert capsys.readouterr().out == f"2.0 MB freed in {tmp_path / 'cache'}\n"
     assert image_cache.entries() == []
+    kept = tmp_path / "cache" / "mnist" / "images.gz"
+    for path in (
+        *(kept.parents[1] / kind / "file" for kind in ("contents", "surveys", "statistics", "programs")),
+        kept,
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(1000))
+    assert _command() == 0
+    assert "1.0 kB of sizes and faults of files (1 file)" in capsys.readouterr().out
+    assert _command("clear=all") == 0
+    assert capsys.readouterr().out == f"4.0 kB freed in {tmp_path / 'cache'}\n"
+    assert kept.is_file()
     with pytest.raises(ConfigError, match=r"^clear: must be "):
         _command("clear=downloads")

@@ -15,7 +15,7 @@ from commands import Runner
 from configurations import TINY, begun, tiny
 from PIL import Image
 
-from runner import data
+from runner import data, memory
 from runner.data.threads import ahead
 from runner.errors import DataError
 from runner.placement import Placement
@@ -158,8 +158,19 @@ def test_what_fits_nowhere_is_streamed_and_said_so(photographs: Path, monkeypatc
     del told[:]
     assert data.load(source, report=told.append).train.streamed
     assert told[0] == (
-        "streamed, as 120 decoded images take 43.2 kB and 30.0 kB the cache has room for; "
-        "data.residence=host decodes them once, to the disk"
+        "streamed: 120 images, decoded, take 43.2 kB; the cache has room for 30.0 kB; data.residence=host decodes them "
+        "into memory at each start"
+    )
+    monkeypatch.setattr(memory, "available_bytes", lambda: 20_000.0)
+    data.load(source, report=told.append)
+    assert told[-1] == (
+        "streamed: 120 images, decoded, take 43.2 kB; 20.0 kB of memory are free and the cache has room for 30.0 kB"
+    )
+    monkeypatch.delenv("CONVRUNNER_CACHE_SIZE")
+    data.load(source, report=told.append)
+    assert told[-1] == (
+        "streamed: 120 images, decoded, take 43.2 kB; 20.0 kB of memory are free; data.residence=host decodes them "
+        "once, to the disk"
     )
 
 
