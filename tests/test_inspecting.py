@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import started
 from commands import Runner
-from configurations import TINY
+from configurations import TINY, experiment
 from PIL import Image, ImageFilter
 
 from runner.data import Arrays, Augment, Digits, Text
@@ -197,6 +197,30 @@ def test_a_thousand_classes_fit_a_terminal(tmp_path: Path) -> None:
     text = as_text(examined(read(Arrays(source="arrays", root=str(tmp_path / "many.npz"), val_fraction=0.3))))
     assert "… 976 of sizes between" in text
     assert len(text.splitlines()) < 50
+
+
+def test_ranges_of_numbers_stand_in_their_order_and_have_names_of_their_own(tmp_path: Path) -> None:
+    numbers = np.stack([np.full(60, 7), np.arange(1960, 2020), np.arange(60) / 9], axis=1)
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 1), np.uint8)
+    np.savez(tmp_path / "years.npz", x_train=images, y_train=numbers)
+    rules = ("task=regression", "data.targets=[same, year, ratio]", "model.input=null")
+    source = experiment("data=arrays", f"data.root={tmp_path / 'years.npz'}", *rules).source
+    found = examined(read(source))
+    assert len(set(found.classes)) == len(found.classes) == 21
+    assert found.classes[:2] == ("same 7 to 7", "year 1960 to 1966")
+    assert found.by_class[:2] == (60, 6)
+    lines = as_text(found).splitlines()
+    shown = [line.partition("  ")[0] for line in lines if line.startswith(("same", "year", "ratio"))]
+    assert shown == list(found.classes)
+    assert "equal or alike, but of different ranges: none" in lines
+
+
+def test_what_the_task_learns_is_described_for_models_of_any_input(runner: Runner, tmp_path: Path) -> None:
+    rows = "".join(f"word {index},{index / 8}\n" for index in range(30))
+    (tmp_path / "prices.csv").write_text(f"text,price\n{rows}")
+    root = ("data=text", f"data.root={tmp_path / 'prices.csv'}")
+    found = described(runner, "model=textcnn", *root, "task=regression", "data.targets=[price]")
+    assert (found["form"], found["classes"][0][:5]) == ("numbers", "price")
 
 
 def test_a_conflict_among_many_copies_names_an_example_of_each_class(tmp_path: Path) -> None:

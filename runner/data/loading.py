@@ -152,6 +152,8 @@ def _divided(
     if data.label_form == "classes" and len(np.unique(labels[kept])) < len(np.unique(labels)):
         together = ", while groups stay together" if groups else ""
         raise DataError(must(field, f"leave training examples of every class{together}", value))
+    if not len(kept):
+        raise DataError(must(field, "leave an example to train on", value))
     return available[kept], (train, available[held])
 
 

@@ -68,7 +68,7 @@ def _cards(found: Findings) -> str:
         found.plain: len(found.doubtful),
         "copies of another example": found.repeated,
         "pairs that look alike": len(found.alike),
-        "equal or alike, but of different classes": len(found.conflicts),
+        f"equal or alike, but of different {WORDS[found.form][1]}": len(found.conflicts),
         "examples in two sets": found.in_two_sets,
     }
     if found.kind != "images":

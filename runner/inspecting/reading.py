@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -57,20 +57,33 @@ def of_dataset(dataset: Dataset, *, repeats: bool = False) -> Examined:
 
 
 def _in_ranges(names: Sequence[str], parts: Mapping[str, Examples]) -> tuple[tuple[str, ...], dict[str, Examples]]:
-    """The names of ten ranges of each of the first numbers, and the examples with a 1 for the ranges they lie in."""
+    """The names of ten ranges of each of the first numbers, and the examples with a 1 for the ranges they lie in.
+
+    A number that all training examples share has one range.
+    """
     train = parts["train"].labels[:, :_NUMBERS]
-    told, columns = [], {split: [] for split in parts}  # type: ignore[var-annotated]
+    told: list[str] = []
+    columns: dict[str, list[np.ndarray[Any, Any]]] = {split: [] for split in parts}
     for number, name in enumerate(names[:_NUMBERS]):
-        edges = np.linspace(train[:, number].min(), train[:, number].max(), _RANGES + 1)
-        told += [f"{name} {low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
+        low, high = float(train[:, number].min()), float(train[:, number].max())
+        ranges = _RANGES if high > low else 1
+        edges = np.linspace(low, high, ranges + 1)
+        told += [f"{name} {first} to {last}" for first, last in itertools.pairwise(_written(edges))]
         for split, part in parts.items():
-            place = np.clip(np.searchsorted(edges, part.labels[:, number], side="right") - 1, 0, _RANGES - 1)
-            columns[split].append(np.eye(_RANGES, dtype=np.float32)[place])
+            place = np.clip(np.searchsorted(edges, part.labels[:, number], side="right") - 1, 0, ranges - 1)
+            columns[split].append(np.eye(ranges, dtype=np.float32)[place])
     changed = {
         split: Examples(part.inputs, np.concatenate(columns[split], axis=1), part.files)
         for split, part in parts.items()
     }
     return tuple(told), changed
+
+
+def _written(edges: np.ndarray[Any, Any]) -> list[str]:
+    """The edges in three digits, or in as many as tell them apart: years from 1990 to 2020 need four."""
+    digits = (places for places in range(3, 17) if len({f"{edge:.{places}g}" for edge in edges}) == len(edges))
+    places = next(digits, 3)
+    return [f"{edge:.{places}g}" for edge in edges]
 
 
 def _sample(part: Examples) -> Examples:

@@ -75,7 +75,7 @@ def _classes(found: Findings, width: int) -> str:
     totals = found.by_class
     order = list(range(len(totals)))
     left_out = 0
-    if len(order) > _CLASSES:
+    if len(order) > _CLASSES and found.form != "numbers":  # ranges are few, and stand in their order
         by_size = sorted(order, key=lambda index: -totals[index])
         left_out = len(order) - _CLASSES
         order = [*by_size[: _CLASSES // 2], *by_size[-_CLASSES // 2 :]]
@@ -122,7 +122,7 @@ def _lines(found: Findings, width: int) -> Iterator[str]:
     if pairs or not found.not_searched:
         yield from _listed("examples that look alike", pairs, _count(len(pairs), "pair", "pairs"))
     conflicts = [", ".join(_labelled(group)) for group in found.conflicts]
-    yield from _listed("equal or alike, but of different classes", conflicts)
+    yield from _listed(f"equal or alike, but of different {WORDS[found.form][1]}", conflicts)
     yield from _listed("examples in two sets", [shared.text for shared in found.shared], f"{found.in_two_sets:,}")
 
 

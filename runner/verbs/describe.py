@@ -72,7 +72,7 @@ def _data(job: "Job", settings: Describe) -> int:
         raise ConfigError(must("describe.format", "be written to a file where it is html: > data.html", "a terminal"))
     experiment = job.configuration.experiment
     # Images of several sizes are compared in one size, also by those who have no model yet.
-    source = experiment.source if experiment.model.input else experiment.data.for_input(*_COMPARED)
+    source = experiment.source if experiment.model.input else experiment.source.for_input(*_COMPARED)
     with Activity(Console(stderr=True)) as activity:
         data = inspecting.read(source, report=activity.now)
         activity.now("comparing all examples")
