@@ -144,7 +144,8 @@ def measured(examples: Examples, targets: Sequence[tuple[str, Rule]]) -> Example
     if any(rule is None for _, rule in targets):
         return examples
     if examples.inputs.ndim != 4:
-        raise DataError(must("data.targets", "be measured on images alone", f"inputs {examples.inputs.shape[1:]}"))
+        kind = "texts" if examples.inputs.dtype == object else "signals"
+        raise DataError(must("data.targets", "be measured on images alone", kind))
     inputs, labels = examples.inputs, examples.labels.copy()
     for column, (_, rule) in enumerate(targets):
         if isinstance(rule, Rotation):

@@ -33,6 +33,16 @@ class Measured(NamedTuple):
     high: float
 
 
+def said_interval(found: Measured, examples: int, form: str = ".4f") -> str:
+    """An interval in brackets; empty for one example, which says nothing of others."""
+    return f" (95 % interval {found.low:{form}} to {found.high:{form}})" if examples > 1 else ""
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: `1 test example`, `359 test examples`."""
+    return f"{count:,} {what.removesuffix('s') if count == 1 else what}"
+
+
 def wilson(right: int, count: int) -> Measured:
     """A share of `count` examples, at least one. Source: Wilson 1927, JASA 22:209–212."""
     share, spread = right / count, _Z**2 / count

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from runner.errors import printable
 from runner.verdicts.curves import curves
-from runner.verdicts.intervals import Measured, of_sums, wilson
+from runner.verdicts.intervals import Measured, counted, of_sums, said_interval, wilson
 
 Array = np.ndarray[Any, Any]
 _MEANS = ("f1_samples", "f1_micro", "f1_macro", "label_accuracy")
@@ -101,12 +102,13 @@ def lines(found: LabelsVerdict, width: int, *, of: str = "test examples") -> lis
     """The means with their intervals, what is reached without a network, and the weakest labels."""
     f1, micro, macro, accuracy = found.means
     exact = found.exact_match
+    known = found.mean_average_precision
     told = [
-        f"F1 of samples {_with_interval(f1)} ({found.examples:,} {of})",
+        f"F1 of samples {f1.value:.4f}{said_interval(f1, found.examples)}; {counted(found.examples, of)}",
         f"all labels right {exact.value:.2%} (95 % interval {exact.low:.2%} to {exact.high:.2%}); "
         f"of single labels {accuracy.value:.2%}",
-        f"micro F1 {micro.value:.4f}, macro F1 {macro.value:.4f}, "
-        f"mean average precision {found.mean_average_precision:.4f}",
+        f"micro F1 {micro.value:.4f}, macro F1 {macro.value:.4f}"
+        + (f", mean average precision {known:.4f}" if np.isfinite(known) else ""),
         f"F1 of samples without a network: the most frequent labels {found.without:.4f}"
         + (f", a linear model {found.linear:.4f}" if found.linear is not None else ""),
     ]
@@ -115,7 +117,9 @@ def lines(found: LabelsVerdict, width: int, *, of: str = "test examples") -> lis
         number for number in np.argsort(scores, kind="stable")[:3] if found.support[number] and scores[number] < 1
     ]
     if weakest:
-        told.append("lowest F1: " + ", ".join(f"{found.names[number]} ({scores[number]:.4f})" for number in weakest))
+        told.append(
+            "lowest F1: " + ", ".join(f"{printable(found.names[number])} ({scores[number]:.4f})" for number in weakest)
+        )
     return [line for text in told for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ")]
 
 
@@ -183,7 +187,3 @@ def _mean(values: Array) -> float:
 
 def _known(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _with_interval(found: Measured) -> str:
-    return f"{found.value:.4f}, 95 % interval {found.low:.4f} to {found.high:.4f}"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from runner.errors import printable
-from runner.verdicts.intervals import Measured, of_sums
+from runner.verdicts.intervals import Measured, counted, of_sums, said_interval
 
 Array = np.ndarray[Any, Any]
 _MOST_NAMED = 5
@@ -79,15 +79,15 @@ def lines(found: NumbersVerdict, width: int, *, of: str = "test examples") -> li
     told = []
     for number, name in enumerate(found.names[:_MOST_NAMED]):
         mae, rmse, r2 = found.mae[number], found.rmse[number], found.r2[number]
-        r2_text = f"R² {r2.value:.4f}" if np.isfinite(r2.value) else "R² unknown, as all are equal"
+        r2_text = f"R²\u00a0{r2.value:.4f}" if np.isfinite(r2.value) else "R²\u00a0unknown, as all are equal"
         linear = "" if found.linear is None else f", a linear model {found.linear[number]:.4g}"
         told.append(
-            f"{printable(name)}: mean error {mae.value:.4g} (95 % interval {mae.low:.4g} to {mae.high:.4g}), "
+            f"{printable(name)}: mean error {mae.value:.4g}{said_interval(mae, found.examples, '.4g')}, "
             f"RMSE {rmse.value:.4g}, {r2_text}; without a network: the mean {found.constant[number]:.4g}{linear}"
         )
     if more := len(found.names) - _MOST_NAMED:
         told += [f"and {more} more numbers, in verdict.json"] if more > 0 else []
-    told.append(f"{found.examples:,} {of}")
+    told.append(counted(found.examples, of))
     return [line for text in told for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ")]
 
 
