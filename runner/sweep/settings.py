@@ -214,7 +214,7 @@ class Sweep(Record):
     engine_cpus: Annotated[int, Ge(1)] = Field(1, description="Cores that the engine reserves for each process.")
     engine_gpus: Annotated[float, Ge(0)] = Field(
         0,
-        description="GPUs that the engine reserves for each process, such as 1, or 0.5 with ray; 0: it trains on the CPU.",
+        description="GPUs that the engine reserves for each process: 1, or 0.5 with ray; 0: it trains on the CPU.",
     )
     engine_options: Options = Field(
         (),
