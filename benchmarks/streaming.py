@@ -28,7 +28,12 @@ BATCH: Final = 64
 SEED: Final = 0
 # Mean and deviation are given, as for ImageNet, so that no pass over the images comes before the first step.
 GIVEN: Final = ("data.mean=[0.485,0.456,0.406]", "data.std=[0.229,0.224,0.225]")
-FREE: Final = "model.layers=[{avg_pool: {size: 56}}, flatten, classifier]"
+# It uses the middle 8×8 pixels. An average over all pixels takes half as long as decoding, on the same cores.
+FREE: Final = (
+    "model.name=free",
+    "model.input={height: 8, width: 8, fit: crop}",
+    "model.layers=[flatten, classifier]",
+)
 
 
 def drawn(folder: Path, count: int) -> None:
@@ -106,9 +111,9 @@ def main() -> None:
         place = Path(name)
         drawn(place / "photos", given.images)
         large = trained(place, "model=cnn_3x", "train.save_every=1 steps")
-        trained(place, "model.name=free", "model.input=null", FREE)  # compiles
+        trained(place, *FREE)  # compiles
         turns = [
-            (decoded(place), trained(place, "model.name=free", "model.input=null", FREE)["images_per_second"])
+            (decoded(place), trained(place, *FREE)["images_per_second"])
             for _ in range(given.runs)
         ]
     alone, free = (statistics.median(turn[part] for turn in turns) for part in range(2))

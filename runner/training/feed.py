@@ -33,8 +33,8 @@ from runner.train import Feed
 _RESIDENT_SHARE: Final = 0.4
 # Steps in one dispatch where images do not fit: enough to hide the copying of the next.
 STREAMED_STEPS: Final = 16
-# Of large images, fewer: two dispatches more are being made meanwhile.
-_STREAMED_BYTES: Final = 256 * 2**20
+# Of large images, fewer: the images of up to five dispatches are in memory at once.
+_DISPATCHED_BYTES: Final = 64 * 2**20
 # The work of one dispatch on a CPU, in floating-point operations: a tenth of a second or less.
 DISPATCHED_WORK: Final = 10e9
 
@@ -98,8 +98,8 @@ class Feeder:
         if not on_cpu and residence == "auto" and not fits and not examples.streamed:
             _log.info("training images stay on the host, as they would take more than 40 % of the device's memory")
         batch_bytes = max(1, batch_size * math.prod(examples.inputs.shape[1:]) * examples.inputs.dtype.itemsize)
-        streamed = max(1, min(STREAMED_STEPS, _STREAMED_BYTES // batch_bytes))
-        self.steps = steps_on_cpu if on_cpu else steps_per_epoch if self.resident else streamed
+        most = max(1, min(steps_on_cpu if on_cpu else STREAMED_STEPS, _DISPATCHED_BYTES // batch_bytes))
+        self.steps = steps_per_epoch if self.resident else most
         self._held = _held(examples, placement) if self.resident else None
         self._ahead = examples.streamed or residence == "host"
 
