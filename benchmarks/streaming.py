@@ -112,10 +112,7 @@ def main() -> None:
         drawn(place / "photos", given.images)
         large = trained(place, "model=cnn_3x", "train.save_every=1 steps")
         trained(place, *FREE)  # compiles
-        turns = [
-            (decoded(place), trained(place, *FREE)["images_per_second"])
-            for _ in range(given.runs)
-        ]
+        turns = [(decoded(place), trained(place, *FREE)["images_per_second"]) for _ in range(given.runs)]
     alone, free = (statistics.median(turn[part] for turn in turns) for part in range(2))
     result = machine.facts() | {
         "what": "JPEGs of 400×350 at 224×224, streamed; MB of the process, seconds from the command, images a second",
