@@ -16,6 +16,12 @@ claim more; Pillow itself refuses more than 178,956,970."""
 ROW_GROUP_BYTES: Final = 2**31
 """The most bytes of images in one row group of a Parquet file: each thread that decodes has one in memory."""
 
+LABEL_BYTES: Final = 2**20
+"""The largest entry with a label in a .tar shard, .cls, .txt or .json: all are read when the shard is listed."""
+
+SHARDS: Final = 100_000
+"""The most shards that a pattern such as train-{000000..000146}.tar may name."""
+
 TEXT_FILE_BYTES: Final = 2**28
 """The largest file of one text: "War and Peace" has 3 MB."""
 

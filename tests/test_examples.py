@@ -10,6 +10,8 @@ import functools
 import importlib
 import io
 import operator
+import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +33,7 @@ from runner import data, page, tracking, train
 from runner.composition.reading import read
 from runner.data import Folder
 from runner.data.files import open_tree
+from runner.data.shard_listing import Wanted, listings
 from runner.data.streamed import Streamed
 from runner.experiment import Experiment
 from runner.explaining.sight import Sight
@@ -143,6 +146,23 @@ def images_in_parquet() -> dict[str, Any]:
     Image.new("RGB", (4, 2)).save(stream, "PNG")
     parquet.write_table(pyarrow.table({"image": [stream.getvalue()]}), "shard.parquet")
     return {}
+
+
+def shards() -> dict[str, Any]:
+    """Two .tar files with a photograph and its class."""
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 2)).save(stream, "PNG")
+    for name, entries in (
+        ("a.tar", {"1.png": stream.getvalue(), "1.cls": b"7"}),
+        ("photos.tar", {"1.jpg": b"jpg", "1.cls": b"7"}),
+    ):
+        with tarfile.open(name, "w") as archive:
+            for path, content in entries.items():
+                entry = tarfile.TarInfo(path)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+    [listing] = listings(Path(), ["a.tar"], Wanted(None, "cls", ()))
+    return {"descriptor": os.open("photos.tar", os.O_RDONLY), "listing": listing}
 
 
 def image_file() -> dict[str, Any]:
@@ -258,6 +278,9 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.npz": files_to_read,
     "runner.data.orientation": files_to_read,
     "runner.data.parquet": images_in_parquet,
+    "runner.data.shard_listing": shards,
+    "runner.data.shards": shards,
+    "runner.data.tar_entries": shards,
     "runner.data.pixels": image_file,
     "runner.data.pixels.depth": image_file,
     "runner.data.sealed": files_to_read,

@@ -11,7 +11,7 @@ from runner.errors import shown
 from runner.faults import dotted
 
 # One place wrong: the default configuration with a value at a path, and the one line that says so.
-SOURCES = "digits, idx, cifar, folder, table, parquet, arrays, text, photograph, waves, written"
+SOURCES = "digits, idx, cifar, folder, table, parquet, webdataset, arrays, text, photograph, waves, written"
 
 WRONG: list[tuple[str, Any, str]] = [
     ("seed", -1, "seed: must be ≥ 0, got -1"),

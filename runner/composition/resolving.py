@@ -20,7 +20,7 @@ from runner.errors import ConfigError, must
 from runner.launchable import Place
 
 _MISSING: Final = "???"  # OmegaConf's mark for a value that must be given
-_FILES: Final = (".csv", ".jsonl", ".ndjson", ".npz", ".parquet", ".tsv", ".zip")  # of data
+_FILES: Final = (".csv", ".jsonl", ".ndjson", ".npz", ".parquet", ".tar", ".tsv", ".zip")  # of data
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,24 @@ from runner.data.photograph import Photograph
 from runner.data.source import ImageSize, Source
 from runner.data.text import Text
 from runner.data.waves import Waves
+from runner.data.webdataset import WebDataset
 from runner.data.written import Written
 from runner.errors import must, unknown
 
-_Kinds = Digits | Idx | Cifar | Folder | ImageTable | ImageParquet | Arrays | Text | Photograph | Waves | Written
+_Kinds = (
+    Digits
+    | Idx
+    | Cifar
+    | Folder
+    | ImageTable
+    | ImageParquet
+    | WebDataset
+    | Arrays
+    | Text
+    | Photograph
+    | Waves
+    | Written
+)
 SOURCES: dict[str, type[Source]] = {
     get_args(kind.model_fields["source"].annotation)[0]: kind for kind in get_args(_Kinds)
 }
@@ -68,6 +82,7 @@ __all__ = [
     "SignalSize",
     "Source",
     "Text",
+    "WebDataset",
     "fit",
     "fitted_shape",
     "load",

@@ -51,7 +51,7 @@ class Digests:
         Raises OSError, or DataError if a path is not a regular file.
         """
         for path in paths:
-            if path not in self._by_path and (digest := self._cached.get(_stat_key(regular_file(path)))) is not None:
+            if path not in self._by_path and (digest := self._cached.get(stat_key(regular_file(path)))) is not None:
                 self._by_path[path] = digest
         unknown = [path for path in paths if path not in self._by_path]
         in_threads(len(unknown), lambda index: self._hash(unknown[index]), threads=_THREADS)
@@ -81,13 +81,12 @@ class Digests:
             raise DataError(must(str(path), "stay unchanged while it is read", "other content"))
         after = os.stat(path)  # noqa: PTH116 - without a Path object
         # Cached only if the file did not change during reading, nor within one tick of the clock before.
-        unchanged = _stat_key(after) == _stat_key(before)
-        if unchanged and max(after.st_mtime_ns, after.st_ctime_ns) < started - _CLOCK_NANOSECONDS:
-            self._by_stat[_stat_key(before)] = digest
+        if stat_key(after) == stat_key(before) and settled(after, started):
+            self._by_stat[stat_key(before)] = digest
 
     @functools.cached_property
     def _cached(self) -> dict[bytes, bytes]:
-        """The digests of earlier starts, by `_stat_key`."""
+        """The digests of earlier starts, by `stat_key`."""
         content = sealed.read(self._cache_file)
         rows = b"" if content is None else content.tobytes()
         size = _STAT.size + self._bytes
@@ -129,6 +128,12 @@ def regular_file(path: AnyPath) -> os.stat_result:
     return found
 
 
-def _stat_key(found: os.stat_result) -> bytes:
+def settled(found: os.stat_result, nanoseconds: int) -> bool:
+    """Whether a file did not change within one tick of the clock before a time, in nanoseconds since 1970."""
+    return max(found.st_mtime_ns, found.st_ctime_ns) < nanoseconds - _CLOCK_NANOSECONDS
+
+
+def stat_key(found: os.stat_result) -> bytes:
+    """What tells that a file is unchanged: its device, inode, size, mtime and ctime."""
     values = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     return _STAT.pack(*(value % 2**64 for value in values))

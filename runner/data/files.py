@@ -23,7 +23,8 @@ from runner.data.download import cache_folder
 from runner.data.threads import in_threads
 from runner.errors import DataError, must
 
-_CONTENTS: Final = "contents"  # the folder of the cache for digests
+CONTENTS: Final = "contents"
+"""The folder of the cache for digests."""
 _THREADS: Final = 16
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 _LOCAL_HEADER_BYTES = 30
@@ -67,7 +68,7 @@ def open_tree(root: Path, *, key: str = "data.root") -> FileTree:
 def digests_below(root: Path, *, files: int) -> Digests:
     """The digests of so many files in a folder, or of one file, kept on disk for later starts."""
     name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
-    return Digests("sha256", cache_folder() / _CONTENTS / f"{name}.sealed", files=files)
+    return Digests("sha256", cache_folder() / CONTENTS / f"{name}.sealed", files=files)
 
 
 def content(tree: FileTree, path: str, *, max_bytes: int) -> bytes:
@@ -113,14 +114,14 @@ class FolderTree:
 
     def _search(self, root: Path) -> None:
         for place, folders, files in os.walk(root, followlinks=True):
-            folders[:] = sorted(name for name in folders if _visible(name))
+            folders[:] = sorted(name for name in folders if visible(name))
             for name in folders:
                 if (link := Path(place, name)).is_symlink():
                     _check_link(root, link)
             inside = Path(place).relative_to(root).as_posix()
             prefix = "" if inside == "." else f"{inside}/"
             self.folders.update(prefix + name for name in folders)
-            self.files.extend(prefix + name for name in files if _visible(name))
+            self.files.extend(prefix + name for name in files if visible(name))
         self.files.sort()
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
@@ -152,13 +153,13 @@ class ZipTree:
                 must(str(root), "hold entries that do not overlap", "entries of more bytes than the .zip has")
             )
         self._entries: dict[str, zipfile.ZipInfo] = {}
-        visible: dict[str, bool] = {}
+        seen: dict[str, bool] = {}
         for entry in entries:
             path = _member_path(root, entry)
             place, _, name = path.rpartition("/")
-            if place not in visible:
-                visible[place] = all(_visible(part) for part in place.split("/") if part)
-            if not visible[place] or not _visible(name):
+            if place not in seen:
+                seen[place] = all(visible(part) for part in place.split("/") if part)
+            if not seen[place] or not visible(name):
                 continue
             if path in self._entries:
                 raise DataError(must(f"{root}/{path}", "be in the .zip once", "two entries of this name"))
@@ -167,7 +168,7 @@ class ZipTree:
         self.files = sorted(self._entries)
         self.folders = {
             "/".join(parts[:depth])
-            for parts in (place.split("/") for place, seen in visible.items() if seen and place)
+            for parts in (place.split("/") for place, is_seen in seen.items() if is_seen and place)
             for depth in range(1, len(parts) + 1)
         }
         for path in sorted(self.folders & self._entries.keys()):
@@ -207,7 +208,7 @@ class ZipTree:
         for path in self.files:
             entry = self._entries[path]
             told.update(repr((path, entry.CRC, entry.file_size, entry.header_offset)).encode())
-        return cache_folder() / _CONTENTS / f"zip-{told.hexdigest()[:32]}.sealed"
+        return cache_folder() / CONTENTS / f"zip-{told.hexdigest()[:32]}.sealed"
 
     @functools.cached_property
     def _digest(self) -> bytes:
@@ -266,5 +267,6 @@ def _check_link(root: Path, link: Path) -> None:
         raise DataError(must(str(link), "not point to a folder that contains it", f"a link to {link.resolve()}"))
 
 
-def _visible(name: str) -> bool:
+def visible(name: str) -> bool:
+    """Whether a file or folder is none that is hidden, or that file managers leave."""
     return not name.startswith(".") and name not in _IGNORED

@@ -19,6 +19,7 @@ from runner.data.files import FolderTree
 from runner.data.image_files import ImageFiles, Listed
 from runner.data.labels import LabelColumn, labels_of
 from runner.data.parquet import ParquetTree, image_columns, opened
+from runner.data.shard_names import by_part
 from runner.data.source import Name
 from runner.data.splits import part_of
 from runner.data.tables import named
@@ -119,7 +120,9 @@ class ImageParquet(ImageFiles):
         files = [path for path in FolderTree(root).files if path.lower().endswith(_SUFFIX)]
         if not files:
             raise DataError(must("data.root", rule, "a folder without any"))
-        return root, _by_part(root, files)
+        parts = by_part(root, files, _part)
+        _check_shards(root, files)
+        return root, parts
 
     def _shard(self, root: Path, path: str) -> _Shard:
         import pyarrow
@@ -181,39 +184,21 @@ def _columns(root: Path, shards: Sequence[_Shard]) -> list[LabelColumn]:
     ]
 
 
-def _by_part(root: Path, files: Sequence[str]) -> dict[str, list[str]]:
-    """The files of each part: by the names of files (train-00000-of-00002.parquet) or of their folders.
+def _part(stem: str) -> str | None:
+    """The part that the name of a file stands for, without the numbers of shards."""
+    return part_of(_SHARD.sub("", stem))
 
-    If none is named after a part, all are training examples. Raises DataError if only some are, if a shard is missing,
-    or if the files of one part are in several folders, as those of several data sets are.
-    """
-    parts: dict[str, list[str]] = defaultdict(list)
-    places, shards = set(), defaultdict(set)
+
+def _check_shards(root: Path, files: Sequence[str]) -> None:
+    """Raises DataError if a shard is missing."""
+    shards = defaultdict(set)
     for path in files:
         *above, name = PurePosixPath(path).with_suffix("").parts
         if numbers := _SHARD.search(name):
             shards["/".join([*above, name[: numbers.start()]]), int(numbers[2])].add(int(numbers[1]))
-        part = part_of(_SHARD.sub("", name))
-        if part is None and above and (part := part_of(above[-1])):
-            above.pop()
-        parts[part or ""].append(path)
-        places.add("/".join(above))
-    if len(parts) > 1 and ("" in parts or "train" not in parts):
-        got = ", ".join(parts.pop("", files)[:3])
-        raise DataError(
-            must(str(root), "hold files that are all named after train, val or test, train among them", got)
-        )
-    if len(places) > 1:
-        got = ", ".join(sorted(place or "." for place in places))
-        raise DataError(must(str(root), "hold one data set, in one folder or in a folder for each part", got))
     for (name, count), found in shards.items():
         if len(found) != count:
             raise DataError(must(f"{root}/{name}{_SUFFIX}", f"have all of its {count} shards", len(found)))
-    return (
-        {"train": list(files)}
-        if "" in parts
-        else {part: parts[part] for part in ("train", "val", "test") if part in parts}
-    )
 
 
 def _class_names(file: "ParquetFile") -> dict[str, tuple[str, ...]]:

@@ -94,7 +94,7 @@ def _of_objects(text: str, place: str, choose: Choice) -> Table:
         (line, _object(row, f"{place}, line {line}")) for line, row in enumerate(text.split("\n"), 1) if row.strip()
     ]
     header = dict.fromkeys(key for _, row in rows for key in row)
-    columns = {column: [_as_text(row.get(column)) for _, row in rows] for column in choose(list(header))}
+    columns = {column: [as_text(row.get(column)) for _, row in rows] for column in choose(list(header))}
     return Table(place, columns, [line for line, _ in rows])
 
 
@@ -108,7 +108,8 @@ def _object(line: str, place: str) -> dict[str, Any]:
     return {nfc(key): value for key, value in found.items()}
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A value of JSON as a table has it: nothing for null, other values as JSON."""
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

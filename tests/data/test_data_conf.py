@@ -18,6 +18,7 @@ KNOWN = {
     "folder": (None, None),
     "table": (None, None),
     "parquet": (None, None),
+    "webdataset": (None, None),
     "arrays": (None, None),
     "text": ((64, 1), None),
     "photograph": ((427, 640, 3), 2),

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -44,8 +45,24 @@ def drawn(root: Path, count: int) -> Path:
     return root
 
 
+def sharded(root: Path) -> Path:
+    """The images of class folders in three .tar shards."""
+    shards = root.with_name("shards")
+    shards.mkdir()
+    files = sorted(root.glob("*/*"))
+    for number in range(3):
+        with tarfile.open(shards / f"{number:06}.tar", "w") as archive:
+            for path in files[number::3]:
+                name = f"{path.parent.name}-{path.stem}"
+                (cls := shards / "cls").write_text(path.parent.name)
+                archive.add(path, f"{name}.jpg")
+                archive.add(cls, f"{name}.cls")
+    return shards
+
+
 def settings(root: Path, residence: str, *others: str) -> tuple[str, ...]:
-    return ("data=folder", f"data.root={root}", SIZE, "data.limit=null", f"data.residence={residence}", *others)
+    kind = "webdataset" if root.name == "shards" else "folder"
+    return (f"data={kind}", f"data.root={root}", SIZE, "data.limit=null", f"data.residence={residence}", *others)
 
 
 def trained(root: Path, residence: str, *others: str) -> Training:
@@ -59,12 +76,14 @@ def numbers(training: Training) -> list[dict[str, float]]:
     return [epoch.metrics | {"images_per_second": 0.0} for epoch in training.ledger.history]
 
 
-@pytest.mark.parametrize("kind", ["folder", "zip"])
+@pytest.mark.parametrize("kind", ["folder", "zip", "shards"])
 def test_streamed_images_train_bit_for_bit_as_decoded_ones(photographs: Path, kind: str) -> None:
     root = photographs
     if kind == "zip":
         subprocess.run([sys.executable, "-m", "zipfile", "-c", "all.zip", "photographs"], cwd=root.parent, check=True)
         root = root.parent / "all.zip"
+    if kind == "shards":
+        root = sharded(root)
     device, host, stream = (trained(root, residence, "augment.random_crop.padding=1") for residence in RESIDENCES)
     assert [one.plan.dataset.train.streamed for one in (device, host, stream)] == [False, False, True]
     for other in (host, stream):
@@ -225,18 +244,22 @@ _LONG = (
 )
 
 
-@pytest.mark.slow  # three processes
-def test_a_killed_stream_goes_on_at_the_same_image(photographs: Path) -> None:
+@pytest.mark.slow  # four processes, two of them at once
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_a_killed_stream_goes_on_at_the_same_image(photographs: Path, kind: str) -> None:
+    root = sharded(photographs) if kind == "shards" else photographs
     model = "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, flatten, {dropout: {rate: 0.3}}, classifier]"
-    own = (*settings(photographs, "stream"), *_LONG, "model.input=null", model)
+    own = (*settings(root, "stream"), *_LONG, "model.input=null", model)
 
     def started(*arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "runner", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    _, error = started(*own, "hydra.run.dir=whole").communicate(timeout=300)
-    assert not error, error
+    twins = [started(*own, f"hydra.run.dir={folder}") for folder in ("whole", "twin")]
+    for twin in twins:
+        _, error = twin.communicate(timeout=300)
+        assert not error, error
     killed = started(*own, "hydra.run.dir=mine")
     end = time.monotonic() + 120
     while not any(path.stem >= "step-000000008" for path in checkpoints.found(Path("mine/checkpoints"))):
@@ -247,8 +270,8 @@ def test_a_killed_stream_goes_on_at_the_same_image(photographs: Path) -> None:
     assert not Path("mine/weights.safetensors").exists()
     _, error = started("resume", "run=mine").communicate(timeout=300)
     assert not error, error
-    weights = [Path(folder, "weights.safetensors").read_bytes() for folder in ("whole", "mine")]
-    assert weights[0] == weights[1]
+    weights = [Path(folder, "weights.safetensors").read_bytes() for folder in ("whole", "twin", "mine")]
+    assert weights[0] == weights[1] == weights[2]
     metrics = [json.loads(Path(folder, "network.json").read_text())["metrics"] for folder in ("whole", "mine")]
     names = [name for name in metrics[0] if name.startswith(("train/", "val/", "test/"))]
     assert [metrics[0][name] for name in names] == [metrics[1][name] for name in names] != []
