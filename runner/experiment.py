@@ -108,8 +108,11 @@ class Experiment(Record):
 
     @property
     def source(self) -> Source:
-        """The data source, for the labels of the task; images of several sizes are fitted to the model's input."""
-        data, size = self.data.for_labels(self.task.form), self.model.input
+        """The data source, for the labels of the task and the windows of the augmentation.
+
+        Images of several sizes are fitted to the model's input.
+        """
+        data, size = self.data.for_labels(self.task.form).for_windows(self.augment.cuts_files), self.model.input
         return data if size is None else data.for_input(size.height, size.width)
 
     def network(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> Network:

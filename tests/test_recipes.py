@@ -27,11 +27,11 @@ NETWORKS = {
     "googlenet": ("googlenet_aux", 224, 32, 13_004_888),
 }
 CHANGES = {
-    "resnet50": {"random_resized_crop": {"least_area": 0.08, "ratio": 1.3333}},
+    "resnet50": {"random_resized_crop": {"least_area": 0.08, "ratio": 1.3333, "original": True}},
     "alexnet": {"lighting": {"strength": 0.1}},
     "vgg16": {"lighting": {"strength": 0.1}},
     "googlenet": {
-        "random_resized_crop": {"least_area": 0.08, "ratio": 1.3333},
+        "random_resized_crop": {"least_area": 0.08, "ratio": 1.3333, "original": True},
         "brightness": {"strength": 0.5},
         "contrast": {"strength": 0.5},
         "saturation": {"strength": 0.5},
@@ -65,7 +65,7 @@ def test_the_settings_are_the_published_ones(name: str) -> None:
     model, side, margin, parameters = NETWORKS[name]
     assert (found.model.name, found.data.shape, found.data.residence) == (model, (256, 256, 3), "auto")
     assert found.model.input is not None
-    assert (found.model.input.height, found.model.input.width) == (side, side)
+    assert (found.model.input.height, found.model.input.width, found.model.input.fit) == (side, side, "crop")
     assert found.model.bind((256, 256, 3), 1000).totals.parameters == parameters
     assert found.train.test_time.model_dump() == {"views": "ten_crops", "margin": margin}
     assert side + margin == 256

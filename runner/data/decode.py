@@ -16,9 +16,10 @@ from runner.data.broken import BadSizeError
 from runner.data.examples import Report
 from runner.data.files import FileTree, content
 from runner.data.image_cache import cached
-from runner.data.pixels import VERSION, FileFit, decoded, pixels_of, shape_of
+from runner.data.pixels import VERSION, FileFit, decoded, pixels_of, shape_of, window_of
 from runner.data.source import ImageSize
 from runner.data.threads import in_tenths, in_threads
+from runner.data.windows import Windows
 from runner.errors import must, shown
 
 if TYPE_CHECKING:
@@ -82,13 +83,17 @@ class Images:
     def read(self, paths: Sequence[str]) -> np.ndarray:
         """These files, decoded by threads, uint8 (n, h, w, c). Raises DataError that names the file at fault."""
         size = self._fitted_size
-        images = np.empty((len(paths), *size.shape), np.uint8)
+        return _in_order(len(paths), size.shape, lambda index: self._pixels(paths[index], size))
 
-        def decode(index: int) -> None:
-            images[index] = self._pixels(paths[index], size)
+    def windows(self, paths: Sequence[str], places: Sequence[int], windows: Windows) -> np.ndarray:
+        """A window of each file, that of its place in the order of an epoch, uint8 (n, h, w, c)."""
+        shape = (*windows.size, self._fitted_size.channels)
 
-        in_threads(len(paths), decode, threads=min(cores.available(), 16))
-        return images
+        def cut(index: int) -> np.ndarray:
+            choose = functools.partial(windows.at, places[index])
+            return opened(self.tree, paths[index], lambda image: window_of(image, shape, choose))
+
+        return _in_order(len(paths), shape, cut)
 
     def identity(self, paths: Sequence[str]) -> tuple[np.ndarray, str]:
         """Digests of the files' contents, uint8 (n, 32), and how they are decoded; no file is decoded."""
@@ -128,6 +133,17 @@ class Images:
             return pixels_of(image, size.shape, self.how)
 
         return opened(self.tree, path, pixels)
+
+
+def _in_order(count: int, shape: tuple[int, ...], make: Callable[[int], np.ndarray]) -> np.ndarray:
+    """What `make` returns for each index, made by threads, uint8 (n, *shape)."""
+    images = np.empty((count, *shape), np.uint8)
+
+    def put(index: int) -> None:
+        images[index] = make(index)
+
+    in_threads(count, put, threads=min(cores.available(), 16))
+    return images
 
 
 def opened(tree: FileTree, path: str, use: Callable[["Image"], T]) -> T:

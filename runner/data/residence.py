@@ -19,6 +19,7 @@ from runner.data.source import Source
 from runner.data.streamed import Streamed
 from runner.errors import DataError, must
 
+_WINDOWS: Final = "augment.random_resized_crop.original"
 _SETS: Final = 3  # training, validation and test, of which `limit` limits each
 
 
@@ -28,19 +29,31 @@ def placed(data: Source, parts: Parts, report: Report) -> tuple[Parts, bool]:
     Raises DataError if they cannot be streamed.
     """
     can = data.streams and parts.train.inputs.dtype == np.uint8
+    if data.cuts_windows:
+        _check_windows(data, can)
     if data.residence == "stream" and not can:
         rule = "be auto, device or host for data other than image files of 8 bits"
         raise DataError(must("data.residence", rule, "stream"))
     if data.residence in ("device", "host") or not can:
         return parts, False
     if data.residence == "auto":
-        if not (why := _too_large(data, parts)):
+        why = f"{_WINDOWS} cuts windows out of the files" if data.cuts_windows else _too_large(data, parts)
+        if not why:
             return parts, False
         report(f"streamed: {why}")
     # Pillow warns of odd files in the threads that decode, whose warnings cannot be caught one by one.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     surveyed = data.surveyed()
     return parts if surveyed is data else surveyed.read(report), True
+
+
+def _check_windows(data: Source, can_stream: bool) -> None:
+    """Raises DataError if windows cannot be cut out of the files, or are asked for of images that are kept decoded."""
+    if not can_stream:
+        raise DataError(must(_WINDOWS, "be false for data other than image files of 8 bits", "true"))
+    if data.residence in ("device", "host"):
+        rule = f"be auto or stream where {_WINDOWS} cuts windows out of the files"
+        raise DataError(must("data.residence", rule, data.residence))
 
 
 def taken(part: Part, index: np.ndarray, *, streamed: bool) -> Examples:

@@ -102,6 +102,8 @@ class Source(Record):
         "for value: warn says how many in one line; error ends the command.",
     )
 
+    # Whether windows of the training images are cut out of the files.
+    _cuts_windows: bool = PrivateAttr(False)
     # What the labels are to be, by the task.
     _form: Form = PrivateAttr("classes")
 
@@ -162,6 +164,19 @@ class Source(Record):
             return self
         copy = self.model_copy()
         copy._form = form
+        return copy
+
+    @property
+    def cuts_windows(self) -> bool:
+        """Whether training images are windows that are cut out of the files."""
+        return self._cuts_windows
+
+    def for_windows(self, cuts: bool) -> Self:
+        """The same source, for networks that are trained on windows of the files, or on whole images."""
+        if cuts == self._cuts_windows:
+            return self
+        copy = self.model_copy()
+        copy._cuts_windows = cuts
         return copy
 
     def label_faults(self, form: Form) -> list[Fault]:

@@ -36,7 +36,11 @@ def seen(images: np.ndarray[Any, Any], size: tuple[int, int], how: Fit, values: 
 
 
 def changed(augment: Augment, images: np.ndarray[Any, Any], *, seed: int = 0) -> list[Row]:
-    """A row for each part that is on, and one for all of them if there are several."""
+    """A row for each part that is on, and one for all of them if there are several.
+
+    Windows of files are shown as windows of these images.
+    """
+    augment = augment.of_decoded()
     parts = {name: part for name in type(augment).model_fields if (part := getattr(augment, name)) is not None}
     rows = [
         Row(name, _strengths(part), _applied(Augment().model_copy(update={name: part}), images, seed))

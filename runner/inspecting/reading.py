@@ -24,7 +24,8 @@ _NUMBERS: Final = 4  # of which ranges are shown
 def read(data: Source, *, report: Report | None = None) -> Examined:
     """The examples of a source, as they are split for training. Raises DataError where nothing can be examined."""
     report = report or (lambda line: None)
-    data = data.model_copy(update={"residence": "host"})  # every example is compared with every other one
+    # Every example is compared with every other one, as a whole.
+    data = data.for_windows(False).model_copy(update={"residence": "host"})
     try:
         found = divided(data, report=report)
     except DataError as error:

@@ -175,7 +175,8 @@ class Training:
         def seconds() -> float:
             return seconds_before + time.perf_counter() - began - (self._compile_seconds - compiled_before)
 
-        for chunk in feeder.chunks(plan.order(number), len(steps), start=self._steps - steps.start):
+        taken, windows = self._steps - steps.start, plan.windows(number)
+        for chunk in feeder.chunks(plan.order(number), len(steps), start=taken, windows=windows):
             rates = plan.rates(self._steps, feeder.steps)
             with interrupts.postponed():  # the state that is given away is gone before its successor is here
                 self._state, sums = self._call(

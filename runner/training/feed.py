@@ -24,6 +24,7 @@ import numpy as np
 from runner.data import Examples
 from runner.data.source import Residence
 from runner.data.threads import ahead
+from runner.data.windows import Windows
 from runner.experiment import Program
 from runner.layers import sequence
 from runner.placement import Placement
@@ -103,10 +104,12 @@ class Feeder:
         self._held = _held(examples, placement) if self.resident else None
         self._ahead = examples.streamed or residence == "host"
 
-    def chunks(self, order: np.ndarray, steps: int, *, start: int = 0) -> Iterator[Chunk]:
+    def chunks(
+        self, order: np.ndarray, steps: int, *, start: int = 0, windows: Windows | None = None
+    ) -> Iterator[Chunk]:
         """The dispatches of an epoch of `steps` steps, of which `start` have been taken.
 
-        `order` is (n,), or of several members (m, n).
+        `order` is (n,), or of several members (m, n). With `windows`, images are windows of their files.
         """
         firsts = range(start, steps, self.steps)
         if self._held is not None:
@@ -115,17 +118,25 @@ class Feeder:
             return
 
         def made(first: int) -> Chunk:
-            return self._copied(order, first, min(self.steps, steps - first))
+            return self._copied(order, first, min(self.steps, steps - first), windows)
 
         yield from ahead(made, firsts) if self._ahead else map(made, firsts)
 
-    def _copied(self, order: np.ndarray, first: int, count: int) -> Chunk:
+    def _copied(self, order: np.ndarray, first: int, count: int, windows: Windows | None) -> Chunk:
         """The images of `count` steps from step `first` on."""
-        chosen = order[..., first * self.batch_size : (first + count) * self.batch_size]
+        start = first * self.batch_size
+        chosen = order[..., start : start + count * self.batch_size]
+        labels, inputs = self.examples.labels[chosen], self.examples.inputs
+        images = inputs[chosen] if windows is None else inputs.windows(chosen, start, windows)
         missing = (self.steps - count) * self.batch_size
         if missing:  # of a size that the program knows; what fills it up is not looked at
-            chosen = np.concatenate([chosen, np.zeros((*chosen.shape[:-1], missing), np.int32)], axis=-1)
-        return Chunk(Feed(self.examples.inputs[chosen], self.examples.labels[chosen], None), np.int32(0), count)
+            images, labels = (_filled(array, missing, axis=order.ndim - 1) for array in (images, labels))
+        return Chunk(Feed(images, labels, None), np.int32(0), count)
+
+
+def _filled(array: np.ndarray, missing: int, *, axis: int) -> np.ndarray:
+    """The array with so many zeros more along an axis."""
+    return np.pad(array, [(0, missing if place == axis else 0) for place in range(array.ndim)])
 
 
 def steps_on_cpu(program: Program, multiply_adds: int) -> int:

@@ -160,7 +160,8 @@ class Mapped:
         def seconds() -> float:
             return seconds_before + time.perf_counter() - began - (self._compile_seconds - compiling_before)
 
-        for chunk in feeder.chunks(order, len(steps), start=self._steps - steps.start):
+        taken, windows = self._steps - steps.start, first.windows(number)
+        for chunk in feeder.chunks(order, len(steps), start=taken, windows=windows):
             rates = np.stack([plan.rates(self._steps, feeder.steps) for plan in standing])
             dispatched = time.perf_counter()
             with interrupts.postponed():  # the state that is given away is gone before its successor is here

@@ -22,6 +22,7 @@ from runner.class_weights import Weighting
 from runner.class_weights import weights as weights_of_classes
 from runner.data import Dataset, Examples
 from runner.data.fit import normalise
+from runner.data.windows import Windows
 from runner.errors import ConfigError, must
 from runner.experiment import Experiment, Program
 from runner.layers import places
@@ -73,6 +74,14 @@ class Plan:
         if self.experiment.train.sampling == "balanced":
             return balanced_order(seed, epoch - 1, labels)
         return order(seed, epoch - 1, len(labels))
+
+    def windows(self, epoch: int) -> Windows | None:
+        """The windows that are cut out of the files in an epoch; None if images are whole."""
+        crop = self.experiment.augment.random_resized_crop
+        if crop is None or not crop.original:
+            return None
+        height, width, _ = self.program.network.input_shape
+        return Windows(self.experiment.seed, epoch - 1, (height, width), crop.least_area, crop.ratio)
 
     @functools.cached_property
     def class_weights(self) -> np.ndarray | None:

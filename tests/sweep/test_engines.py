@@ -1,9 +1,11 @@
 """Which members share a compiled program, and in which mode a group of them is trained."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 from configurations import TINY, composed, here, parse
+from PIL import Image
 
 from runner import cores, weights
 from runner.errors import ConfigError
@@ -49,6 +51,20 @@ def test_groups_are_structures() -> None:
     assert [[member.number for member in group.members] for group in found] == [[0, 1, 2, 3], [4], [5], [6]]
     # Those that take other steps cannot go in step.
     assert [[member.number for member in part] for part in found[0].lockstep] == [[0, 1, 3], [2]]
+
+
+def test_members_that_read_other_windows_of_files_do_not_share_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVRUNNER_CACHE", str(tmp_path / "cache"))
+    for name, grey in itertools.product(("dark", "light"), range(40)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        Image.new("L", (12, 9), grey + 100 * (name == "light")).save(tmp_path / name / f"{grey}.png")
+    files: dict[str, Value] = {"data": "folder", "data.root": str(tmp_path), "data.limit": "null"}
+    files |= {"data.image": "{height: 8, width: 8, channels: 1}", "augment.random_resized_crop": "{original: true}"}
+    areas = ({}, {"augment.random_resized_crop.least_area": 0.5}, {"optimizer.learning_rate": 0.01})
+    [group] = groups(*(files | area for area in areas))
+    assert [[member.number for member in part] for part in group.lockstep] == [[0, 2], [1]]
 
 
 def test_members_are_named_so_that_values_are_told_apart() -> None:

@@ -134,7 +134,8 @@ class Augment(Record):
             if part is not None:
                 images = part.apply(images, key=_named(key, part))
         # Each finds where its pixels come from in what the next one makes: the last is the first to change the image.
-        warps = [part for part in (self.elastic, self.affine, self.random_resized_crop) if part is not None]
+        crop = None if self.cuts_files else self.random_resized_crop
+        warps = [part for part in (self.elastic, self.affine, crop) if part is not None]
         if warps:
             # One interpolation for all, so that the image is blurred only once.
             positions = warp.grid(images.shape)
@@ -156,6 +157,18 @@ class Augment(Record):
             if mix is not None:
                 images, targets = mix.apply(images, targets, key=_named(key, mix))
         return images, targets
+
+    @property
+    def cuts_files(self) -> bool:
+        """Whether images are windows of their files: `random_resized_crop.original`."""
+        return self.random_resized_crop is not None and self.random_resized_crop.original
+
+    def of_decoded(self) -> "Augment":
+        """The same with windows of decoded images in place of those of files."""
+        crop = self.random_resized_crop
+        if crop is None or not crop.original:
+            return self
+        return self.model_copy(update={"random_resized_crop": crop.model_copy(update={"original": False})})
 
     def faults(self, shape: tuple[int, ...]) -> list[Fault]:
         """What does not fit images of this shape, (h, w, c)."""

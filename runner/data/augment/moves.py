@@ -72,8 +72,8 @@ class QuarterTurns(Record):
 class RandomResizedCrop(Record):
     """Cuts a window of random area and shape out of each image, and resizes it to the image's size.
 
-    The image is the one that the data set has decoded and fitted to the network. Source: Szegedy et al. 2014,
-    arXiv:1409.4842, with torchvision's ranges; see `draws.random_sides`.
+    The image is the one that the data set has decoded and fitted to the network, or with `original` that of the file.
+    Source: Szegedy et al. 2014, arXiv:1409.4842, with torchvision's ranges; see `draws.random_sides`.
     """
 
     least_area: Annotated[float, TRACED] = Field(
@@ -81,6 +81,12 @@ class RandomResizedCrop(Record):
     )
     ratio: Annotated[float, TRACED] = Field(
         default=1.3333, ge=1, description="Largest ratio of its sides, of either to the other."
+    )
+
+    original: bool = Field(
+        default=False,
+        description="true: the window is cut out of the image file in its own size when it is decoded, before all "
+        "other changes, and resized to the network's input with antialiasing. Images are streamed for it.",
     )
 
     def positions(self, positions: warp.Positions, *, key: jax.Array) -> warp.Positions:

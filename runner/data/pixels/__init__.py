@@ -9,6 +9,7 @@ decodes, so large images use every core.
 
 import functools
 import io
+import math
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,9 +23,11 @@ from runner.data.orientation import turn_of, turned, upright
 from runner.errors import must
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image, Transpose
 
 FileFit = Literal["resize", "crop", "pad"]
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of a window, in pixels."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".bmp", ".webp")
 MODES: Final = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 VERSION: Final = 3  # increase this when a change here decodes the same files to other pixels
@@ -104,6 +107,25 @@ def pixels_of(image: "Image", shape: tuple[int, int, int], how: FileFit) -> np.n
     return np.frombuffer(fitted.tobytes(), np.uint8).reshape(height, width, channels)
 
 
+def window_of(image: "Image", shape: tuple[int, int, int], choose: Callable[[tuple[int, int]], Box]) -> np.ndarray:
+    """The window of an open image that `choose` names for its upright size (h, w), resized to uint8 (h, w, c).
+
+    Bilinear with antialiasing, as images are fitted.
+    """
+    from PIL import Image
+
+    height, width, channels = shape
+    turn = turn_of(image)
+    wide, tall = turned(image.size, turn)
+    left, top, right, bottom = choose((tall, wide))
+    needed = math.ceil(2 * width * wide / (right - left)), math.ceil(2 * height * tall / (bottom - top))
+    whole = _upright(image, turn, channels, needed)
+    part = round(wide / whole.width)  # 1, 2, 4 or 8; the last row and column may stand for fewer pixels
+    box = left / part, top / part, right / part, bottom / part
+    found = whole.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    return np.frombuffer(found.tobytes(), np.uint8).reshape(shape)
+
+
 def floats_of(values: np.ndarray, size: tuple[int, int], how: FileFit, black: np.ndarray) -> np.ndarray:
     """Values (h, w, c) that are fitted to a size (h, w) as images are, float32; borders have the value `black` (c,)."""
     from PIL import Image
@@ -117,13 +139,21 @@ def floats_of(values: np.ndarray, size: tuple[int, int], how: FileFit, black: np
 
 def _converted(image: "Image", shape: tuple[int, int, int], how: FileFit) -> "Image":
     """The image upright and in the wanted mode."""
-    from PIL import Image
-
     height, width, channels = shape
     turn = turn_of(image)
-    if turned(image.size, turn) != (width, height) and how != "crop":
-        # A JPEG is decoded at ½, ¼ or ⅛ size if that leaves at least twice the needed width and height.
-        image.draft(None, turned((2 * width, 2 * height), turn))
+    is_resized = turned(image.size, turn) != (width, height) and how != "crop"
+    return _upright(image, turn, channels, (2 * width, 2 * height) if is_resized else None)
+
+
+def _upright(image: "Image", turn: "Transpose | None", channels: int, needed: tuple[int, int] | None) -> "Image":
+    """The image upright and in the mode of so many channels.
+
+    A JPEG is decoded at ½, ¼ or ⅛ size if that leaves the `needed` width and height, twice those of the result.
+    """
+    from PIL import Image
+
+    if needed is not None:
+        image.draft(None, turned(needed, turn))
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion would clip values at 255.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

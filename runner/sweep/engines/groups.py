@@ -75,8 +75,9 @@ def grouped(members: Sequence[Member], datasets: Datasets) -> list[Group]:
         settings = experiment.train
         given = jax.tree.structure(plan.given)  # members with and without a weights file are mapped separately
         weighted = plan.class_weights is not None
-        # Streamed images are decoded once for members that see them in one order.
-        order = (experiment.seed, settings.sampling) if plan.dataset.train.streamed else None
+        # Streamed images are decoded once for members that see them, or the same windows of them, in one order.
+        seen = (experiment.seed, settings.sampling, plan.windows(1))
+        order = seen if plan.dataset.train.streamed else None
         steps = (
             id(plan.dataset),
             plan.total_steps,
