@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 T = TypeVar("T")
+_PARTS: Final = 10  # in which contents are hashed, so that those of a start that was interrupted are kept
+_SILENT_SECONDS: Final = 2.0
 _BLOCK_BYTES: Final = 32 * 2**20  # of decoded images that are held while a set is decoded
 
 
@@ -96,8 +99,16 @@ class Images:
         return _in_order(len(paths), shape, cut)
 
     def identity(self, paths: Sequence[str]) -> tuple[np.ndarray, str]:
-        """Digests of the files' contents, uint8 (n, 32), and how they are decoded; no file is decoded."""
-        found = self.tree.contents(paths)
+        """Digests of the files' contents, uint8 (n, 32), and how they are decoded; no file is decoded.
+
+        Tells how far it is if it takes long: contents that no earlier start has read are read as a whole.
+        """
+        told, began = in_tenths(len(paths), "hashed", "files", report=self.report), time.monotonic()
+        found, step = list[bytes](), max(1, -(-len(paths) // _PARTS))
+        for start in range(0, len(paths), step):
+            found += self.tree.contents(paths[start : start + step])
+            if time.monotonic() - began > _SILENT_SECONDS:
+                told(len(found))
         how = repr((*decoder(), self._fitted_size.shape, self.how))
         return np.frombuffer(b"".join(found), np.uint8).reshape(len(paths), -1), how
 

@@ -1,5 +1,6 @@
 """Streamed images train as decoded ones do, bit for bit, and go on at the same image after a kill."""
 
+import itertools
 import json
 import os
 import signal
@@ -191,6 +192,15 @@ def test_what_fits_nowhere_is_streamed_and_said_so(photographs: Path, monkeypatc
         "streamed: 120 images, decoded, take 43.2 kB; 20.0 kB of memory are free; data.residence=host decodes them "
         "once, to the disk"
     )
+
+
+def test_hashing_that_takes_long_says_how_far_it_is(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, told = tiny(*settings(photographs, "stream")).source, list[str]()
+    data.load(source, report=told.append)
+    assert not any("hashed" in line for line in told)
+    monkeypatch.setattr(time, "monotonic", itertools.count(step=3).__next__)
+    count = len(data.load(source, report=told.append).train)
+    assert f"hashed {count} of {count} files" in told
 
 
 def test_statistics_of_streamed_images_are_kept(photographs: Path) -> None:
