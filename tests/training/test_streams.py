@@ -255,11 +255,12 @@ _LONG = (
 
 
 @pytest.mark.slow  # four processes, two of them at once
-@pytest.mark.parametrize("kind", ["folder", "shards"])
+@pytest.mark.parametrize("kind", ["folder", "shards", "windows"])
 def test_a_killed_stream_goes_on_at_the_same_image(photographs: Path, kind: str) -> None:
     root = sharded(photographs) if kind == "shards" else photographs
     model = "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, flatten, {dropout: {rate: 0.3}}, classifier]"
-    own = (*settings(root, "stream"), *_LONG, "model.input=null", model)
+    windows = ("augment.random_resized_crop={original: true}",) if kind == "windows" else ()
+    own = (*settings(root, "stream"), *_LONG, "model.input=null", model, *windows)
 
     def started(*arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
