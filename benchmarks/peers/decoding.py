@@ -34,7 +34,12 @@ def ours(folder: Path) -> Iterator[int]:
     windows = Windows(seed=0, epoch=0, size=(SIDE, SIDE), least_area=AREA[0], ratio=RATIO[1])
     yield 0  # files are listed, and their contents are hashed
     starts = range(0, len(inputs), BATCH)
-    for batch in ahead(lambda first: inputs.windows(order[first : first + BATCH], first, windows), starts):
+
+    def cut(first: int) -> np.ndarray:
+        places = np.arange(first, min(first + BATCH, len(order)))
+        return inputs.windows(order[places], places, windows)
+
+    for batch in ahead(cut, starts):
         yield len(batch)
 
 

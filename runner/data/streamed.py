@@ -67,12 +67,12 @@ class Streamed:
         found = self.images.read([self.paths[place] for place in each])
         return found[places].reshape(*chosen.shape, *found.shape[1:])
 
-    def windows(self, index: np.ndarray, first: int, windows: Windows) -> np.ndarray:
+    def windows(self, index: np.ndarray, places: np.ndarray, windows: Windows) -> np.ndarray:
         """Windows of the files at these indices, (n,) or of several members (m, n), as uint8 (n, h, w, c) or (m, …).
 
-        `first` is the place in the order of the epoch at which the indices begin. Each is cut out once for all members.
+        `places` (n,) are theirs in the order of the epoch. Each window is cut out once for all members.
         """
-        places = np.broadcast_to(np.arange(first, first + index.shape[-1]), index.shape)
+        places = np.broadcast_to(places, index.shape)
         each, where = np.unique(np.stack([index.ravel(), places.ravel()]), axis=1, return_inverse=True)
         found = self.images.windows([self.paths[place] for place in each[0]], each[1].tolist(), windows)
         return found[where.reshape(-1)].reshape(*index.shape, *found.shape[1:])

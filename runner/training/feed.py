@@ -126,12 +126,17 @@ class Feeder:
         """The images of `count` steps from step `first` on."""
         start = first * self.batch_size
         chosen = order[..., start : start + count * self.batch_size]
-        labels, inputs = self.examples.labels[chosen], self.examples.inputs
-        images = inputs[chosen] if windows is None else inputs.windows(chosen, start, windows)
+        images, labels = self._read(chosen, np.arange(start, start + chosen.shape[-1]), windows)
         missing = (self.steps - count) * self.batch_size
         if missing:  # of a size that the program knows; what fills it up is not looked at
             images, labels = (_filled(array, missing, axis=order.ndim - 1) for array in (images, labels))
         return Chunk(Feed(images, labels, None), np.int32(0), count)
+
+    def _read(self, chosen: np.ndarray, places: np.ndarray, windows: Windows | None) -> tuple[np.ndarray, np.ndarray]:
+        """Images and labels of the examples `chosen`, (n,) or (m, n), at these places (n,) in the order of an epoch."""
+        inputs = self.examples.inputs
+        images = inputs[chosen] if windows is None else inputs.windows(chosen, places, windows)
+        return images, self.examples.labels[chosen]
 
 
 def _filled(array: np.ndarray, missing: int, *, axis: int) -> np.ndarray:
