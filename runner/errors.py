@@ -94,6 +94,10 @@ class ConvrunnerError(Exception):
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
 
+    def __reduce__(self) -> tuple[type["ConvrunnerError"], tuple[Fault, ...]]:
+        # As pickled by another process: Exception's own would have the text in place of the faults.
+        return type(self), self.faults
+
 
 class ConfigError(ConvrunnerError):
     """The configuration is wrong; contains all its faults."""

@@ -1,4 +1,4 @@
-"""Decodes JPEG, PNG, GIF, TIFF, BMP and WebP files to arrays of one size, in threads; of animations the first frame."""
+"""Decodes JPEG, PNG, GIF, TIFF, BMP and WebP files to arrays of one size; of animations the first frame."""
 
 import functools
 import hashlib
@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from runner import cores, limits
-from runner.data.broken import BadSizeError
+from runner.data.broken import BadFileError
 from runner.data.examples import Report
 from runner.data.files import FileTree, content
 from runner.data.image_cache import cached
-from runner.data.pixels import VERSION, FileFit, decoded, pixels_of, shape_of, window_of
+from runner.data.pixels import VERSION, FileFit, decoded, fitted_pixels, shape_of, window_of
+from runner.data.small_files import reader
 from runner.data.source import ImageSize
 from runner.data.threads import in_tenths, in_threads
 from runner.data.windows import Windows
-from runner.errors import must, shown
+from runner.errors import shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -124,26 +125,30 @@ class Images:
         """The images in order, some megabytes at a time."""
         told = in_tenths(len(chosen), "decoded", "images", report=self.report)
         step = max(1, _BLOCK_BYTES // math.prod(size.shape))
-        for start in range(0, len(chosen), step):
-            paths = chosen[start : start + step]
-            images = np.empty((len(paths), *size.shape), np.uint8)
+        with reader(self.tree, chosen) as each:
+            for start in range(0, len(chosen), step):
+                paths = chosen[start : start + step]
+                images = np.empty((len(paths), *size.shape), np.uint8)
 
-            def decode(index: int, images: np.ndarray = images, paths: list[str] = paths) -> None:
-                images[index] = self._pixels(paths[index], size)
+                def take(index: int, found: np.ndarray | BadFileError, images: np.ndarray = images) -> None:
+                    if isinstance(found, BadFileError):
+                        raise found
+                    images[index] = found.view(np.uint8)
 
-            def progress(done: int, start: int = start) -> None:
-                told(start + done)
+                def progress(done: int, start: int = start) -> None:
+                    told(start + done)
 
-            in_threads(len(paths), decode, threads=min(cores.available(), 16), progress=progress)
-            yield images
+                each(paths, self._use(size), take, progress=progress)
+                yield images
+
+    def _use(self, size: ImageSize) -> Callable[[bytes, str], np.ndarray]:
+        """What makes the pixels of a file's content, whose bytes are those of the stored size."""
+        rule = size_rule(size) if self.size is None else ""
+        return functools.partial(fitted_pixels, shape=size.shape, how=self.how, rule=rule)
 
     def _pixels(self, path: str, size: ImageSize) -> np.ndarray:
-        def pixels(image: "Image") -> np.ndarray:
-            if self.size is None and size_of(image) != size:
-                raise BadSizeError(must(f"{self.tree.root}/{path}", size_rule(size), size_of(image)))
-            return pixels_of(image, size.shape, self.how)
-
-        return opened(self.tree, path, pixels)
+        found = content(self.tree, path, max_bytes=limits.IMAGE_FILE_BYTES)
+        return self._use(size)(found, f"{self.tree.root}/{path}").view(np.uint8)
 
 
 def _in_order(count: int, shape: tuple[int, ...], make: Callable[[int], np.ndarray]) -> np.ndarray:
@@ -190,7 +195,7 @@ def size_rule(size: ImageSize) -> str:
     return f"be {size} like the first image, or be fitted to it by 'data.image={shown(size.model_dump())}'"
 
 
-def size_of(image: "Image", *, whole: bool = False) -> ImageSize:
-    """The size of an open image after its rotation to upright, and its channels. If `whole`, all of it is decoded."""
-    height, width, channels = shape_of(image, whole=whole)
+def size_of(image: "Image") -> ImageSize:
+    """The size of an open image after its rotation to upright, and its channels."""
+    height, width, channels = shape_of(image)
     return ImageSize(height=height, width=width, channels=channels)

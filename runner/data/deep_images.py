@@ -1,18 +1,16 @@
 """Image files that are decoded with their own depth and channels, as float32 in the unit of the files."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from runner import limits
-from runner.data.broken import BadFileError, BadSizeError
 from runner.data.decode import Images, size_rule
 from runner.data.files import FileTree, content
-from runner.data.pixels.depth import fitted, values_of
+from runner.data.pixels.depth import fitted_values, values_of
 from runner.data.source import ImageSize
-from runner.errors import must
 
 
 class DeepImages(Images):
@@ -44,14 +42,10 @@ class DeepImages(Images):
     def _key(self, chosen: Sequence[str], size: ImageSize) -> str:
         return super()._key(["", "depth: keep", *chosen], size)
 
-    def _pixels(self, path: str, size: ImageSize) -> np.ndarray:
-        values, place = read_values(self.tree, path), f"{self.tree.root}/{path}"
-        if self.size is None and size_of_values(values) != self._fitted_size:
-            raise BadSizeError(must(place, size_rule(self._fitted_size), size_of_values(values)))
-        if values.dtype != self._first.dtype:
-            rule = f"have {8 * self._first.dtype.itemsize} bits for each channel, like the first image"
-            raise BadFileError(must(place, rule, 8 * values.dtype.itemsize))
-        return fitted(values, self._fitted_size.shape, self.how, place).view(np.uint8)
+    def _use(self, size: ImageSize) -> Callable[[bytes, str], np.ndarray]:
+        rule = size_rule(self._fitted_size) if self.size is None else ""
+        bits = 8 * self._first.dtype.itemsize
+        return functools.partial(fitted_values, shape=self._fitted_size.shape, how=self.how, rule=rule, bits=bits)
 
 
 def read_values(tree: FileTree, path: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What each image file of a folder is: its size, or why it cannot be used.
+"""What each image file of a folder is: its size, its kind, or why it cannot be used.
 
     >>> survey(tree, ["1.png", "2.png"], whole=True, report=print)[0]     # (h, w, c)
     checked 2 of 2 images
@@ -12,19 +12,21 @@ import functools
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from runner import cores
 from runner.data import sealed
-from runner.data.decode import decoder, opened, short_digest, size_of, without_warnings
-from runner.data.deep_images import read_values, size_of_values
+from runner.data.broken import BadFileError
+from runner.data.decode import decoder, opened, short_digest, without_warnings
 from runner.data.download import cache_folder
 from runner.data.examples import Report
 from runner.data.files import FileTree
-from runner.data.pixels.depth import bits_of
-from runner.data.source import ImageSize
-from runner.data.threads import in_tenths, in_threads
+from runner.data.pixels import shape_in
+from runner.data.pixels.depth import bits_of, kind_in, shape_of_values
+from runner.data.small_files import reader
+from runner.data.threads import in_tenths
 from runner.errors import DataError
+
+T = TypeVar("T")
 
 
 class Fact(NamedTuple):
@@ -41,10 +43,29 @@ def survey(
 
     If images are to keep their depth (see `depth`), all are decoded.
     """
-    sizes = _deep if keeps_depth else functools.partial(_seen, whole=whole)
+    use = shape_of_values if keeps_depth else functools.partial(shape_in, whole=whole)
     how = (decoder(), whole, "depth: keep") if keeps_depth else (decoder(), whole)
-    found = _remembered(tree, paths, how, lambda: _surveyed(tree, paths, sizes, report))
+
+    def fact(found: tuple[int, int, int] | BadFileError) -> Fact:
+        return Fact(None, found.faults[0].text) if isinstance(found, BadFileError) else Fact(found)
+
+    found = _remembered(tree, paths, how, lambda: [fact(one) for one in _used(tree, paths, use, "checked", report)])
     return [Fact(None if size is None else tuple(size), fault) for size, fault in found]
+
+
+def kinds(tree: FileTree, paths: Sequence[str], report: Report) -> list[tuple[str, str, str] | None]:
+    """The format (`JPEG`), the mode of Pillow (`RGB`) and the size (`375×500×3`) of each file; None if it is bad."""
+
+    def kind(found: tuple[str, str, str] | BadFileError) -> tuple[str, str, str] | None:
+        return None if isinstance(found, BadFileError) else found
+
+    found = _remembered(
+        tree,
+        paths,
+        (decoder(), "kinds"),
+        lambda: [kind(one) for one in _used(tree, paths, kind_in, "looked at", report)],
+    )
+    return [None if one is None else (one[0], one[1], one[2]) for one in found]
 
 
 def bits(tree: FileTree, paths: Sequence[str]) -> list[int]:
@@ -86,26 +107,11 @@ def _name(tree: FileTree, paths: Sequence[str], key: str) -> str:
         return ""
 
 
-def _seen(tree: FileTree, path: str, *, whole: bool) -> ImageSize:
-    return opened(tree, path, lambda image: size_of(image, whole=whole))
-
-
-def _deep(tree: FileTree, path: str) -> ImageSize:
-    return size_of_values(read_values(tree, path))
-
-
-def _surveyed(
-    tree: FileTree, paths: Sequence[str], size: Callable[[FileTree, str], ImageSize], report: Report
-) -> list[Fact]:
-    found = [Fact(None)] * len(paths)
-
-    def look(index: int) -> None:
-        try:
-            found[index] = Fact(size(tree, paths[index]).shape)
-        except DataError as error:
-            found[index] = Fact(None, error.faults[0].text)
-
-    with without_warnings():
-        progress = in_tenths(len(paths), "checked", "images", report=report)
-        in_threads(len(paths), look, threads=min(cores.available(), 16), progress=progress)
-    return found
+def _used(
+    tree: FileTree, paths: Sequence[str], use: Callable[[bytes, str], T], verb: str, report: Report
+) -> list[T | BadFileError]:
+    """The result of `use` for each file."""
+    found: dict[int, T | BadFileError] = {}
+    with without_warnings(), reader(tree, paths) as each:
+        each(paths, use, found.__setitem__, progress=in_tenths(len(paths), verb, "images", report=report))
+    return [found[index] for index in range(len(paths))]

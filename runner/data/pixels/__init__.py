@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 import numpy as np
 
 from runner import limits
-from runner.data.broken import BadFileError, broken
+from runner.data.broken import BadFileError, BadSizeError, broken
 from runner.data.orientation import turn_of, turned, upright
 from runner.errors import must
 
@@ -88,6 +88,22 @@ def _silence_libtiff() -> None:
         library = ctypes.CDLL(_imaging.__file__)
         library.TIFFSetErrorHandler(None)
         library.TIFFSetWarningHandler(None)
+
+
+def fitted_pixels(content: bytes, place: str, *, shape: tuple[int, int, int], how: FileFit, rule: str) -> np.ndarray:
+    """The pixels of a file that is fitted to a size, uint8 (h, w, c). With a `rule`, it must have that size already."""
+
+    def pixels(image: "Image") -> np.ndarray:
+        if rule and (found := shape_of(image)) != shape:
+            raise BadSizeError(must(place, rule, "×".join(map(str, found))))
+        return pixels_of(image, shape, how)
+
+    return decoded(content, place, pixels)
+
+
+def shape_in(content: bytes, place: str, *, whole: bool) -> tuple[int, int, int]:
+    """(h, w, c) of an image file after its rotation to upright. If `whole`, all of it is decoded."""
+    return decoded(content, place, functools.partial(shape_of, whole=whole))
 
 
 def shape_of(image: "Image", *, whole: bool = False) -> tuple[int, int, int]:

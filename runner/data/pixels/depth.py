@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from runner import limits
-from runner.data.broken import BadFileError, broken
+from runner.data.broken import BadFileError, BadSizeError, broken
 from runner.data.orientation import turn_of, upright
-from runner.data.pixels import MODES, FileFit, decoded, floats_of
+from runner.data.pixels import MODES, FileFit, decoded, floats_of, shape_of
 from runner.errors import Fault, must
 
 if TYPE_CHECKING:
@@ -64,6 +64,42 @@ def values_of(content: bytes, place: str) -> np.ndarray:
     if values.dtype not in (np.uint8, np.uint16):
         raise BadFileError(must(place, "have 8 or 16 bits for each channel", values.dtype))
     return values
+
+
+def fitted_values(
+    content: bytes, place: str, *, shape: tuple[int, int, int], how: FileFit, rule: str, bits: int
+) -> np.ndarray:
+    """The values of a file that is fitted to a size, float32 (h, w, c). With a `rule`, it must have that size.
+
+    All files must have the same bits for each channel as the first one. Raises BadFileError that names `place`.
+    """
+    values = values_of(content, place)
+    if rule and values.shape != shape:
+        raise BadSizeError(must(place, rule, "×".join(map(str, values.shape))))
+    if (own := 8 * values.dtype.itemsize) != bits:
+        raise BadFileError(must(place, f"have {bits} bits for each channel, like the first image", own))
+    return fitted(values, shape, how, place)
+
+
+def shape_of_values(content: bytes, place: str) -> tuple[int, int, int]:
+    """(h, w, c) of the values of a file. Raises BadFileError that names `place`."""
+    height, width, channels = values_of(content, place).shape
+    return height, width, channels
+
+
+def kind_in(content: bytes, place: str) -> tuple[str, str, str]:
+    """The format (`JPEG`), the mode of Pillow (`RGB`) and the size (`375×500×3`) of an image, read from its header."""
+    try:
+        return decoded(content, place, _kind)
+    except BadFileError:  # such as a TIFF of more channels than Pillow reads
+        values = values_of(content, place)
+        mode = f"{values.shape[-1]} channels ({8 * values.dtype.itemsize} bits)"
+        return "TIFF", mode, "×".join(map(str, values.shape))
+
+
+def _kind(image: "Image") -> tuple[str, str, str]:
+    mode = f"{image.mode} (16 bits)" if bits_of(image) > 8 and ";16" not in image.mode else image.mode
+    return image.format or "unknown", mode, "×".join(map(str, shape_of(image)))
 
 
 def fitted(values: np.ndarray, shape: tuple[int, ...], how: FileFit, place: str) -> np.ndarray:
