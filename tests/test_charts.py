@@ -111,7 +111,14 @@ LONG = [
 
 @pytest.mark.parametrize(
     "values",
-    [[39_998, 40_002], [1e-4, 0.3], [19.213, 19.264], LONG, [f"category {n}" for n in range(40)], [5]],
+    [
+        [39_998, 40_002],
+        [1e-4, 0.3],
+        [19.213, 19.264],
+        LONG,
+        pytest.param([f"category {n}" for n in range(40)], marks=pytest.mark.slow),
+        [5],
+    ],
     ids=["narrow", "logarithms", "seconds", "long names", "many names", "one value"],
 )
 def test_labels_are_not_printed_over_each_other_in_a_png(values: list[Value]) -> None:

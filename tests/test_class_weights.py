@@ -120,6 +120,7 @@ def measured(training):
     return {name: value for name, value in training.ledger.history[0].metrics.items() if "/" in name}
 
 
+@pytest.mark.slow
 def test_ones_change_no_bit_and_recorded_losses_are_not_weighted():
     plain, ones = (Training(plan_of(*own)) for own in ((), ("loss.class_weights=[1,1,1,1,1,1,1,1,1,1]",)))
     for training in (plain, ones):

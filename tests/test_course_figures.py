@@ -126,6 +126,7 @@ def test_accuracies_are_those_of_images_that_scipy_distorts(two: Subject) -> Non
     np.testing.assert_allclose(rotated.images[3][..., 0], turned, atol=0.02)
 
 
+@pytest.mark.slow
 def test_networks_are_named_by_what_they_are(two: Subject) -> None:
     assert names(two) == ["convolutional, 7,898 parameters", "fully connected, 2,570 parameters"]
     assert not overlaps(distortions(measured(two), names(two), of="images"))
@@ -134,6 +135,7 @@ def test_networks_are_named_by_what_they_are(two: Subject) -> None:
 # One step
 
 
+@pytest.mark.slow
 def test_a_step_is_that_of_the_boat() -> None:
     chosen = experiment("experiment=boat", "tracking.enabled=false")
     training = begun(chosen, data.load(chosen.source))

@@ -323,7 +323,15 @@ def test_lowerings_are_those_that_a_step_takes() -> None:
     assert "portable" in as_text(chosen, width=80, with_lowerings=True)
 
 
-@pytest.mark.parametrize("model", ["mobilenet_v2", "googlenet_aux", "lecun1989", "densenet121"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "mobilenet_v2",
+        pytest.param("googlenet_aux", marks=pytest.mark.slow),
+        "lecun1989",
+        pytest.param("densenet121", marks=pytest.mark.slow),
+    ],
+)
 def test_every_convolution_is_of_one_row(model: str) -> None:
     chosen = experiment(f"model={model}", "train.lowering=portable", "train.batch_size=2")
     rows = json.loads(as_json(chosen, with_lowerings=True))["layers"]

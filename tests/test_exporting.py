@@ -70,7 +70,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.slow) if case in ("ten crops", "five crops", "numbers") else case
+        for case in CASES
+    ],
+)
 @pytest.mark.parametrize("form", ["onnx", "stablehlo"])
 def test_a_file_computes_what_we_do(case: str, form: Format, tmp_path: Path) -> None:
     if form == "onnx":

@@ -39,6 +39,7 @@ def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(settings: tuple[str
         assert not np.array_equal(average["7_classifier.kernel"], before["7_classifier.kernel"])
 
 
+@pytest.mark.slow
 def test_a_frozen_norm_normalises_as_in_evaluation() -> None:
     # With every layer but the classifier frozen, a step is one of the classifier alone on the features of evaluation.
     training = fresh("train.freeze=[conv,batch_norm]", "optimizer={name: sgd, learning_rate: 0.5}", "schedule=constant",

@@ -200,17 +200,18 @@ def test_a_thousand_classes_fit_a_terminal(tmp_path: Path) -> None:
 
 
 def test_ranges_of_numbers_stand_in_their_order_and_have_names_of_their_own(tmp_path: Path) -> None:
-    numbers = np.stack([np.full(60, 7), np.arange(1960, 2020), np.arange(60) / 9], axis=1)
-    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 1), np.uint8)
+    years = np.repeat(np.arange(1960, 2020), 10)  # of each year some are trained on
+    numbers = np.stack([np.full(600, 7), years, np.arange(600) / 9], axis=1)
+    images = np.random.default_rng(0).integers(0, 256, (600, 4, 4, 1), np.uint8)
     np.savez(tmp_path / "years.npz", x_train=images, y_train=numbers)
     rules = ("task=regression", "data.targets=[same, year, ratio]", "model.input=null")
     source = experiment("data=arrays", f"data.root={tmp_path / 'years.npz'}", *rules).source
     found = examined(read(source))
     assert len(set(found.classes)) == len(found.classes) == 21
     assert found.classes[:2] == ("same 7 to 7", "year 1960 to 1966")
-    assert found.by_class[:2] == (60, 6)
+    assert found.by_class[:2] == (600, 60)
     lines = as_text(found).splitlines()
-    shown = [line.partition("  ")[0] for line in lines if line.startswith(("same", "year", "ratio"))]
+    shown = [line.partition("  ")[0] for line in lines if line.startswith(("same ", "year ", "ratio "))]
     assert shown == list(found.classes)
     assert "equal or alike, but of different ranges: none" in lines
 

@@ -107,6 +107,7 @@ def _confidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 MEASURING = (*TINY, "tracking.enabled=true", "figures=off", "train.metrics=[confidence]")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_confidence")
 def test_a_metric_is_added_by_one_short_file(runner: Runner) -> None:
     assert len(ADDED.splitlines()) < 30

@@ -142,6 +142,7 @@ def test_a_file_that_cannot_be_read_is_answered_with_its_fault(
     )
 
 
+@pytest.mark.slow
 def test_floats_have_the_unit_of_the_training(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     black, white = -1.0, 1.0

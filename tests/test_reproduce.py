@@ -108,6 +108,7 @@ def test_what_is_no_run_is_refused(runner: Runner) -> None:
     assert done.err.startswith("run: must be a single run or a member of a sweep")
 
 
+@pytest.mark.slow
 def test_the_diff_of_the_code_is_recorded(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     from test_circumstances import checkout
 

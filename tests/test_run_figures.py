@@ -151,6 +151,7 @@ def _unsure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_unsure")
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # from MLflow's use of SQLAlchemy
 def test_a_figure_is_added_by_one_short_file_and_only_the_named_ones_are_drawn(runner: Runner) -> None:

@@ -75,20 +75,25 @@ def test_the_first_steps_are_those_of_a_plain_loop(overrides: tuple[str, ...], t
     images = jnp.asarray((pixels - (examples.inputs / 255).mean()) / (examples.inputs / 255).std(), jnp.float32)
     labels = examples.labels[order]
 
-    def objective(params: Any, x: jax.Array, y: np.ndarray) -> jax.Array:
-        targets = np.eye(10, dtype=np.float32)[y] * np.float32(0.9) + np.float32(0.01)
+    def objective(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+        targets = jax.nn.one_hot(y, 10) * np.float32(0.9) + np.float32(0.01)
         return -jnp.mean(jnp.sum(targets * jax.nn.log_softmax(lenet_like(params, x)), axis=1))
 
     # Optax takes the schedule as a function of its own count here, in place of a rate given to every step.
     optimizer = transformation(lambda count: jnp.asarray(rates)[count])
-    params, state, losses = start, None, []
+
+    @jax.jit
+    def step(params: Any, state: Any, x: jax.Array, y: jax.Array) -> Any:
+        loss, gradient = jax.value_and_grad(objective)(params, x, y)
+        updates, state = optimizer.update(gradient, state, params)
+        return optax.apply_updates(params, updates), state, loss
+
+    params, losses = start, []
     state = optimizer.init(jax.tree.map(jnp.asarray, params))
     with jax.numpy_dtype_promotion("standard"):
         for batch in range(len(examples) // size):
             chosen = slice(batch * size, (batch + 1) * size)
-            loss, gradient = jax.value_and_grad(objective)(params, images[chosen], labels[chosen])
-            updates, state = optimizer.update(gradient, state, params)
-            params = optax.apply_updates(params, updates)
+            params, state, loss = step(params, state, images[chosen], labels[chosen])
             losses.append(float(loss))
     assert epoch.step == len(losses) == 5
     assert epoch.metrics["train/loss"] == pytest.approx(np.mean(losses), rel=1e-5)

@@ -116,6 +116,7 @@ def signed(values):
     return [sign * value for value in values for sign in (1, -1)]
 
 
+@pytest.mark.slow
 def test_trivial_augment_draws_every_operation_and_strength_of_torchvision_s_table_as_often():
     image, steps = pictures()[0, 8:24, 8:24], np.arange(31)
     table = {
@@ -165,6 +166,7 @@ def test_rand_augment_s_strength_is_torchvision_s_table():
     assert 0.02 < same < 0.2
 
 
+@pytest.mark.slow
 def test_a_policy_keeps_the_range_follows_its_key_and_maps_over_strengths():
     images = jnp.asarray(pictures()[:, :12, :12, :1] / np.float32(255))
 

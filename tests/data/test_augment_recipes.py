@@ -43,6 +43,7 @@ def changed(images, **parts):
     return np.asarray(applied(Augment.model_validate(parts), images))
 
 
+@pytest.mark.slow
 def test_each_part_keeps_the_range_and_follows_its_key_and_its_strengths_need_no_other_program(images):
     traced = []
 

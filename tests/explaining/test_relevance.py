@@ -42,7 +42,7 @@ def test_integrated_gradients_add_up_to_the_difference_from_black(label: int) ->
     assert float(found.sum()) == pytest.approx(float(scores[0] - scores[1]), abs=0.02)
 
 
-@pytest.mark.parametrize(("size", "stride"), [(3, 2), (2, 1), (5, 5)])
+@pytest.mark.parametrize(("size", "stride"), [pytest.param(3, 2, marks=pytest.mark.slow), (2, 1), (5, 5)])
 def test_occlusion_is_what_a_plain_loop_finds(size: int, stride: int) -> None:
     twin, image, label = Twin(), seen()[0], 2
 

@@ -43,6 +43,7 @@ def test_a_repetition_is_its_layers_written_out() -> None:
     same((found, own_after), (expected, after))
 
 
+@pytest.mark.slow
 def test_every_copy_has_parameters_statistics_and_a_key_of_its_own() -> None:
     net = network({"repeat": {"times": 2, "layers": BODY}}, shape=(4, 4, 3))
     params, statistics = net.init(KEY)

@@ -81,6 +81,7 @@ def test_a_higher_rate_leaves_out_more_of_the_same_values() -> None:
     assert (low <= high).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 def test_the_rate_is_an_argument_of_the_program(kind: type[Dropout]) -> None:
     traces = []

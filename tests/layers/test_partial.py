@@ -51,6 +51,7 @@ def test_outputs_begin_with_the_variance_of_the_input() -> None:
     assert float(jnp.std(y)) == pytest.approx(1.0, rel=0.2)
 
 
+@pytest.mark.slow
 def test_gradients() -> None:
     layer = PartialConv(connections=((0,), (0, 1)), kernel_size=2)
     params, _ = drawn(layer, (3, 3, 2))

@@ -69,6 +69,7 @@ def positions(shape: tuple[int, ...], slid: tuple[Window, ...]) -> tuple[int, ..
     return (shape[0], *sizes, shape[-1])
 
 
+@pytest.mark.slow
 @given(windows(), st.integers(0, 2**32 - 1))
 @settings(max_examples=12)
 def test_equals_the_window_reduction_and_its_gradient(

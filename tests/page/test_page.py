@@ -198,6 +198,7 @@ def test_the_page_is_as_wide_as_the_window(
     assert browser.faults == []
 
 
+@pytest.mark.slow
 def test_answers_that_are_not_the_mean_over_crops_are_said_to_be_of_the_whole_image(
     browser: Page, tmp_path: Path
 ) -> None:

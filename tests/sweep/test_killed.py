@@ -27,6 +27,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_what_ended(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     advance = Training.advance
 

@@ -97,6 +97,7 @@ def test_members_go_on_in_the_middle(
     assert not list(Path("outputs/sweeps").glob("*/*/checkpoints"))
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_with_the_batch_that_was_killed(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ TRACKED = [line for line in TINY if not line.startswith("tracking")]
 SMALL = ("train.epochs=1", "figures=off", "sweep.log_models=none")
 
 
-@pytest.mark.parametrize("path", ["tracking.uri", "sweep.storage"])
+@pytest.mark.parametrize("path", [pytest.param("tracking.uri", marks=pytest.mark.slow), "sweep.storage"])
 def test_a_place_that_the_environment_names_is_the_sweeps(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str
 ) -> None:

@@ -68,6 +68,7 @@ def linked(client: Any, seeds: list[int]) -> None:
     assert len([run for run in members if run.outputs and run.outputs.model_outputs]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["folder", pytest.param("members first", marks=pytest.mark.slow)])
 def test_a_sweep_whose_server_is_never_there_is_kept_and_sent_later(runner: Runner, order: str) -> None:
     done = runner(*ONCE, "seed=1,2", f"tracking.uri={unanswered()}")

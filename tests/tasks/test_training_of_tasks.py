@@ -154,7 +154,7 @@ def test_verdicts_of_numbers_are_those_of_scikit_learn() -> None:
     assert of_numbers.numbers(TRUE[:0], ESTIMATES[:0]) == {}
     constant = of_numbers.judged(np.ones((5, 1)), np.arange(5.0)[:, None], ("same",))
     assert of_numbers.as_json(constant)["numbers"][0]["r2"] is None
-    assert any("R² unknown" in line for line in of_numbers.lines(constant, 80))
+    assert any("R²\u00a0unknown" in line for line in of_numbers.lines(constant, 80))
 
 
 @functools.cache

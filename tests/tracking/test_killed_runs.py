@@ -64,6 +64,7 @@ def test_a_run_goes_on_after_its_process_was_killed(uri: str, client: Any, tmp_p
     assert list((tmp_path / "run").glob("*.jsonl")) == []
 
 
+@pytest.mark.slow
 def test_points_that_a_store_has_of_a_run_are_not_sent_again(
     uri: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -290,6 +290,7 @@ def digest() -> str:
     return sha.hexdigest()
 
 
+@pytest.mark.slow
 def test_another_process_comes_to_the_same_numbers() -> None:
     tests = Path(__file__).parent.parent
     command = [sys.executable, "-c", PROGRAM, str(tests), str(tests / "training")]

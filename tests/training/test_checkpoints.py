@@ -69,7 +69,7 @@ def test_a_training_goes_on_from_the_disk_bit_for_bit(tmp_path: Path, step: int)
     assert resumed.test() == whole.test()
 
 
-@pytest.mark.parametrize("step", [3, 10])
+@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 10])
 def test_members_of_one_program_go_on_from_the_disk_bit_for_bit(tmp_path: Path, step: int) -> None:
     plans = [plan(*BUSY, f"optimizer.learning_rate={rate}", f"seed={rate}") for rate in (1, 2, 3)]
 

@@ -210,6 +210,7 @@ def test_a_mistake_that_an_observer_finds_ends_its_own_member_alone(mode: Mode, 
     assert ended[1].error is mistake
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [pytest.param("sequential", marks=pytest.mark.slow), "vmapped"])
 def test_members_that_failed_hold_nothing_on_the_device(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_in_test(monkeypatch, *range(6))
