@@ -54,6 +54,8 @@ bench: $(installed) ## measure speed, in about an hour: MNIST=FOLDER CIFAR=FOLDE
 	@$(python) benchmarks/sweep.py digits
 	@$(python) benchmarks/sweep.py mnist --root "$(MNIST)" --rounds 1
 	@$(python) benchmarks/native.py
+	@$(python) benchmarks/streaming.py
+	@$(python) benchmarks/decoding.py --peers-python "$(python)"
 	@$(python) benchmarks/thousand.py
 	@$(python) benchmarks/duplicates.py data="$(CIFAR)"
 	@$(python) benchmarks/page_speed.py

@@ -213,6 +213,34 @@ def predicting() -> str:
     )
 
 
+def streaming() -> str:
+    """Images past memory, and how fast files are decoded, as far as they were measured."""
+    parts = []
+    if found := read("streaming"):
+        peaks = found["cnn_3x"]
+        parts.append(
+            f"`streaming.py`, {found['images']:,} JPEGs of 400×350 at 224×224, `data.residence=stream`. `cnn_3x`: "
+            f"first step after {peaks['first_step']:.1f} s, from the command; peak of "
+            f"{peaks['peak_anonymous_mb']:,.0f} MB anonymous and {peaks['peak_file_backed_mb']:,.0f} MB file-backed "
+            f"memory; {peaks['images_per_second']:,.0f} images a second. A network that uses 8×8 pixels trains on "
+            f"{found['almost_free_network']:,.0f} images a second, where decoding alone reaches "
+            f"{found['decoding_alone']:,.0f}: {found['ratio']:.2f}, medians of {found['runs']} turns."
+        )
+    if found := read("decoding"):
+        names = {
+            "ours": "**ours**",
+            "torchvision": "PyTorch's DataLoader, torchvision, a worker process for each core",
+            "torchvision_in_process": "PyTorch's DataLoader, torchvision, no worker processes",
+            "grain": "grain, with Pillow",
+        }
+        rows = [[names[who], *(f"{rate:,.0f}" for rate in rates)] for who, rates in found["medians"].items()]
+        parts.append(
+            f"`decoding.py`, random windows of {found['images']:,} JPEGs of 400×350, resized to 224×224, medians of "
+            f"{found['runs']} turns:\n\n" + table(["", "images/s", "images/s of processor time"], rows)
+        )
+    return "## Streaming\n\n" + "\n\n".join(part.rstrip() for part in parts) + "\n" if parts else ""
+
+
 def thousand() -> str:
     """A large sweep, if it was measured."""
     found = read("thousand")
@@ -269,6 +297,7 @@ Measured on virtual machines ({"; ".join(machines)}), with {named}.
         in_browser(),
         drawing(),
         predicting(),
+        streaming(),
         thousand(),
         duplicates(),
         notes(),
