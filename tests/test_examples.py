@@ -33,6 +33,7 @@ from runner import data, page, tracking, train
 from runner.composition.reading import read
 from runner.data import Folder
 from runner.data.files import open_tree
+from runner.data.parquet import ParquetTree
 from runner.data.shard_listing import Wanted, listings
 from runner.data.streamed import Streamed
 from runner.experiment import Experiment
@@ -278,6 +279,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.npz": files_to_read,
     "runner.data.orientation": files_to_read,
     "runner.data.parquet": images_in_parquet,
+    "runner.data.encoded_copy": lambda: {**images_in_parquet(), "ParquetTree": ParquetTree},
     "runner.data.shard_listing": shards,
     "runner.data.shards": shards,
     "runner.data.tar_entries": shards,

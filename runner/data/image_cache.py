@@ -1,4 +1,4 @@
-"""A cache of decoded images, indexed by the content of their files.
+"""A cache of decoded images, and of images that are slow to read, indexed by the content of their files.
 
     >>> cached(key, (500, 32, 32, 3), about="/photos", digest=digest, decode=decode).dtype     # (n, h, w, c)
     dtype('uint8')
@@ -41,13 +41,31 @@ _NOTE_BYTES: Final = 1000  # of its text, at most
 
 
 class Entry(NamedTuple):
-    """Decoded images on disk: what they were decoded from, their shape (n, h, w, c), and when they were last used."""
+    """Images on disk: what they were made from, their shape (n, h, w, c), of image files (n,), and their last use."""
 
     path: Path
     about: str
     shape: tuple[int, ...]
     size_bytes: int
     used: float  # seconds since 1970
+
+
+class Wanted(NamedTuple):
+    """What an entry holds: the images of `parts`, one part after the other, of `shape` (n, …); see `cached`.
+
+    It takes `size_bytes`, more or less. `is_whole` tells if a content can be it. What finds damages itself needs not
+    be `checked`, which reads all of it. `verb` says in messages what makes it.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    about: str
+    digest: Callable[[], str]
+    parts: Callable[[], Iterable[bytes | np.ndarray]]
+    size_bytes: int
+    is_whole: Callable[[np.ndarray], bool]
+    checked: bool = True
+    verb: str = "decodes"
 
 
 def cached(
@@ -68,13 +86,29 @@ def cached(
     are replaced. Nothing is stored if the limit is too small, or the disk is nearly full or read-only: the images are
     then decoded into memory. Raises ConfigError if `LIMIT` is no size.
     """
+    size = math.prod(shape)
+    wanted = Wanted(key, shape, about, digest, decode, size, lambda content: len(content) == size)
+    if (found := stored(wanted, report=report)) is not None:
+        return found.reshape(shape)
+    images, start = np.empty(shape, np.uint8), 0
+    for part in decode():
+        images[start : start + len(part)] = part
+        start += len(part)
+    return images
+
+
+def stored(wanted: Wanted, *, report: Callable[[str], None] = lambda line: None) -> np.ndarray | None:
+    """The content of an entry, uint8 (size,), mapped into memory; made and stored if it is not there.
+
+    None if it cannot be stored, as `cached` says. Raises ConfigError if `LIMIT` is no size.
+    """
     folder, most = cache_folder() / FOLDER, _limit()
 
     def path() -> Path:
-        return folder / f"{key}{digest()}{_ENTRY}"
+        return folder / f"{wanted.key}{wanted.digest()}{_ENTRY}"
 
     def known() -> np.ndarray | None:
-        return _read(path(), shape) if any(folder.glob(f"{key}*{_ENTRY}")) else None
+        return _read(path(), wanted) if any(folder.glob(f"{wanted.key}*{_ENTRY}")) else None
 
     if (found := known()) is not None:
         return found
@@ -82,19 +116,15 @@ def cached(
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("*.npy"):  # of versions whose entries were not indexed by content
             old.unlink(missing_ok=True)
-        waiting = "another process decodes these images; waiting for it"
-        with only_one(folder / f"{key}.lock", waiting=lambda: report(waiting)) as has_waited:
+        waiting = f"another process {wanted.verb} these images; waiting for it"
+        with only_one(folder / f"{wanted.key}.lock", waiting=lambda: report(waiting)) as has_waited:
             if has_waited and (found := known()) is not None:
                 return found
-            if _make_room(folder, math.prod(shape) + _NOTE_BYTES, most):
-                return _stored(folder / f"{key}{atomic.PARTIAL}", path, shape, about, decode)
+            if _make_room(folder, wanted.size_bytes + _NOTE_BYTES, most):
+                return _written(folder / f"{wanted.key}{atomic.PARTIAL}", path, wanted)
     except OSError:
         pass
-    images, start = np.empty(shape, np.uint8), 0
-    for part in decode():
-        images[start : start + len(part)] = part
-        start += len(part)
-    return images
+    return None
 
 
 def room() -> float:
@@ -132,39 +162,34 @@ def clear() -> int:
     return freed
 
 
-def _stored(
-    draft: Path,
-    path: Callable[[], Path],
-    shape: tuple[int, ...],
-    about: str,
-    decode: Callable[[], Iterable[np.ndarray]],
-) -> np.ndarray:
-    """Decodes the images to a file, and maps it. Raises OSError."""
-    note = json.dumps({"about": about[-_NOTE_BYTES // 2 :], "shape": shape}).encode()
+def _written(draft: Path, path: Callable[[], Path], wanted: Wanted) -> np.ndarray:
+    """Makes the content of an entry in a file, and maps it. Raises OSError."""
+    note = json.dumps({"about": wanted.about[-_NOTE_BYTES // 2 :], "shape": wanted.shape}).encode()
 
     def parts() -> Iterator[bytes | np.ndarray]:
-        yield from decode()
+        yield from wanted.parts()
         yield note + _NOTE.pack(len(note))
 
     draft.unlink(missing_ok=True)  # of a process that was killed: nobody else writes it now
     sealed.write_from(parts(), draft=draft, path=path)
-    images = _read(path(), shape, checked=False)
-    if images is None:
+    content = _read(path(), wanted, is_new=True)
+    if content is None:
         raise FileNotFoundError(path())
-    return images
+    return content
 
 
-def _read(path: Path, shape: tuple[int, ...], *, checked: bool = True) -> np.ndarray | None:
-    """The images of an entry, mapped; None if it is missing, damaged or of another shape."""
-    content, size = sealed.read(path, checked=checked), math.prod(shape)
-    if content is None or len(content) < size + _NOTE.size:
+def _read(path: Path, wanted: Wanted, *, is_new: bool = False) -> np.ndarray | None:
+    """The content of an entry, mapped; None if it is missing or damaged."""
+    content = sealed.read(path, checked=wanted.checked and not is_new)
+    if content is None or len(content) < _NOTE.size:
         return None
     [length] = _NOTE.unpack(content[-_NOTE.size :].data)
-    if len(content) != size + length + _NOTE.size:
+    end = len(content) - length - _NOTE.size
+    if end < 0 or not wanted.is_whole(content[:end]):
         return None
     with suppress(OSError):
         os.utime(path)
-    return content[:size].reshape(shape)
+    return content[:end]
 
 
 def _noted(path: Path) -> tuple[str, tuple[int, ...]]:

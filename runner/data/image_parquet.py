@@ -4,6 +4,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
@@ -14,8 +15,10 @@ from runner.data.broken import broken, grouped
 from runner.data.class_folders import Labelled
 from runner.data.class_names import class_order, nfc
 from runner.data.columns import LABELS, PATHS, GroupColumn
-from runner.data.examples import Report
-from runner.data.files import FolderTree
+from runner.data.decode import Images
+from runner.data.encoded_copy import copied
+from runner.data.examples import Part, Parts, Report
+from runner.data.files import FileTree, FolderTree
 from runner.data.image_files import ImageFiles, Listed
 from runner.data.labels import LabelColumn, labels_of
 from runner.data.parquet import ParquetTree, image_columns, opened
@@ -68,7 +71,6 @@ class ImageParquet(ImageFiles):
     """Parquet files with the bytes of images in a column, and their labels in another one."""
 
     listed_by: ClassVar[str] = "the Parquet files"
-    streams: ClassVar[bool] = False  # a row group is read as a whole
 
     source: Literal["parquet"]
     name: Name = "parquet"
@@ -108,6 +110,15 @@ class ImageParquet(ImageFiles):
                 for part, found in shards.items()
             },
         )
+
+    def for_streams(self, parts: Parts, report: Report) -> Parts:
+        """The same images, copied to the cache."""
+        inputs = parts.train.inputs
+        if not isinstance(inputs, Images) or not isinstance(inputs.tree, ParquetTree):
+            return parts
+        tree = copied(inputs.tree, report)
+        val, test = (part and _from_tree(part, tree) for part in (parts.val, parts.test))
+        return replace(parts, train=_from_tree(parts.train, tree), val=val, test=test)
 
     def _files(self) -> tuple[Path, dict[str, list[str]]]:
         """The folder of the files, and the files of each part, by their paths below it."""
@@ -165,6 +176,11 @@ class ImageParquet(ImageFiles):
         if columns := self.target_columns or (self.label_column and (self.label_column,)):
             return tuple(named(file.schema_arrow.names, column, place) for column in columns)
         return (_label_column(file.schema_arrow.names, _class_names(file), place),)
+
+
+def _from_tree(part: Part, tree: FileTree) -> Part:
+    """The same images, read from another tree."""
+    return replace(part, inputs=replace(part.inputs, tree=tree)) if isinstance(part.inputs, Images) else part
 
 
 def _columns(root: Path, shards: Sequence[_Shard]) -> list[LabelColumn]:

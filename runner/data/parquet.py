@@ -25,6 +25,7 @@ from runner.errors import DataError, must
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
+_BATCH: Final = 64  # rows that are read at a time, in order
 BYTES: Final = "bytes"
 """The field of the bytes, where a column of images is a struct, as Hugging Face's `datasets` writes it."""
 
@@ -58,6 +59,22 @@ class ParquetTree:
         used = dict(zip(used, self._digests.of([str(self.root / shard) for shard in used]), strict=True))
         return [used[path.rpartition("/")[0]] + path.encode("utf-8", "surrogatepass") + b"\0" for path in paths]
 
+    def in_order(self) -> Iterator[bytes | None]:
+        """The bytes of each image, or None where a row has none. Some rows are in memory at a time."""
+        for shard in self._shards.values():
+            yield from shard.in_order()
+
+    def whole_digest(self) -> bytes:
+        """A digest of all images and of their order."""
+        told = [(path, shard.leaf, shard.rows) for path, shard in self._shards.items()]
+        files = self._digests.of([str(self.root / path) for path in self._shards])
+        return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass") + b"".join(files)).digest()
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of all images, as the files say."""
+        return sum(shard.size_bytes for shard in self._shards.values())
+
 
 class _Group:
     """The images of one row group, in an object that can be referred to weakly."""
@@ -70,8 +87,8 @@ class _Shard:
     """One file. Threads that read from one row group share it; it is forgotten when all have left it."""
 
     def __init__(self, path: Path, column: str) -> None:
-        self._file = opened(path)
-        self._column, self._leaf = column, leaf_of(self._file, column, str(path))
+        self._path, self._file = path, opened(path)
+        self._column, self.leaf = column, leaf_of(self._file, column, str(path))
         metadata = self._file.metadata
         counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
         self._starts = [0, *itertools.accumulate(counts)][:-1]
@@ -79,7 +96,18 @@ class _Shard:
         self._lock = threading.Lock()
         self._groups: weakref.WeakValueDictionary[int, _Group] = weakref.WeakValueDictionary()
         self._current = threading.local()
-        self._check_sizes(path)
+        self.size_bytes = self._checked_size()
+
+    def in_order(self) -> Iterator[bytes | None]:
+        import pyarrow
+
+        try:
+            file = opened(self._path)  # its own: a file of pyarrow is not read by two threads at once
+            for batch in file.iter_batches(_BATCH, columns=[self.leaf], use_threads=False):
+                values = batch.column(0) if self.leaf == self._column else batch.column(0).field(BYTES)
+                yield from (value.as_py() for value in values)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise broken(self._path, "be a whole Parquet file", error) from error
 
     def image(self, row: int) -> bytes | None:
         number = bisect.bisect_right(self._starts, row) - 1
@@ -93,21 +121,24 @@ class _Shard:
         with self._lock:  # a file of pyarrow is not read by two threads at once
             group = self._groups.get(number)
             if group is None:
-                found = self._file.read_row_group(number, columns=[self._leaf], use_threads=False).column(0)
-                if self._leaf != self._column:
+                found = self._file.read_row_group(number, columns=[self.leaf], use_threads=False).column(0)
+                if self.leaf != self._column:
                     found = found.combine_chunks().field(BYTES)
                 group = self._groups[number] = _Group(found)
             return group
 
-    def _check_sizes(self, path: Path) -> None:
-        metadata = self._file.metadata
+    def _checked_size(self) -> int:
+        """The bytes of the column. Raises DataError if a row group has too many."""
+        metadata, total = self._file.metadata, 0
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
             leaves = (group.column(index) for index in range(group.num_columns))
-            size = sum(leaf.total_uncompressed_size for leaf in leaves if leaf.path_in_schema == self._leaf)
+            size = sum(leaf.total_uncompressed_size for leaf in leaves if leaf.path_in_schema == self.leaf)
+            total += size
             if size > limits.ROW_GROUP_BYTES:
                 rule = f"have at most {limits.ROW_GROUP_BYTES:,} bytes of images in each row group"
-                raise DataError(must(str(path), rule, f"{size:,}"))
+                raise DataError(must(str(self._path), rule, f"{size:,}"))
+        return total
 
 
 def opened(path: Path) -> "ParquetFile":

@@ -44,7 +44,7 @@ def placed(data: Source, parts: Parts, report: Report) -> tuple[Parts, bool]:
     # Pillow warns of odd files in the threads that decode, whose warnings cannot be caught one by one.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     surveyed = data.surveyed()
-    return parts if surveyed is data else surveyed.read(report), True
+    return data.for_streams(parts if surveyed is data else surveyed.read(report), report), True
 
 
 def _check_windows(data: Source, can_stream: bool) -> None:

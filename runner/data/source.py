@@ -222,6 +222,10 @@ class Source(Record):
         """The same source, read with the sizes of all images known before the first one is decoded."""
         return self
 
+    def for_streams(self, parts: Parts, report: Report) -> Parts:
+        """The same parts, whose examples can be read fast in any order."""
+        return parts
+
     def after(self, error: BadFileError, report: Report) -> "Source":
         """What is read instead, after a file could not be used. Raises DataError with the faults of all files."""
         raise error

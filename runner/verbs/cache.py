@@ -84,7 +84,7 @@ def _table(found: "list[Entry]") -> Any:
     table.add_column("decoded from", overflow="fold")
     for entry in found:
         count, *shape = entry.shape
-        images = f"{count:,} of {'×'.join(map(str, shape))}"
+        images = f"{count:,} of {'×'.join(map(str, shape))}" if shape else f"{count:,} files"
         table.add_row(images, decimal(entry.size_bytes), age_text(time.time() - entry.used), entry.about)
     return table
 

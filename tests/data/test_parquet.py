@@ -13,7 +13,8 @@ from PIL import Image
 from pyarrow import parquet
 from stores import encoded, on_disk
 
-from runner.data import Dataset, Folder, ImageParquet, load
+from runner.data import Dataset, Folder, ImageParquet, ImageSize, image_cache, load
+from runner.data.encoded_copy import copied
 from runner.data.parquet import ParquetTree
 from runner.errors import DataError
 from runner.inspecting import read as examined
@@ -124,6 +125,95 @@ def test_another_content_is_decoded_anew(tmp_path: Path) -> None:
     second = read(path)
     assert first.digest != second.digest
     assert read(written(path, range(20))).digest == first.digest
+
+
+def streamed(root: Path, told: list[str] | None = None, **changes: Any) -> Dataset:
+    return read(root, told, residence="stream", **changes)
+
+
+def test_streamed_images_are_copied_to_the_cache_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (0, 1):
+        written(tmp_path / f"d/train-{number:05}-of-00002.parquet", range(number * 20, number * 20 + 20))
+    told: list[str] = []
+    found, host = streamed(tmp_path / "d", told), read(tmp_path / "d", residence="host")
+    assert found.train.streamed
+    assert told[-1] == "copied 40 of 40 images"
+    for part in ("train", "val", "test"):
+        one, other = getattr(found, part), getattr(host, part)
+        assert one.files == other.files
+        np.testing.assert_array_equal(one.inputs[:], other.inputs)
+    [entry] = image_cache.entries()[-1:]
+    assert (entry.shape, entry.about) == ((40,), str(tmp_path / "d"))
+    monkeypatch.setattr(ParquetTree, "in_order", None)
+    monkeypatch.setattr(ParquetTree, "read", None)
+    del told[:]
+    again = streamed(tmp_path / "d", told)
+    np.testing.assert_array_equal(again.train.inputs[:], host.train.inputs)
+    assert again.digest == found.digest
+    assert not any("copied" in line for line in told)
+
+
+def test_rows_without_images_are_skipped_in_a_copy_too(tmp_path: Path) -> None:
+    images: list[dict[str, bytes | str | None] | None] = [{"bytes": IMAGES[row], "path": "a.png"} for row in range(20)]
+    images[5], images[6] = {"bytes": None, "path": "b.png"}, None
+    path = written(tmp_path / "a.parquet", range(20), image=images)
+    found, host = streamed(path, on_bad_file="skip"), read(path, on_bad_file="skip")
+    assert sizes(found) == sizes(host)
+    np.testing.assert_array_equal(found.train.inputs[:], host.train.inputs)
+
+
+def test_a_copy_without_room_or_with_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, told = written(tmp_path / "a.parquet", range(40)), list[str]()
+    monkeypatch.setenv("CONVRUNNER_CACHE_SIZE", "2 kB")
+    without, host = streamed(path, told), read(path)
+    assert told[-1].startswith("the cache has no room for ")
+    np.testing.assert_array_equal(without.train.inputs[:], host.train.inputs)
+    monkeypatch.delenv("CONVRUNNER_CACHE_SIZE")
+    assert streamed(path).digest == without.digest
+    [entry] = [entry for entry in image_cache.entries() if entry.shape == (40,)]
+    whole = entry.path.read_bytes()
+    entry.path.write_bytes(whole[:50])
+    found = streamed(path)
+    np.testing.assert_array_equal(found.train.inputs[:], host.train.inputs)
+    del found
+    entry.path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    damaged = streamed(path)
+    with pytest.raises(DataError) as caught:
+        np.concatenate([part.inputs[:] for part in (damaged.train, damaged.val, damaged.test)])
+    assert str(caught.value) == (
+        f"{tmp_path}/a.parquet/0: must stay in the cache as it was copied ('runner cache clear=images' copies it again)"
+        ", got other content"
+    )
+
+
+def test_a_broken_row_group_ends_the_copy(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.parquet", range(40), group=40)
+    content = bytearray(path.read_bytes())
+    content[200:1200] = bytes(1000)
+    path.write_bytes(content)
+    size = ImageSize(height=6, width=5, channels=3)
+    with pytest.raises(DataError, match=r"a\.parquet: must be a whole Parquet file, got a broken one"):
+        streamed(path, image=size, mean=(0.5,) * 3, std=(0.5,) * 3)
+    assert not [entry for entry in image_cache.entries() if entry.shape == (40,)]
+
+
+def test_a_copy_of_one_large_row_group_takes_little_memory(tmp_path: Path) -> None:
+    size, rows = 2**13, 4000
+    noise = np.random.default_rng(0)
+    values = [noise.bytes(size) for _ in range(rows)]
+    parquet.write_table(
+        pyarrow.table({"image": values}), tmp_path / "a.parquet", row_group_size=rows, compression="none"
+    )
+    tree = ParquetTree(tmp_path, {"a.parquet": "image"})
+    before, most = pyarrow.total_allocated_bytes(), 0
+    for value, content in zip(values, tree.in_order(), strict=True):
+        assert value == content
+        most = max(most, pyarrow.total_allocated_bytes() - before)
+    assert most <= rows * size / 2  # pages of 1,024 rows
+    copy = copied(tree, lambda line: None)
+    for row in np.random.default_rng(1).permutation(rows)[:20]:
+        assert copy.read(f"a.parquet/{row}", max_bytes=size) == values[row]
+    assert copy.contents(tree.files[:3]) == tree.contents(tree.files[:3])
 
 
 def test_row_groups_are_read_when_needed_and_forgotten(tmp_path: Path) -> None:

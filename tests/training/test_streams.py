@@ -12,10 +12,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pyarrow
 import pytest
 from commands import Runner
 from configurations import TINY, begun, tiny
 from PIL import Image
+from pyarrow import parquet
 
 from runner import data, memory
 from runner.data.threads import ahead
@@ -61,8 +63,28 @@ def sharded(root: Path) -> Path:
     return shards
 
 
+def in_rows(root: Path) -> Path:
+    """The images of class folders in two Parquet files."""
+    rows = root.with_name("rows")
+    rows.mkdir()
+    files = sorted(root.glob("*/*"))
+    for number in range(2):
+        own = files[number::2]
+        columns = {"image": [path.read_bytes() for path in own], "label": [path.parent.name for path in own]}
+        parquet.write_table(pyarrow.table(columns), rows / f"train-{number:05}-of-00002.parquet", row_group_size=7)
+    return rows
+
+
+def stored(root: Path, kind: str) -> Path:
+    """The images of class folders as they are, or in another form."""
+    if kind == "zip":
+        subprocess.run([sys.executable, "-m", "zipfile", "-c", "all.zip", "photographs"], cwd=root.parent, check=True)
+        return root.parent / "all.zip"
+    return {"folder": lambda path: path, "shards": sharded, "rows": in_rows}[kind](root)
+
+
 def settings(root: Path, residence: str, *others: str) -> tuple[str, ...]:
-    kind = "webdataset" if root.name == "shards" else "folder"
+    kind = {"shards": "webdataset", "rows": "parquet"}.get(root.name, "folder")
     return (f"data={kind}", f"data.root={root}", SIZE, "data.limit=null", f"data.residence={residence}", *others)
 
 
@@ -77,14 +99,9 @@ def numbers(training: Training) -> list[dict[str, float]]:
     return [epoch.metrics | {"images_per_second": 0.0} for epoch in training.ledger.history]
 
 
-@pytest.mark.parametrize("kind", ["folder", "zip", "shards"])
+@pytest.mark.parametrize("kind", ["folder", "zip", "shards", "rows"])
 def test_streamed_images_train_bit_for_bit_as_decoded_ones(photographs: Path, kind: str) -> None:
-    root = photographs
-    if kind == "zip":
-        subprocess.run([sys.executable, "-m", "zipfile", "-c", "all.zip", "photographs"], cwd=root.parent, check=True)
-        root = root.parent / "all.zip"
-    if kind == "shards":
-        root = sharded(root)
+    root = stored(photographs, kind)
     device, host, stream = (trained(root, residence, "augment.random_crop.padding=1") for residence in RESIDENCES)
     assert [one.plan.dataset.train.streamed for one in (device, host, stream)] == [False, False, True]
     for other in (host, stream):
@@ -255,9 +272,9 @@ _LONG = (
 
 
 @pytest.mark.slow  # four processes, two of them at once
-@pytest.mark.parametrize("kind", ["folder", "shards", "windows"])
+@pytest.mark.parametrize("kind", ["folder", "shards", "rows", "windows"])
 def test_a_killed_stream_goes_on_at_the_same_image(photographs: Path, kind: str) -> None:
-    root = sharded(photographs) if kind == "shards" else photographs
+    root = photographs if kind == "windows" else stored(photographs, kind)
     model = "model.layers=[{conv: {filters: 4, kernel_size: 3}}, relu, flatten, {dropout: {rate: 0.3}}, classifier]"
     windows = ("augment.random_resized_crop={original: true}",) if kind == "windows" else ()
     own = (*settings(root, "stream"), *_LONG, "model.input=null", model, *windows)
