@@ -34,6 +34,7 @@ from runner.composition.reading import read
 from runner.data import Folder
 from runner.data.files import open_tree
 from runner.data.parquet import ParquetTree
+from runner.data.pixels import shape_in
 from runner.data.shard_listing import Wanted, listings
 from runner.data.streamed import Streamed
 from runner.experiment import Experiment
@@ -272,6 +273,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.digests": files_to_read,
     "runner.data.image_cache": decoded_images,
     "runner.data.survey": photographs,
+    "runner.data.small_files": lambda: photographs() | {"size_in": functools.partial(shape_in, whole=False)},
     "runner.data.residence": streamed_images,
     "runner.data.streamed": streamed_images,
     "runner.training.streams": training,
