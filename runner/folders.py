@@ -90,6 +90,14 @@ def claim_for_sweep(folder: Path, heading: str = "") -> None:
         draft.unlink(missing_ok=True)
 
 
+def is_of_sweep(folder: Path, heading: str) -> bool:
+    """Whether a folder is that of the sweep with this heading; not if it is on another machine."""
+    try:
+        return _first_line(folder / MULTIRUN) == heading
+    except OSError:
+        return False
+
+
 def _linked(draft: Path, file: Path) -> bool:
     """Links a draft to its final name. Returns false if the file exists."""
     try:

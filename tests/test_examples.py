@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import optax
+import optuna
 import pyarrow
 import pytest
 from annotated_types import Ge
@@ -34,7 +35,6 @@ from runner.composition.reading import read
 from runner.data import Folder
 from runner.data.files import open_tree
 from runner.data.parquet import ParquetTree
-from runner.data.pixels import shape_in
 from runner.data.shard_listing import Wanted, listings
 from runner.data.streamed import Streamed
 from runner.experiment import Experiment
@@ -49,6 +49,7 @@ from runner.ops import native
 from runner.serving import save_model
 from runner.sweep.members import Proposed
 from runner.sweep.search import Suggestion, open_study
+from runner.sweep.search.attributes import Attributes
 from runner.sweep.settings import Sweep
 from runner.tracking.messages import Opening
 from runner.training.alone import Training
@@ -253,6 +254,20 @@ def sweeping() -> dict[str, Any]:
     return own | {"proposed": proposed, "train": trained}
 
 
+def attributes_of_a_sweep() -> dict[str, Any]:
+    """The attributes of a new sweep."""
+    storage = optuna.storages.RDBStorage("sqlite:///sweeps.db")
+    number = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "a")
+    return {"attributes": Attributes(storage, number), "mine": '"mine"'}
+
+
+def searching_together() -> dict[str, Any]:
+    """A search of one worker."""
+    own, settings = sweeping(), Sweep(engine="workers")
+    study = open_study(own["space"], settings, base={}, storage="sqlite:///sweeps.db", epochs=1)
+    return own | {"study": study}
+
+
 def drawing() -> dict[str, Any]:
     """A run that figures are drawn for."""
     run = tracking.start(tracking.Tracking(enabled=False), run_name="", tags={}, params={}, folder=Path())
@@ -273,7 +288,6 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.digests": files_to_read,
     "runner.data.image_cache": decoded_images,
     "runner.data.survey": photographs,
-    "runner.data.small_files": lambda: photographs() | {"size_in": functools.partial(shape_in, whole=False)},
     "runner.data.residence": streamed_images,
     "runner.data.streamed": streamed_images,
     "runner.training.streams": training,
@@ -319,6 +333,8 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.state_dicts": stored,
     "runner.sweep.session": sweeping,
     "runner.sweep.search.study": sweeping,
+    "runner.sweep.search.attributes": attributes_of_a_sweep,
+    "runner.sweep.search.joint": searching_together,
     "runner.tracking": lambda: {"Tracking": functools.partial(tracking.Tracking, enabled=False)},
     "runner.tracking.sending": nothing_to_send,
     "runner.tracking.begun": lambda: {"folder": Path("outputs/now")},

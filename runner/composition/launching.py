@@ -25,6 +25,7 @@ from runner.composition.train_command import TrainCommand
 from runner.errors import ConfigError, Fault, TrainingError, shown
 from runner.sweep.members import Proposed
 from runner.sweep.results import return_value
+from runner.sweep.search import Study
 from runner.sweep.session import Session, opened
 from runner.sweep.settings import Objectives
 from runner.training.member import Context, Value
@@ -174,6 +175,15 @@ def _trained(session: Session, jobs: Jobs, context: HydraContext, command: Comma
             if jobs.first + index in ended
         ]
     return returns
+
+
+def again(
+    session: Session, study: Study, number: int, *, context: HydraContext, config: DictConfig, command: Command
+) -> Proposed:
+    """A member of a sweep by its number, also one that another worker trained. Raises ConfigError."""
+    setup_globals()
+    jobs = Jobs(context, config, [study.suggested(number).overrides], number)
+    return _proposed(session, jobs, 0, list(study.space), command)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Runs a sweep for Hydra: reads the search space, and launches the proposed members batch by batch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from runner import folders
+from runner.command import Command
 from runner.composition.complaints import as_config_errors
 from runner.composition.folders import is_named, put_sweep
 from runner.composition.reading import read
@@ -20,7 +21,8 @@ from runner.composition.train_command import Launch, TrainCommand
 from runner.configuration import part
 from runner.errors import ConfigError, ConvrunnerError, Fault, TrainingError, must, shown
 from runner.path_names import short_names
-from runner.sweep.report.publishing import announce_reuse, present
+from runner.sweep.members import Proposed
+from runner.sweep.report.publishing import announce_joining, announce_reuse, present
 from runner.sweep.results import varied_text
 from runner.sweep.search import Study, Suggestion, open_study
 from runner.sweep.search.reconciling import reconcile
@@ -46,16 +48,20 @@ def sweep(
     own = config.hydra.sweeper
     with ExitStack() as hold:
         study, tracking = opened_study(context, config, [*_listed(own.get("params")), *arguments], hold)
-        folder = _folder(study, config, tracking)
+        with study.turn():
+            folder = _folder(study, config, tracking)
         session = Session(
             command=training.command.text, folder=folder, places=training.places, study=study, seconds=study.seconds
         )
-        if earlier := study.earlier():
-            announce_reuse(study.id, len(earlier), folder)
+        session.again = _again(session, study, context=context, config=config, command=training.command)
+        if others := study.others():
+            announce_joining(study.id, others, folder)
+        elif earlier := study.earlier():
+            announce_reuse(study.id, len(earlier), folder, is_joint=study.is_joint)
         returns: list[Sequence[JobReturn]] = []
         failed: list[JobReturn] = []
         with opened(session), training.during(session):
-            while session.has_time() and (asked := study.ask(own.get("max_batch_size"))):
+            for asked in _batches(study, session, tracking, own.get("max_batch_size")):
                 with _reporting_a_death(study, session, asked, own_launcher=training.is_launcher(config)):
                     returns.append(launch([one.overrides for one in asked], asked[0].number))
                 if session.is_cut_short:  # no launcher ran what is left
@@ -63,11 +69,40 @@ def sweep(
                 failed += _report_others(study, session, asked, returns[-1])
             if not session.is_cut_short and not session.has_time() and (left := study.left()):
                 session.leave(left)
-        if not returns:
+        if not returns and not study.is_joint:
             present(session.result(), folder)
     for job in failed:
         raise _error_of(job)
     return returns
+
+
+def _again(
+    session: Session, study: Study, *, context: HydraContext, config: DictConfig, command: Command
+) -> Callable[[Outcome], Proposed]:
+    """Composes a member again that any worker has trained."""
+
+    def again(outcome: Outcome) -> Proposed:
+        from runner.composition.launching import again  # it imports JAX
+
+        return again(session, study, outcome.number, context=context, config=config, command=command)
+
+    return again
+
+
+def _batches(study: Study, session: Session, tracking: Tracking, most: int | None) -> Iterator[list[Suggestion]]:
+    """The members to train next, as long as there is time; waits for members of other workers, who may die."""
+    while session.has_time():
+        asked = study.ask(most)
+        if not asked:
+            if not study.others_train:
+                return
+            session.await_others()
+            continue
+        if study.has_taken_over:
+            reconcile(study, tracking)
+            if not any(study.is_waiting_for(one.number) for one in asked):
+                continue
+        yield asked
 
 
 def _folder(study: Study, config: DictConfig, tracking: Tracking) -> Path:
@@ -83,7 +118,11 @@ def _folder(study: Study, config: DictConfig, tracking: Tracking) -> Path:
         if named and asked != folder:
             rule = f"be the folder of sweep {study.id} ({known}), unless sweep.name names another sweep"
             raise ConfigError(must(folders.SWEEP, rule, asked))
-        reconcile(study, tracking)
+        if study.is_first:
+            reconcile(study, tracking)
+        elif not folders.is_of_sweep(folder, heading):  # it is on another machine
+            folder = asked if named else folders.make(asked)
+            folders.claim_for_sweep(folder, heading)
     else:
         folder = asked if named else folders.make(asked)
         folders.claim_for_sweep(folder, heading)

@@ -1,8 +1,8 @@
 """Uses many image files: in threads, or in processes where the files are small.
 
-    >>> with reader(tree, ["1.png"]) as each:
-    ...     each(["1.png"], size_in, lambda index, size: print(index, size))     # (h, w, c)
-    0 (375, 500, 3)
+    >>> with reader(tree, paths) as each:
+    ...     each(paths, shape_in, lambda index, shape: print(paths[index], shape))
+    cat.jpg (375, 500, 3)
 
 Pillow decodes large images outside Python's lock, so threads use every core. Of a JPEG of 1 kB it spends most of the
 time in Python, and two threads are no faster than one; there processes take the files.

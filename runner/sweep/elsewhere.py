@@ -75,12 +75,20 @@ class Elsewhere:
 
     def _adopt(self, member: Member, outcome: Outcome, here: Placement) -> None:
         """Takes the best member, which another process has trained, as one of this process: its model is logged."""
-        folder, enabled = member.context.folder, member.context.tracking.enabled
-        try:
-            network = trained.load(folder, member.experiment)
-        except ConfigError:  # tracking.log_model=false, so that no weights are written
-            return
-        found = Finished(member, self.plan_of(here, member), outcome, network.on(here))
-        opening = replace(self.opening, run_name=member.title, run_id=outcome.run_id or None, identity="")
-        run = tracking.Run.of_another_process(opening, folder, enabled=enabled, parent=self.parent)
-        self.recorder.adopt(found, run)
+        adopt(self.recorder, member, outcome, self.plan_of(here, member), here, self.opening)
+
+
+def adopt(recorder: Recorder, member: Member, outcome: Outcome, plan: Plan, here: Placement, opening: Opening) -> bool:
+    """Takes a member that another process has trained as one of this process, if its weights are in its folder.
+
+    `opening` is that of the sweep's run. Returns whether the weights are there.
+    """
+    folder, enabled = member.context.folder, member.context.tracking.enabled
+    try:
+        network = trained.load(folder, member.experiment)
+    except ConfigError:  # tracking.log_model=false, or the folder is on another machine
+        return False
+    found = Finished(member, plan, outcome, network.on(here))
+    own = replace(opening, run_name=member.title, run_id=outcome.run_id or None, identity="")
+    recorder.adopt(found, tracking.Run.of_another_process(own, folder, enabled=enabled, parent=recorder.parent))
+    return True

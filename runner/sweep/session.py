@@ -10,8 +10,8 @@ import functools
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -20,6 +20,7 @@ from runner import folders
 from runner.errors import ConvrunnerError, Fault, TrainingError
 from runner.observers.activity import Activity
 from runner.placement import Placement
+from runner.sweep import ending
 from runner.sweep.elsewhere import Elsewhere, parent_of
 from runner.sweep.engines import check_strategy, note_errors, train_group
 from runner.sweep.engines.compiles import Compiles
@@ -27,9 +28,9 @@ from runner.sweep.engines.distributing import Engine
 from runner.sweep.engines.groups import Datasets, Group, grouped
 from runner.sweep.engines.starting import engine_of
 from runner.sweep.members import Proposed, going_on, validated
-from runner.sweep.recording import Recording, recording_of, sweep_name
-from runner.sweep.report.publishing import present, publish, publish_others, refresh
-from runner.sweep.results import SweepResult
+from runner.sweep.recording import Recording, open_run, recording_of, sweep_name
+from runner.sweep.report.publishing import announce_others, present, publish_others, refresh
+from runner.sweep.results import SweepResult, ranked
 from runner.sweep.settings import Objectives, Sweep
 from runner.sweep.tags import SWEEP, SWEEP_IDENTITY
 from runner.sweep.tally import Search
@@ -42,6 +43,7 @@ from runner.withheld import withheld
 _log = logging.getLogger(__name__)
 # matplotlib takes a second to import, so that the report of a short sweep has pictures only at its end.
 _SECONDS_UNTIL_DRAWN = 60.0
+_SECONDS_TO_OTHERS = 1.0
 
 
 class Session:
@@ -70,6 +72,8 @@ class Session:
         self._activity = Activity(Console(highlight=False))
         self._engine: Engine | None = None  # of members that train in other processes
         self._others: dict[int, Outcome] = {}  # by number, of members that another launcher ran
+        self.is_joint = study is not None and study.is_joint
+        self.again: Callable[[Outcome], Proposed] | None = None  # a member that any worker trained
 
     def train(self, proposed: Sequence[Proposed]) -> list[Outcome]:
         """Trains members, and returns the outcomes of those that ended, in the same order.
@@ -83,17 +87,17 @@ class Session:
         settings = proposed[0].sweep
         self._seconds = settings.seconds
         check_strategy(members, settings.strategy)
-        if self._engine is None and settings.engine != "local":
+        if self._engine is None and settings.engine not in ("local", "workers"):
             with self._activity as activity:
                 activity.now(f"starting {settings.engine}")
                 self._engine = engine_of(settings)
         recording = self._recording or self._record(members[0], proposed)
         try:
             groups = grouped(members, self._datasets)
-            recording.parent.create()
-            recording.parent.await_server()
-        except ConvrunnerError:
             if self._recording is None:
+                self._open(recording)
+        except ConvrunnerError:
+            if self._recording is None and not self.is_joint:
                 recording.parent.discard()
             raise
         self._recording = recording
@@ -116,6 +120,16 @@ class Session:
         if left := outcomes.count(None):
             self.leave(left)
         return [outcome for outcome in outcomes if outcome is not None]
+
+    def _open(self, recording: Recording) -> None:
+        """Opens the parent run, now that the first members fit their data."""
+        if self.is_joint and self.study is not None:
+            with self._activity as activity, self.study.turn():
+                activity.now("opening the MLflow store")
+                open_run(self.study, recording.parent, recording.begin)
+        else:
+            recording.parent.create()
+            recording.parent.await_server()
 
     def _train_elsewhere(self, engine: Engine, groups: Sequence[Group], settings: Sweep) -> None:
         """Trains groups in processes of an engine."""
@@ -144,6 +158,12 @@ class Session:
             elsewhere.train(groups, left, begins=begins)
         finally:
             recording.events.errors += elsewhere.events.errors
+
+    def await_others(self) -> None:
+        """Waits a moment for members of other workers, whose workers may die."""
+        with self._activity as activity:
+            activity.now("waiting for members that other workers train")
+            time.sleep(_SECONDS_TO_OTHERS)
 
     def leave(self, count: int) -> None:
         """Leaves members to the next command, as the time is over."""
@@ -201,46 +221,66 @@ class Session:
             study=self.study,
             models=settings.log_models,
             refresh=self._refresh,
+            is_joint=self.is_joint,
         )
 
     def close(self, error: BaseException | None) -> None:
-        """Ends members that still train, writes the report, and ends the parent run."""
+        """Ends members that still train, writes the report, and ends the parent run.
+
+        With `sweep.engine=workers`, the worker that is last does the latter.
+        """
         if self._engine is not None:
             self._engine.close()
-        if self._recording is None:
+        if self._recording is not None:
+            self._recording.checkpointer.close()
+            with self._activity as activity:
+                self._recording.recorder.wait(activity.now)
+                self._recording.tally.settle(wait=True, report=activity.now)
+        elif not self.is_joint or error is not None:
             if self._others:
                 publish_others(self.result(), self.folder)
                 present(self.result(), self.folder)
             return
-        recording = self._recording
-        parent, recorder, tally, events = recording.parent, recording.recorder, recording.tally, recording.events
-        interrupted = error is not None and not isinstance(error, Exception)
-        recording.checkpointer.close()
-        with self._activity as activity:
-            recorder.wait(activity.now)
-            tally.settle(wait=True, report=activity.now)
-            recorder.log_best(activity.now)
-            if error is None or self.outcomes:  # else no member began, and only the error is of interest
-                activity.now("writing the report")
-                best, result = recorder.best, self.result()
-                parent.log_summary(recorder.spending.totals())
-                best_run = recorder.run_of(best.number) if best else None
-                publish(
-                    result,
-                    parent,
-                    self.folder,
-                    best,
-                    best_run,
-                    network=recorder.best_network,
-                    figures=bool(recording.figures.draw),
-                )
-                activity.over()
-                present(result, self.folder)
-            parent.finish("KILLED" if interrupted else "FAILED" if error else "FINISHED", activity.now)
-        if error is None and events.errors:
-            first, log = events.errors[0], folders.short(self.folder / "sweep.log")
+        with self.study.leaving() if self.study is not None else nullcontext(True) as writes:
+            if writes:
+                self._write(error)
+        if not writes:
+            self._leave_to_others(error)
+        if error is None and self._recording is not None and self._recording.events.errors:
+            first, log = self._recording.events.errors[0], folders.short(self.folder / "sweep.log")
             reason = withheld(f"{type(first).__name__}: {first}".split("\n")[0])
             raise TrainingError(Fault("unexpected error", f"{reason}; please report it with {log}"))
+
+    def _write(self, error: BaseException | None) -> None:
+        """Writes the report of all members, and ends the parent run."""
+        if not self.is_joint and self._recording is not None:
+            own = ending.of_this_process(self._recording, self.folder, error)
+            ending.write(self._recording, own, self.result, self._activity)
+        elif self.study is not None and self.again is not None:
+            outcomes = self.study.earlier()
+            ended = ranked(outcomes, self.objectives)
+            found = [self.again(one) for one in (ended or outcomes)[:1]]
+            if self._recording is None and found:  # this worker trained none, and the last one was killed
+                recording = self._record(validated(found, self._space)[0], found)
+                open_run(self.study, recording.parent, recording.begin)
+                self._recording = recording
+            if self._recording is None:
+                return
+            self._recording.tally.learn(outcomes)
+            best = ending.take_best(self._recording, ended[0], found[0], self._datasets) if ended else None
+            own = ending.of_workers(self._recording, best, self._space, self.folder, error)
+            ending.write(self._recording, own, self.result, self._activity)
+
+    def _leave_to_others(self, error: BaseException | None) -> None:
+        """Says who writes the report."""
+        if error is None and self.study is not None and not self.is_cut_short:
+            if self._recording is not None:
+                self._recording.tally.learn(self.study.earlier())
+            else:
+                self._others |= {own.number: own for own in self.study.earlier()}
+            present(self.result(), self.folder)
+        else:
+            announce_others(self.study.others() if self.study else 0)
 
     def _refresh(self) -> None:
         """Writes the report of the members that ended so far."""
@@ -248,8 +288,15 @@ class Session:
             return
         parent, recorder, figures = self._recording.parent, self._recording.recorder, self._recording.figures
         draws = bool(figures.draw) and time.perf_counter() - self._began > _SECONDS_UNTIL_DRAWN
+        if self.is_joint and self.study is not None:
+            self.study.refresh()
+            self._recording.tally.learn(self.study.earlier())
         refresh(
-            self.result(importances=False), parent, self.folder, recorder.best, recorder.best_network if draws else None
+            self.result(importances=False),
+            None if self.is_joint else parent,
+            self.folder,
+            recorder.best,
+            recorder.best_network if draws else None,
         )
 
     def result(self, *, importances: bool = True) -> SweepResult:

@@ -11,7 +11,7 @@ from runner.metrics import Direction, natural_direction
 from runner.records import Record
 
 Strategy = Literal["auto", "vmap", "loop", "parallel"]
-Engine = Literal["local", "ray", "slurm"]
+Engine = Literal["local", "ray", "slurm", "workers"]
 Objectives = tuple[tuple[str, Direction], ...]  # (metric name, direction); members are ranked by the first
 COSTS = ("parameters", "multiply_adds", "seconds")
 
@@ -171,7 +171,9 @@ class Sweep(Record):
         examples=[3600],
     )
     batch: Annotated[int, Ge(1), Le(limits.SWEEP_BATCH)] = Field(
-        8, description="Number of members that a sampler other than grid proposes at once, to be trained together."
+        8,
+        description="Number of members that a sampler other than grid proposes at once, to be trained together; with "
+        "sweep.engine=workers, the number that each worker takes at once, also of a grid.",
     )
     seed: Annotated[int, Ge(0)] = Field(0, description="Seed of the sampler.")
     metric: Metrics = Field(
@@ -199,7 +201,8 @@ class Sweep(Record):
     engine: Engine = Field(
         "local",
         description="Where members train: local (in this process), ray (in other processes, of this machine or of a "
-        "cluster; needs convrunner[ray]) or slurm (in jobs of SLURM; needs convrunner[slurm]).",
+        "cluster; needs convrunner[ray]), slurm (in jobs of SLURM; needs convrunner[slurm]) or workers (in every "
+        "process that the same command starts, on any machine, with one sweep.storage).",
     )
     engine_address: Annotated[str, MinLen(1)] | None = Field(
         None,
@@ -250,11 +253,14 @@ class Sweep(Record):
             found.append(must("sweep.pruner.name", "be none where there are several metrics", self.pruner.name))
         if several and self.sampler in ("cmaes",):
             found.append(must("sweep.sampler", "be one for several metrics, such as nsga2 or tpe", self.sampler))
-        if self.engine != "local" and self.pruner.name != "none":
+        if self.engine in ("ray", "slurm") and self.pruner.name != "none":
             rule = "be none with sweep.engine=" + self.engine + ", whose processes do not compare members"
             found.append(must("sweep.pruner.name", rule, self.pruner.name))
-        if self.engine == "local" and self.engine_address is not None:
-            found.append(must("sweep.engine_address", "be null with sweep.engine=local", self.engine_address))
+        if self.engine in ("local", "workers") and self.engine_address is not None:
+            found.append(must("sweep.engine_address", f"be null with sweep.engine={self.engine}", self.engine_address))
+        if self.engine == "workers" and self.resume == "never":
+            rule = "be auto with sweep.engine=workers, as every worker would begin a sweep of its own"
+            found.append(must("sweep.resume", rule, self.resume))
         if self.engine == "slurm" and self.engine_address not in (None, "local"):
             found.append(must("sweep.engine_address", "be null or local with sweep.engine=slurm", self.engine_address))
         if self.engine == "slurm" and self.engine_gpus % 1:

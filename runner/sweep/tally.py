@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -43,6 +44,10 @@ class Search(Told, Protocol):
     @property
     def mark(self) -> tuple[str, str]: ...
     @property
+    def is_joint(self) -> bool:
+        """Whether other processes may train members of it at the same time."""
+
+    @property
     def objectives(self) -> Objectives: ...
     @property
     def space(self) -> dict[str, str]: ...
@@ -58,6 +63,21 @@ class Search(Told, Protocol):
 
     def adopt(self, outcome: Outcome) -> None:
         """Stores the outcome of a member of an earlier session, which was killed before it called `tell`."""
+
+    def refresh(self) -> None:
+        """Reads what other processes have stored."""
+
+    def concerns(self, number: int) -> bool:
+        """Whether this process decides on the run of a member that has not ended."""
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Lets no other process begin or end the sweep during the block."""
+
+    def others(self) -> int:
+        """How many other processes train the sweep."""
+
+    def leaving(self) -> AbstractContextManager[bool]:
+        """Ends the part of this process in the sweep. Yields whether it writes the report."""
 
     def importances(self) -> dict[str, float]:
         """By path, the share of each varied value in the variance between members."""
@@ -129,6 +149,11 @@ class Tally(Observer):
             elif self._search is not None:
                 self._search.tell(outcome)
         self.settle()
+
+    def learn(self, outcomes: Iterable[Outcome]) -> None:
+        """Adds members that other processes trained."""
+        with self._lock:
+            self.outcomes = {own.number: own for own in outcomes} | self.outcomes
 
     def settle(self, *, wait: bool = False, report: Callable[[str], None] = lambda text: None) -> None:
         """Reports members whose runs are stored to the search; with `wait`, all that ended.

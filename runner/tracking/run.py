@@ -88,6 +88,11 @@ class Run:
         run._run_id = opening.run_id
         return run
 
+    def is_recorded_as(self, run_id: str) -> None:
+        """Notes the id of a run that another handle has created, so that runs can be listed under this one."""
+        self._run_id = run_id or None
+        self.opening = replace(self.opening, run_id=self._run_id)
+
     # The beginning --------------------------------------------------------------------------------------------
 
     def create(self) -> None:

@@ -1,5 +1,6 @@
 """Searches in a folder, and members that came to an end."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,17 @@ WIDE = (
 )
 
 
-def opened(folder: Path, arguments: tuple[str, ...] = GRID, base: dict[str, str] | None = None, **fields: Any) -> Study:
+def opened(
+    folder: Path,
+    arguments: tuple[str, ...] = GRID,
+    base: dict[str, str] | None = None,
+    hold: ExitStack | None = None,
+    **fields: Any,
+) -> Study:
     settings = Sweep.model_validate(frozen(fields))
     storage = f"sqlite:///{folder}/sweeps.db"
-    return open_study(read(arguments, settings), settings, base=base or {"loss.name": "x"}, storage=storage, epochs=9)
+    space = read(arguments, settings)
+    return open_study(space, settings, base=base or {"loss.name": "x"}, storage=storage, epochs=9, hold=hold)
 
 
 def came(asked: Suggestion, value: float = 0.5, status: str = "FINISHED", **more: Any) -> Outcome:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
@@ -19,6 +18,7 @@ from configurations import TINY
 from runner.composition.reading import read
 from runner.errors import ConfigError
 from runner.sweep.search import open_study
+from runner.sweep.search.attributes import Attributes
 from runner.sweep.search.lease import RENEWAL_SECONDS, STALE_SECONDS, WATCH_SECONDS, Lease, Owner
 from runner.sweep.settings import Sweep
 
@@ -40,11 +40,11 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
 
-def study(path: str = "sweeps.db") -> tuple[Any, int]:
-    """A storage that holds the sweep `a`, and the number of that sweep in it."""
+def study(path: str = "sweeps.db") -> Attributes:
+    """The attributes of the sweep `a` in a storage."""
     storage = optuna.storages.RDBStorage(f"sqlite:///{Path(path).absolute()}")
     optuna.create_study(study_name="a", storage=storage, load_if_exists=True)
-    return storage, storage.get_study_id_from_name("a")
+    return Attributes(storage, storage.get_study_id_from_name("a"))
 
 
 def owned(process: "subprocess.Popen[bytes]") -> Owner:
@@ -57,11 +57,11 @@ def owned(process: "subprocess.Popen[bytes]") -> Owner:
 
 
 def test_only_one_of_many_gets_the_lease() -> None:
-    storage, number = study()
+    attributes = study()
 
     def taken(_: int) -> bool:
         try:
-            Lease(storage, number).take("a")
+            Lease(attributes).take("a")
         except ConfigError:
             return False
         return True
@@ -73,25 +73,25 @@ def test_only_one_of_many_gets_the_lease() -> None:
 def test_a_lease_is_refused_while_its_process_lives_and_taken_over_from_a_killed_one(
     other: "subprocess.Popen[bytes]",
 ) -> None:
-    storage, number = study()
+    attributes = study()
     owner = owned(other)
-    first = Lease(storage, number, owner)
+    first = Lease(attributes, owner)
     first.take("a")
     with pytest.raises(ConfigError) as refused:
-        Lease(storage, number).take("a")
+        Lease(attributes).take("a")
     assert str(refused.value) == (
         f"sweep.name: must be a sweep that no other process is training (process {other.pid} on {owner.host} "
         f"since {owner.since}), got a"
     )
     kill(other)
-    second = Lease(storage, number)
+    second = Lease(attributes)
     second.take("a")
     assert second.renew()
     assert not first.renew()
     first.release()  # what it no longer holds
     assert second.renew()
     second.release()
-    Lease(storage, number).take("a")
+    Lease(attributes).take("a")
 
 
 def test_a_process_with_another_start_time_is_another_process(other: "subprocess.Popen[bytes]") -> None:
@@ -117,9 +117,9 @@ def test_a_machine_that_slept_keeps_its_lease(other: "subprocess.Popen[bytes]") 
 def test_an_owner_on_another_machine_is_dead_if_it_does_not_renew(
     monkeypatch: pytest.MonkeyPatch, where: dict[str, str], seconds: float, renews: bool, is_taken: bool
 ) -> None:
-    storage, number = study()
+    attributes = study()
     owner = replace(Owner.here(), pid=1, renewed=time.time() + seconds, **where)
-    elsewhere = Lease(storage, number, owner)
+    elsewhere = Lease(attributes, owner)
     elsewhere.take("a")
     slept: list[float] = []
 
@@ -133,10 +133,10 @@ def test_an_owner_on_another_machine_is_dead_if_it_does_not_renew(
 
     monkeypatch.setattr("runner.sweep.search.lease.time.sleep", sleep)
     if is_taken:
-        Lease(storage, number).take("a")
+        Lease(attributes).take("a")
     else:
         with pytest.raises(ConfigError, match="must be a sweep that no other process is training"):
-            Lease(storage, number).take("a")
+            Lease(attributes).take("a")
     assert slept == ([] if seconds == 0 else [WATCH_SECONDS])
     assert WATCH_SECONDS > 2 * RENEWAL_SECONDS
     assert elsewhere.renew() is not is_taken
@@ -160,9 +160,9 @@ def test_a_sweep_that_another_process_trains_is_refused(
 ) -> None:
     command = ("-m", *TINY, "train.epochs=1", "seed=1,2", "sweep.name=a")
     Path("outputs").mkdir()
-    storage, number = study("outputs/sweeps.db")
+    attributes = study("outputs/sweeps.db")
     owner = owned(other)
-    Lease(storage, number, owner).take("a")
+    Lease(attributes, owner).take("a")
     done = runner(*command)
     assert done.status == 2
     assert done.err == (
@@ -172,4 +172,4 @@ def test_a_sweep_that_another_process_trains_is_refused(
     assert not Path("outputs/sweeps").exists()
     kill(other)
     assert runner(*command).status == 0
-    Lease(storage, number).take("a")  # it was given back: this very process, which trained, still lives
+    Lease(attributes).take("a")  # it was given back: this very process, which trained, still lives

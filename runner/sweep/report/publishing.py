@@ -71,13 +71,14 @@ def publish_others(result: SweepResult, folder: Path) -> None:
 
 
 def refresh(
-    result: SweepResult, parent: tracking.Run, folder: Path, best: Member | None, network: Trained | None
+    result: SweepResult, parent: tracking.Run | None, folder: Path, best: Member | None, network: Trained | None
 ) -> None:
-    """Writes and logs the page of a sweep that is not over yet; with the filters of the best member if there is one."""
+    """Writes the page of a sweep that is not over yet, with the filters of the best member, and logs it to its run."""
     filters = _filters(ranked(result.members, result.objectives), best, network)
     with endings.warn_on_file_errors("report.html"):
         atomic.write(folder / "report.html", report.html(result, report.sections(result), filters).encode())
-        parent.log_artifact(folder / "report.html", "report")
+        if parent is not None:
+            parent.log_artifact(folder / "report.html", "report")
 
 
 def _filters(leaders: list[Outcome], best: Member | None, network: Trained | None) -> bytes | None:
@@ -96,12 +97,27 @@ def present(result: SweepResult, folder: Path) -> None:
     console.print(f"  report: {folders.short(folder / 'report.html')}", soft_wrap=True)
 
 
-def announce_reuse(sweep: str, count: int, folder: Path) -> None:
+def announce_reuse(sweep: str, count: int, folder: Path, *, is_joint: bool = False) -> None:
     """Prints that a sweep goes on, and how to begin another one."""
     members = "1 member was" if count == 1 else f"{count} members were"
     line = f"sweep {sweep} goes on: {members} trained before, in {folders.short(folder)}; "
-    console = Console(highlight=False)
-    console.print(Text(line + "sweep.resume=never or another sweep.name begins a new sweep"), soft_wrap=True)
+    how = "another sweep.name" if is_joint else "sweep.resume=never or another sweep.name"
+    Console(highlight=False).print(Text(f"{line}{how} begins a new sweep"), soft_wrap=True)
+
+
+def announce_joining(sweep: str, count: int, folder: Path) -> None:
+    """Prints that this worker joins others."""
+    others = "1 other worker" if count == 1 else f"{count} other workers"
+    line = f"sweep {sweep}: joins {others}; members are in {folders.short(folder)}"
+    Console(highlight=False).print(Text(line), soft_wrap=True)
+
+
+def announce_others(count: int) -> None:
+    """Prints that a worker ends before the others."""
+    others = "1 other worker goes" if count == 1 else f"{count} other workers go"
+    Console(highlight=False).print(
+        Text(f"  {others} on with the sweep; the last one writes the report"), soft_wrap=True
+    )
 
 
 def _metrics(result: SweepResult, leaders: list[Outcome]) -> dict[str, float]:

@@ -32,10 +32,10 @@ class StoredMember:
         return self.result.status in DONE
 
 
-def packed(trial: FrozenTrial, chosen: Mapping[str, str], result: Outcome) -> FrozenTrial:
-    """Converts a trial for storage."""
+def packed(trial: FrozenTrial, place: int, chosen: Mapping[str, str], result: Outcome) -> FrozenTrial:
+    """Converts a trial for storage; `place` is its number in the whole sweep."""
     member = {
-        "place": trial.number,
+        "place": place,
         "chosen": dict(chosen),
         "result": asdict(result),
         "reports": trial.intermediate_values,

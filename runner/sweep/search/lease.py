@@ -1,7 +1,7 @@
 """Lets only one process at a time train a sweep: it holds a lease in the sweep's storage and renews it.
 
-The lease is an attribute of Optuna's study. Every change is one statement that compares the old text, so that only one
-of two concurrent processes succeeds. A lease is taken over after its process has ended. On the same machine this is
+The lease is an attribute of the sweep. Every change compares the old text, so that only one of two concurrent
+processes succeeds. A lease is taken over after its process has ended. On the same machine this is
 checked by the process id, so leases survive when a machine sleeps. A lease of another machine is taken over if it is
 two minutes old and is not renewed while this process watches it, because the clocks of two machines may differ.
 """
@@ -18,19 +18,17 @@ from datetime import datetime
 from typing import Final
 
 from optuna.storages import RDBStorage
-from sqlalchemy import column, select, table
-from sqlalchemy.exc import IntegrityError
 
-from runner.errors import ConfigError, must
+from runner.errors import ConfigError, Fault, must
 from runner.processes import Process
+from runner.sweep.search.attributes import Attributes
 
 RENEWAL_SECONDS: Final = 10.0
 STALE_SECONDS: Final = 120.0
 WATCH_SECONDS: Final = 2.5 * RENEWAL_SECONDS
-_KEY: Final = "lease"
+SWEEP: Final = "lease"  # the key of the lease of a whole sweep
 _RELEASED: Final = "null"
-# Optuna's table. Optuna itself overwrites an attribute without comparing the old text.
-_ATTRIBUTES: Final = table("study_user_attributes", column("study_id"), column("key"), column("value_json"))
+_PAUSE_SECONDS: Final = 0.2  # between two looks at a lease that another process holds
 _log = logging.getLogger(__name__)
 
 
@@ -65,10 +63,27 @@ class Owner(Process):
 @contextmanager
 def held(storage: RDBStorage, name: str) -> Iterator[None]:
     """Holds the lease of a study during the block. Raises ConfigError if another process holds it."""
-    lease = Lease(storage, storage.get_study_id_from_name(name))
+    lease = Lease(Attributes(storage, storage.get_study_id_from_name(name)))
     lease.take(name)
+    with renewed(lease, "another process has taken over this sweep; this one stops"):
+        yield
+
+
+@contextmanager
+def turn(attributes: Attributes, key: str) -> Iterator[None]:
+    """Holds a lease during the block, and waits for it as long as another process holds it."""
+    lease = Lease(attributes, key=key)
+    while lease.holder() is not None:
+        time.sleep(_PAUSE_SECONDS)
+    with renewed(lease, "another process has taken over the turn of this one; this one stops"):
+        yield
+
+
+@contextmanager
+def renewed(lease: "Lease", lost: str) -> Iterator[None]:
+    """Renews a lease during the block, and then releases it. If it is lost, says so and interrupts this process."""
     ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(lease, ended), name="lease", daemon=True)
+    renewing = threading.Thread(target=_renew, args=(lease, ended, lost), name="lease", daemon=True)
     renewing.start()
     try:
         yield
@@ -79,7 +94,7 @@ def held(storage: RDBStorage, name: str) -> Iterator[None]:
             lease.release()
 
 
-def _renew(lease: "Lease", ended: threading.Event) -> None:
+def _renew(lease: "Lease", ended: threading.Event, lost: str) -> None:
     while not ended.wait(RENEWAL_SECONDS):
         try:
             kept = lease.renew()
@@ -87,30 +102,35 @@ def _renew(lease: "Lease", ended: threading.Event) -> None:
             _log.debug("the lease could not be renewed: %s", error)
             continue
         if not kept:
-            _log.error("another process has taken over this sweep; this one stops")
+            _log.error(lost)
             _thread.interrupt_main()
             return
 
 
 class Lease:
-    """The lease of a study for one owner."""
+    """A lease of a study for one owner."""
 
-    def __init__(self, storage: RDBStorage, study_id: int, owner: Owner | None = None) -> None:
-        self._engine, self._study_id = storage.engine, study_id
+    def __init__(
+        self, attributes: Attributes, owner: Owner | None = None, *, key: str = SWEEP, released: str | None = _RELEASED
+    ) -> None:
+        """`released` is the text that is left when the lease is released; None: nothing is left."""
+        self._attributes, self._key, self._released = attributes, key, released
         self._owner = owner or Owner.here()
-        columns = _ATTRIBUTES.c
-        self._row = (columns.study_id == study_id) & (columns.key == _KEY)
 
     def take(self, name: str) -> None:
         """Takes the lease. Raises ConfigError if a running process holds it."""
+        if (holder := self.holder()) is not None:
+            raise ConfigError(is_trained(name, holder))
+
+    def holder(self) -> Owner | None:
+        """Takes the lease, and returns None, if no running process holds it; else returns the owner."""
         while True:
-            text = self._read()
+            text = self._attributes.read(self._key)
             holder = None if text in (None, _RELEASED) else Owner.from_text(text or "")
             if holder is not None and not self._is_abandoned(holder, text):
-                rule = f"be a sweep that no other process is training ({holder})"
-                raise ConfigError(must("sweep.name", rule, name))
-            if self._put(text, self._owner):
-                return
+                return holder
+            if self._attributes.change([(self._key, text, self._owner.text)]):
+                return None
 
     def _is_abandoned(self, holder: Owner, text: str | None) -> bool:
         """Whether the lease's process has ended. Watches a lease of another machine for WATCH_SECONDS."""
@@ -122,35 +142,26 @@ class Lease:
             WATCH_SECONDS,
         )
         time.sleep(WATCH_SECONDS)
-        return self._read() == text
+        return self._attributes.read(self._key) == text
 
     def renew(self) -> bool:
         """Renews the lease. Returns whether the owner still holds it."""
         before = self._owner
         self._owner = replace(before, renewed=time.time())
-        return self._put(before.text, self._owner)
+        return self._attributes.change([(self._key, before.text, self._owner.text)])
 
     def release(self) -> None:
         """Releases the lease, if it is still held."""
-        self._swap(self._owner.text, _RELEASED)
+        self._attributes.change([(self._key, self._owner.text, self._released)])
 
-    def _read(self) -> str | None:
-        with self._engine.connect() as connection:
-            row = connection.execute(select(_ATTRIBUTES.c.value_json).where(self._row)).first()
-        return None if row is None else str(row.value_json)
 
-    def _put(self, before: str | None, owner: Owner) -> bool:
-        if before is not None:
-            return self._swap(before, owner.text)
-        row = {"study_id": self._study_id, "key": _KEY, "value_json": owner.text}
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(_ATTRIBUTES.insert().values(**row))
-        except IntegrityError:  # another process was first
-            return False
-        return True
+def is_trained(name: str, holder: Owner) -> Fault:
+    """The fault of a sweep that another process is training."""
+    return must("sweep.name", f"be a sweep that no other process is training ({holder})", name)
 
-    def _swap(self, before: str, after: str) -> bool:
-        change = _ATTRIBUTES.update().where(self._row & (_ATTRIBUTES.c.value_json == before)).values(value_json=after)
-        with self._engine.begin() as connection:
-            return bool(connection.execute(change).rowcount == 1)
+
+def running(attributes: Attributes) -> Owner | None:
+    """The process that holds the lease of the whole sweep, unless it seems to have ended."""
+    text = attributes.read(SWEEP)
+    holder = None if text in (None, _RELEASED) else Owner.from_text(text or "")
+    return None if holder is None or holder.seems_dead() else holder

@@ -14,7 +14,9 @@ import optuna
 from runner.errors import ConfigError, Fault, must, shown, unknown
 from runner.path_names import short_names
 from runner.sweep.search import lease
+from runner.sweep.search.joint import JointStudy
 from runner.sweep.search.study import IDENTITY, Study
+from runner.sweep.search.workers import Workers
 from runner.sweep.settings import Sweep
 from runner.sweep.space import Space
 from runner.tracking.creating import alone
@@ -63,41 +65,59 @@ def open_study(
 
     `base` are the settings of all members, by dotted path; `storage` is an Optuna URL; `epochs` is the largest number
     of epochs of a member; `place` are the places of results that belong to the sweep's identity. `hold` keeps the
-    lease of the sweep until it is closed.
+    lease of the sweep, or with `sweep.engine=workers` that of this worker, until it is closed.
     Raises ConfigError if another process is training the sweep, or if the stored search has other settings; the faults
     name the differences.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations of SQLAlchemy in Optuna's code
-            database = _opened(storage)
-            name = _name(space, settings, optuna.get_all_study_names(database), place)
-            directions = [direction for _, direction in settings.objectives]
-            stored = optuna.create_study(study_name=name, storage=database, directions=directions, load_if_exists=True)
-            if hold is not None:
-                hold.enter_context(lease.held(database, name))
-    except ConfigError:
-        raise
-    except Exception as error:
-        reason = str(error).split("\n")[0]
-        rule = f"be a storage that Optuna can open ({reason})"
-        raise ConfigError(must("sweep.storage", rule, without_secrets(storage))) from error
     now = {f"sweep.space.{path}": text for path, text in space.texts.items()} | {
         f"sweep.{field}": shown(getattr(settings, field)) for field in ("metric", "conditions", "zip", "constraints")
     }
     now |= dict(base)
+    directions = [direction for _, direction in settings.objectives]
+    is_joint, first = settings.engine == "workers", 0
+    with ExitStack() as turn:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # deprecations of SQLAlchemy in Optuna's code
+                database = _opened(storage)
+                name = _name(space, settings, optuna.get_all_study_names(database), place)
+                stored = optuna.create_study(
+                    study_name=name, storage=database, directions=directions, load_if_exists=True
+                )
+                workers = Workers(database, name)
+                if is_joint:
+                    turn.enter_context(workers.turn())
+                elif hold is not None:
+                    hold.enter_context(lease.held(database, name))
+                _compare(stored, now, place)
+                if is_joint and hold is not None:
+                    hold.enter_context(workers.joined())
+                elif not is_joint:
+                    first = workers.remove()
+        except ConfigError:
+            raise
+        except Exception as error:
+            reason = str(error).split("\n")[0]
+            rule = f"be a storage that Optuna can open ({reason})"
+            raise ConfigError(must("sweep.storage", rule, without_secrets(storage))) from error
+        if is_joint:
+            return JointStudy(name, space, settings, stored, epochs, workers=workers)
+        return Study(name, space, settings, stored, epochs, first=first)
+
+
+def _compare(stored: optuna.Study, now: Mapping[str, str], place: Mapping[str, str]) -> None:
+    """Stores the settings of a new sweep. Raises ConfigError if those of a known one differ."""
     began, placed = stored.user_attrs.get(_BEGAN), stored.user_attrs.get(_PLACE)
     if began is None:
         stored.set_user_attr(IDENTITY, uuid.uuid4().hex)
         stored.set_user_attr(_PLACE, dict(place))
         stored.set_user_attr(_BEGAN, now)
-    else:
-        both = {path: placed[path] for path in _COMPARED if placed and path in placed and path in place}
-        faults = _differences(began | both, now | {path: place[path] for path in both})
-        if faults:
-            raise ConfigError(*faults)
-    return Study(name, space, settings, stored, epochs)
+        return
+    both = {path: placed[path] for path in _COMPARED if placed and path in placed and path in place}
+    faults = _differences(began | both, dict(now) | {path: place[path] for path in both})
+    if faults:
+        raise ConfigError(*faults)
 
 
 def _opened(storage: str) -> optuna.storages.RDBStorage:

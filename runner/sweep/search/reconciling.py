@@ -33,9 +33,10 @@ def reconcile(study: Search, tracking: Tracking) -> None:
 
 
 def _reconcile(study: Search, reader: Reader) -> None:
+    runs = reader.runs(*study.mark)
+    study.refresh()  # now, so that the search has every member that another process has ended in the store
     known = {result.run_id for result in study.earlier()}
     trained = {result.overrides for result in study.earlier()}
-    runs = reader.runs(*study.mark)
     parent = study.recall(RUN_ID)
     parents = [run.run_id for run in runs if MEMBER not in run.tags]
     if parent is None and parents:
@@ -45,7 +46,7 @@ def _reconcile(study: Search, reader: Reader) -> None:
         if MEMBER not in run.tags:
             if run.status == "RUNNING" and run.run_id != parent:
                 reader.close(run.run_id)
-        elif run.run_id not in known:
+        elif run.run_id not in known and study.concerns(json.loads(run.tags[MEMBER])["number"]):
             # Its status is set last of all.
             if run.status == "RUNNING" or run.tags.get(STATUS) not in _DONE:
                 if not _goes_on(study, run):

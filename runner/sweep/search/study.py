@@ -14,9 +14,10 @@ import json
 import math
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import astuple, dataclass
+from typing import Final, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
@@ -26,6 +27,7 @@ from runner.sweep.results import objective
 from runner.sweep.search import proposals
 from runner.sweep.search.importances import shares
 from runner.sweep.search.keeping import StoredMember, packed, renumbered, unpacked
+from runner.sweep.search.workers import Asked
 from runner.sweep.settings import Objectives, Sweep
 from runner.sweep.space import Space
 from runner.sweep.tags import SWEEP, SWEEP_IDENTITY
@@ -33,7 +35,7 @@ from runner.training.member import Value
 from runner.training.outcome import Outcome
 
 IDENTITY: Final = "identity"
-_BATCH: Final = "batch"
+BATCH: Final = "batch"
 _EXCLUDED: Final = "excluded from "
 _TRIALS: Final = 20
 _OWN_ATTEMPTS: Final = 10  # of the sampler, before random proposals
@@ -53,61 +55,61 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A member of the batch that was proposed last, as it is stored: its number, and the number of its trial.
-
-    `marks` are the notes of the sampler: what cmaes and nsga2 propose next depends on them.
-    """
-
-    number: int
-    place: int
-    chosen: dict[str, str]
-    marks: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Live:
-    """A proposed member that has not ended."""
+class Live:
+    """A proposed member that has not ended; `place` is the number of its trial in the whole sweep."""
 
     trial: Trial
+    place: int
     chosen: dict[str, str]
 
 
 class Study:
     """A running search. `report` and `tell` are thread-safe."""
 
-    def __init__(self, name: str, space: Space, settings: Sweep, stored: optuna.Study, epochs: int) -> None:
-        self.id, self._space, self._settings, self._stored = name, space, settings, stored
+    is_joint = False  # whether other processes run it too
+
+    def __init__(
+        self, name: str, space: Space, settings: Sweep, stored: optuna.Study, epochs: int, *, first: int = 0
+    ) -> None:
+        """`first` is the least number of the next member."""
+        self.id, self._space, self._settings, self._stored, self._epochs = name, space, settings, stored, epochs
         self.objectives: Objectives = settings.objectives
         self.space = space.texts
         self._lock = threading.RLock()
+        self._offset = 0  # what the numbers of trials in memory differ by from those in the whole sweep
+        self._excluded: list[tuple[int, dict[str, str]]] = []  # since the last batch: proposals that break a constraint
         members = unpacked(stored.get_trials(deepcopy=False))
-        self._study = optuna.create_study(
-            directions=[direction for _, direction in self.objectives],
-            sampler=proposals.sampler(settings, len(members)),
-            pruner=proposals.pruner(settings, epochs),
-            study_name=name,  # hyperband assigns brackets by it
-        )
-        self._random = optuna.samplers.RandomSampler(seed=settings.seed + len(members))
-        batch = [_Asked(*own) for own in json.loads(stored.user_attrs.get(_BATCH, "[]"))]
+        batch = [Asked(*own) for own in json.loads(stored.user_attrs.get(BATCH, "[]"))]
         told = {member.result.number: member.result for member in members}
         killed = [own for own in batch if own.number not in told]
         self._interrupted = batch if killed else []  # the batch that an earlier session did not end
         self._ended_before = {own.number: told[own.number] for own in self._interrupted if own.number in told}
-        fixed = {own.place: proposals.fixed(space, own.chosen) for own in killed}
-        waiting = {own.place: own.marks | {"fixed_params": fixed[own.place][0]} for own in killed}
-        self._excluded: list[tuple[int, dict[str, str]]] = []  # since the last batch: proposals that break a constraint
-        excluded = {place: proposals.fixed(space, chosen) for place, chosen in self._stored_excluded()}
-        self._study.add_trials(renumbered(members, waiting, excluded))
+        self._live = self._fill(members, killed)
         self._earlier = [member.result for member in members if member.is_done]
-        self._taken = {_key(member.chosen) for member in members if member.is_done}  # done or proposed
-        self._retries = _retried(members, self._taken)
-        self._next = max([*told, *(own.number for own in batch)], default=-1) + 1
-        self._live: dict[int, _Live] = {}
-        for own in sorted(killed, key=lambda own: own.place):
+        self._taken = {key_of(member.chosen) for member in members if member.is_done}  # done or proposed
+        self._retries = retried(members, self._taken)
+        self._taken |= {key_of(own.chosen) for own in killed}
+        self._next = max([first - 1, *told, *(own.number for own in batch)]) + 1
+
+    def _fill(self, members: Sequence[StoredMember], waiting: Iterable[Asked]) -> dict[int, Live]:
+        """Makes the study in memory, of members that ended and of others that wait. Returns the latter by number."""
+        self._study = optuna.create_study(
+            directions=[direction for _, direction in self.objectives],
+            sampler=proposals.sampler(self._settings, len(members)),
+            pruner=proposals.pruner(self._settings, self._epochs),
+            study_name=self.id,  # hyperband assigns brackets by it
+        )
+        self._random = optuna.samplers.RandomSampler(seed=self._settings.seed + len(members))
+        waiting = sorted(waiting, key=lambda own: own.place)
+        fixed = {own.place: proposals.fixed(self._space, own.chosen) for own in waiting}
+        marked = {own.place: own.marks | {"fixed_params": fixed[own.place][0]} for own in waiting}
+        excluded = {place: proposals.fixed(self._space, chosen) for place, chosen in self._stored_excluded()}
+        self._study.add_trials(renumbered(members, marked, excluded))
+        lives = {}
+        for own in waiting:
             trial = self._at_random(functools.partial(self._study.ask, fixed[own.place][1]))
-            self._live[own.number] = _Live(trial, own.chosen)
-            self._taken.add(_key(own.chosen))
+            lives[own.number] = Live(trial, own.place, own.chosen)
+        return lives
 
     @property
     def seconds(self) -> float | None:
@@ -137,20 +139,25 @@ class Study:
             interrupted, self._interrupted = self._interrupted, []
             if any(own.number in self._live for own in interrupted):
                 return [self._suggestion(own.number, own.chosen) for own in interrupted]
-            # Seeds count members, so that a search that was interrupted proposes what it would have proposed.
-            self._study.sampler = proposals.sampler(self._settings, self._next)
-            self._random = optuna.samplers.RandomSampler(seed=self._settings.seed + self._next)
-            if self._settings.sampler == "grid":
-                new = itertools.islice(filter(self._is_new, self._space.grid()), most)
-                asked = [self._start(self._fixed_trial(chosen), chosen) for chosen in list(new)]
-            else:
-                left = (self._settings.trials or _TRIALS) - len(self._taken)
-                wanted = min(self._settings.batch, left, left if most is None else most)
-                asked = list(itertools.islice(iter(self._sampled, None), max(wanted, 0)))
-            if not asked and not self._taken:
-                raise ConfigError(must("sweep.constraints", "leave something to try", self._space.constraints))
+            asked = self._new(self._space.grid(), most)
             self._remember_batch(asked)
             return asked
+
+    def _new(self, grid: Iterator[dict[str, str]], most: int | None) -> list[Suggestion]:
+        """New members: the rest of a grid, or what the sampler proposes; at most `most`."""
+        # Seeds count members, so that a search that was interrupted proposes what it would have proposed.
+        self._study.sampler = proposals.sampler(self._settings, self._next)
+        self._random = optuna.samplers.RandomSampler(seed=self._settings.seed + self._next)
+        if self._settings.sampler == "grid":
+            new = itertools.islice(filter(self._is_new, grid), most)
+            asked = [self._start(self._fixed_trial(chosen), chosen) for chosen in list(new)]
+        else:
+            left = (self._settings.trials or _TRIALS) - len(self._taken)
+            wanted = min(self._settings.batch, left, left if most is None else most)
+            asked = list(itertools.islice(iter(self._sampled, None), max(wanted, 0)))
+        if not asked and not self._taken:
+            raise ConfigError(must("sweep.constraints", "leave something to try", self._space.constraints))
+        return asked
 
     def left(self) -> int:
         """How many members can still be asked for; of samplers at most so many."""
@@ -161,14 +168,17 @@ class Study:
     def _remember_batch(self, asked: list[Suggestion]) -> None:
         if not asked:
             return
-        if self._excluded:  # first: with another batch stored, these proposals are not made again
+        self._remember_excluded()  # first: with another batch stored, these proposals are not made again
+        self.remember(BATCH, json.dumps([astuple(self._asked(one.number)) for one in asked]))
+
+    def _asked(self, number: int) -> Asked:
+        live = self._live[number]
+        return Asked(number, live.place, live.chosen, self._frozen(live.trial).system_attrs)
+
+    def _remember_excluded(self) -> None:
+        if self._excluded:
             self.remember(f"{_EXCLUDED}{self._excluded[0][0]}", json.dumps(self._excluded))
             self._excluded = []
-        batch = [(one.number, self._live[one.number]) for one in asked]
-        asked_now = [
-            (number, live.trial.number, live.chosen, self._frozen(live.trial).system_attrs) for number, live in batch
-        ]
-        self.remember(_BATCH, json.dumps(asked_now))
 
     def _stored_excluded(self) -> Iterator[tuple[int, dict[str, str]]]:
         for name, text in self._stored.user_attrs.items():
@@ -176,7 +186,7 @@ class Study:
                 yield from json.loads(text)
 
     def _is_new(self, chosen: Mapping[str, str]) -> bool:
-        return _key(chosen) not in self._taken
+        return key_of(chosen) not in self._taken
 
     def _sampled(self) -> Suggestion | None:
         """A failed member to try again, or a new proposal of the sampler; None if nothing is left."""
@@ -228,8 +238,8 @@ class Study:
 
     def _start(self, trial: Trial, chosen: dict[str, str]) -> Suggestion:
         number, self._next = self._next, self._next + 1
-        self._live[number] = _Live(trial, chosen)
-        self._taken.add(_key(chosen))
+        self._live[number] = Live(trial, trial.number + self._offset, chosen)
+        self._taken.add(key_of(chosen))
         return self._suggestion(number, chosen)
 
     def _suggestion(self, number: int, chosen: dict[str, str]) -> Suggestion:
@@ -257,10 +267,10 @@ class Study:
         with self._lock:
             self._tell(self._live.pop(result.number), result)
 
-    def _tell(self, live: _Live, result: Outcome) -> None:
+    def _tell(self, live: Live, result: Outcome) -> None:
         state, values = self._ended(result)
         self._study.tell(live.trial, values, state=state)
-        self._stored.add_trial(packed(self._frozen(live.trial), live.chosen, result))
+        self._stored.add_trial(packed(self._frozen(live.trial), live.place, live.chosen, result))
 
     def adopt(self, result: Outcome) -> None:
         """Stores a member that ended in an earlier session, which was killed before `tell`."""
@@ -269,7 +279,7 @@ class Study:
             values_by_path = {path: text for path, _, text in lines}
             chosen = {path: values_by_path[path] for path in self._space.dimensions if path in values_by_path}
             for number, live in self._live.items():
-                if _key(live.chosen) == _key(chosen):
+                if key_of(live.chosen) == key_of(chosen):
                     self._tell(self._live.pop(number), result)
                     self._ended_before[number] = result
                     self._earlier.append(result)
@@ -289,9 +299,10 @@ class Study:
                     intermediate_values=reports,
                 )
             )
-            self._stored.add_trial(packed(self._study.get_trials(deepcopy=False)[-1], chosen, result))
+            trial = self._study.get_trials(deepcopy=False)[-1]
+            self._stored.add_trial(packed(trial, trial.number + self._offset, chosen, result))
             self._earlier.append(result)
-            self._taken.add(_key(chosen))
+            self._taken.add(key_of(chosen))
             self._next = max(self._next, result.number + 1)
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
@@ -306,6 +317,46 @@ class Study:
         if result.status == "FINISHED" and len(known) == len(found):
             return TrialState.COMPLETE, known
         return TrialState.PRUNED, None
+
+    # Other processes --------------------------------------------------------------------------------------------
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Lets no other process begin or end the sweep during the block."""
+        return nullcontext()
+
+    def refresh(self) -> None:
+        """Reads what other processes have stored."""
+
+    def concerns(self, number: int) -> bool:
+        """Whether this process decides on the run of a member that has not ended."""
+        return True
+
+    def suggested(self, number: int) -> Suggestion:
+        """A member that was proposed."""
+        return self._suggestion(number, self._live[number].chosen)
+
+    def others(self) -> int:
+        """How many other processes train the sweep."""
+        return 0
+
+    def leaving(self) -> AbstractContextManager[bool]:
+        """Yields whether this process writes the report of the sweep, as it ends."""
+        return nullcontext(True)
+
+    @property
+    def others_train(self) -> bool:
+        """Whether, after `ask` has returned nothing, it may still return something."""
+        return False
+
+    @property
+    def is_first(self) -> bool:
+        """Whether no other process trained the sweep when this one began."""
+        return True
+
+    @property
+    def has_taken_over(self) -> bool:
+        """Whether `ask` has returned members of a worker that has ended."""
+        return False
 
     # Stored facts -----------------------------------------------------------------------------------------------
 
@@ -331,11 +382,11 @@ class Study:
         return text
 
 
-def _key(chosen: Mapping[str, str]) -> Key:
+def key_of(chosen: Mapping[str, str]) -> Key:
     return tuple(sorted(chosen.items()))
 
 
-def _retried(members: list[StoredMember], done: set[Key]) -> list[dict[str, str]]:
+def retried(members: list[StoredMember], done: set[Key]) -> list[dict[str, str]]:
     """The chosen values of failed members that did not finish in a later attempt."""
-    failed = {_key(member.chosen): member.chosen for member in members if not member.is_done}
+    failed = {key_of(member.chosen): member.chosen for member in members if not member.is_done}
     return [chosen for key, chosen in failed.items() if key not in done]
