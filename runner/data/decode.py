@@ -86,7 +86,7 @@ class Images:
 
     def read(self, paths: Sequence[str]) -> np.ndarray:
         """These files, decoded by threads, uint8 (n, h, w, c). Raises DataError that names the file at fault."""
-        size = self._fitted_size
+        size = self._stored_size
         return _in_order(len(paths), size.shape, lambda index: self._pixels(paths[index], size))
 
     def windows(self, paths: Sequence[str], places: Sequence[int], windows: Windows) -> np.ndarray:

@@ -39,6 +39,15 @@ class DeepImages(Images):
         """The images at these indices, float32 (n, h, w, c). Raises DataError that names the file at fault."""
         return super().__getitem__(index).view(self.dtype)
 
+    def read(self, paths: Sequence[str]) -> np.ndarray:
+        """These files, decoded by threads, float32 (n, h, w, c). Raises DataError that names the file at fault."""
+        return super().read(paths).view(self.dtype)
+
+    def identity(self, paths: Sequence[str]) -> tuple[np.ndarray, str]:
+        """As that of `Images`."""
+        contents, how = super().identity(paths)
+        return contents, f"{how} depth: keep"
+
     def _key(self, chosen: Sequence[str], size: ImageSize) -> str:
         return super()._key(["", "depth: keep", *chosen], size)
 

@@ -28,11 +28,11 @@ def placed(data: Source, parts: Parts, report: Report) -> tuple[Parts, bool]:
 
     Raises DataError if they cannot be streamed.
     """
-    can = data.streams and parts.train.inputs.dtype == np.uint8
+    can = data.streams
     if data.cuts_windows:
-        _check_windows(data, can)
+        _check_windows(data, can and parts.train.inputs.dtype == np.uint8)
     if data.residence == "stream" and not can:
-        rule = "be auto, device or host for data other than image files of 8 bits"
+        rule = "be auto, device or host for data other than image files"
         raise DataError(must("data.residence", rule, "stream"))
     if data.residence in ("device", "host") or not can:
         return parts, False
@@ -87,7 +87,8 @@ def _too_large(data: Source, parts: Parts) -> str:
 
     counts = [len(part.labels) for part in (parts.train, parts.val, parts.test) if part is not None]
     count = min(sum(counts), _SETS * (data.limit or math.inf))
-    needed = int(count * math.prod(parts.train.inputs.shape[1:]))
+    inputs = parts.train.inputs
+    needed = int(count * math.prod(inputs.shape[1:]) * inputs.dtype.itemsize)
     room, free = image_cache.room(), memory.available_bytes()
     lacks, advice = [], ""
     if needed >= free:

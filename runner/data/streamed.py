@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -22,12 +22,16 @@ from runner.data.threads import ahead
 from runner.data.windows import Windows
 
 FOLDER: Final = "statistics"
+_MEASURING: Final = {
+    "u": "measuring mean and deviation of {:,} images; data.mean and data.std give them",
+    "f": "measuring mean, deviation and range of {:,} images; data.mean, data.std and data.range give them",
+}
 _BLOCK_BYTES: Final = 16 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """Some image files, indexed as an array of their pixels, uint8 (n, h, w, c). Whoever indexes waits for decoding.
+    """Some image files, indexed as an array of their pixels, uint8 or float32 (n, h, w, c), which waits for decoding.
 
     Raises DataError that names the file at fault.
     """
@@ -42,7 +46,7 @@ class Streamed:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """uint8."""
+        """uint8, or float32 for images that keep their depth."""
         return self.images.dtype
 
     @property
@@ -53,7 +57,7 @@ class Streamed:
     @property
     def nbytes(self) -> int:
         """The bytes that the decoded images would take."""
-        return math.prod(self.shape)
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -81,14 +85,30 @@ class Streamed:
         return np.asarray(self[:], dtype)
 
     def statistics(self) -> examples.Statistics:
-        """Those of `examples.statistics`, the same bits, in one pass of bounded memory; kept on disk for later runs."""
+        """Those of `examples.statistics`, the same bits."""
+        mean, std, *_ = self._measured
+        return mean, std
+
+    @property
+    def extremes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The minimum and maximum of each channel of floats, float32 (c,)."""
+        _, _, low, high = self._measured
+        return np.array(low, np.float32), np.array(high, np.float32)
+
+    @functools.cached_property
+    def _measured(self) -> tuple[tuple[float, ...], ...]:
+        """Mean and deviation, and of floats minimum and maximum, in one pass of bounded memory; kept for later runs."""
         contents, how = self.images.identity(self.paths)
         path = cache_folder() / FOLDER / f"{short_digest(how.encode() + contents.tobytes())}.json"
         with suppress(OSError, ValueError, TypeError):
-            mean, std = json.loads(path.read_text(encoding="ascii"))
-            return tuple(map(float, mean)), tuple(map(float, std))
-        self.images.report(f"measuring mean and deviation of {len(self):,} images; data.mean and data.std give them")
-        found = examples.statistics(self)
+            known = json.loads(path.read_text(encoding="ascii"))
+            if len(known) == (4 if self.dtype.kind == "f" else 2):
+                return tuple(tuple(map(float, values)) for values in known)
+        self.images.report(_MEASURING[self.dtype.kind].format(len(self)))
+        watched = _Watched(self.images, self.paths)
+        found: tuple[tuple[float, ...], ...] = examples.statistics(watched)
+        if self.dtype.kind == "f":
+            found += (tuple(watched.low.tolist()), tuple(watched.high.tolist()))
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic.write(path, json.dumps(found).encode())
@@ -96,6 +116,25 @@ class Streamed:
 
     def blocks(self, multiple: int) -> Iterator[np.ndarray]:
         """All images in order, some megabytes at a time: each block but the last has a multiple of so many."""
-        each = math.prod(self.shape[1:]) * multiple
+        each = math.prod(self.shape[1:]) * self.dtype.itemsize * multiple
         step = multiple * max(1, _BLOCK_BYTES // each)
         yield from ahead(lambda start: self[start : start + step], range(0, len(self), step))
+
+
+@dataclass(frozen=True, eq=False)
+class _Watched(Streamed):
+    """The same images, which notes the minimum and the maximum of each channel (c,) of all blocks that it makes."""
+
+    low: np.ndarray = field(init=False)
+    high: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name, value in (("low", np.inf), ("high", -np.inf)):
+            object.__setattr__(self, name, np.full(self.shape[-1], value, np.float32))
+
+    def blocks(self, multiple: int) -> Iterator[np.ndarray]:
+        for block in super().blocks(multiple):
+            if self.dtype.kind == "f":
+                np.minimum(self.low, block.min(axis=(0, 1, 2)), out=self.low)
+                np.maximum(self.high, block.max(axis=(0, 1, 2)), out=self.high)
+            yield block

@@ -30,17 +30,21 @@ def value_range(values: Any) -> tuple[Any, Any]:
     Accepts NumPy and JAX arrays, including tracers. The white of a constant channel is its value + 1.
     """
     axes = tuple(range(values.ndim - 1))
-    low, high = values.min(axis=axes), values.max(axis=axes)
+    return ends(values.min(axis=axes), values.max(axis=axes))
+
+
+def ends(low: Any, high: Any) -> tuple[Any, Any]:
+    """Black and white (c,) of floats with these minima and maxima (c,); see `value_range`."""
     fractions = (low.min() >= 0) & (high.max() <= 1)
-    where = jax.numpy.where if isinstance(values, jax.Array) else np.where
+    where = jax.numpy.where if isinstance(low, jax.Array) else np.where
     low = where(fractions, 0, low)
     high = where(fractions, 1, high)
     return low, where(high > low, high, low + 1)
 
 
-def measured(inputs: np.ndarray) -> Range:
-    """The range of training inputs; 0 … 1 for bytes and tokens."""
+def measured(inputs: Any) -> Range:
+    """The range of training inputs, an array or streamed; 0 … 1 for bytes and tokens."""
     if inputs.dtype.kind != "f":
         return UNIT
-    black, white = value_range(inputs)
+    black, white = value_range(inputs) if isinstance(inputs, np.ndarray) else ends(*inputs.extremes)
     return Range(tuple(map(float, black)), tuple(map(float, white)))

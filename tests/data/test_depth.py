@@ -186,6 +186,11 @@ def test_seven_channels_are_read_fitted_and_described(tmp_path: Path) -> None:
     assert found.parts["train"].inputs.shape[1:] == (9, 8, 7)
     assert found.kinds == ({"TIFF": 20}, {"7 channels (16 bits)": 20}, {"9×8×7": 20})
     assert load(data.for_input(6, 6)).shape == (9, 8, 7)
+    for one in (data, sized):
+        streamed, kept = load(one.model_copy(update={"residence": "stream"})), load(one)
+        assert (streamed.statistics, streamed.range) == (kept.statistics, kept.range)
+        for part in ("train", "val", "test"):
+            np.testing.assert_array_equal(getattr(streamed, part).inputs[:], getattr(kept, part).inputs)
 
 
 def test_files_of_several_depths_or_channels_are_refused(tmp_path: Path) -> None:

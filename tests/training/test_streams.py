@@ -21,6 +21,7 @@ from pyarrow import parquet
 
 from runner import data, memory
 from runner.data.threads import ahead
+from runner.data.value_range import UNIT
 from runner.errors import DataError
 from runner.placement import Placement
 from runner.training import checkpoints
@@ -75,17 +76,29 @@ def in_rows(root: Path) -> Path:
     return rows
 
 
+def deep(root: Path) -> Path:
+    """The images of class folders in grey of 16 bits."""
+    for path in sorted(root.glob("*/*")):
+        grey = np.asarray(Image.open(path).convert("L"), np.uint16) * 150 + len(path.stem)
+        (copy := root.with_name("deep") / path.parent.name / f"{path.stem}.png").parent.mkdir(
+            parents=True, exist_ok=True
+        )
+        Image.fromarray(grey).save(copy)
+    return root.with_name("deep")
+
+
 def stored(root: Path, kind: str) -> Path:
     """The images of class folders as they are, or in another form."""
     if kind == "zip":
         subprocess.run([sys.executable, "-m", "zipfile", "-c", "all.zip", "photographs"], cwd=root.parent, check=True)
         return root.parent / "all.zip"
-    return {"folder": lambda path: path, "shards": sharded, "rows": in_rows}[kind](root)
+    return {"folder": lambda path: path, "shards": sharded, "rows": in_rows, "deep": deep}[kind](root)
 
 
 def settings(root: Path, residence: str, *others: str) -> tuple[str, ...]:
     kind = {"shards": "webdataset", "rows": "parquet"}.get(root.name, "folder")
-    return (f"data={kind}", f"data.root={root}", SIZE, "data.limit=null", f"data.residence={residence}", *others)
+    own = (SIZE.replace("3}", "1}"), "data.depth=keep") if root.name == "deep" else (SIZE,)
+    return (f"data={kind}", f"data.root={root}", *own, "data.limit=null", f"data.residence={residence}", *others)
 
 
 def trained(root: Path, residence: str, *others: str) -> Training:
@@ -99,13 +112,13 @@ def numbers(training: Training) -> list[dict[str, float]]:
     return [epoch.metrics | {"images_per_second": 0.0} for epoch in training.ledger.history]
 
 
-@pytest.mark.parametrize("kind", ["folder", "zip", "shards", "rows"])
+@pytest.mark.parametrize("kind", ["folder", "zip", "shards", "rows", "deep"])
 def test_streamed_images_train_bit_for_bit_as_decoded_ones(photographs: Path, kind: str) -> None:
     root = stored(photographs, kind)
     device, host, stream = (trained(root, residence, "augment.random_crop.padding=1") for residence in RESIDENCES)
     assert [one.plan.dataset.train.streamed for one in (device, host, stream)] == [False, False, True]
     for other in (host, stream):
-        assert other.plan.program == device.plan.program, "the same mean and standard deviation"
+        assert other.plan.program == device.plan.program, "the same mean, standard deviation and range"
         assert numbers(other) == numbers(device)
         jax.tree.map(np.testing.assert_array_equal, other.learnt, device.learnt)
         assert other.test() == device.test()
@@ -183,7 +196,7 @@ def test_a_file_that_cannot_be_decoded_ends_the_training_in_one_line(photographs
 def test_what_is_no_file_of_its_own_is_not_streamed() -> None:
     with pytest.raises(
         DataError,
-        match=r"^data\.residence: must be auto, device or host for data other than image files of 8 bits, got stream$",
+        match=r"^data\.residence: must be auto, device or host for data other than image files, got stream$",
     ):
         data.load(tiny("data.residence=stream").source)
 
@@ -225,6 +238,20 @@ def test_statistics_of_streamed_images_are_kept(photographs: Path) -> None:
     first, again = (data.load(source, report=told.append).statistics for _ in range(2))
     assert first == again == data.load(tiny(*settings(photographs, "device")).source).statistics
     assert sum("measuring mean" in line for line in told) == 1
+
+
+def test_statistics_and_range_of_deep_images_are_kept(photographs: Path) -> None:
+    root, told = deep(photographs), list[str]()
+    source = tiny(*settings(root, "stream")).source
+    first, again = (data.load(source, report=told.append) for _ in range(2))
+    other = data.load(tiny(*settings(root, "host")).source)
+    assert first.statistics == again.statistics == other.statistics
+    assert first.range == again.range == other.range != UNIT
+    assert sum("measuring mean, deviation and range of" in line for line in told) == 1
+    assert first.train.inputs.nbytes == other.train.inputs.nbytes
+    assert first.train.inputs[:3].dtype == np.float32
+    shallow = data.load(tiny(*settings(photographs, "stream", "data.depth=keep")).source)
+    assert shallow.digest not in (first.digest, data.load(tiny(*settings(photographs, "stream")).source).digest)
 
 
 def test_an_accelerator_is_not_sent_all_images(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
