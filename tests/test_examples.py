@@ -35,6 +35,7 @@ from runner.composition.reading import read
 from runner.data import Folder
 from runner.data.files import open_tree
 from runner.data.parquet import ParquetTree
+from runner.data.pixels import shape_in
 from runner.data.shard_listing import Wanted, listings
 from runner.data.streamed import Streamed
 from runner.experiment import Experiment
@@ -175,6 +176,17 @@ def image_file() -> dict[str, Any]:
     return {"content": file.getvalue()}
 
 
+def small_file() -> dict[str, Any]:
+    """A folder with an image, and the function that tells its shape."""
+    Path("images").mkdir()
+    Image.new("RGB", (500, 375)).save("images/cat.jpg")
+    return {
+        "tree": open_tree(Path("images")),
+        "paths": ["cat.jpg"],
+        "shape_in": functools.partial(shape_in, whole=False),
+    }
+
+
 def serving_images() -> dict[str, Any]:
     """The folder of a saved model, and images for it."""
     own, folder = pictures(), Path("model")
@@ -298,6 +310,7 @@ STAND_INS: dict[str, Callable[[], dict[str, Any]]] = {
     "runner.data.encoded_copy": lambda: {**images_in_parquet(), "ParquetTree": ParquetTree},
     "runner.data.shard_listing": shards,
     "runner.data.shards": shards,
+    "runner.data.small_files": small_file,
     "runner.data.tar_entries": shards,
     "runner.data.pixels": image_file,
     "runner.data.pixels.depth": image_file,
