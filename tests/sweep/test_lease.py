@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -18,7 +19,7 @@ from configurations import TINY
 from runner.composition.reading import read
 from runner.errors import ConfigError
 from runner.sweep.search import open_study
-from runner.sweep.search.attributes import Attributes
+from runner.sweep.search.attributes import Attributes, Change
 from runner.sweep.search.lease import RENEWAL_SECONDS, STALE_SECONDS, WATCH_SECONDS, Lease, Owner
 from runner.sweep.settings import Sweep
 
@@ -92,6 +93,25 @@ def test_a_lease_is_refused_while_its_process_lives_and_taken_over_from_a_killed
     assert second.renew()
     second.release()
     Lease(attributes).take("a")
+
+
+def test_a_lease_survives_renewals_of_which_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    attributes = study()
+    lease = Lease(attributes)
+    lease.take("a")
+    for comes_first in (True, False):  # the answer of the database is lost, or the change never reached it
+        with monkeypatch.context() as patch:
+            change = attributes.change
+
+            def fails(changes: list[Change], change: Any = change, comes_first: bool = comes_first) -> bool:
+                if comes_first:
+                    change(changes)
+                raise OSError("connection lost")
+
+            patch.setattr(attributes, "change", fails)
+            with pytest.raises(OSError, match="connection lost"):
+                lease.renew()
+        assert lease.renew()
 
 
 def test_a_process_with_another_start_time_is_another_process(other: "subprocess.Popen[bytes]") -> None:

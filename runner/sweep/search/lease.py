@@ -146,13 +146,21 @@ class Lease:
 
     def renew(self) -> bool:
         """Renews the lease. Returns whether the owner still holds it."""
-        before = self._owner
-        self._owner = replace(before, renewed=time.time())
-        return self._attributes.change([(self._key, before.text, self._owner.text)])
+        # Reads it first: of a renewal that failed, nobody knows whether the database has it.
+        text = self._attributes.read(self._key)
+        if text is None or f'"{self._owner.token}"' not in text:
+            return False
+        renewed = replace(self._owner, renewed=time.time())
+        if not self._attributes.change([(self._key, text, renewed.text)]):
+            return False
+        self._owner = renewed
+        return True
 
     def release(self) -> None:
         """Releases the lease, if it is still held."""
-        self._attributes.change([(self._key, self._owner.text, self._released)])
+        text = self._attributes.read(self._key)
+        if text is not None and f'"{self._owner.token}"' in text:
+            self._attributes.change([(self._key, text, self._released)])
 
 
 def is_trained(name: str, holder: Owner) -> Fault:
