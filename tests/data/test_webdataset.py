@@ -140,7 +140,7 @@ def test_shards_of_webdataset_s_own_writer(tmp_path: Path) -> None:
 _NAME = st.text(st.sampled_from("ab./1é_~"), min_size=1, max_size=12)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     names=st.lists(st.tuples(_NAME, st.integers(0, 1500)), max_size=5, unique_by=lambda pair: pair[0]),
     form=st.sampled_from([0, 1, 2]),
@@ -444,6 +444,7 @@ def test_a_shard_is_listed_and_hashed_once_until_it_changes(tmp_path: Path, monk
     assert rows(read(tmp_path, residence="host")) == rows(other)
 
 
+@pytest.mark.slow  # 1,100 files
 def test_many_shards_need_no_open_files(tmp_path: Path) -> None:
     for number in range(1100):
         tar(
