@@ -13,7 +13,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from runner import endings, verbs
+from runner import endings, hosts, verbs
 from runner.command import Command
 from runner.errors import ConfigError, unknown
 from runner.verb import asks_for_help
@@ -25,6 +25,7 @@ def main() -> None:
         status = _run(sys.argv[1:])
     except BaseException as error:  # noqa: BLE001 - every error is reported in one line
         status = endings.report_error(error)
+    hosts.exit_now(status)
     sys.exit(status)
 
 

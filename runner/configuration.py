@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, create_model
 from runner.errors import ConfigError, Fault, must
 from runner.experiment import Experiment, parse_as
 from runner.faults import fault, first_causes
+from runner.hosts import Distributed
 from runner.layers.base import Shape
 from runner.metrics import metric_of
 from runner.records import R, Record, frozen
@@ -35,6 +36,7 @@ class Configuration:
     experiment: Experiment
     tracking: Tracking
     figures: Figures
+    distributed: Distributed
     sweep: Sweep
     verbs: Mapping[str, Record]
 
@@ -50,11 +52,15 @@ class Layout(Experiment):
 
     tracking: Tracking = Field(Tracking(), description="What is recorded in MLflow, and where.")
     figures: Figures = Field(Figures(), description="Which figures are drawn of each run.")
+    distributed: Distributed = Field(Distributed(), description="The processes of one run, on one machine or several.")
     sweep: Sweep = Field(Sweep(), description="What a sweep varies, and how members are trained and compared.")
 
     def faults(self, data_shape: Shape, classes: int, vocabulary: int | None = None) -> list[Fault]:
         """What does not fit together, for data whose inputs have this shape, and are tokens if there are any."""
-        return super().faults(data_shape, classes, vocabulary) + self.sweep.faults() + self._unmeasured()
+        found = super().faults(data_shape, classes, vocabulary) + self.sweep.faults() + self._unmeasured()
+        if self.distributed.is_several and self.train.debug_nans:
+            found.append(must("train.debug_nans", "be false for a run of several processes", True))
+        return found + self.distributed.faults()
 
     def _unmeasured(self) -> list[Fault]:
         """The metrics that a sweep compares its members by, and that no member measures."""
@@ -91,6 +97,7 @@ def parse(config: dict[str, Any], block_library: Iterable[str] = (), verbs: Reco
         experiment=Experiment.model_construct(**{name: getattr(found, name) for name in Experiment.model_fields}),
         tracking=found.tracking,
         figures=found.figures,
+        distributed=found.distributed,
         sweep=found.sweep,
         verbs={verb: getattr(found, verb) for verb in used},
     )

@@ -94,5 +94,13 @@ def _exception(number: int) -> KeyboardInterrupt:
 
 def _end(number: int, frame: FrameType | None) -> None:
     if sys.stderr is not None:
-        os.write(2, f"{_WORDS[signal.Signals(number)]}\n".encode())
+        os.write(_descriptor(), f"{_WORDS[signal.Signals(number)]}\n".encode())
     os._exit(128 + number)
+
+
+def _descriptor() -> int:
+    """That of the stream of errors: not always 2, see `output.keep_for_python`."""
+    try:
+        return sys.stderr.fileno()
+    except (OSError, ValueError):  # a stream that is no file, or closed
+        return 2

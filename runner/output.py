@@ -6,6 +6,7 @@ LC_ALL=en_US.ISO-8859-1 runner     prints - for −, and x if the encoding has n
 
 import codecs
 import io
+import os
 import sys
 from contextlib import suppress
 from typing import Any, Final
@@ -38,11 +39,25 @@ def settle() -> None:
         sys.stderr = _reopened(sys.stderr)
 
 
-def _reopened(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """The same stream, which ignores a closed pipe."""
+def keep_for_python() -> None:
+    """Keeps standard output and error for what Python prints: what libraries of C++ write there goes nowhere."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        stream.flush()
+        number = stream.fileno()
+        setattr(sys, name, _reopened(stream, os.dup(number)))
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+
+
+def _reopened(stream: io.TextIOWrapper, number: int | None = None) -> io.TextIOWrapper:
+    """The same stream, which ignores a closed pipe; with the descriptor of this number, if one is given."""
     with suppress(OSError):
         stream.flush()
-    raw = _Pipe(stream.fileno(), "wb", closefd=False)
+    raw = _Pipe(stream.fileno() if number is None else number, "wb", closefd=False)
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         stream.encoding,

@@ -27,7 +27,10 @@ _PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 
 @dataclass(frozen=True)
 class Placement:
-    """The device that a program runs on, and others of its kind among which each batch is divided."""
+    """The device that a program runs on, and others of its kind among which each batch is divided.
+
+    If the run has several processes, the others are also those of other processes; `device` is one of this process.
+    """
 
     device: jax.Device
     others: tuple[jax.Device, ...] = ()
@@ -40,12 +43,44 @@ class Placement:
     @functools.cached_property
     def mesh(self) -> Mesh | None:
         """The devices as a mesh; None for one alone."""
-        return Mesh(np.array([self.device, *self.others]), (AXIS,)) if self.others else None
+        devices = sorted([self.device, *self.others], key=lambda device: (device.process_index, device.id))
+        return Mesh(np.array(devices), (AXIS,)) if self.others else None
+
+    @functools.cached_property
+    def processes(self) -> int:
+        """The number of processes that these devices belong to."""
+        return len({device.process_index for device in (self.device, *self.others)}) if self.others else 1
+
+    @property
+    def own(self) -> "Placement":
+        """Where this process computes by itself: here, or on its own device, if there are several processes."""
+        return self if self.processes == 1 else Placement(self.device)
 
     @property
     def everywhere(self) -> jax.Device | NamedSharding:
         """Where arrays are put that each device needs whole."""
         return self.device if self.mesh is None else NamedSharding(self.mesh, PartitionSpec())
+
+    def put(self, array: np.ndarray) -> jax.Array:
+        """An array that each device has whole; each process gives all of it."""
+        if self.processes == 1:
+            found: jax.Array = jax.device_put(array, self.everywhere)
+        else:
+            found = jax.make_array_from_process_local_data(self.everywhere, np.asarray(array), array.shape)
+        return found
+
+    def share(self, size: int) -> slice:
+        """The examples of a batch of `size` that this process reads, if there are several: an equal part."""
+        part = size // self.processes
+        return slice(part * self.device.process_index, part * (self.device.process_index + 1))
+
+    def divided(self, array: np.ndarray) -> jax.Array:
+        """A batch of which each process gives its share; its first axis is divided among the devices."""
+        assert self.mesh is not None, "only batches of several processes are put together"
+        sharding = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        shape = (self.processes * array.shape[0], *array.shape[1:])
+        found: jax.Array = jax.make_array_from_process_local_data(sharding, array, shape)
+        return found
 
     @property
     def platform(self) -> str:
@@ -79,7 +114,8 @@ class Placement:
         if not self.others:
             return ""
         portable = "; convolutions are portable ones, as native ones run on one device" * (self.platform == "cpu")
-        return f"each batch is divided among {self.count} devices{portable}"
+        several = f" of {self.processes} processes" * (self.processes > 1)
+        return f"each batch is divided among {self.count} devices{several}{portable}"
 
     def use(self) -> None:
         """Makes JAX compute here."""
@@ -88,12 +124,14 @@ class Placement:
     def __str__(self) -> str:
         """The device as text: `cpu (8 threads)`, `gpu (NVIDIA H100)`."""
         detail = f"{cores.available()} threads" if self.platform == "cpu" else str(self.device.device_kind)
-        return f"{self.platform} ({detail})" + (f" × {self.count}" if self.others else "")
+        several = f" of {self.processes} processes" * (self.processes > 1)
+        return f"{self.platform} ({detail})" + (f" × {self.count}{several}" if self.others else "")
 
 
 def choose(name: str, *, count: int | Literal["all"] = 1, keep_memory: bool = False) -> Placement:
     """Makes JAX use so many devices of this name (auto, cpu, gpu, tpu) and keep compiled programs for later runs.
 
+    If the run has several processes, so many of each.
     With `keep_memory` the process keeps its memory as well; this call must then come before JAX is used.
     Raises ConfigError if JAX finds no such device, or fewer.
     """
@@ -107,12 +145,19 @@ def choose(name: str, *, count: int | Literal["all"] = 1, keep_memory: bool = Fa
             kinds = ", ".join(sorted({Placement(device).platform for device in found}))
             raise ConfigError(must("train.device", f"be a device that JAX finds here ({kinds})", name))
         found = chosen
-    wanted = len(found) if count == "all" else count
-    if wanted > len(found):
+    each: dict[int, list[Any]] = {}
+    for device in found:
+        each.setdefault(device.process_index, []).append(device)
+    least = min(map(len, each.values()))
+    wanted = max(map(len, each.values())) if count == "all" else count
+    if wanted > least:
         platform = Placement(found[0]).platform
-        rule = f"be at most {len(found)}, the {platform} devices here" + _MORE_OF_A_CPU * (platform == "cpu")
+        where = "here" if len(each) == 1 else "of the process that has fewest"
+        rule = f"be at most {least}, the {platform} devices {where}" + _MORE_OF_A_CPU * (platform == "cpu")
         raise ConfigError(must("train.device_count", rule, count))
-    here = Placement(found[0], tuple(found[1:wanted]))
+    chosen = [device for devices in each.values() for device in devices[:wanted]]
+    [first, *_] = each[jax.process_index()]
+    here = Placement(first, tuple(device for device in chosen if device != first))
     here.use()
     return here
 

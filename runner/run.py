@@ -9,15 +9,17 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from runner import data, endings, folders, interrupts, placement
+from runner import data, endings, folders, hosts, interrupts, placement
 from runner.data import copies
 from runner.errors import ConfigError, DataError
 from runner.experiment import Experiment
+from runner.following import agree_on_beginning, agree_on_settings, follow
 from runner.observers.checkpointer import Checkpointer
 from runner.observers.contents import run_name
 from runner.observers.display import Display
 from runner.observers.moments import MomentKeeper
 from runner.observers.nan_search import NanSearch
+from runner.observers.parting import Parting
 from runner.observers.profiler import Profiler
 from runner.observers.recorder import Recorder
 from runner.observers.repeatable import Repeatable
@@ -40,11 +42,14 @@ def run(experiment: Experiment, context: Context, observers: Sequence[Observer] 
 
     A run that fails is recorded as FAILED; a configuration or data that are rejected leave nothing in MLflow.
     """
+    if not hosts.is_first():
+        return follow(experiment, context)
     with folders.held(context.folder):
         return _run(experiment, context, observers)
 
 
 def _run(experiment: Experiment, context: Context, observers: Sequence[Observer]) -> Outcome:
+    agree_on_settings(experiment)
     display = Display()
     here = placement.choose(
         experiment.train.device,
@@ -66,6 +71,7 @@ def _run(experiment: Experiment, context: Context, observers: Sequence[Observer]
                 _log.warning("%s", line)
             plan = planned(experiment, dataset, here)
             snapshots.append(checkpointer.alone(member, plan))
+            agree_on_beginning(dataset, plan, snapshots[0])
         except (ConfigError, DataError):
             recorder.discard(member)
             raise
@@ -80,7 +86,7 @@ def _run(experiment: Experiment, context: Context, observers: Sequence[Observer]
     # The checkpoints come before the recorder, which notes their size, and the display too: the recorder saves the
     # model at the end. The moments come before it as well: it draws the page.
     keepers = (checkpointer, MomentKeeper())
-    events = Events([Repeatable(recorder), *observers, NanSearch(), Profiler(), *keepers, display, recorder])
+    events = Events([Parting(), Repeatable(recorder), *observers, NanSearch(), Profiler(), *keepers, display, recorder])
     with display.activity as activity:
         try:
             [ended] = train([member], plan_of, events, earlier=NOTHING._replace(alone=lambda *_: snapshots[0]))

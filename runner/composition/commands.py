@@ -117,7 +117,7 @@ def _run(
     try:
         found = options.read(sys.argv[1:], arguments)
         mode = RunMode.MULTIRUN if found.multirun else RunMode.RUN
-        with loading.in_place(mode):
+        with loading.in_place(mode, trains=training is not None):
             entry()
     except Exception as error:
         if isinstance(error, ConvrunnerError | BrokenPipeError) or any(error is own for own in raised):

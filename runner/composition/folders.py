@@ -67,5 +67,9 @@ class FolderMakingHydra(internal.Hydra):
             config_name, overrides, run_mode, with_log_configuration, from_shell, validate_sweep_overrides
         )
         if with_log_configuration:  # otherwise Hydra only reads the configuration
-            _make_folder(config, run_mode)
+            self.prepare(config, run_mode)
         return config
+
+    def prepare(self, config: DictConfig, mode: RunMode) -> None:
+        """What comes between composing a configuration and its use."""
+        _make_folder(config, mode)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from runner.composition import trust
 from runner.composition.complaints import OWN_FOLDER
 from runner.composition.folders import FolderMakingHydra
+from runner.composition.joining import JoiningHydra
 from runner.shipped import configurations
 
 
@@ -80,9 +81,10 @@ class _Loader(trust.CheckedLoader):
 
 
 @contextmanager
-def in_place(asked: RunMode) -> Iterator[None]:
-    """Makes Hydra use these classes in the block, for a command in this mode."""
-    own = {"Hydra": FolderMakingHydra, "ConfigLoaderImpl": partial(_Loader, asked)}
+def in_place(asked: RunMode, *, trains: bool = False) -> Iterator[None]:
+    """Makes Hydra use these classes in the block, for a command in this mode, that trains or only looks."""
+    hydra = JoiningHydra if trains else FolderMakingHydra
+    own = {"Hydra": hydra, "ConfigLoaderImpl": partial(_Loader, asked)}
     its = {name: getattr(internal, name) for name in own}
     vars(internal).update(own)
     try:

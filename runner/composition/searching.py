@@ -34,7 +34,7 @@ from runner.withheld import withheld
 
 _FOLDER: Final = "folder"
 # Settings that do not influence the results of a member.
-_NO_BASE: Final = ("sweep", "tracking", "figures", "ui", "describe")
+_NO_BASE: Final = ("sweep", "tracking", "figures", "distributed", "ui", "describe")
 _NEVER: Final = ("train.save_every", "train.keep_checkpoints")
 
 

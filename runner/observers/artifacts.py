@@ -38,7 +38,7 @@ def log_figures(recorded: tracking.Run, found: Finished) -> None:
     best = outcome.metrics.get("best/epoch")
     subject = Subject(
         found.trained,
-        plan.placement,
+        plan.placement.own,
         lambda: plan.dataset,
         Course(outcome.history, int(best) if best else None, found.member.experiment.train.monitor.metric),
         plan.given,

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import jax
 
-from runner import folders
+from runner import folders, hosts
 from runner.errors import ConfigError, must
 from runner.experiment import Experiment
 from runner.records import Record
@@ -217,6 +217,8 @@ class Checkpointer(Observer):
 
 
 def _warn(saving: _Saving, error: Exception) -> None:
+    if hosts.explained(error):  # the step fails with it, and says so
+        return
     reason = (isinstance(error, OSError) and error.strerror) or str(error).split("\n")[0]
     if reason != saving.fault:  # a disk that is full would be named again at every checkpoint
         _log.warning("no checkpoint was written to %s: %s", folders.short(saving.folder), withheld(reason))
@@ -241,7 +243,8 @@ def _facts(members: Sequence[Member], plans: Sequence[Plan]) -> Facts:
         owner=" ".join(identities) if len(members) == 1 else hashlib.sha256(repr(identities).encode()).hexdigest(),
         settings=all_settings[0] if len(members) == 1 else {"members": digest},
         data=plans[0].dataset.digest,
-        versions={name: metadata.version(name) for name in ("convrunner", "jax", "optax")},
+        versions={name: metadata.version(name) for name in ("convrunner", "jax", "optax")}
+        | ({"processes": str(plans[0].placement.processes)} if plans[0].placement.processes > 1 else {}),
     )
 
 

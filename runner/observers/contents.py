@@ -31,7 +31,7 @@ def run_name(experiment: Experiment, overrides: tuple[str, ...], names: Mapping[
         (path, value)
         for path, _, value in said
         if path not in ("model", "data", "experiment", "data.root")
-        and not path.startswith(("tracking", "figures", "hydra"))
+        and not path.startswith(("tracking", "figures", "distributed", "hydra"))
     ]
     names = names or short_names(path for path, _ in told)
     # The choice of a group says itself: `adam`, not `optimizer=adam`.

@@ -34,7 +34,7 @@ class MomentKeeper(Observer):
         if not member.context.goes_on:
             moments.remove(_folder(member))  # of an earlier run in the same folder
         if plan.given:  # it cannot be drawn again from the seed alone
-            state = compiling.compiled(plan.program, plan.placement).init(plan.values, *plan.given)
+            state = compiling.compiled(plan.program, plan.placement.own).init(plan.values, *plan.given)
             self._keep(member, self._kept, 0, None, {**places.dotted(state.params), **places.dotted(state.statistics)})
 
     def reaches(self, point: Point) -> None:

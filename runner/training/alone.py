@@ -20,6 +20,7 @@ import numpy as np
 from runner import compiling, interrupts, train, trained
 from runner.errors import Fault, NonFiniteError, shown
 from runner.losses import MetricSums
+from runner.placement import Placement
 from runner.training.ledger import Epoch, Ledger, after
 from runner.training.plan import Plan
 from runner.training.streams import Batch, paced
@@ -88,13 +89,14 @@ class Training:
     def state(self) -> train.State:
         """What training changes; drawn, or loaded, when it is first asked for."""
         if self._state is None:
-            self._state = self._call("init", *self.plan.given)
+            given = self.plan.given if self.plan.placement.processes == 1 else jax.device_get(self.plan.given)
+            self._state = self._call("init", *given)
         return self._state
 
     @property
     def snapshot(self) -> Snapshot:
         """All that is needed to go on from here. Its arrays are copies: the next step takes the memory of the state."""
-        return Snapshot(jax.tree.map(jnp.copy, self.state), self._best, self.ledger, self._seconds)
+        return Snapshot(copied(self.state, self.plan.placement), self._best, self.ledger, self._seconds)
 
     @property
     def steps(self) -> int:
@@ -119,7 +121,10 @@ class Training:
     def trained(self, metrics: Mapping[str, float]) -> trained.Trained:
         """The network as a value, with its metrics."""
         plan = self.plan
-        return trained.of(plan.experiment, plan.program, plan.dataset, self.learnt, metrics, self._answers)
+        learnt = self.learnt
+        if plan.placement.processes > 1:  # what comes now is of this process alone
+            learnt = jax.device_put(jax.device_get(learnt), plan.placement.device)
+        return trained.of(plan.experiment, plan.program, plan.dataset, learnt, metrics, self._answers)
 
     @property
     def _kept(self) -> train.State:
@@ -138,7 +143,7 @@ class Training:
         with interrupts.postponed():  # or a snapshot could have the epoch in one of its parts only
             epoch = epoch_of(self.plan, self.ledger, sums, seconds, measured)
             self.ledger = after(self.ledger, epoch, seconds, self._compile_seconds, self.plan.experiment.train)
-            self._state = self.state._replace(sums=train.no_sums(self.plan.program))
+            self._state = self.state._replace(sums=self._no_sums())
             self._compile_seconds = self._seconds = 0.0
             if self.ledger.best is epoch and self.plan.experiment.train.keep == "best":
                 self._best = jax.tree.map(jnp.copy, self.state)
@@ -206,6 +211,10 @@ class Training:
         self._seconds = seconds()
         return total
 
+    def _no_sums(self) -> train.Sums:
+        none, placement = train.no_sums(self.plan.program), self.plan.placement
+        return none if placement.processes == 1 else jax.tree.map(placement.put, jax.device_get(none))
+
     def _wait(self) -> None:
         jax.block_until_ready(self._state)
 
@@ -220,6 +229,14 @@ class Training:
             result = function(self.plan.values, *args)
             self._compile_seconds += time.perf_counter() - began
         return result
+
+
+def copied(state: train.State, placement: Placement) -> train.State:
+    """A copy of a state. Of several processes each can make its own at any time: it is of its own device."""
+    if placement.processes > 1:
+        state = jax.tree.map(lambda leaf: leaf.addressable_data(0), state)
+    copy: train.State = jax.tree.map(jnp.copy, state)
+    return copy
 
 
 def epoch_of(plan: Plan, ledger: Ledger, sums: train.Sums, seconds: float, measured: dict[str, float]) -> Epoch:

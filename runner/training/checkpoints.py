@@ -26,6 +26,7 @@ import numpy as np
 from runner import atomic, compiling
 from runner.data import sealed
 from runner.errors import ConfigError, must
+from runner.placement import Placement
 from runner.training.alone import Snapshot
 from runner.training.ledger import Ledger
 from runner.training.mapped import MappedSnapshot
@@ -150,7 +151,7 @@ def _restored(checkpoint: Checkpoint, plan: Plan) -> tuple[Any, dict[int, Any]]:
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*width, *leaf.shape), leaf.dtype), one)
     template = _parts(state, dict.fromkeys(checkpoint.best, one))
     _check(template, checkpoint.arrays)
-    leaves = [_on_device(checkpoint.arrays[path], leaf.dtype) for path, leaf in _named(template)]
+    leaves = [_on_device(checkpoint.arrays[path], leaf.dtype, plan.placement) for path, leaf in _named(template)]
     whole = jax.tree.unflatten(jax.tree.structure(template), leaves)
     return whole["state"], {index: whole[f"best{index}"] for index in checkpoint.best}
 
@@ -205,9 +206,9 @@ def _on_host(leaf: Any) -> np.ndarray:
     return np.asarray(jax.random.key_data(leaf) if _is_key(leaf.dtype) else leaf)
 
 
-def _on_device(array: np.ndarray, dtype: Any) -> Any:
+def _on_device(array: np.ndarray, dtype: Any, placement: Placement) -> Any:
     # A copy: the step is given the memory of its state, and the file's is not to be written to.
-    found = jnp.array(array)
+    found = jnp.array(array) if placement.processes == 1 else placement.put(array.copy())
     return jax.random.wrap_key_data(found) if _is_key(dtype) else found
 
 

@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 
 import jax
 
-from runner import cores, endings, interrupts, nans
+from runner import cores, endings, hosts, interrupts, nans
 from runner.errors import ConvrunnerError, Fault, TrainingError
 from runner.trained import Trained
 from runner.training.alone import Chunk, Snapshot, Training
@@ -312,6 +312,8 @@ def explained(error: Exception) -> Exception:
             found: Exception = endings.out_of_memory(error)
         case FloatingPointError():
             found = nans.located(error)
+        case _ if lost := hosts.explained(error):
+            found = lost
         case _ if _has_no_room(error):
             reason = str(error).split("\n")[0]
             found = TrainingError(Fault("train.batch_size", f"must leave room in the device's memory ({reason})"))

@@ -30,7 +30,7 @@ from runner.layers.base import Tree
 from runner.network import Network, Totals
 from runner.placement import Placement
 from runner.training.feed import Feeder, balanced_order, order, steps_on_cpu
-from runner.training.streams import Batch, Batches, filled
+from runner.training.streams import Batch, Batches, filled, placed
 
 # As many as the source of whitening takes.
 _IMAGES_TO_WHITEN: Final = 5_000
@@ -116,6 +116,8 @@ class Plan:
         """The validation and the test images on the device."""
         count, most = max(len(self.dataset.val), len(self.dataset.test)), self.experiment.train.evaluation_batch_size
         size = self.program.network.evaluated_together(count, most)
+        if self.placement.processes > 1:  # each device has an equal part
+            size = math.ceil(size / self.placement.count) * self.placement.count
         if self.experiment.data.residence == "host" or self.dataset.train.streamed:
             return HeldOut(*(Batches(part, size, self.placement) for part in (self.dataset.val, self.dataset.test)))
         with _sharing:
@@ -173,8 +175,8 @@ def planned(experiment: Experiment, dataset: Dataset, placement: Placement) -> P
 
 def batches(examples: Examples, size: int, placement: Placement) -> list[Batch]:
     """Examples cut into batches of one size on a device, the last one filled up with zeros of weight 0."""
-    made = (filled(examples, start, size) for start in range(0, len(examples), size))
-    return [Batch(*(jax.device_put(array, placement.everywhere) for array in arrays)) for arrays in made]
+    made = (filled(examples, start, size, placement) for start in range(0, len(examples), size))
+    return [placed(arrays, placement) for arrays in made]
 
 
 def _steps(experiment: Experiment, images: int) -> tuple[int, int]:

@@ -38,14 +38,22 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         for arrays in ahead(self._made, range(0, len(self.examples), self.size)):
-            yield Batch(*(jax.device_put(array, self.placement.everywhere) for array in arrays))
+            yield placed(arrays, self.placement)
 
     def _made(self, start: int) -> tuple[np.ndarray, ...]:
-        return filled(self.examples, start, self.size)
+        return filled(self.examples, start, self.size, self.placement)
 
 
-def filled(examples: Examples, start: int, size: int) -> tuple[np.ndarray, ...]:
-    """Inputs, labels and weights of a batch, filled up with zeros to `size`."""
+def placed(arrays: Iterable[np.ndarray], placement: Placement) -> Batch:
+    """A batch on the device, of what `filled` gave this process."""
+    put = placement.put if placement.processes == 1 else placement.divided
+    return Batch(*map(put, arrays))
+
+
+def filled(examples: Examples, start: int, size: int, placement: Placement) -> tuple[np.ndarray, ...]:
+    """Inputs, labels and weights of a batch, filled up with zeros to `size`; of several processes this one's share."""
+    share = placement.share(size)
+    start, size = start + share.start, share.stop - share.start
     inputs, labels = (array[start : start + size] for array in (examples.inputs, examples.labels))
     missing = size - len(labels)
     weights = np.ones(len(labels), np.float32)

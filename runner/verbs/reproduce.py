@@ -65,6 +65,8 @@ def _command(folder: Path, settings: Reproduce, asked: Asked) -> Command:
     if settings.data_root is not None:
         own["data.root"] = settings.data_root
     overrides = [f"{path}={_quoted(text)}" for path, text in own.items()]
+    overrides.append("++distributed.coordinator=null")
+    overrides += [f"++distributed.{name}=null" for name in ("processes", "index")]
     overrides.append(f"tracking.enabled={str(tracking.enabled).lower()}")
     return Command(
         verb="train",

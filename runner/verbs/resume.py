@@ -31,6 +31,14 @@ class Longer(Record):
     )
 
 
+class Processes(Record):
+    """What differs from the processes that began the run; null: as recorded."""
+
+    coordinator: str | None = Field(None, description="Where they meet, HOST:PORT.")
+    processes: int | None = Field(None, description="Their number; 1: this one alone.")
+    index: int | None = Field(None, description="The number of this one. The first one's is recorded.")
+
+
 class Resume(RunSettings):
     """Which run goes on, and for how long.
 
@@ -38,6 +46,7 @@ class Resume(RunSettings):
     """
 
     train: Longer = Field(Longer(), description="What of the training is changed.")
+    distributed: Processes = Field(Processes(), description="Which processes go on with it.")
 
 
 def resume(settings: Resume, asked: Asked) -> int:
@@ -69,6 +78,9 @@ def resume(settings: Resume, asked: Asked) -> int:
     arguments += ["hydra.output_subdir=null", "hydra.job.name=runner"]
     if settings.train.epochs is not None:
         arguments.append(f"train.epochs={settings.train.epochs}")
+    changed = {name: getattr(settings.distributed, name) for name in Processes.model_fields}
+    arguments += [f"++distributed.{name}='{value}'" for name, value in changed.items() if isinstance(value, str)]
+    arguments += [f"++distributed.{name}={value}" for name, value in changed.items() if isinstance(value, int)]
     return composition.train(replace(asked.command, arguments=tuple(arguments)), one)
 
 

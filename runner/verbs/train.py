@@ -32,9 +32,9 @@ def _takes() -> tuple[tuple[str, str], ...]:
             "GROUP=OPTION",
             "A file conf/GROUP/OPTION.yaml, such as model=vgg16. runner list shows models, data and more.",
         ),
-        ("PATH=VALUE", "Any value: train.epochs=5, model.layers.0.conv.filters=12. A path is in --cfg job."),
+        ("PATH=VALUE", "Any value: train.epochs=5, model.layers.0.conv.filters=12"),
         ("-m", "Trains every combination of values with commas: seed=0,1,2"),
-        ("--cfg job", "Prints the configuration, and trains nothing."),
+        ("--cfg job", "Prints the configuration with all paths, and trains nothing."),
         *((f"{group}=", ", ".join(files(group))) for group in unlisted()),
     )
 

@@ -64,6 +64,7 @@ def _values(job: "Job") -> dict[str, str]:
 
     whole = job.configuration
     parts = {"": whole.experiment, "tracking": whole.tracking, "figures": whole.figures, "sweep": whole.sweep}
+    parts |= {"distributed": whole.distributed}
     defaults = {
         path: text for name, part in parts.items() for path, text in parameters(part, name, with_nulls=True).items()
     }

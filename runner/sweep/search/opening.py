@@ -33,6 +33,7 @@ _COMPARED: Final = ("tracking.uri",)
 _NO_IDENTITY: Final = (
     *(f"tracking.{name}" for name in ("uri", "run_name", "tags", "log_model", "register")),
     "figures",
+    "distributed",
     *("hydra", "train.save_every=", "train.keep_checkpoints"),
     *(
         f"sweep.{name}="
