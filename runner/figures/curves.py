@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +12,7 @@ from runner.figures.style import QUIET, TRAIN, VAL, empty_figure, percent
 from runner.metrics import is_share
 
 _FEW_EPOCHS = 12
+_ABBREVIATED: Final = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
 
 
 def learning_curves(
@@ -30,7 +32,7 @@ def learning_curves(
     for name, axes in panels.items():
         _curve(axes, history, f"train/{name}", TRAIN, "training")
         _curve(axes, history, f"val/{name}", VAL, "validation")
-        _title(axes, name[:1].upper() + name[1:].replace("_", " "))
+        _title(axes, _ABBREVIATED.get(name, name[:1].upper() + name[1:].replace("_", " ")))
         if is_share(f"val/{name}"):
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     _curve(rate, history, "learning_rate", QUIET, "learning rate")

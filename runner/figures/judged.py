@@ -11,6 +11,7 @@ from runner.figures.style import QUIET, TRAIN, VAL, Array, columns, empty_figure
 
 # Okabe & Ito without yellow, which is too light for a line; then the same again, dashed.
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+ONE_AGAINST_ALL: Final = "each class against all others"
 _NAMED: Final = 14  # classes with a line of their own in the legend
 
 
@@ -78,9 +79,9 @@ def _counts(axes: Axes, found: Bins, *, labelled: bool) -> None:
         axes.set_ylabel("answers (log)", fontsize=9.5)
 
 
-def roc_curves(lines: Sequence[Line], *, of: str = "test images") -> Figure:
-    """The true positive rate of each class against its false positive rate."""
-    figure, axes = _panel(lines, f"ROC curves, each class against all others\n{of}", "area")
+def roc_curves(lines: Sequence[Line], *, each: str = ONE_AGAINST_ALL, of: str = "test images") -> Figure:
+    """The true positive rate of each class or label against its false positive rate."""
+    figure, axes = _panel(lines, f"ROC curves, {each}\n{of}", "area")
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8, linestyle="--")
     _draw(axes, lines, "area")
     axes.set_xlabel("false positive rate", fontsize=9.5)
@@ -88,9 +89,9 @@ def roc_curves(lines: Sequence[Line], *, of: str = "test images") -> Figure:
     return figure
 
 
-def precision_recall_curves(lines: Sequence[Line], *, of: str = "test images") -> Figure:
-    """The precision of each class against its recall."""
-    figure, axes = _panel(lines, f"Precision and recall, each class against all others\n{of}", "precision")
+def precision_recall_curves(lines: Sequence[Line], *, each: str = ONE_AGAINST_ALL, of: str = "test images") -> Figure:
+    """The precision of each class or label against its recall."""
+    figure, axes = _panel(lines, f"Precision and recall, {each}\n{of}", "precision")
     _draw(axes, lines, "average precision")
     axes.set_xlabel("recall", fontsize=9.5)
     axes.set_ylabel("precision", fontsize=9.5)

@@ -102,16 +102,25 @@ def _drawable(name: str) -> str:
 
 def _start(text: str, longest: int) -> str:
     """The longest beginning of a text that fits in so many columns."""
-    while columns(text) > longest:
-        text = text[:-1]
-    return text
+    return text[: _fitting(text, longest)]
 
 
 def _end(text: str, longest: int) -> str:
     """The longest ending of a text that fits in so many columns, and does not begin with a mark without its letter."""
-    while columns(text) > longest or unicodedata.category(text[0]).startswith("M"):
-        text = text[1:]
-    return text
+    start = len(text) - _fitting(text[::-1], longest)
+    while start < len(text) and unicodedata.category(text[start]).startswith("M"):
+        start += 1
+    return text[start:]
+
+
+def _fitting(signs: str, longest: int) -> int:
+    """How many of the first signs fit in so many columns."""
+    width = 0
+    for count, sign in enumerate(signs):
+        width += columns(sign)
+        if width > longest:
+            return count
+    return len(signs)
 
 
 def columns(text: str) -> int:

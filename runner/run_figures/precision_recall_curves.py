@@ -2,16 +2,18 @@
 
 from runner.run_figures.subject import CLASSES, LABELS, RunFigure, Subject
 from runner.verdicts.curves import curves
+from runner.verdicts.intervals import counted
 
 
 def draw(subject: Subject) -> bytes:
     """The curve and the average precision of each class that has examples."""
     from runner.figures import png
-    from runner.figures.judged import Line, precision_recall_curves
+    from runner.figures.judged import ONE_AGAINST_ALL, Line, precision_recall_curves
 
     found = zip(subject.trained.classes, curves(subject.dataset.test.labels, subject.tested), strict=True)
     lines = [Line(name, one.recall, one.precision, one.average_precision) for name, one in found if one is not None]
-    return png(precision_recall_curves(lines, of=f"{len(subject.tested):,} {subject.of_test}"))
+    each = ONE_AGAINST_ALL if subject.dataset.form == "classes" else "each label"
+    return png(precision_recall_curves(lines, each=each, of=counted(len(subject.tested), subject.of_test)))
 
 
 FIGURE = RunFigure(
