@@ -56,6 +56,7 @@ bench: $(installed) ## measure speed, in about an hour: MNIST=FOLDER CIFAR=FOLDE
 	@$(python) benchmarks/native.py
 	@$(python) benchmarks/streaming.py
 	@$(python) benchmarks/decoding.py --peers-python "$(python)"
+	@$(python) benchmarks/hosts.py
 	@$(python) benchmarks/thousand.py
 	@$(python) benchmarks/duplicates.py data="$(CIFAR)"
 	@$(python) benchmarks/page_speed.py

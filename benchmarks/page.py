@@ -241,6 +241,23 @@ def streaming() -> str:
     return "## Streaming\n\n" + "\n\n".join(part.rstrip() for part in parts) + "\n" if parts else ""
 
 
+def hosts() -> str:
+    """One process beside two, as far as they were measured."""
+    if not (found := read("hosts")):
+        return ""
+    rows = [
+        [network, *(f"{own[name]:,.0f} ({own[name] / own['one process, one core']:.2f})" for name in own)]
+        for network, own in found["medians"].items()
+    ]
+    names = list(next(iter(found["medians"].values())))
+    return (
+        "## Several processes\n\n"
+        f"`hosts.py`, images a second in training on the digits over loopback, batch "
+        f"{max(found['batch_sizes'].values())}; medians of {found['turns']} turns, and beside them their ratio to one "
+        "process on one core:\n\n" + table(["", *names], rows)
+    )
+
+
 def thousand() -> str:
     """A large sweep, if it was measured."""
     found = read("thousand")
@@ -298,6 +315,7 @@ Measured on virtual machines ({"; ".join(machines)}), with {named}.
         drawing(),
         predicting(),
         streaming(),
+        hosts(),
         thousand(),
         duplicates(),
         notes(),
