@@ -139,6 +139,7 @@ def test_other_weights_need_no_other_program():
     assert len({str(jax.tree.map(np.shape, plan.class_weights)) for plan in plans}) == 1
 
 
+@pytest.mark.slow
 def test_mapped_members_with_weights_and_sampling_are_what_they_are_alone():
     plans = [
         plan_of(f"loss.class_weights={own}", f"train.sampling={how}")

@@ -214,6 +214,7 @@ def test_no_object_takes_a_key_that_it_does_not_name(name: str) -> None:
 OPEN: dict[str, set[str]] = {}
 
 
+@pytest.mark.slow
 def test_every_kind_of_layer_is_completed_with_its_description() -> None:
     text = json.dumps(SCHEMAS["model.json"], ensure_ascii=False)
     for kind, layer in KINDS.items():

@@ -62,6 +62,7 @@ def _weigh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_weigh")
 def test_a_run_verb_is_added_by_one_short_file(runner: Runner) -> None:
     assert len(WEIGH.splitlines()) < 30

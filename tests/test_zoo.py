@@ -228,8 +228,10 @@ def test_side_heads_work_in_training_alone() -> None:
 
 # Shapes as JAX has them
 
+DEEP = {"densenet161", "densenet169", "densenet201", "resnet101", "resnet152", "resnet110_cifar"}  # seconds each
 
-@pytest.mark.parametrize("name", ZOO)
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in ZOO])
 def test_shapes_as_jax_finds_them(name: str) -> None:
     net, key = network(name), jax.random.key(0)
     params, statistics = jax.eval_shape(lambda: net.init(key))

@@ -37,7 +37,7 @@ _RESIDENT_SHARE: Final = 0.4
 # Steps in one dispatch where images do not fit: enough to hide the copying of the next.
 STREAMED_STEPS: Final = 16
 # Of large images, fewer: the images of up to five dispatches are in memory at once.
-_DISPATCHED_BYTES: Final = 64 * 2**20
+_DISPATCHED_BYTES: Final = 32 * 2**20
 # The work of one dispatch on a CPU, in floating-point operations: a tenth of a second or less.
 DISPATCHED_WORK: Final = 10e9
 

@@ -97,6 +97,7 @@ def test_a_changed_strength_does_not_recompile(images, targets):
     assert len(traced) == 1
 
 
+@pytest.mark.slow
 def test_strengths_may_be_mapped_over(images, targets):
     # A sweep over strengths shares one program: each member gets what it gets alone.
     members = [augment(**EVERY), augment(**EVERY | {"affine": {"degrees": 5.0}, "mixup": {"alpha": 1.0}})]

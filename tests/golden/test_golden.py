@@ -18,7 +18,7 @@ from golden.cases import ALONE, STRATEGIES, SWEPT, TINY, write_texts
 
 GOLDEN = Path(__file__).parent / "golden.json"
 # The ordinary suite holds these; `make test-slow` holds all, as whoever changes training should.
-OFTEN = ("plain", "text")
+OFTEN = ("plain",)
 OFTEN_SWEPT = "plain", "vmap"
 WRITE = os.environ.get("GOLDEN") == "write"
 pytestmark = [

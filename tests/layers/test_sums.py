@@ -116,7 +116,15 @@ def passes(layer: Layer, case: Case, dtype: Any, choice: Choice) -> Any:
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), compiled(params, x))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+def often() -> list[Any]:
+    """The first case of each kind; further ones are slow."""
+    first = {case.kind: case for case in reversed(CASES)}
+    return [
+        pytest.param(case, marks=() if first[case.kind] is case else pytest.mark.slow, id=str(case)) for case in CASES
+    ]
+
+
+@pytest.mark.parametrize("case", often())
 def test_sums_in_bfloat16_are_those_of_float32(case: Case) -> None:
     [entry] = entries(case.entry)
     narrow, wide = (entry.bind(3, 4, precision) for precision in ("bfloat16", "float32"))

@@ -173,7 +173,7 @@ def test_each_event_reaches_each_observer_once_for_each_member(mode: Mode) -> No
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("event", ["begins", "chunk", "epoch 1", "ends"])
+@pytest.mark.parametrize("event", [pytest.param("begins", marks=pytest.mark.slow), "chunk", "epoch 1", "ends"])
 def test_an_observer_that_raises_costs_neither_the_others_nor_training(mode: Mode, event: str) -> None:
     broken, other = Heard(raises={event: ZeroDivisionError("of ours")}), Heard()
     events = Events([broken, other])
