@@ -133,7 +133,7 @@ def reckoned(found: dict[str, Any], decoding: float | None) -> str:
             + " |"
         )
     first = min(rows, key=lambda row: row[1])[0]
-    small = "" if found["members"] >= 10_000 else "A first, small measurement on a busy machine. "
+    small = "" if found["members"] >= 10_000 else "Fewer than 10,000 members were recorded. "
     machine_text = f"{found['machine']['processor']}, {found['machine']['cores']} cores"
     return "\n".join(
         [

@@ -26,6 +26,7 @@ from runner.tracking.template import complete
 _BEGAN: Final = "began"
 _PLACE: Final = "place"
 _MOST_DIFFERENCES: Final = 8
+_SECONDS_FOR_A_LOCK: Final = 60.0
 _ENGINE: Final = ("engine", "engine_address", "engine_workers", "engine_cpus", "engine_gpus", "engine_options")
 # Places that are compared with those stored in the study.
 _COMPARED: Final = ("tracking.uri",)
@@ -131,8 +132,10 @@ def _opened(storage: str) -> optuna.storages.RDBStorage:
     if file is not None and not file.exists():
         with complete(file) as scratch:
             optuna.storages.RDBStorage(f"sqlite:///{scratch}").engine.dispose()
+    # Of many processes on one file, SQLite's own five seconds are not enough for the last one to have its turn.
+    own = {"connect_args": {"timeout": _SECONDS_FOR_A_LOCK}} if file is not None else None
     with alone(storage):
-        return optuna.storages.RDBStorage(storage)
+        return optuna.storages.RDBStorage(storage, engine_kwargs=own)
 
 
 def _name(space: Space, settings: Sweep, names: list[str], place: Mapping[str, str]) -> str:
