@@ -45,12 +45,13 @@ def ours(folder: Path) -> Iterator[int]:
 
 def torchvision(folder: Path, workers: int) -> Iterator[int]:
     import torch
+    from torch import library
 
     # The wheel of torchvision on PyPI is compiled for CUDA. With a PyTorch without it, its operators, which these
     # transforms do not use, are missing and have to be named for the import.
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    operators = library.Library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     from torchvision import transforms
     from torchvision.datasets import ImageFolder
 

@@ -86,7 +86,7 @@ class ImageFiles(Ranged):
         return self
 
     def for_input(self, height: int, width: int) -> Source:
-        return self if self.image is not None else self._with(input=(height, width))
+        return self if self.image is not None else self._with(input=(height, width), surveyed=False)
 
     def surveyed(self) -> Source:
         return self if self.image is not None else self._with(surveyed=True)
@@ -166,11 +166,6 @@ class ImageFiles(Ranged):
         deep = [path for path, count in zip(some, bits(tree, some), strict=True) if count > 8]
         rule = "has 16 bits for each channel, of which 8 are read; data.depth=keep keeps them"
         return (printable(f"{tree.root}/{deep[0]} {rule}"),) if deep else ()
-
-    def _with(self, *, input: tuple[int, int] | None = None, surveyed: bool = False) -> Self:
-        copy = self.model_copy()
-        copy._input, copy._surveyed = input or self._input, surveyed
-        return copy
 
     def _common_size(self, tree: FileTree, paths: Sequence[str], facts: Sequence[Fact]) -> ImageSize | None:
         """The size of all images, else the networks' input with the channels of all; in colour if these differ."""

@@ -160,11 +160,7 @@ class Source(Record):
 
     def for_labels(self, form: Form) -> Self:
         """The same source, whose labels are to have this form."""
-        if form == self._form:
-            return self
-        copy = self.model_copy()
-        copy._form = form
-        return copy
+        return self._with(form=form)
 
     @property
     def cuts_windows(self) -> bool:
@@ -173,10 +169,15 @@ class Source(Record):
 
     def for_windows(self, cuts: bool) -> Self:
         """The same source, for networks that are trained on windows of the files, or on whole images."""
-        if cuts == self._cuts_windows:
+        return self._with(cuts_windows=cuts)
+
+    def _with(self, **told: Any) -> Self:
+        """The same source, which was told something: private fields, by their names without the underscore."""
+        if all(getattr(self, f"_{name}") == value for name, value in told.items()):
             return self
         copy = self.model_copy()
-        copy._cuts_windows = cuts
+        for name, value in told.items():
+            setattr(copy, f"_{name}", value)
         return copy
 
     def label_faults(self, form: Form) -> list[Fault]:

@@ -279,15 +279,21 @@ def wait_for(log: Path, count: int) -> None:
         time.sleep(0.05)
 
 
+def two_at_work(*arguments: str, ended: int) -> tuple[Started, Started]:
+    """Two workers of one sweep: so many members of the first have ended, and one of the second."""
+    first, second = Started(*arguments), Started(*arguments)
+    wait_for(first.log, ended)
+    wait_for(second.log, 1)
+    return first, second
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_killed_costs_no_member(
     postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     own = ("seed=range(0,64)", f"sweep.storage={postgres.database('killed')}", "sweep.batch=4")
-    first, second = Started(*own), Started(*own)
-    wait_for(first.log, 5)
-    wait_for(second.log, 1)
+    first, second = two_at_work(*own, ended=5)
     os.kill(first.process.pid, signal.SIGKILL)
     assert first.ended() == -signal.SIGKILL
     assert second.ended() == 0, second.said
@@ -327,9 +333,7 @@ def test_an_interrupted_worker_leaves_its_members_to_the_others(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     own = ("seed=range(0,24)", f"sweep.storage={postgres.database('interrupted')}", "sweep.batch=8")
-    first, second = Started(*own), Started(*own)
-    wait_for(first.log, 2)
-    wait_for(second.log, 1)
+    first, second = two_at_work(*own, ended=2)
     first.process.send_signal(signal.SIGINT)
     assert first.ended() == 130, first.said
     assert "1 other worker goes on with the sweep; the last one writes the report" in first.said
