@@ -15,7 +15,6 @@ import math
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import astuple, dataclass
 from typing import Final, TypeVar
 
@@ -27,6 +26,7 @@ from runner.sweep.results import objective
 from runner.sweep.search import proposals
 from runner.sweep.search.importances import shares
 from runner.sweep.search.keeping import StoredMember, packed, renumbered, unpacked
+from runner.sweep.search.one_process import OneProcess
 from runner.sweep.search.workers import Asked
 from runner.sweep.settings import Objectives, Sweep
 from runner.sweep.space import Space
@@ -63,10 +63,8 @@ class Live:
     chosen: dict[str, str]
 
 
-class Study:
+class Study(OneProcess):
     """A running search. `report` and `tell` are thread-safe."""
-
-    is_joint = False  # whether other processes run it too
 
     def __init__(
         self, name: str, space: Space, settings: Sweep, stored: optuna.Study, epochs: int, *, first: int = 0
@@ -246,6 +244,10 @@ class Study:
         varied = {path: self._space.typed(value) for path, value in chosen.items()}
         return Suggestion(number, self._space.overrides(chosen), varied)
 
+    def suggested(self, number: int) -> Suggestion:
+        """A member that was proposed."""
+        return self._suggestion(number, self._live[number].chosen)
+
     # Results ----------------------------------------------------------------------------------------------------
 
     def report(self, number: int, epoch: int, value: float) -> bool:
@@ -317,46 +319,6 @@ class Study:
         if result.status == "FINISHED" and len(known) == len(found):
             return TrialState.COMPLETE, known
         return TrialState.PRUNED, None
-
-    # Other processes --------------------------------------------------------------------------------------------
-
-    def turn(self) -> AbstractContextManager[None]:
-        """Lets no other process begin or end the sweep during the block."""
-        return nullcontext()
-
-    def refresh(self) -> None:
-        """Reads what other processes have stored."""
-
-    def concerns(self, number: int) -> bool:
-        """Whether this process decides on the run of a member that has not ended."""
-        return True
-
-    def suggested(self, number: int) -> Suggestion:
-        """A member that was proposed."""
-        return self._suggestion(number, self._live[number].chosen)
-
-    def others(self) -> int:
-        """How many other processes train the sweep."""
-        return 0
-
-    def leaving(self) -> AbstractContextManager[bool]:
-        """Yields whether this process writes the report of the sweep, as it ends."""
-        return nullcontext(True)
-
-    @property
-    def others_train(self) -> bool:
-        """Whether, after `ask` has returned nothing, it may still return something."""
-        return False
-
-    @property
-    def is_first(self) -> bool:
-        """Whether no other process trained the sweep when this one began."""
-        return True
-
-    @property
-    def has_taken_over(self) -> bool:
-        """Whether `ask` has returned members of a worker that has ended."""
-        return False
 
     # Stored facts -----------------------------------------------------------------------------------------------
 
