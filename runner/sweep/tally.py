@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final, Protocol
 
-from runner import tracking
+from runner import interrupts, tracking
 from runner.observers.recorder import Recorder
 from runner.sweep.results import ranked
 from runner.sweep.settings import Objectives
@@ -163,13 +163,15 @@ class Tally(Observer):
         """
         with self._lock:
             while self._ended and (wait or self._ended[0][0].ended):
-                recorded, outcome = self._ended.popleft()
+                recorded, outcome = self._ended[0]
                 recorded.wait(report)  # writes a local copy if the store failed
                 self._remember_parent()
-                known = replace(outcome, run_id=recorded.known_id)
-                self.outcomes[outcome.number] = known
-                if self._search is not None:
-                    self._search.tell(known)
+                with interrupts.postponed():  # or the outcome could be lost on its way to the search
+                    self._ended.popleft()
+                    known = replace(outcome, run_id=recorded.known_id)
+                    self.outcomes[outcome.number] = known
+                    if self._search is not None:
+                        self._search.tell(known)
 
     def _remember_parent(self) -> None:
         """Stores the id of the parent run in the search as soon as it exists, in case the sweep is killed."""

@@ -283,8 +283,9 @@ class _Driver:
             error = _without_frames(explained(error))
             outcome = outcome_of(member, training, "FAILED", withheld(str(error).split("\n")[0]))
         assert outcome is not None, "a member without an error was trained"
-        self.ended[member.number] = Ended(outcome, error)
-        self.events.ends(member, outcome, trained)
+        with interrupts.postponed():  # or its run could be finished in the store without a word to the search
+            self.ended[member.number] = Ended(outcome, error)
+            self.events.ends(member, outcome, trained)
 
     def _measured(self, member: Member, training: Training) -> tuple[Outcome | None, Trained | None, Exception | None]:
         reason = training.ledger.end_reason

@@ -1,16 +1,20 @@
 """What a sweep keeps of its members while they train: the best one, what it costs to find it, and its tags."""
 
+import os
 import random
+import signal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from runner import interrupts
 from runner.sweep import tally
 from runner.sweep.results import ranked
 from runner.sweep.session import Session
 from runner.sweep.settings import Objectives
-from runner.sweep.tally import Leader
+from runner.sweep.tally import Leader, Tally
 from runner.training.outcome import Outcome
 
 ACCURACY: Objectives = (("val/accuracy", "maximize"),)
@@ -61,3 +65,55 @@ def test_sweeps_of_two_days_share_no_tag() -> None:
     assert not set(first.items()) & set(second.items())
     # Nor do two that are named alike, in a store that both share.
     assert tags("mine")["sweep.identity"] != tags("mine")["sweep.identity"]
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Signals do what they do in a command."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    interrupts.end_at_once()
+    interrupts.raise_again()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Store:
+    """A recorder, the runs of its members, and the search that is told of them; one of its steps is interrupted."""
+
+    ended, begun, known_id = False, False, "ab12"
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        self.told: list[int] = []
+
+    def interrupt(self, step: str) -> None:
+        if step == self.step:
+            self.step = ""
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def run_of(self, number: int) -> "Store":
+        return self
+
+    def wait(self, report: Any) -> None:
+        self.interrupt("wait")
+
+    def earlier(self) -> list[Outcome]:
+        return []
+
+    def tell(self, outcome: Outcome) -> None:
+        self.interrupt("tell")
+        self.told.append(outcome.number)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("step", ["wait", "tell"])
+def test_an_interrupt_loses_no_outcome_on_its_way_to_the_search(step: str) -> None:
+    store = Store(step)
+    found = Tally(cast(Any, store), cast(Any, store), cast(Any, store))
+    for number in (1, 2):
+        found.ends(cast(Any, result(number, 0.5)), result(number, 0.5), None)
+    with pytest.raises(KeyboardInterrupt):
+        found.settle(wait=True)
+    found.settle(wait=True)  # as at the end of an interrupted sweep
+    assert store.told == [1, 2]

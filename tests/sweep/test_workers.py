@@ -1,6 +1,7 @@
 """Workers that train one sweep together: in one process with stand-in members, and real ones, some of them killed."""
 
 import csv
+import json
 import os
 import signal
 import sqlite3
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +25,11 @@ from studies import WIDE, came, opened
 from swept import UNTRACKED, found, store, varied
 
 from runner.errors import ConfigError
-from runner.sweep.search import Study, Suggestion
+from runner.sweep.search import Study, Suggestion, reconciling
 from runner.sweep.search.lease import Owner
+from runner.sweep.tags import MEMBER, STATUS
+from runner.tracking import Tracking
+from runner.tracking.reading import Recorded
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Hydra leaves its log files open
@@ -119,6 +123,51 @@ def test_members_of_a_dead_worker_are_taken_over_with_their_numbers(
         assert not second.has_taken_over
         train(second, asked)
     assert Counter(trial.params["seed"] for trial in stored(tmp_path)) == Counter(range(10))
+
+
+@pytest.mark.parametrize("failures", [2, 9])
+def test_a_store_that_does_not_answer_is_asked_again_before_members_are_trained_again(
+    tmp_path: Path,
+    hold: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failures: int,
+) -> None:
+    first = dead(tmp_path, hold, monkeypatch)
+    asked = first.ask()
+    ended = came(asked[0], 0.9)
+    identity = {"number": 0, "name": "0", "varied": ended.varied, "overrides": ended.overrides, "folder": ""}
+    tags = {MEMBER: json.dumps(identity | {"parameters": 1, "multiply_adds": 1}), STATUS: "FINISHED"}
+    slept: list[float] = []
+
+    class Away:
+        """A store in which one run has finished; it does not answer the first questions."""
+
+        def __init__(self, settings: Tracking) -> None:
+            if len(slept) < failures:
+                raise OSError("no answer\nfrom the server")
+
+        def runs(self, tag: str, value: str) -> list[Recorded]:
+            return [Recorded("ab12", "FINISHED", tags, ended.metrics)]
+
+        def history(self, run_id: str, names: Iterable[str]) -> dict[int, dict[str, float]]:
+            return {1: ended.metrics}
+
+    monkeypatch.setattr(reconciling, "Reader", Away)
+    monkeypatch.setattr("runner.sweep.search.reconciling.time.sleep", slept.append)
+    second = worker(tmp_path, hold)
+    again = second.ask()
+    reconciling.reconcile(second, Tracking())
+    waiting = [one.number for one in again if second.is_waiting_for(one.number)]
+    if failures == 2:
+        assert (waiting, len(slept), caplog.text) == ([1], 2, "")
+        assert [own.run_id for own in second.earlier()] == ["ab12"]
+    else:
+        assert (waiting, len(slept)) == ([0, 1], 3)
+        assert [record.getMessage() for record in caplog.records] == [
+            "tracking.uri: the runs of the sweep cannot be read (no answer); members that only the store knows as "
+            "finished are trained again, and then have two runs"
+        ]
 
 
 def test_what_a_worker_leaves_is_free_at_once(tmp_path: Path, hold: ExitStack) -> None:

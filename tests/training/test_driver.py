@@ -2,6 +2,8 @@
 
 import functools
 import gc
+import os
+import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from configurations import UNTRACKED, begun, composed, fail_in_test, here, parse, tiny
 
-from runner import data
+from runner import data, interrupts
 from runner.data import Dataset
 from runner.errors import TrackingError, TrainingError, must
 from runner.trained import Trained
@@ -251,6 +253,27 @@ def test_an_interrupt_ends_every_member_that_started(mode: Mode) -> None:
     assert {number for event, number in heard.events if event == "ends"} == numbers
     assert heard.outcomes[1].status == "KILLED"
     assert len([event for event in heard.events if event[0] == "ends"]) == len(numbers)
+
+
+@pytest.mark.parametrize("mode", ["sequential", "vmapped"])  # threads are not interrupted
+def test_an_interrupt_waits_until_all_observers_know_that_a_member_has_ended(mode: Mode) -> None:
+    """Else a run could be finished in the store without a word to the search, which would train the member again."""
+
+    class Interrupted(Observer):
+        def ends(self, member: Member, outcome: Outcome, trained: Trained | None) -> None:
+            if member.number == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    heard, before = Heard(), {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    interrupts.end_at_once()
+    interrupts.raise_again()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trained(members("train.epochs=1", "train.early_stopping=null"), mode, Interrupted(), heard)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert heard.outcomes[1].status == "FINISHED"
 
 
 # Memory

@@ -7,6 +7,7 @@ members go on with them. All other runs of members are deleted: they failed, and
 
 import json
 import logging
+import time
 from pathlib import Path
 from typing import Final
 
@@ -17,19 +18,35 @@ from runner.tracking import Tracking, begun
 from runner.tracking.reading import Reader, Recorded
 from runner.tracking.store import IDENTITY
 from runner.training.outcome import ONCE, Outcome, Status
+from runner.withheld import withheld
 
 _log = logging.getLogger(__name__)
 _DONE: Final = ("FINISHED", "PRUNED")
+_PAUSES: Final = (1.0, 2.0, 4.0)  # seconds, after each try to read a store that may soon answer again
 
 
 def reconcile(study: Search, tracking: Tracking) -> None:
-    """Has search and store agree on which members ended; where the store is away, the next time."""
+    """Has search and store agree on which members ended.
+
+    If the store cannot be read, not even after some seconds, a warning says what that may cost.
+    """
     if not tracking.enabled:
         return
-    try:
-        _reconcile(study, Reader(tracking))
-    except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
-        _log.warning("what the store has of the sweep could not be read: %s", str(error).split("\n")[0])
+    for pause in (*_PAUSES, None):
+        try:
+            _reconcile(study, Reader(tracking))
+        except Exception as error:  # noqa: BLE001 - MLflow, database drivers and the network share no base
+            if pause is None:
+                reason = withheld(str(error).split("\n")[0])
+                _log.warning(
+                    "tracking.uri: the runs of the sweep cannot be read (%s); members that only the store knows as "
+                    "finished are trained again, and then have two runs",
+                    reason,
+                )
+            else:
+                time.sleep(pause)
+        else:
+            return
 
 
 def _reconcile(study: Search, reader: Reader) -> None:
