@@ -10,6 +10,7 @@ time in Python, and two threads are no faster than one; there processes take the
 
 import pickle
 import queue
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -27,9 +28,10 @@ T = TypeVar("T")
 _THREADS: Final = 16
 _PROCESSES: Final = 8  # this process reads the files for them
 _SMALL_BYTES: Final = 8_000  # of a file that is decoded in about the time that Python needs to open it
+_LARGE_BYTES: Final = 100_000  # of a file that is not sent: a thread decodes it as fast, and requests stay small
 _MANY: Final = 4_000  # files, for which it pays to start processes
 _SAMPLED: Final = 16
-_SENT: Final = 200  # files at a time
+_SENT: Final = 200  # files at a time, or fewer, so that no process is without work
 
 
 class Each(Protocol):
@@ -73,24 +75,26 @@ def _each(tree: FileTree, helpers: "Sequence[_Helper]") -> Each:
         *,
         progress: Callable[[int], object] = lambda done: None,
     ) -> None:
+        sent = max(1, min(_SENT, len(paths) // (2 * _PROCESSES)))
+
         def one(index: int) -> None:
             take(index, _used(tree, paths[index], use))
 
         def some(number: int) -> None:
-            start = number * _SENT
+            start = number * sent
             helper = idle.get()
             try:
-                found = _answers(tree, paths[start : start + _SENT], use, helper)
+                found = _answers(tree, paths[start : start + sent], use, helper)
             finally:
                 idle.put(helper)
             for index, result in enumerate(found, start):
                 take(index, result)
 
         def reached(number: int) -> None:
-            progress(min(number * _SENT, len(paths)))
+            progress(min(number * sent, len(paths)))
 
         if helpers:
-            in_threads(-(-len(paths) // _SENT), some, threads=len(helpers), progress=reached)
+            in_threads(-(-len(paths) // sent), some, threads=len(helpers), progress=reached)
         else:
             in_threads(len(paths), one, threads=min(cores.available(), _THREADS), progress=progress)
 
@@ -111,7 +115,11 @@ def _answers(
     contents: dict[str, bytes] = {}
     for path in paths:
         try:
-            contents[path] = content(tree, path, max_bytes=limits.IMAGE_FILE_BYTES)
+            one = content(tree, path, max_bytes=limits.IMAGE_FILE_BYTES)
+            if len(one) > _LARGE_BYTES:
+                found[path] = use(one, f"{tree.root}/{path}")
+            else:
+                contents[path] = one
         except BadFileError as error:
             found[path] = error
     results = helper.ask(use, [(one, f"{tree.root}/{path}") for path, one in contents.items()])
@@ -122,14 +130,14 @@ def _answers(
 
 
 def _are_small(tree: FileTree, paths: Sequence[str]) -> bool:
-    """Whether the files are many, and some of them, from all over the list, small."""
+    """Whether the files are many, and most of some, from all over the list, small."""
     if len(paths) < _MANY:
         return False
     sizes = []
     for path in paths[:: len(paths) // _SAMPLED]:
         with suppress(BadFileError):
             sizes.append(len(content(tree, path, max_bytes=limits.IMAGE_FILE_BYTES)))
-    return bool(sizes) and sum(sizes) <= _SMALL_BYTES * len(sizes)
+    return bool(sizes) and statistics.median(sizes) <= _SMALL_BYTES
 
 
 class _Helper:
@@ -140,7 +148,10 @@ class _Helper:
         command = [sys.executable, "-P", str(Path(process.__file__))]
         self._process: subprocess.Popen[bytes] | None
         try:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            # In a session of its own it gets no Ctrl+C; it ends when this process does.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            )
         except OSError:
             self._process = None
 
@@ -161,6 +172,6 @@ class _Helper:
         """Ends the process."""
         if self._process is not None:
             self._process.kill()
-            with self._process:  # closes its pipes
+            with suppress(OSError), self._process:  # closes its pipes, and flushes what it never read
                 pass
             self._process = None

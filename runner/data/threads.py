@@ -3,6 +3,7 @@
 >>> in_threads(8, lambda index: decode(files[index]), threads=4)
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,13 +22,17 @@ def in_threads(
 ) -> None:
     """Calls `work` with each index below `count`, and `progress(n)` from time to time, when the first n are done.
 
-    The first exception of `work` or `progress` is raised; indices that no thread has taken yet are skipped.
+    The first exception of `work` or `progress` is raised, and KeyboardInterrupt; threads then finish the index that
+    they are at.
     """
     step = min(_LARGEST_CHUNK, max(1, count // (_CHUNKS_PER_THREAD * threads)))
+    ended = threading.Event()
 
     def take(start: int) -> int:
         stop = min(start + step, count)
         for index in range(start, stop):
+            if ended.is_set():
+                break
             work(index)
         return stop
 
@@ -36,6 +41,7 @@ def in_threads(
         for done in pool.map(take, range(0, count, step)):
             progress(done)
     finally:
+        ended.set()
         pool.shutdown(cancel_futures=True)
 
 

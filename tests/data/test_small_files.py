@@ -2,10 +2,12 @@
 
 import functools
 import os
+import pickle
 import signal
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,3 +82,37 @@ def test_the_first_error_of_who_takes_results_ends_it(tree: ZipTree) -> None:
 
     with reader(tree, tree.files) as each, pytest.raises(BadFileError, match=rf"{BAD}\.png: must be a JPEG"):
         each(tree.files, functools.partial(shape_in, whole=False), take)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the processes are found in /proc")
+def test_a_killed_process_does_not_lose_a_short_request(tree: ZipTree) -> None:
+    before = children()
+    with reader(tree, tree.files) as each:
+        for pid in children() - before:
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        found: dict[int, object] = {}
+        each(tree.files[:3], functools.partial(shape_in, whole=False), found.__setitem__)
+    assert found == dict.fromkeys(range(3), (8, 8, 1))
+
+
+def test_large_files_among_small_ones_are_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, file = tmp_path / "mixed.zip", BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)).save(file, "png")
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(COUNT):
+            archive.writestr(f"{number:04}.png", file.getvalue() if number == BAD else b"no image")
+    mixed = ZipTree(path)
+    found: dict[int, object] = {}
+    sent, dump = list[object](), pickle.dump
+
+    def noted(request: tuple[object, list[object]], *others: Any) -> None:
+        sent.extend(request[1])
+        dump(request, *others)
+
+    monkeypatch.setattr(pickle, "dump", noted)
+    with reader(mixed, mixed.files) as each:
+        each(mixed.files, functools.partial(shape_in, whole=True), found.__setitem__)
+    assert found.pop(BAD) == (256, 256, 3)
+    assert all(isinstance(fault, BadFileError) for fault in found.values())
+    assert len(sent) == len(found) == COUNT - 1

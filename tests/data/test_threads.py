@@ -1,6 +1,7 @@
 """Work in threads: each index once, shared by all threads whatever the count, and ended by the first fault."""
 
 import threading
+import time
 
 import pytest
 
@@ -55,3 +56,21 @@ def test_no_thread_outlives_the_caller() -> None:
     with pytest.raises(KeyboardInterrupt):
         in_threads(100_000, seen.append, threads=2, progress=stop)
     assert threading.active_count() == before
+    assert len(seen) < 100_000
+
+
+def test_other_threads_end_before_their_share() -> None:
+    seen: list[int] = []
+    failed = threading.Event()
+
+    def work(index: int) -> None:
+        if index == 0:
+            failed.set()
+            raise ValueError("the first")
+        failed.wait(20)
+        time.sleep(0.001)
+        seen.append(index)
+
+    with pytest.raises(ValueError, match="the first"):
+        in_threads(10_000, work, threads=2)
+    assert len(seen) < 400  # of the 500 that the other thread had taken

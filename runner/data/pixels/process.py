@@ -5,8 +5,8 @@ requests, `(use, [(content, place), ...])`, and answers each with a list of resu
 ends when its input does.
 """
 
+import os
 import pickle
-import signal
 import sys
 import types
 import warnings
@@ -25,14 +25,10 @@ def _without_packages() -> None:
 def _serve() -> None:
     from runner.data.broken import BadFileError
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that sends the files ends this one
     warnings.filterwarnings("ignore", module=r"PIL\.")
     requests, answers, sys.stdout = sys.stdin.buffer, sys.stdout.buffer, sys.stderr
     while True:
-        try:
-            use, files = pickle.load(requests)
-        except EOFError:
-            return
+        use, files = pickle.load(requests)
         found: list[object] = []
         for content, place in files:
             try:
@@ -45,4 +41,7 @@ def _serve() -> None:
 
 if __name__ == "__main__":
     _without_packages()
-    _serve()
+    try:
+        _serve()
+    except (EOFError, BrokenPipeError, pickle.UnpicklingError):  # the other process ended, or was killed
+        os._exit(0)  # without a flush to the broken pipe
